@@ -1,0 +1,60 @@
+"""Building blocks shared by networks, and the arithmetic of receptive fields."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """3x3 convolution, zero padding, bias: (N, in, H, W) -> (N, out, H, W)."""
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """Conv, ReLU, Conv, added to the input (dissertation 003, table 2.1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels, channels)
+        self.conv2 = conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        out: Tensor = x + self.conv2(functional.relu(self.conv1(x)))
+        return out
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A stride-1 convolution of odd side ``kernel`` in a receptive field chain."""
+
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class Enlarge:
+    """Nearest-neighbour or pixel-shuffle enlargement by ``factor`` in a chain."""
+
+    factor: int = 2
+
+
+def receptive_halo(chain: Sequence[Convolution | Enlarge]) -> int:
+    """Radius of the receptive field of a chain of layers, in pixels of its input.
+
+    Walks back from the outputs that lie in one input pixel and takes the farther side, so that
+    an input pixel farther away than this cannot change them.
+
+    Args:
+        chain: the layers on the deepest path, from input to output.
+    """
+    total = math.prod(step.factor for step in chain if isinstance(step, Enlarge))
+    first, last = 0, total - 1
+    for step in reversed(chain):
+        if isinstance(step, Convolution):
+            first, last = first - step.kernel // 2, last + step.kernel // 2
+        else:
+            first, last = first // step.factor, last // step.factor
+    return max(-first, last)

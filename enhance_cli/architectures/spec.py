@@ -1,0 +1,58 @@
+"""What every network says of itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+Tiling = Literal["exact", "blended", "forbidden"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """How a network wants to be run; the engine reads this and nothing else about it.
+
+    Attributes:
+        scale: output pixels per input pixel along each axis.
+        channels_in: planes of the input tensor.
+        channels_out: planes of the output tensor.
+        value_range: range of input and output values.
+        colour: what the values mean, e.g. ``"srgb"`` (gamma-encoded RGB).
+        halo: radius of the receptive field in input pixels: an output pixel depends on no
+            input farther than this from the input pixel it lies in.
+        size_multiple: input height and width must be multiples of this.
+        patch_size: the only input side that the network takes, or None for any.
+        tiling: ``exact`` if cropping by the halo gives the untiled result, ``blended`` if tiles
+            must overlap and be averaged, ``forbidden`` if the whole picture must be seen.
+    """
+
+    scale: int
+    channels_in: int = 3
+    channels_out: int = 3
+    value_range: tuple[float, float] = (0.0, 1.0)
+    colour: str = "srgb"
+    halo: int = 0
+    size_multiple: int = 1
+    patch_size: int | None = None
+    tiling: Tiling = "exact"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One entry of ``ARCHITECTURES``.
+
+    Attributes:
+        name: key in the table and in checkpoints.
+        task: the command that uses it, e.g. ``"superres"``.
+        config: frozen dataclass of its hyperparameters; must survive ``asdict`` and JSON.
+        build: makes the network, freshly initialised, from a config; the network has an
+            attribute ``contract``.
+        source: where it was published.
+    """
+
+    name: str
+    task: str
+    config: type[Any]
+    build: Callable[[Any], nn.Module]
+    source: str

@@ -1,0 +1,61 @@
+"""Where to compute, and in which precision."""
+
+import os
+
+import torch
+
+from enhance_cli.errors import DeviceError, UsageError
+
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of an option.
+
+    Args:
+        name: ``auto`` (``$ENHANCE_DEVICE`` if set, else CUDA, then MPS, then the CPU), ``cpu``,
+            ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        UsageError: if the name is none of these.
+        DeviceError: if this machine has no such device.
+    """
+    if name == "auto":
+        name = os.environ.get("ENHANCE_DEVICE", "auto")
+    if name == "auto":
+        name = ("cuda" if torch.cuda.is_available()
+                else "mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
+        raise UsageError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(index or 0) >= count:
+            raise DeviceError(
+                f"device {name!r}: this machine has {count} CUDA device(s), use --device cpu"
+            )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device 'mps': not available on this machine, use --device cpu")
+    return torch.device(name)
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The floating point type of an option.
+
+    Args:
+        precision: ``auto`` (bf16 on CUDA devices that compute in it, fp16 on other CUDA
+            devices, else fp32), ``fp32``, ``bf16`` or ``fp16``.
+        device: where it will be used.
+
+    Raises:
+        UsageError: if the name is none of these.
+    """
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in types:
+        raise UsageError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
+    return types[precision]

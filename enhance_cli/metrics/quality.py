@@ -1,0 +1,71 @@
+"""Full-reference picture quality: PSNR and SSIM, on RGB or on BT.601 luma.
+
+Pictures are (C, H, W) tensors; ``data_range`` is always an argument, never guessed.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# MATLAB rgb2ycbcr: BT.601 luma of 8-bit sRGB in studio swing, 16..235.
+_LUMA = (65.481, 128.553, 24.966)
+
+
+def luma_bt601(image: Tensor) -> Tensor:
+    """Y of (..., 3, H, W) sRGB in [0, 1] -> (..., 1, H, W) in [16, 235], as ``rgb2ycbcr``.
+
+    Not rounded; a grey picture (one channel) is taken as R = G = B.
+    """
+    if image.shape[-3] == 1:
+        return 16 + sum(_LUMA) * image
+    weights = image.new_tensor(_LUMA).view(3, 1, 1)
+    return 16 + (image * weights).sum(-3, keepdim=True)
+
+
+def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
+    """Peak signal-to-noise ratio in dB, over all values; infinite for equal pictures.
+
+    Args:
+        image, reference: the same shape, any layout.
+        data_range: largest minus smallest possible value.
+    """
+    error = (image.double() - reference.double()).square().mean().item()
+    if error == 0:
+        return float("inf")
+    return float(10 * torch.log10(torch.tensor(data_range**2 / error, dtype=torch.float64)))
+
+
+def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
+    """Mean structural similarity (Wang et al., 2004): Gaussian window of 11, sigma 1.5.
+
+    Population statistics over the window, K1 = 0.01, K2 = 0.03, mean over the positions where
+    the whole window fits and over channels: scikit-image's ``structural_similarity`` with
+    ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
+
+    Args:
+        image, reference: (C, H, W), sides at least 11.
+        data_range: largest minus smallest possible value.
+
+    Raises:
+        ValueError: if a side is smaller than the window.
+    """
+    if min(image.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs at least 11x11 pixels, got {tuple(image.shape[-2:])}")
+    steps = torch.arange(-5, 6, dtype=torch.float64)
+    window = torch.exp(-(steps**2) / (2 * 1.5**2))
+    window = (window / window.sum()).to(image.device)
+
+    def blur(x: Tensor) -> Tensor:
+        x = functional.conv2d(x[:, None], window.view(1, 1, -1, 1))
+        return functional.conv2d(x, window.view(1, 1, 1, -1))
+
+    x, y = image.double(), reference.double()
+    mean_x, mean_y = blur(x), blur(y)
+    var_x = blur(x * x) - mean_x**2
+    var_y = blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    score = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+        (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
+    )
+    return float(score.mean())

@@ -1,0 +1,385 @@
+"""The training loop: one for every network, on a CPU, a GPU or several.
+
+A run is a pure function of recipe, data and seed: step ``n`` draws its batch from a generator
+seeded with ``(seed, n)``, so a resumed run repeats no batch and skips none. With several
+processes (``torchrun``) each takes its share of the same batch and gradients are averaged.
+"""
+
+import csv
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+import torch.distributed
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from enhance_cli.errors import CheckpointError, EnhanceError
+from enhance_cli.io.files import replacing
+
+Schedule = Literal["cosine", "one-cycle", "constant"]
+CURVE_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How to descend; part of every recipe.
+
+    Attributes:
+        steps: length of the whole schedule.
+        learning_rate: its peak.
+        schedule: ``cosine`` (linear warm-up, then half a cosine to zero), ``one-cycle`` (half a
+            cosine up over 30%, then down to zero) or ``constant`` (after the warm-up).
+        warmup: share of the steps spent in the linear warm-up.
+        betas: Adam's moment decays.
+        clip: largest gradient norm.
+        ema: decay of the running average of the parameters, which is what is kept; shortened
+            at the start to ``(1 + step) / (10 + step)``.
+        validate_every: steps between validations.
+        seed: of initialisation and batches.
+    """
+
+    steps: int = 20_000
+    learning_rate: float = 4e-4
+    schedule: Schedule = "cosine"
+    warmup: float = 0.04
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = 0.5
+    ema: float = 0.999
+    validate_every: int = 1000
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step counted from 0."""
+        done = step / max(self.steps, 1)
+        if self.schedule == "one-cycle":
+            rise = 0.3
+            part = done / rise if done < rise else 1 + (done - rise) / (1 - rise)
+            return self.learning_rate * (0.5 - 0.5 * math.cos(math.pi * part))
+        if done < self.warmup:
+            return self.learning_rate * (step + 1) / (self.warmup * self.steps + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
+        part = (done - self.warmup) / (1 - self.warmup)
+        return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * part))
+
+
+class Experiment(Protocol):
+    """What a recipe makes from its data: a network, its loss and its validation."""
+
+    network: nn.Module
+
+    def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
+        """Mean loss of this process's share of the step's batch."""
+
+    def validate(self, network: nn.Module) -> float:
+        """A score where higher is better, on data that is never trained on."""
+
+    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
+        """Write a checkpoint that the enhancing commands can load."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """State of a run, given to the progress callback after each step."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    steps_per_second: float
+    validation: float | None
+    best: float
+
+
+class _Processes:
+    """The processes of one run; alone unless started by ``torchrun``."""
+
+    def __init__(self) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        if self.count > 1 and not torch.distributed.is_initialized():
+            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            torch.distributed.init_process_group(backend)
+
+    @property
+    def share(self) -> slice:
+        """This process's items of a batch."""
+        return slice(self.rank, None, self.count)
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over the processes, in one message."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        torch.distributed.all_reduce(flat)
+        flat /= self.count
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def agree(self, flag: bool, device: torch.device) -> bool:
+        """True where any process says so, so that all stop at the same step."""
+        if self.count == 1:
+            return flag
+        vote = torch.tensor(float(flag), device=device)
+        torch.distributed.all_reduce(vote)
+        return bool(vote > 0)
+
+
+@dataclass
+class _State:
+    """Everything that a resumed run needs."""
+
+    network: nn.Module
+    optimiser: torch.optim.Adam
+    average: dict[str, Tensor]
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        found |= {f"average.{k}": v for k, v in self.average.items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            found |= {f"adam.{index}.{k}": v for k, v in moments.items()}
+        return {k: v.detach().cpu().contiguous() for k, v in found.items()}
+
+    def save(self, path: Path, fingerprint: str) -> None:
+        metadata = {"fingerprint": fingerprint, "step": str(self.step),
+                    "seconds": repr(self.seconds), "best": repr(self.best)}
+        with replacing(path) as temporary:
+            save_file(self.tensors(), temporary, metadata=metadata)
+
+    def restore(self, path: Path, fingerprint: str) -> None:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if metadata.get("fingerprint") != fingerprint:
+            raise CheckpointError(
+                f"{path}: saved by another recipe or other settings "
+                f"({metadata.get('fingerprint')}, now {fingerprint}): "
+                "repeat its options, or start anew in another --out"
+            )
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "adam": {}}
+        for key, value in tensors.items():
+            group, _, name = key.partition(".")
+            groups[group][name] = value
+        self.network.load_state_dict(groups["network"])
+        for key, value in groups["average"].items():
+            self.average[key].copy_(value)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in groups["adam"].items():
+            index, _, name = key.partition(".")
+            moments.setdefault(int(index), {})[name] = value
+        layout = self.optimiser.state_dict()
+        self.optimiser.load_state_dict({"state": moments, "param_groups": layout["param_groups"]})
+        self.step = int(metadata["step"])
+        self.seconds = float(metadata["seconds"])
+        self.best = float(metadata["best"])
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C into a question that the loop asks between two steps."""
+    asked = False
+
+    def ask(_signal: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Curve:
+    """The CSV of a run; rows after the resumed step are dropped."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        rows: list[list[str]] = []
+        if step and path.exists():
+            with path.open(newline="") as file:
+                rows = [row for row in csv.reader(file) if row[0].isdigit()]
+        kept = [row for row in rows if int(row[0]) <= step]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file)
+        self._writer.writerows([CURVE_COLUMNS, *kept])
+        self._file.flush()
+
+    def add(self, *row: object) -> None:
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step; any process can make them."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 7919 + 17)
+
+
+def train(
+    experiment: Experiment,
+    plan: Optimisation,
+    out: Path,
+    name: str,
+    *,
+    fingerprint: str,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    resume: bool = False,
+    seconds: float = math.inf,
+    save_every_seconds: float = 60.0,
+    report: Callable[[Report], None] = lambda _: None,
+) -> Report:
+    """Run or continue an experiment until its last step, its time or Ctrl-C.
+
+    Writes into ``out``: ``{name}.safetensors`` (the average with the best validation score),
+    ``last.safetensors`` (the newest average), ``state.safetensors`` (for resuming) and
+    ``curve.csv``.
+
+    Args:
+        experiment: network (already on ``device``), loss and validation.
+        plan: schedule and optimiser.
+        out: folder of the run.
+        name: the model's name.
+        fingerprint: text of recipe and settings; a state with another one is refused.
+        device: where to compute.
+        dtype: float32, or the reduced precision of autocast.
+        resume: continue from ``out/state.safetensors``.
+        seconds: stop, resumably, after so long.
+        save_every_seconds: age at which the state is saved again.
+        report: called after each step.
+
+    Returns:
+        The last report; ``step < steps`` if the run was cut short.
+
+    Raises:
+        CheckpointError: if there is nothing to resume from, or it is of other settings.
+        EnhanceError: if the loss stops being finite.
+    """
+    processes = _Processes()
+    network = experiment.network
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    state = _State(
+        network=network,
+        optimiser=torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas),
+        average={k: v.detach().clone() for k, v in network.state_dict().items()},
+    )
+    state_path = out / "state.safetensors"
+    if resume:
+        if not state_path.exists():
+            raise CheckpointError(f"{state_path}: nothing to resume from, leave --resume out")
+        state.restore(state_path, fingerprint)
+    curve = _Curve(out / "curve.csv", state.step) if processes.rank == 0 else None
+    before, start = state.seconds, time.monotonic()
+    first_step, saved = state.step, start
+    losses: list[Tensor] = []
+    latest = Report(state.step, plan.steps, math.nan, 0.0, 0.0, None, state.best)
+
+    with _interruptible() as interrupted:
+        while state.step < plan.steps:
+            rate = plan.rate(state.step)
+            loss = _descend(experiment, plan, state, parameters, processes, device, dtype, rate)
+            losses.append(loss)
+            now = time.monotonic()
+            state.seconds = before + now - start
+            stop = processes.agree(interrupted() or now - start > seconds, device)
+            ended = state.step == plan.steps
+            score: float | None = None
+            if ended or state.step % plan.validate_every == 0:
+                score = _validate(experiment, plan, state, processes, out, name)
+                mean = float(torch.stack(losses).mean())
+                losses.clear()
+                if not math.isfinite(mean):
+                    raise EnhanceError(
+                        f"{name}: the loss is {mean} at step {state.step}, lower the learning "
+                        "rate (--set learning_rate=...) or use --precision fp32"
+                    )
+                if curve:
+                    curve.add(state.step, f"{state.seconds:.1f}", f"{rate:.3e}",
+                              f"{mean:.6g}", f"{score:.4f}")
+            latest = Report(
+                state.step, plan.steps, float(loss) if processes.rank == 0 else math.nan, rate,
+                (state.step - first_step) / (time.monotonic() - start), score, state.best,
+            )
+            report(latest)
+            due = ended or stop or time.monotonic() - saved > save_every_seconds
+            if due and processes.rank == 0:
+                state.save(state_path, fingerprint)
+                experiment.save(out / "last.safetensors", state.average, state.step, state.best)
+                saved = time.monotonic()
+            if stop:
+                break
+    if curve:
+        curve.close()
+    return latest
+
+
+def _descend(
+    experiment: Experiment,
+    plan: Optimisation,
+    state: _State,
+    parameters: list[nn.Parameter],
+    processes: _Processes,
+    device: torch.device,
+    dtype: torch.dtype,
+    rate: float,
+) -> Tensor:
+    """One step of Adam and of the average; returns the detached loss."""
+    state.network.train()
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.optimiser.zero_grad(set_to_none=True)
+    generator = step_generator(plan.seed, state.step)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        loss = experiment.loss(state.step, generator, processes.share)
+    loss.backward()
+    loss = loss.detach()
+    processes.average([p.grad for p in parameters if p.grad is not None] + [loss])
+    nn.utils.clip_grad_norm_(parameters, plan.clip)
+    state.optimiser.step()
+    state.step += 1
+    decay = min(plan.ema, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for key, value in state.network.state_dict().items():
+            if value.is_floating_point():
+                state.average[key].lerp_(value, 1 - decay)
+            else:
+                state.average[key].copy_(value)
+    return loss
+
+
+def _validate(
+    experiment: Experiment,
+    plan: Optimisation,
+    state: _State,
+    processes: _Processes,
+    out: Path,
+    name: str,
+) -> float:
+    """Score the average on every process alike; the first keeps it if it is the best."""
+    live = {k: v.detach().clone() for k, v in state.network.state_dict().items()}
+    state.network.load_state_dict(state.average)
+    state.network.eval()
+    with torch.no_grad():
+        score = experiment.validate(state.network)
+    state.network.load_state_dict(live)
+    if score > state.best:
+        state.best = score
+        if processes.rank == 0:
+            experiment.save(out / f"{name}.safetensors", state.average, state.step, score)
+    return score

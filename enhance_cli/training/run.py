@@ -1,0 +1,172 @@
+"""From a recipe's name to a finished run: overrides, data, progress."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from enhance_cli.engine.checkpoint import read_tensors
+from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.training.loop import Report, train
+from enhance_cli.training.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended: its last report, and whether the user cut it short."""
+
+    report: Report
+    interrupted: bool
+
+
+def list_recipes() -> None:
+    """Print the recipes' names and summaries."""
+    console = Console()
+    for recipe in RECIPES.values():
+        console.print(f"{recipe.name:14} {recipe.summary}", highlight=False)
+
+
+def override(recipe: Any, assignments: Sequence[str]) -> Any:
+    """A recipe with some values changed.
+
+    Args:
+        recipe: frozen dataclass, nested at will.
+        assignments: ``name=value``, the value as JSON or as a bare word; a name is looked for
+            in the recipe, then in the dataclasses and dicts that it holds.
+
+    Raises:
+        UsageError: if an assignment has no ``=``, or its value is of another type.
+        UnknownNameError: if no part of the recipe has such a name.
+    """
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment!r}: write it as name=value")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        changed = _replace_named(recipe, name, value)
+        if changed is None:
+            raise UnknownNameError("recipe value", name, _names(recipe))
+        recipe = changed
+    return recipe
+
+
+def _names(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        return list(part)
+    nested = [getattr(part, entry.name) for entry in fields(part)]
+    own = [entry.name for entry, value in zip(fields(part), nested, strict=True)
+           if not isinstance(value, dict) and not is_dataclass(value)]
+    return own + [name for value in nested if isinstance(value, dict) or is_dataclass(value)
+                  for name in _names(value)]
+
+
+def _replace_named(part: Any, name: str, value: Any) -> Any | None:
+    """``part`` with the value changed, or None if it has no such name."""
+    if isinstance(part, dict):
+        return {**part, name: _cast(name, part[name], value)} if name in part else None
+    for entry in fields(part):
+        held = getattr(part, entry.name)
+        if isinstance(held, dict) or is_dataclass(held):
+            changed = _replace_named(held, name, value)
+            if changed is not None:
+                return replace(part, **{entry.name: changed})
+        elif entry.name == name:
+            return replace(part, **{name: _cast(name, held, value)})
+    return None
+
+
+def _cast(name: str, old: Any, value: Any) -> Any:
+    if isinstance(old, float) and isinstance(value, int):
+        value = float(value)
+    if isinstance(old, tuple) and isinstance(value, list):
+        value = tuple(value)
+    if type(value) is not type(old):
+        raise UsageError(
+            f"--set {name}={value}: must be {type(old).__name__} like {old!r}"
+        )
+    return value
+
+
+def run_recipe(
+    name: str,
+    data: Path,
+    *,
+    validation: Path | None = None,
+    out: Path,
+    resume: bool = False,
+    minutes: float | None = None,
+    init: Path | None = None,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    precision: str = "auto",
+    quiet: bool = False,
+) -> Finished:
+    """Train a recipe; see the options of ``enhance train``.
+
+    Raises:
+        EnhanceError: for unknown names, unusable data, or a state of other settings.
+    """
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    recipe = override(RECIPES[name], overrides)
+    place = choose_device(device)
+    dtype = choose_dtype(precision, place)
+    console = Console(stderr=True, quiet=quiet)
+    tensors = read_tensors(init) if init is not None else None
+    experiment = recipe.prepare(data, validation, place, tensors)
+    console.print(
+        f"{name}: {experiment.photos} photographs, {recipe.optimisation.steps} steps, "
+        f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}", highlight=False,
+    )
+    fingerprint = json.dumps(
+        {**asdict(recipe), "photos": experiment.photos, "dtype": str(dtype)}, sort_keys=True
+    )
+    with _Display(console, recipe.optimisation.steps) as display:
+        report = train(
+            experiment, recipe.optimisation, out, name, fingerprint=fingerprint, device=place,
+            dtype=dtype, resume=resume, report=display.show,
+            seconds=math.inf if minutes is None else minutes * 60,
+        )
+    timed_out = minutes is not None and report.step < report.steps
+    if report.step < report.steps:
+        console.print(f"stopped at step {report.step} of {report.steps}; go on with --resume")
+    return Finished(report, report.step < report.steps and not timed_out)
+
+
+class _Display:
+    """A live line on a terminal; elsewhere one line per validation."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"),
+            TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+        )
+        self._bar = self._progress.add_task("starting", total=steps)
+
+    def __enter__(self) -> "_Display":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, report: Report) -> None:
+        text = (f"step {report.step}/{report.steps}  loss {report.loss:.5f}  "
+                f"best {report.best:.3f} dB  {report.steps_per_second:.2f} steps/s")
+        self._progress.update(self._bar, completed=report.step, description=text)
+        if report.validation is not None:
+            self._console.print(
+                f"step {report.step}: loss {report.loss:.5f}, validation "
+                f"{report.validation:.4f} dB, {report.steps_per_second:.2f} steps/s",
+                highlight=False,
+            )

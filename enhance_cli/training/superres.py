@@ -1,0 +1,130 @@
+"""Training of single-image super-resolution: recipe, objective and validation."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos
+from enhance_cli.engine.checkpoint import build, load_tensors, save_checkpoint
+from enhance_cli.errors import DatasetError
+from enhance_cli.metrics.quality import luma_bt601, psnr
+from enhance_cli.resize import imresize
+from enhance_cli.training.loop import Optimisation
+
+
+@dataclass(frozen=True)
+class SuperResolutionRecipe:
+    """A network, its degradation (MATLAB bicubic) and its losses.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        summary: one line for ``enhance train --list``.
+        architecture: key of ``ARCHITECTURES``.
+        config: hyperparameters of the architecture, ``scale`` among them.
+        patch: LR patch side.
+        batch: patches per step, over all processes.
+        l1_share: share of the steps with an L1 loss before the squared error of eq. 2.4; L1
+            converges faster at high learning rates, the squared error is what PSNR measures.
+        optimisation: schedule and optimiser.
+    """
+
+    name: str
+    summary: str
+    architecture: str
+    config: dict[str, Any]
+    patch: int = 32
+    batch: int = 16
+    l1_share: float = 0.75
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+    def prepare(
+        self,
+        data: Path,
+        validation: Path | None,
+        device: torch.device,
+        init: dict[str, Tensor] | None = None,
+    ) -> "SuperResolution":
+        """Read the data and make the network.
+
+        Args:
+            data: folder of photographs to train on.
+            validation: folder of photographs to validate on; None holds out every twentieth.
+            device: where pixels and network live.
+            init: tensors to start from; those whose name and shape fit are taken.
+
+        Raises:
+            DatasetError: if there are too few usable photographs.
+            CheckpointError: if no tensor of ``init`` fits.
+        """
+        photos = load_photos(data)
+        if validation is None:
+            held = photos[::20]
+            photos = [photo for index, photo in enumerate(photos) if index % 20]
+            if not photos:
+                raise DatasetError(f"{data}: one photograph is too few to train and validate on")
+        else:
+            held = load_photos(validation)
+        torch.manual_seed(self.optimisation.seed)
+        architecture = ARCHITECTURES[self.architecture]
+        network = build(architecture, architecture.config(**self.config))
+        if init is not None:
+            own = network.state_dict()
+            fitting = {k: v for k, v in init.items() if k in own and own[k].shape == v.shape}
+            load_tensors(network, {**own, **fitting} if fitting else init, "--init")
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return SuperResolution(self, network, photos, held, device)
+
+
+class SuperResolution:
+    """A prepared recipe; see ``training.loop.Experiment``."""
+
+    def __init__(
+        self,
+        recipe: SuperResolutionRecipe,
+        network: nn.Module,
+        photos: Sequence[Tensor],
+        held: Sequence[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.recipe, self.network, self.device = recipe, network, device
+        self.scale = int(recipe.config["scale"])
+        self.photos = len(photos)
+        self._sampler = PatchSampler(photos, self.scale, recipe.patch, device)
+        self._held = [crop_to_multiple(photo, self.scale) for photo in held]
+        self._l1_steps = round(recipe.l1_share * recipe.optimisation.steps)
+
+    def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
+        """L1, later the squared error (eq. 2.4, as a mean over channels too), of RGB in [0, 1]."""
+        frame_lr, frame_hr = self._sampler.batch(self.recipe.batch, generator)
+        estimate = self.network(frame_lr[share].contiguous(memory_format=torch.channels_last))
+        if step < self._l1_steps:
+            return functional.l1_loss(estimate, frame_hr[share])
+        return functional.mse_loss(estimate, frame_hr[share])
+
+    def validate(self, network: nn.Module) -> float:
+        """Mean PSNR in dB of Y over the validation pictures, border of ``scale`` cut off."""
+        scores = []
+        for photo in self._held:
+            frame_lr = imresize(photo, 1 / self.scale).to(self.device)[None].float() / 255
+            estimate = network(frame_lr.contiguous(memory_format=torch.channels_last))[0]
+            images = (estimate.clamp(0, 1).mul(255).round() / 255,
+                      photo.to(self.device).float() / 255)
+            inner = slice(self.scale, -self.scale)
+            luma = [luma_bt601(image)[..., inner, inner].round() for image in images]
+            scores.append(psnr(luma[0], luma[1], 255))
+        return sum(scores) / len(scores)
+
+    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
+        """Write a checkpoint with its recipe, step and validation score."""
+        save_checkpoint(
+            path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
+            tensors=tensors,
+            training={"recipe": asdict(self.recipe), "photos": self.photos, "step": step,
+                      "validation_psnr_y": round(score, 4)},
+        )
