@@ -1,15 +1,23 @@
 """The Typer application: commands, and errors as one line and an exit code."""
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from enhance_cli import __version__
+from enhance_cli.commands import weights
+from enhance_cli.commands.evaluate import evaluate
+from enhance_cli.commands.models import models
+from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
 from enhance_cli.errors import EnhanceError
 
-app = typer.Typer(name="enhance", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="enhance", no_args_is_help=True, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 
 
 def _show_version(asked: bool) -> None:
@@ -21,19 +29,54 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True)
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True,
+                     help="Show the version and stop."),
     ] = False,
 ) -> None:
     """Make dark, small and low-resolution pictures and videos look right."""
 
 
+app.command()(superres)
+app.command()(evaluate)
 app.command()(train)
+app.command()(models)
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Console entry point."""
+    """Console entry point: runs a command and leaves with its exit code.
+
+    0 all done, 1 an input failed, 2 wrong usage, 130 interrupted. What users can mend is told
+    in one line; ``$ENHANCE_DEBUG`` set to anything shows the traceback of the rest.
+    """
     try:
-        app()
+        code = app(standalone_mode=False)
     except EnhanceError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+        _leave(str(error), error.exit_code)
+    except typer.TyperException as error:
+        _leave_usage(error)
+    except KeyboardInterrupt:
+        _leave("interrupted", 130)
+    except Exception as error:
+        if os.environ.get("ENHANCE_DEBUG"):
+            raise
+        _leave(f"{type(error).__name__}: {error}. This is a fault of enhance: please report it "
+               "with what ENHANCE_DEBUG=1 shows", 1)
+    sys.exit(code)
+
+
+def _leave(text: str, code: int) -> None:
+    typer.echo(f"error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+def _leave_usage(error: typer.TyperException) -> None:
+    context = getattr(error, "ctx", None)
+    text = error.format_message()
+    if context is not None and text:
+        text += f" (see {context.command_path} --help)"
+    if text:
+        _leave(text, error.exit_code)
+    error.show()
+    sys.exit(error.exit_code)

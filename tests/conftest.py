@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# The tests' tensors are small: more threads cost more than they bring.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -56,3 +56,20 @@ class Architecture:
     config: type[Any]
     build: Callable[[Any], nn.Module]
     source: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One entry of ``MODELS``: an architecture with hyperparameters, known by a name.
+
+    Attributes:
+        name: of the model and of its weights file.
+        architecture: key of ``ARCHITECTURES``.
+        config: an instance of that architecture's config.
+        summary: one line for people.
+    """
+
+    name: str
+    architecture: str
+    config: Any
+    summary: str

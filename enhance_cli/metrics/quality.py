@@ -35,6 +35,16 @@ def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
     return float(10 * torch.log10(torch.tensor(data_range**2 / error, dtype=torch.float64)))
 
 
+def mae(image: Tensor, reference: Tensor, data_range: float) -> float:
+    """Mean absolute error as a share of ``data_range`` (thesis 000, ch. 6.3.1).
+
+    Args:
+        image, reference: the same shape, any layout.
+        data_range: largest minus smallest possible value.
+    """
+    return float((image.double() - reference.double()).abs().mean() / data_range)
+
+
 def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
     """Mean structural similarity (Wang et al., 2004): Gaussian window of 11, sigma 1.5.
 

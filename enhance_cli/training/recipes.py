@@ -1,23 +1,24 @@
-"""The recipes. To add one: its line here."""
+"""The recipes. To add one: its line here. A recipe has the name of the model that it makes."""
 
-from enhance_cli.training.loop import Optimisation
+from dataclasses import asdict
+from typing import Any
+
+from enhance_cli.architectures import MODELS
 from enhance_cli.training.superres import SuperResolutionRecipe
+
+
+def _superres(model: str, **settings: Any) -> SuperResolutionRecipe:
+    spec = MODELS[model]
+    return SuperResolutionRecipe(
+        name=model, summary=spec.summary, architecture=spec.architecture,
+        config=asdict(spec.config), **settings,
+    )
+
 
 RECIPES: dict[str, SuperResolutionRecipe] = {
     recipe.name: recipe
     for recipe in (
-        SuperResolutionRecipe(
-            name="enet-e-x4",
-            summary="EnhanceNet x4, squared error (dissertation 003, ENet-E of table 2.3)",
-            architecture="enhancenet",
-            config={"scale": 4},
-        ),
-        SuperResolutionRecipe(
-            name="enet-e-x2",
-            summary="EnhanceNet x2, squared error (dissertation 003, ENet-E of table 2.4)",
-            architecture="enhancenet",
-            config={"scale": 2},
-            patch=48,
-        ),
+        _superres("enet-e-x4", patch=32),
+        _superres("enet-e-x2", patch=48),
     )
 }

@@ -13,7 +13,7 @@ from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos
 from enhance_cli.engine.checkpoint import build, load_tensors, save_checkpoint
 from enhance_cli.errors import DatasetError
-from enhance_cli.metrics.quality import luma_bt601, psnr
+from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation
 
@@ -108,16 +108,14 @@ class SuperResolution:
         return functional.mse_loss(estimate, frame_hr[share])
 
     def validate(self, network: nn.Module) -> float:
-        """Mean PSNR in dB of Y over the validation pictures, border of ``scale`` cut off."""
+        """Mean PSNR in dB over the validation pictures, by the protocol of the benchmarks."""
         scores = []
         for photo in self._held:
             frame_lr = imresize(photo, 1 / self.scale).to(self.device)[None].float() / 255
             estimate = network(frame_lr.contiguous(memory_format=torch.channels_last))[0]
             images = (estimate.clamp(0, 1).mul(255).round() / 255,
                       photo.to(self.device).float() / 255)
-            inner = slice(self.scale, -self.scale)
-            luma = [luma_bt601(image)[..., inner, inner].round() for image in images]
-            scores.append(psnr(luma[0], luma[1], 255))
+            scores.append(score(*images, "y-crop", self.scale, ["psnr"])["psnr"])
         return sum(scores) / len(scores)
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:

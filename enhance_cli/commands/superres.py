@@ -1,0 +1,41 @@
+"""``enhance superres``: enlarge pictures."""
+
+import typer
+
+from enhance_cli.commands import options
+
+
+def superres(
+    inputs: options.Inputs,
+    output: options.Output = None,
+    scale: options.Scale = None,
+    model: options.Model = None,
+    weights: options.Weights = None,
+    tile: options.Tile = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    quality: options.Quality = None,
+    recursive: options.Recursive = False,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
+    seed: options.Seed = 0,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Enlarge pictures 2 or 4 times.
+
+    Bit depth, transparency, EXIF and colour profile stay as they are. The result lies beside
+    the input as {stem}_x4.{ext}, unless -o says otherwise.
+    """
+    from enhance_cli.tasks.batch import Talk
+    from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
+
+    request = SuperResolutionRequest(
+        inputs=inputs, output=output, scale=scale, model=model, weights=weights,
+        tile=options.parse_tile(tile), device=device, precision=precision, quality=quality,
+        recursive=recursive, overwrite=overwrite, skip_existing=skip_existing, seed=seed,
+    )
+    raise typer.Exit(run_superres(
+        request, Talk(json=json, quiet=quiet, progress=not no_progress, dry_run=dry_run)))

@@ -1,0 +1,222 @@
+"""From a model's name to a network that is ready to run.
+
+Weights are looked for, in this order, at ``--weights PATH``, in the folder ``$ENHANCE_WEIGHTS``,
+in the project's ``weights/``, in the installed package's and in a per-user cache. A folder may
+hold a ``MANIFEST.toml`` that says where each file comes from and how it scores.
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.spec import Contract
+from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
+from enhance_cli.engine.tiled import Network
+from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+# The model family that a task takes when none is named.
+DEFAULT_MODELS = {"superres": "enet-e"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network on its device, with what is known of it.
+
+    Attributes:
+        network: (N, C, h, w) float32 -> (N, C', scale * h, scale * w), in evaluation mode.
+        info: what its checkpoint says.
+        device: where it lies.
+        dtype: precision to run it in; the parameters are float32 for autocast's sake.
+    """
+
+    network: nn.Module
+    info: CheckpointInfo
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def contract(self) -> Contract:
+        """How the network wants to be run."""
+        return self.info.contract
+
+    def as_grey(self) -> tuple[Network, Contract]:
+        """The network for one plane: fed as R = G = B, and the mean of its output."""
+
+        def run(plane: Tensor) -> Tensor:
+            result: Tensor = self.network(plane.expand(-1, self.contract.channels_in, -1, -1))
+            return result.mean(1, keepdim=True)
+
+        return run, replace(self.contract, channels_in=1, channels_out=1)
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A model's weights on disk, and its entry in the manifest beside them.
+
+    Attributes:
+        name: of the model.
+        path: the checkpoint.
+        entry: the manifest's table for it; empty where there is none.
+    """
+
+    name: str
+    path: Path
+    entry: dict[str, Any]
+
+    def matches_manifest(self) -> bool | None:
+        """Whether the file has the manifest's sha256; None where there is none to compare."""
+        if "sha256" not in self.entry:
+            return None
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == self.entry["sha256"]
+
+
+def weight_folders() -> list[Path]:
+    """Existing folders that may hold weights, the first to be asked first."""
+    folders = [
+        _PACKAGE.parent / "weights",
+        _PACKAGE / "weights",
+        cache_folder() / "weights",
+    ]
+    if chosen := os.environ.get("ENHANCE_WEIGHTS"):
+        folders.insert(0, Path(chosen))
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def cache_folder() -> Path:
+    """``$ENHANCE_CACHE``, or the platform's per-user cache folder."""
+    return Path(os.environ.get("ENHANCE_CACHE") or platformdirs.user_cache_dir("enhance"))
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """The tables of ``MANIFEST.toml`` by model name; empty where there is none.
+
+    Raises:
+        CheckpointError: if it is not TOML.
+    """
+    path = folder / "MANIFEST.toml"
+    if not path.exists():
+        return {}
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except tomllib.TOMLDecodeError as error:
+        raise CheckpointError(f"{path}: not valid TOML ({error}), mend or remove it") from error
+    return {name: table for name, table in tables.items() if isinstance(table, dict)}
+
+
+def find_weights(name: str) -> WeightsFile | None:
+    """The weights of a model in the first folder that has them."""
+    for folder in weight_folders():
+        path = folder / f"{name}.safetensors"
+        if path.exists():
+            return WeightsFile(name, path, read_manifest(folder).get(name, {}))
+    return None
+
+
+def iterate_weights() -> Iterator[WeightsFile]:
+    """Every model's weights that can be found, by name, hidden doubles left out."""
+    names = {path.stem for folder in weight_folders() for path in folder.glob("*.safetensors")}
+    for name in sorted(names):
+        found = find_weights(name)
+        if found is not None:
+            yield found
+
+
+def resolve_name(task: str, name: str | None, scale: int | None) -> str:
+    """The full name of a model of ``MODELS``.
+
+    Args:
+        task: that the model must serve.
+        name: full (``enet-e-x4``), of a family (``enet-e``), or None for the task's default.
+        scale: wanted; None takes that of a full name, else 4.
+
+    Raises:
+        UnknownNameError: if there is no such model.
+        UsageError: if the model has another task or scale.
+    """
+    given = name or DEFAULT_MODELS[task]
+    if given in MODELS:
+        spec = MODELS[given]
+        actual = ARCHITECTURES[spec.architecture].task
+        if actual != task:
+            raise UsageError(f"model {given!r} is for {actual}, not for {task}")
+        _check_scale(given, spec.config.scale, scale)
+        return given
+    full = f"{given}-x{scale or 4}"
+    if full in MODELS and ARCHITECTURES[MODELS[full].architecture].task == task:
+        return full
+    known = [spec.name for spec in MODELS.values()
+             if ARCHITECTURES[spec.architecture].task == task]
+    scales = sorted(MODELS[other].config.scale for other in known
+                    if other.rpartition("-x")[0] == given)
+    if scales:
+        raise UsageError(f"-x{scale}: {given!r} enlarges by "
+                         f"{' or '.join(str(value) for value in scales)}")
+    raise UnknownNameError("model", given, known)
+
+
+def _check_scale(name: str, actual: int, wanted: int | None) -> None:
+    if wanted is not None and wanted != actual:
+        raise UsageError(f"-x{wanted}: model {name!r} enlarges by {actual}, leave -x out")
+
+
+def load_model(
+    task: str,
+    *,
+    name: str | None = None,
+    weights: Path | None = None,
+    scale: int | None = None,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Model:
+    """Find a checkpoint and put its network on a device.
+
+    Args:
+        task: that it must serve.
+        name, scale: as of ``resolve_name``; not needed with ``weights``.
+        weights: a checkpoint file that overrules the look-up.
+        device, dtype: where, and in which precision it will run.
+
+    Raises:
+        UnknownNameError, UsageError: as ``resolve_name``.
+        CheckpointError: if there are no weights, or they do not fit.
+    """
+    if weights is not None:
+        info = read_checkpoint_info(weights)
+        if name is not None and name != info.name and name != info.name.rpartition("-x")[0]:
+            raise UsageError(f"--model {name}: {weights} holds {info.name!r}, leave --model out")
+    else:
+        full = resolve_name(task, name, scale)
+        found = find_weights(full)
+        if found is None:
+            folders = ", ".join(str(folder) for folder in weight_folders()) or "no weights folder"
+            raise CheckpointError(
+                f"no weights for {full!r} in {folders}: train them (enhance train {full}) "
+                "or name a checkpoint with --weights"
+            )
+        info = read_checkpoint_info(found.path)
+        if info.architecture.name != MODELS[full].architecture:
+            raise CheckpointError(
+                f"{found.path}: holds {info.architecture.name}, but {full} is "
+                f"{MODELS[full].architecture}: remove or rename it"
+            )
+    if info.architecture.task != task:
+        raise CheckpointError(
+            f"{info.path}: a checkpoint for {info.architecture.task}, not for {task}: "
+            f"use enhance {info.architecture.task}"
+        )
+    _check_scale(str(info.name), info.contract.scale, scale)
+    network = load_network(info).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(network, info, device, dtype)

@@ -1,0 +1,47 @@
+"""How large a network is and how much it computes, without computing it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.engine.checkpoint import build
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size of a network at use time.
+
+    Attributes:
+        parameters: trainable values.
+        macs: multiply-accumulate operations of the convolutions and matrix products.
+        macs_input: the input (C, H, W) they are counted for.
+    """
+
+    parameters: int
+    macs: int
+    macs_input: tuple[int, int, int]
+
+
+def measure_complexity(
+    architecture: Architecture, config: object, side: int = 256
+) -> Complexity:
+    """Count parameters and operations on the ``meta`` device: no memory, no arithmetic.
+
+    Args:
+        architecture, config: the network.
+        side: input height and width, unless the contract has a patch size.
+    """
+    network: nn.Module = build(architecture, config, "meta").eval()
+    contract: Contract = network.contract  # type: ignore[assignment]
+    side = contract.patch_size or side
+    shape = (contract.channels_in, side, side)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(1, *shape, device="meta"))
+    return Complexity(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs=counter.get_total_flops() // 2,
+        macs_input=shape,
+    )

@@ -1,0 +1,190 @@
+"""How the results of overlapping tiles become one picture.
+
+To add a merger: a function from tile size and settings to weights, and its line in ``MERGERS``.
+A weight is positive wherever the tile may be used and zero where it may not.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from enhance_cli.engine.grids import Box
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """What mergers may ask for.
+
+    Attributes:
+        halo: pixels at a tile's inner sides that are wrong and must not be used (``crop``).
+        overlap: width of the ramp of ``feather``, in pixels.
+        power: p of ``inverse-distance``, 0 or more.
+    """
+
+    halo: int = 0
+    overlap: int = 0
+    power: float = 2.0
+
+
+Sides = tuple[bool, bool, bool, bool]  # whether top, bottom, left, right lie inside the picture
+
+
+def crop_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
+    """One, but zero in the halo along the sides that lie inside the picture.
+
+    Exact for a fully convolutional network whose halo this is.
+    """
+    weights = torch.ones(height, width)
+    top, bottom, left, right = (settings.halo if side else 0 for side in inner)
+    weights[:top] = 0
+    weights[height - bottom :] = 0
+    weights[:, :left] = 0
+    weights[:, width - right :] = 0
+    return weights
+
+
+def average_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
+    """One everywhere."""
+    return torch.ones(height, width)
+
+
+def inverse_distance_weights(
+    height: int, width: int, inner: Sides, settings: MergeSettings
+) -> Tensor:
+    """Distance to the tile's centre to the power of ``-p`` (thesis 000, eq. 16).
+
+    Relative to the pixel nearest the centre, and never below 1e-30, so that no power makes the
+    sum of weights underflow; where the centre is a pixel its distance is taken as half a pixel.
+    """
+    y = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
+    x = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
+    distance = torch.hypot(y[:, None], x[None, :]).clamp_(min=0.5)
+    return (distance / distance.min()).pow_(-settings.power).clamp_(min=1e-30).float()
+
+
+def feather_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
+    """A linear ramp over the overlap along the sides that lie inside the picture."""
+
+    def ramp(length: int, first: bool, last: bool) -> Tensor:
+        place = torch.arange(1, length + 1, dtype=torch.float32)
+        line = torch.full((length,), float(settings.overlap + 1))
+        line = torch.minimum(line, place) if first else line
+        return torch.minimum(line, place.flip(0)) if last else line
+
+    top, bottom, left, right = inner
+    return ramp(height, top, bottom)[:, None] * ramp(width, left, right) / (
+        settings.overlap + 1) ** 2
+
+
+MERGERS: dict[str, Callable[[int, int, Sides, MergeSettings], Tensor]] = {
+    "crop": crop_weights,
+    "average": average_weights,
+    "inverse-distance": inverse_distance_weights,
+    "feather": feather_weights,
+}
+
+
+@lru_cache(maxsize=32)
+def tile_weights(
+    name: str, height: int, width: int, inner: Sides, settings: MergeSettings
+) -> Tensor:
+    """Weights (height, width) float32 of one tile, made once per shape and place."""
+    return MERGERS[name](height, width, inner, settings)
+
+
+def inner_sides(box: Box, height: int, width: int) -> Sides:
+    """Which sides of a box lie inside a picture of this size, not on its edge."""
+    return (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
+
+
+class CropCanvas:
+    """Collects tiles by assignment; needs no memory beyond the result itself.
+
+    Args:
+        shape: (C, H, W) of the result.
+        settings: of the merging; ``halo`` is cut off.
+        dtype: float32, or uint8 or uint16 to store levels: values in [0, 1] are clamped, scaled
+            to the type's range and rounded as they arrive.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype
+    ) -> None:
+        self._result = torch.empty(shape, dtype=dtype)
+        self._halo = settings.halo
+
+    def add(self, box: Box, tile: Tensor) -> None:
+        """Place a tile (C, box.height, box.width) float32."""
+        _, height, width = self._result.shape
+        top, bottom, left, right = (
+            self._halo if side else 0 for side in inner_sides(box, height, width)
+        )
+        self._result[
+            :, box.top + top : box.bottom - bottom, box.left + left : box.right - right
+        ] = to_levels(tile[:, top : box.height - bottom, left : box.width - right],
+                      self._result.dtype)
+
+    def finish(self) -> Tensor:
+        """The result (C, H, W)."""
+        return self._result
+
+
+class BlendCanvas:
+    """Collects weighted tiles and the sum of their weights.
+
+    Args:
+        shape: (C, H, W) of the result.
+        settings: of the merging.
+        dtype: as of ``CropCanvas``; the sums are float32.
+        merger: key of ``MERGERS``.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype, merger: str
+    ) -> None:
+        self._sum = torch.zeros(shape)
+        self._weight = torch.zeros(shape[1:])
+        self._settings, self._dtype, self._merger = settings, dtype, merger
+
+    def add(self, box: Box, tile: Tensor) -> None:
+        """Add a tile (C, box.height, box.width) float32."""
+        _, height, width = self._sum.shape
+        weights = tile_weights(
+            self._merger, box.height, box.width, inner_sides(box, height, width), self._settings
+        )
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        self._sum[:, rows, columns].addcmul_(tile, weights)
+        self._weight[rows, columns] += weights
+
+    def finish(self) -> Tensor:
+        """The result (C, H, W); the sums are used up."""
+        return to_levels(self._sum.div_(self._weight), self._dtype)
+
+
+Canvas = CropCanvas | BlendCanvas
+
+
+def make_canvas(
+    merger: str, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype
+) -> Canvas:
+    """An empty canvas for a merger of ``MERGERS``."""
+    if merger == "crop":
+        return CropCanvas(shape, settings, dtype)
+    return BlendCanvas(shape, settings, dtype, merger)
+
+
+def to_levels(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values in [0, 1] as levels of an integer type, clamped and rounded; floats stay as they are.
+
+    Args:
+        values: float32, any shape.
+        dtype: float32, uint8 or uint16.
+    """
+    if dtype.is_floating_point:
+        return values.to(dtype)
+    top = torch.iinfo(dtype).max
+    # By way of int32: older torch has no direct conversion from float to uint16.
+    return values.clamp(0, 1).mul_(top).round_().to(torch.int32).to(dtype)

@@ -1,0 +1,272 @@
+"""Run a network over a picture of any size: split, run, merge, and shrink when memory ends.
+
+Image and canvas stay on the host; only a batch of tiles is on the device.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from enhance_cli.architectures.spec import Contract
+from enhance_cli.engine.grids import GRIDS, Box, make_grid
+from enhance_cli.engine.merging import MERGERS, MergeSettings, make_canvas
+from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
+
+Network = Callable[[Tensor], Tensor]
+Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
+
+# Sides that keep a 64-channel x4 network near 1 GiB on a CPU and 3 GiB on a GPU; see
+# benchmarks/tiles.py for the time they cost.
+_AUTO_TILE = {"cpu": 256, "mps": 256, "cuda": 640}
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How to cut a picture.
+
+    Attributes:
+        tile: side of a tile in input pixels; None for a size that suits the device, 0 for the
+            whole picture at once. A contract with a patch size overrules it.
+        grid: key of ``GRIDS``, or None for what the contract's tiling needs.
+        merger: key of ``MERGERS``, or None likewise.
+        overlap: pixels that neighbours share at least (vertically, horizontally), or None for
+            twice the halo (exact tiling) or an eighth of the tile (blended).
+        power: p of the inverse-distance merger.
+        batch: tiles of one shape that run together.
+    """
+
+    tile: int | None = None
+    grid: str | None = None
+    merger: str | None = None
+    overlap: int | tuple[int, int] | None = None
+    power: float = 2.0
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A plan made definite for one picture and network."""
+
+    tile: int
+    grid: str
+    merger: str
+    overlap: tuple[int, int]
+    settings: MergeSettings
+    batch: int
+
+
+class _OutOfMemory(Exception):
+    """One tile alone does not fit."""
+
+
+def run_tiled(
+    network: Network,
+    contract: Contract,
+    image: Tensor,
+    plan: TilePlan,
+    *,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    levels: torch.dtype = torch.float32,
+    progress: Progress = lambda _done, _total: None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Tensor:
+    """Apply a network to a picture.
+
+    A picture smaller than the contract allows, or not of its size multiple, is padded at the
+    bottom and right by reflection and the result cropped. When a tile does not fit in memory
+    the batch is halved, then the tile, and the picture is begun anew with that.
+
+    Args:
+        network: (N, C, h, w) -> (N, C', scale * h, scale * w), on ``device``.
+        contract: how it wants to be run.
+        image: (C, H, W) float32 on the host, in the contract's value range.
+        plan: how to cut.
+        device, dtype: where, and in which precision (float32 or autocast to another). Tiles
+            whose result in reduced precision is not finite are run again in float32.
+        levels: type of the result: float32, or uint8 or uint16 levels of values in [0, 1].
+        progress: called after each batch.
+        notice: called with one line when something had to be changed.
+
+    Returns:
+        (C', scale * H, scale * W) of type ``levels``, on the host.
+
+    Raises:
+        UnknownNameError: if grid or merger is unknown.
+        UsageError: if the tile is too small for its overlap, or the picture must not be tiled.
+        DeviceError: if not even the smallest tile fits in memory.
+    """
+    height, width = image.shape[-2:]
+    padded = _pad(image, contract)
+    while True:
+        layout = _arrange(plan, contract, padded.shape[-2], padded.shape[-1], device)
+        try:
+            result = _run(network, contract, padded, layout, device, dtype, levels, progress)
+        except _OutOfMemory as error:
+            plan = _shrink(plan, layout, contract, padded.shape, device, error)
+            notice(f"out of memory on {device}: going on with tiles of {plan.tile} pixels"
+                   if plan.batch == layout.batch else
+                   f"out of memory on {device}: going on with {plan.batch} tiles at a time")
+            continue
+        return result[:, : height * contract.scale, : width * contract.scale]
+
+
+def _pad(image: Tensor, contract: Contract) -> Tensor:
+    """Reflect at the bottom and right up to the contract's patch size and size multiple."""
+    for axis in (-2, -1):
+        length = image.shape[axis]
+        wanted = max(length, contract.patch_size or 1)
+        wanted = math.ceil(wanted / contract.size_multiple) * contract.size_multiple
+        if wanted > length:
+            # A triangular wave, so that even one pixel can be continued without end.
+            place = torch.arange(wanted) % max(2 * (length - 1), 1)
+            image = image.index_select(axis, torch.minimum(place, 2 * (length - 1) - place)
+                                       .clamp_(min=0))
+    return image
+
+
+def _arrange(
+    plan: TilePlan, contract: Contract, height: int, width: int, device: torch.device
+) -> _Layout:
+    exact = contract.tiling == "exact"
+    grid = plan.grid or ("cores" if exact and not contract.patch_size else "even")
+    merger = plan.merger or ("crop" if exact else "feather")
+    for kind, name, known in (("grid", grid, GRIDS), ("merger", merger, MERGERS)):
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+    longest = max(height, width)
+    tile = _AUTO_TILE[device.type] if plan.tile is None else plan.tile
+    tile = contract.patch_size or tile or longest
+    multiple = contract.size_multiple
+    tile = max(multiple, tile // multiple * multiple)
+    if contract.tiling == "forbidden" and tile < longest:
+        if plan.tile is not None:
+            raise UsageError(f"--tile {plan.tile}: this network must see the whole picture, "
+                             "use --tile 0")
+        tile = longest
+    overlap = plan.overlap if plan.overlap is not None else (
+        2 * contract.halo if exact else tile // 8)
+    both = (overlap, overlap) if isinstance(overlap, int) else overlap
+    needed = 2 * contract.halo if merger == "crop" else 0
+    both = (max(both[0], needed), max(both[1], needed))
+    both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
+    if tile < longest and tile <= max(both) + multiple:
+        raise UsageError(
+            f"--tile {tile}: must be above {max(both) + multiple}, since neighbouring tiles of "
+            "this network share that many pixels"
+        )
+    settings = MergeSettings(
+        halo=contract.halo * contract.scale,
+        overlap=min(both) * contract.scale,
+        power=plan.power,
+    )
+    return _Layout(tile, grid, merger, both, settings, plan.batch)
+
+
+def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list[Box]:
+    """The layout's grid, laid in units of the size multiple."""
+    unit = contract.size_multiple
+    tile = min(layout.tile, max(height, width))
+    if tile == max(height, width):
+        return [Box(0, 0, height, width)]
+    overlap = (layout.overlap[0] // unit, layout.overlap[1] // unit)
+    grid = make_grid(layout.grid, height // unit, width // unit, tile // unit, overlap)
+    return [box.scaled(unit) for box in grid]
+
+
+def _batches(boxes: list[Box], size: int) -> Iterator[list[Box]]:
+    """Boxes of equal shape, so many at a time, in an order that keeps neighbours close."""
+    shapes: dict[tuple[int, int], list[Box]] = {}
+    for box in boxes:
+        shapes.setdefault((box.height, box.width), []).append(box)
+    for group in shapes.values():
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _run(
+    network: Network,
+    contract: Contract,
+    image: Tensor,
+    layout: _Layout,
+    device: torch.device,
+    dtype: torch.dtype,
+    levels: torch.dtype,
+    progress: Progress,
+) -> Tensor:
+    height, width = image.shape[-2:]
+    scale = contract.scale
+    boxes = _boxes(layout, contract, height, width)
+    total = sum(box.height * box.width for box in boxes)
+    canvas = make_canvas(
+        layout.merger, (contract.channels_out, height * scale, width * scale), layout.settings,
+        levels,
+    )
+    done = 0
+    for group in _batches(boxes, layout.batch):
+        tiles = torch.stack([
+            image[:, box.top : box.bottom, box.left : box.right] for box in group
+        ])
+        for box, result in zip(group, _forward(network, tiles, device, dtype), strict=True):
+            canvas.add(box.scaled(scale), result)
+            done += box.height * box.width
+        progress(done, total)
+    return canvas.finish()
+
+
+@torch.inference_mode()
+def _forward(
+    network: Network, tiles: Tensor, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Results (N, C', h', w') float32 on the host.
+
+    Raises:
+        _OutOfMemory: if they do not fit.
+    """
+    try:
+        inputs = tiles.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            results = network(inputs).float().cpu()
+        if dtype != torch.float32:
+            broken = ~torch.isfinite(results).flatten(1).all(1)
+            if broken.any():
+                results[broken] = network(inputs[broken.to(device)]).float().cpu()
+        return results
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise _OutOfMemory
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means exhausted memory: CUDA has a type for it, the CPU a text."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(error) for text in ("out of memory", "can't allocate memory")
+    )
+
+
+def _shrink(
+    plan: TilePlan,
+    layout: _Layout,
+    contract: Contract,
+    shape: torch.Size,
+    device: torch.device,
+    error: Exception,
+) -> TilePlan:
+    """The next smaller plan."""
+    if layout.batch > 1:
+        return replace(plan, batch=layout.batch // 2)
+    tile = min(layout.tile, max(shape[-2:])) // 2
+    if contract.patch_size or contract.tiling == "forbidden" or (
+        tile <= max(layout.overlap) + contract.size_multiple
+    ):
+        raise DeviceError(
+            f"out of memory on {device} with the smallest tile ({layout.tile} pixels): "
+            "close other programs or use --device cpu"
+        ) from error
+    return replace(plan, tile=tile)

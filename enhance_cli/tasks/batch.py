@@ -1,0 +1,177 @@
+"""Do the same to many files: one bad file stops no other, and is named at the end."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from enhance_cli.errors import EnhanceError
+from enhance_cli.io.jobs import Job, JobList
+
+
+@dataclass(frozen=True)
+class Talk:
+    """How a command speaks.
+
+    Attributes:
+        json: one JSON document on stdout, text for people on stderr.
+        quiet: nothing but errors.
+        progress: a bar where stderr is a terminal.
+        dry_run: say what would be done.
+    """
+
+    json: bool = False
+    quiet: bool = False
+    progress: bool = True
+    dry_run: bool = False
+
+    @property
+    def console(self) -> Console:
+        """For what people read; errors go past ``quiet`` by their own console."""
+        return Console(stderr=True, quiet=self.quiet, highlight=False, soft_wrap=True)
+
+
+class FileProgress:
+    """The bar of one file; also a place for notices."""
+
+    def __init__(self, progress: Progress, console: Console, name: str) -> None:
+        self._progress, self._console, self._name = progress, console, name
+        self._task = progress.add_task(name, total=None, rate="")
+        self._start = time.monotonic()
+
+    def update(self, done: int, total: int) -> None:
+        """Show so many input pixels of so many."""
+        seconds = max(time.monotonic() - self._start, 1e-6)
+        self._progress.update(
+            self._task, completed=done, total=total, rate=f"{done / seconds / 1e6:.2f} MP/s"
+        )
+
+    def notice(self, text: str) -> None:
+        """Say one line about this file."""
+        self._console.print(f"{self._name}: {text}", markup=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
+
+
+Work = Callable[[Job, FileProgress], dict[str, Any]]
+
+
+def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> int:
+    """Work through the jobs.
+
+    Args:
+        plan: jobs, and the inputs that already failed.
+        work: does one job and returns what to report of it, JSON-able.
+        talk: how to report.
+        header: first entries of the JSON document.
+
+    Returns:
+        The exit code: 0 if every input succeeded, else 1.
+    """
+    console = talk.console
+    results: list[dict[str, Any]] = []
+    failures = [(name, str(error)) for name, error in plan.failures]
+    for source, reason in plan.skipped:
+        console.print(f"{source}: skipped, {reason}", markup=False)
+        results.append({"input": str(source), "status": "skipped", "reason": reason})
+    with _Bars(console, talk, len(plan.jobs)) as bars:
+        for job in plan.jobs:
+            if talk.dry_run:
+                console.print(f"{job.source} -> {job.target}", markup=False)
+                results.append(_result(job, "planned"))
+                continue
+            start = time.monotonic()
+            with bars.file(job.source) as bar:
+                try:
+                    details = work(job, bar)
+                except EnhanceError as error:
+                    failures.append((str(job.source), str(error)))
+                    continue
+            seconds = round(time.monotonic() - start, 3)
+            results.append({**_result(job, "ok"), **details, "seconds": seconds})
+            console.print(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s",
+                          markup=False)
+    results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
+    _report_failures(failures, len(plan.jobs) + len(plan.failures))
+    if talk.json:
+        document = {**header, "results": results, "failed": len(failures)}
+        Console(soft_wrap=True, markup=False, highlight=False).print(
+            json.dumps(document, ensure_ascii=False, indent=2))
+    return 1 if failures else 0
+
+
+def _result(job: Job, status: str) -> dict[str, Any]:
+    return {"input": str(job.source), "output": str(job.target), "status": status}
+
+
+def _size(details: dict[str, Any]) -> str:
+    return f"{details['width']}x{details['height']}  " if "width" in details else ""
+
+
+def _report_failures(failures: list[tuple[str, str]], count: int) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for name, text in failures:
+        console.print(f"error: {text if name in text else f'{name}: {text}'}")
+    if failures and count > 1:
+        console.print(f"{len(failures)} of {count} inputs failed")
+
+
+class _Bars:
+    """One bar for the file at work, and one over the files where there are several."""
+
+    def __init__(self, console: Console, talk: Talk, count: int) -> None:
+        shown = talk.progress and not talk.quiet and console.is_terminal
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+            console=console, disable=not shown, transient=True,
+        )
+        self._files = (
+            self._progress.add_task(f"{count} files", total=count, rate="") if count > 1 else None
+        )
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def file(self, source: Path) -> "_FileContext":
+        """A context for one file's bar."""
+        return _FileContext(self, FileProgress(self._progress, self._console, source.name))
+
+    def file_done(self) -> None:
+        """Move the bar over the files."""
+        if self._files is not None:
+            self._progress.advance(self._files)
+
+
+class _FileContext:
+    def __init__(self, bars: _Bars, bar: FileProgress) -> None:
+        self._bars, self._bar = bars, bar
+
+    def __enter__(self) -> FileProgress:
+        return self._bar
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        self._bars.file_done()

@@ -1,0 +1,216 @@
+"""Tell what models and weights there are."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.spec import Architecture
+from enhance_cli.engine.catalogue import WeightsFile, find_weights, iterate_weights
+from enhance_cli.engine.checkpoint import (
+    build,
+    load_network,
+    load_tensors,
+    read_checkpoint_info,
+    read_tensors,
+    save_checkpoint,
+)
+from enhance_cli.engine.complexity import measure_complexity
+from enhance_cli.errors import CheckpointError, EnhanceError, OutputError, UnknownNameError
+
+
+def run_models(*, as_json: bool) -> int:
+    """Print every model, weights or not; returns the exit code."""
+    rows = []
+    for name, spec in MODELS.items():
+        found = find_weights(name)
+        rows.append({
+            **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
+            "summary": spec.summary,
+            "weights": str(found.path) if found else None,
+            "scores": found.entry.get("scores", {}) if found else {},
+        })
+    if as_json:
+        _print_json(rows)
+        return 0
+    table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
+    for row in rows:
+        table.add_row(row["name"], row["task"], f"x{row['scale']}", f"{row['parameters']:,}",
+                      _macs(row), "yes" if row["weights"] else "no", _scores(row["scores"]))
+    Console().print(table)
+    return 0
+
+
+def run_list(*, as_json: bool) -> int:
+    """Print every weights file that can be found; returns 1 if one cannot be used."""
+    rows = [_row(file) for file in iterate_weights()]
+    if as_json:
+        _print_json(rows)
+    else:
+        table = _table("Weights", "name", "architecture", "task", "scale", "parameters", "MACs",
+                       "trained on", "scores", "sha256")
+        for row in rows:
+            if "error" in row:
+                table.add_row(row["name"], f"[red]{row['error']}[/]")
+                continue
+            table.add_row(row["name"], row["architecture"], row["task"], f"x{row['scale']}",
+                          f"{row['parameters']:,}", _macs(row), row["data"],
+                          _scores(row["scores"]), row["sha256"])
+        Console().print(table)
+    return 1 if any("error" in row for row in rows) else 0
+
+
+def run_show(name: str, *, as_json: bool) -> int:
+    """Print all that is known of one model's weights or of a file; returns the exit code."""
+    file = _find(name)
+    info = read_checkpoint_info(file.path)
+    details = {
+        **_row(file), "config": asdict(info.config), "contract": asdict(info.contract),
+        "source": info.architecture.source, "manifest": file.entry, "training": info.training,
+    }
+    if as_json:
+        _print_json(details)
+        return 0
+    table = _table(file.name, "what", "value")
+    for key, value in details.items():
+        text = json.dumps(value, indent=2) if isinstance(value, dict) else str(value)
+        table.add_row(key, text)
+    Console(markup=False).print(table)
+    return 0
+
+
+def run_verify(names: list[str]) -> int:
+    """Check files against the manifest and load them; returns 1 if one is not right."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    files = [_find(name) for name in names] or list(iterate_weights())
+    if not files:
+        raise CheckpointError("no weights found: train some, or set ENHANCE_WEIGHTS")
+    bad = 0
+    for file in files:
+        try:
+            matches = file.matches_manifest()
+            if matches is False:
+                raise CheckpointError(
+                    f"{file.path}: sha256 is not that of the manifest, fetch it again")
+            load_network(read_checkpoint_info(file.path))
+        except EnhanceError as error:
+            bad += 1
+            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
+                f"error: {error}")
+        else:
+            note = "sha256 right" if matches else "not in a manifest"
+            console.print(f"{file.name}: {note}, every tensor loads")
+    return 1 if bad else 0
+
+
+def run_import(source: Path, model: str, output: Path, *, overwrite: bool) -> int:
+    """Write a foreign state dict as a checkpoint of ours; returns the exit code.
+
+    Raises:
+        UnknownNameError: if there is no such model.
+        CheckpointError: if the file cannot be read, or its tensors are not the model's.
+        OutputError: if the output exists.
+    """
+    if model not in MODELS:
+        raise UnknownNameError("model", model, MODELS)
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists already, add --overwrite")
+    spec = MODELS[model]
+    architecture = ARCHITECTURES[spec.architecture]
+    network = build(architecture, spec.config)
+    load_tensors(network, _read_foreign(source), str(source))
+    save_checkpoint(output, network, architecture, model,
+                    training={"imported_from": source.name})
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{source} -> {output}")
+    return 0
+
+
+def _read_foreign(source: Path) -> Mapping[str, Tensor]:
+    if source.suffix == ".safetensors":
+        return read_tensors(source)
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{source}: no such file") from error
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: not a file of plain tensors ({str(error).splitlines()[0]}); "
+            "save its state_dict alone"
+        ) from error
+    for wrapper in ("state_dict", "params_ema", "params", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f"{source}: holds no state dict, save the network's state_dict")
+    return state
+
+
+def _find(name: str) -> WeightsFile:
+    """Weights by model name, or a checkpoint file by its path."""
+    if name.endswith(".safetensors") or "/" in name:
+        return WeightsFile(Path(name).stem, Path(name), {})
+    found = find_weights(name)
+    if found is None:
+        known = {file.name for file in iterate_weights()}
+        raise UnknownNameError("weights", name, known or {"(none found)"})
+    return found
+
+
+def _describe(name: str, architecture: Architecture, config: Any) -> dict[str, Any]:
+    size = measure_complexity(architecture, config)
+    return {
+        "name": name,
+        "task": architecture.task,
+        "architecture": architecture.name,
+        "scale": config.scale,
+        "parameters": size.parameters,
+        "macs": size.macs,
+        "macs_input": list(size.macs_input),
+    }
+
+
+def _row(file: WeightsFile) -> dict[str, Any]:
+    try:
+        info = read_checkpoint_info(file.path)
+    except CheckpointError as error:
+        return {"name": file.name, "path": str(file.path), "error": str(error)}
+    checked = {True: "right", False: "WRONG", None: "not in a manifest"}
+    return {
+        **_describe(file.name, info.architecture, info.config),
+        "path": str(file.path),
+        "data": file.entry.get("data", "unknown"),
+        "scores": file.entry.get("scores", {}),
+        "sha256": checked[file.matches_manifest()],
+    }
+
+
+def _macs(row: Mapping[str, Any]) -> str:
+    _, height, width = row["macs_input"]
+    return f"{row['macs'] / 1e9:.2f} G at {width}x{height}"
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    """One line per dataset: ``set14 28.08 dB / 0.7691``."""
+    return "\n".join(
+        f"{name} {value['psnr']:.2f} dB / {value['ssim']:.4f}" for name, value in scores.items()
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print_json(document: Any) -> None:
+    Console(soft_wrap=True, markup=False, highlight=False).print(
+        json.dumps(document, ensure_ascii=False, indent=2))

@@ -1,0 +1,156 @@
+"""Enlarge pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from enhance_cli.engine.catalogue import Model, load_model
+from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.io.image import (
+    WRITABLE_SUFFIXES,
+    Picture,
+    check_writable,
+    find_images,
+    output_suffix,
+    read_image,
+    write_image,
+    write_notices,
+)
+from enhance_cli.io.jobs import Job, Naming, plan_jobs
+from enhance_cli.tasks.batch import FileProgress, Talk, run_batch
+
+LEVELS = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
+
+
+@dataclass(frozen=True)
+class SuperResolutionRequest:
+    """The options of ``enhance superres``; see its help."""
+
+    inputs: Sequence[str]
+    output: Path | None = None
+    scale: int | None = None
+    model: str | None = None
+    weights: Path | None = None
+    tile: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    quality: int | None = None
+    recursive: bool = False
+    overwrite: bool = False
+    skip_existing: bool = False
+    seed: int = 0
+
+
+def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
+    """Enlarge every input of a request.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        EnhanceError: for what concerns all inputs: model, device, names of outputs.
+    """
+    torch.manual_seed(request.seed)
+    device = choose_device(request.device)
+    model = load_model(
+        "superres", name=request.model, weights=request.weights, scale=request.scale,
+        device=device, dtype=choose_dtype(request.precision, device),
+    )
+    scale = model.contract.scale
+    jobs = plan_jobs(
+        request.inputs, request.output,
+        Naming(f"_x{scale}", output_suffix, frozenset(WRITABLE_SUFFIXES)), find_images,
+        recursive=request.recursive, overwrite=request.overwrite,
+        skip_existing=request.skip_existing,
+    )
+    plan = TilePlan(tile=request.tile)
+
+    def work(job: Job, bar: FileProgress) -> dict[str, Any]:
+        picture = read_image(job.source)
+        height, width = picture.height * scale, picture.width * scale
+        check_writable(job.target, height, width, depth=picture.pixels.dtype.itemsize * 8,
+                       alpha=picture.alpha is not None)
+        enlarged = superresolve(model, picture, plan, progress=bar.update, notice=bar.notice)
+        for text in write_notices(job.target, enlarged):
+            bar.notice(text)
+        write_image(job.target, enlarged, request.quality)
+        return {"width": width, "height": height}
+
+    return run_batch(jobs, work, talk, {"model": model.info.name, "scale": scale})
+
+
+def superresolve(
+    model: Model,
+    picture: Picture,
+    plan: TilePlan,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Picture:
+    """Enlarge one picture; depth, grey, alpha, profile and EXIF stay as they are.
+
+    Alpha is enlarged by the same network, as a grey plane. Under fully transparent pixels,
+    whose colour is arbitrary, the nearest visible colour is put first, so that it cannot bleed.
+
+    Args:
+        model: of the task superres.
+        picture: to enlarge.
+        plan: how to tile.
+        progress: input pixels done and in all.
+        notice: called with a line when something had to be changed.
+
+    Returns:
+        A picture of ``scale`` times the height and width.
+    """
+    alpha = picture.alpha
+    see_through = alpha is not None and bool((alpha < picture.max_value).any())
+    pixels = picture.pixels
+    if alpha is not None and see_through:
+        pixels = _fill_transparent(pixels, alpha)
+    area = picture.height * picture.width
+    passes = 2 if see_through else 1
+
+    def enlarge(planes: NDArray[Any], first: int) -> NDArray[Any]:
+        network, contract = (
+            model.as_grey() if planes.shape[2] == 1 else (model.network, model.contract)
+        )
+        result = run_tiled(
+            network, contract, to_tensor(planes), plan, device=model.device, dtype=model.dtype,
+            levels=LEVELS[planes.dtype], notice=notice,
+            progress=lambda done, total: progress(
+                first * area + done * area // total, passes * area),
+        )
+        return np.ascontiguousarray(result.permute(1, 2, 0).numpy())
+
+    enlarged = enlarge(pixels, 0)
+    if alpha is not None:
+        size = enlarged.shape[:2]
+        alpha = (enlarge(alpha[..., None], 1)[..., 0] if see_through
+                 else np.full(size, picture.max_value, alpha.dtype))
+    return replace(picture, pixels=enlarged, alpha=alpha)
+
+
+def to_tensor(pixels: NDArray[Any]) -> Tensor:
+    """(H, W, C) uint8 or uint16 levels -> (C, H, W) float32 in [0, 1]."""
+    top = np.iinfo(pixels.dtype).max
+    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / top
+
+
+def _fill_transparent(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Give fully transparent pixels the colour of the nearest one that is not."""
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    rows, columns = ndimage.distance_transform_edt(
+        hidden, return_distances=False, return_indices=True
+    )
+    filled: NDArray[Any] = pixels[rows, columns]
+    return filled
