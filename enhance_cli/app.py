@@ -51,7 +51,7 @@ def main() -> None:
     in one line; ``$ENHANCE_DEBUG`` set to anything shows the traceback of the rest.
     """
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="enhance", standalone_mode=False)
     except EnhanceError as error:
         _leave(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -67,16 +67,14 @@ def main() -> None:
 
 
 def _leave(text: str, code: int) -> None:
-    typer.echo(f"error: {' '.join(text.split())}", err=True)
+    if text:  # a command without its arguments has already shown its help
+        typer.echo(f"error: {' '.join(text.split())}", err=True)
     sys.exit(code)
 
 
 def _leave_usage(error: typer.TyperException) -> None:
     context = getattr(error, "ctx", None)
-    text = error.format_message()
+    text = error.format_message().rstrip(".")
     if context is not None and text:
-        text += f" (see {context.command_path} --help)"
-    if text:
-        _leave(text, error.exit_code)
-    error.show()
-    sys.exit(error.exit_code)
+        text += f": see {context.command_path} --help"
+    _leave(text, error.exit_code)

@@ -33,6 +33,12 @@ def _contributions(length: int, scale: float) -> tuple[Tensor, Tensor]:
     Returns:
         indices (taps, out) int64 into the input axis, weights (taps, out) float64.
     """
+    # Cached for all callers: must be plain CPU tensors whatever mode the first of them is in.
+    with torch.inference_mode(False), torch.device("cpu"):
+        return _taps(length, scale)
+
+
+def _taps(length: int, scale: float) -> tuple[Tensor, Tensor]:
     length_out = math.ceil(length * scale)
     stretch = min(scale, 1.0)
     width = 4 / stretch

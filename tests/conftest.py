@@ -1,9 +1,17 @@
-"""Where the development data lies; tests that need it skip where it is absent."""
+"""Fixtures that many tests share."""
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+
+from enhance_cli.app import main
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures.enhancenet import EnhanceNetConfig
+from enhance_cli.engine.checkpoint import build, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -18,3 +26,43 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip("the development data (../shared/data) is not on this machine")
     return data
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def enhance(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ran]:
+    """Run the command line in this process, as the console script does."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["enhance", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        said = capsys.readouterr()
+        return Ran(int(left.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Checkpoints of very small EnhanceNets by scale: near bicubic, and quick."""
+    folder = tmp_path_factory.mktemp("weights")
+    architecture = ARCHITECTURES["enhancenet"]
+    paths = {}
+    for scale in (2, 4):
+        torch.manual_seed(scale)
+        network = build(architecture, EnhanceNetConfig(scale, channels=4, blocks=1))
+        paths[scale] = folder / f"tiny-x{scale}.safetensors"
+        save_checkpoint(paths[scale], network, architecture, f"tiny-x{scale}")
+    return paths

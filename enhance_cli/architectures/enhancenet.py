@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import (
+    Chain,
     Convolution,
     Enlarge,
     ResidualBlock,
@@ -41,6 +42,8 @@ class EnhanceNet(nn.Module):
         super().__init__()
         if config.scale not in (2, 4, 8):
             raise ValueError(f"EnhanceNet doubles the size: scale 2, 4 or 8, not {config.scale}")
+        if config.channels < 1 or config.blocks < 0:
+            raise ValueError(f"no network of {config.channels} channels, {config.blocks} blocks")
         doublings = config.scale.bit_length() - 1
         width = config.channels
         self.config = config
@@ -51,8 +54,8 @@ class EnhanceNet(nn.Module):
             self.add_module(name, conv3x3(width, width))
         self.hr = conv3x3(width, width)
         self.out = conv3x3(width, 3)
-        trunk = [Convolution()] * (1 + 2 * config.blocks)
-        enlargement = [Enlarge(2), Convolution()] * doublings
+        trunk: Chain = [Convolution()] * (1 + 2 * config.blocks)
+        enlargement: Chain = [Enlarge(2), Convolution()] * doublings
         self.contract = Contract(
             scale=config.scale,
             halo=receptive_halo([*trunk, *enlargement, Convolution(), Convolution()]),
@@ -82,7 +85,8 @@ class EnhanceNet(nn.Module):
         residual = self.out(functional.relu(self.hr(features)))
         # The sum is made in the input's precision, so that autocast rounds only the residual.
         enlarged = imresize(frame_lr, self.config.scale)
-        return enlarged + residual.to(enlarged.dtype)
+        frame_hr: Tensor = enlarged + residual.to(enlarged.dtype)
+        return frame_hr
 
 
 ENHANCENET = Architecture(

@@ -1,7 +1,6 @@
 """Building blocks shared by networks, and the arithmetic of receptive fields."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -41,7 +40,10 @@ class Enlarge:
     factor: int = 2
 
 
-def receptive_halo(chain: Sequence[Convolution | Enlarge]) -> int:
+Chain = list[Convolution | Enlarge]
+
+
+def receptive_halo(chain: Chain) -> int:
     """Radius of the receptive field of a chain of layers, in pixels of its input.
 
     Walks back from the outputs that lie in one input pixel and takes the farther side, so that

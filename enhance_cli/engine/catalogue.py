@@ -79,7 +79,8 @@ class WeightsFile:
         if "sha256" not in self.entry:
             return None
         with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == self.entry["sha256"]
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest == str(self.entry["sha256"])
 
 
 def weight_folders() -> list[Path]:

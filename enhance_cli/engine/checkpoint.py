@@ -5,6 +5,7 @@ Metadata keys: ``format`` ("enhance"), ``format_version``, ``architecture``, ``t
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -99,9 +100,9 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         CheckpointError: if the file is missing, damaged, not ours, of a later format version, of
             an unknown architecture, or if its config or contract is not that architecture's.
     """
-    metadata = _read_metadata(path)
+    metadata = read_metadata(path)
     version = metadata.get("format_version", "")
-    if metadata.get("format") != "enhance" or not version.isdigit():
+    if metadata.get("format") != "enhance" or not re.fullmatch("[0-9]+", version):
         raise CheckpointError(
             f"{path}: not a checkpoint of enhance (no description in its metadata); "
             "bring foreign weights in with: enhance weights import"
@@ -120,10 +121,12 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
     try:
         config = architecture.config(**json.loads(metadata["config"]))
         training = json.loads(metadata.get("training", "{}"))
+        if not isinstance(training, dict):
+            raise TypeError(f"training is {training!r}, not a JSON object")
         stored = json.loads(metadata["contract"])
         contract = Contract(**{**stored, "value_range": tuple(stored["value_range"])})
         expected = build(architecture, config, "meta").contract
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged description of {name} ({error})") from error
     if contract != expected:
         raise CheckpointError(
@@ -150,7 +153,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file is missing or damaged.
     """
-    _read_metadata(path)
+    read_metadata(path)
     with safe_open(path, framework="pt") as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
 
@@ -183,7 +186,7 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     network.load_state_dict(dict(tensors), strict=True)
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}

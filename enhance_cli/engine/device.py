@@ -1,6 +1,7 @@
 """Where to compute, and in which precision."""
 
 import os
+import re
 
 import torch
 
@@ -22,13 +23,13 @@ def choose_device(name: str = "auto") -> torch.device:
         DeviceError: if this machine has no such device.
     """
     if name == "auto":
-        name = os.environ.get("ENHANCE_DEVICE", "auto")
+        name = os.environ.get("ENHANCE_DEVICE") or "auto"
     if name == "auto":
         name = ("cuda" if torch.cuda.is_available()
                 else "mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and (kind != "cuda" or not index.isdigit())):
+    if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", name):
         raise UsageError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
+    kind, _, index = name.partition(":")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(index or 0) >= count:
@@ -54,7 +55,8 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if precision not in types:
         raise UsageError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")

@@ -21,6 +21,8 @@ Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 # Sides that keep a 64-channel x4 network near 1 GiB on a CPU and 3 GiB on a GPU; see
 # benchmarks/tiles.py for the time they cost.
 _AUTO_TILE = {"cpu": 256, "mps": 256, "cuda": 640}
+# Tiles at once: a GPU is only full with several, a CPU with one.
+_AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 4}
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class TilePlan:
         overlap: pixels that neighbours share at least (vertically, horizontally), or None for
             twice the halo (exact tiling) or an eighth of the tile (blended).
         power: p of the inverse-distance merger.
-        batch: tiles of one shape that run together.
+        batch: tiles of one shape that run together, or None for what suits the device.
     """
 
     tile: int | None = None
@@ -43,7 +45,7 @@ class TilePlan:
     merger: str | None = None
     overlap: int | tuple[int, int] | None = None
     power: float = 2.0
-    batch: int = 1
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class _Layout:
     batch: int
 
 
-class _OutOfMemory(Exception):
+class _OutOfMemoryError(Exception):
     """One tile alone does not fit."""
 
 
@@ -105,7 +107,7 @@ def run_tiled(
         layout = _arrange(plan, contract, padded.shape[-2], padded.shape[-1], device)
         try:
             result = _run(network, contract, padded, layout, device, dtype, levels, progress)
-        except _OutOfMemory as error:
+        except _OutOfMemoryError as error:
             plan = _shrink(plan, layout, contract, padded.shape, device, error)
             notice(f"out of memory on {device}: going on with tiles of {plan.tile} pixels"
                    if plan.batch == layout.batch else
@@ -163,7 +165,7 @@ def _arrange(
         overlap=min(both) * contract.scale,
         power=plan.power,
     )
-    return _Layout(tile, grid, merger, both, settings, plan.batch)
+    return _Layout(tile, grid, merger, both, settings, plan.batch or _AUTO_BATCH[device.type])
 
 
 def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list[Box]:
@@ -224,7 +226,7 @@ def _forward(
     """Results (N, C', h', w') float32 on the host.
 
     Raises:
-        _OutOfMemory: if they do not fit.
+        _OutOfMemoryError: if they do not fit.
     """
     try:
         inputs = tiles.to(device).contiguous(memory_format=torch.channels_last)
@@ -240,7 +242,7 @@ def _forward(
             raise
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    raise _OutOfMemory
+    raise _OutOfMemoryError
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

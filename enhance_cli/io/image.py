@@ -1,20 +1,24 @@
-"""Pictures in and out (first part: reading 8-bit RGB for training)."""
+"""Pictures in and out: the one place to import them from."""
 
-from pathlib import Path
+from enhance_cli.io.picture import Picture
+from enhance_cli.io.reading import READABLE_SUFFIXES, find_images, read_image, read_rgb8
+from enhance_cli.io.writing import (
+    WRITABLE_SUFFIXES,
+    check_writable,
+    output_suffix,
+    write_image,
+    write_notices,
+)
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageOps
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-
-
-def find_images(folder: Path, recursive: bool = False) -> list[Path]:
-    walk = folder.rglob("*") if recursive else folder.glob("*")
-    return sorted(path for path in walk if path.suffix.lower() in SUFFIXES)
-
-
-def read_rgb8(path: Path) -> NDArray[np.uint8]:
-    with Pillow.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+__all__ = [
+    "READABLE_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "Picture",
+    "check_writable",
+    "find_images",
+    "output_suffix",
+    "read_image",
+    "read_rgb8",
+    "write_image",
+    "write_notices",
+]

@@ -91,12 +91,14 @@ def plan_jobs(
     single = output is not None and _is_file_name(output, naming) and not named_folder
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
-    claimed: dict[Path, Path] = {}
+    sources = list(dict.fromkeys(sources))
+    if named_folder:
+        earlier = _earlier_outputs([path for path, _ in sources], output, naming)
+        plan.skipped = [(path, "it looks like an earlier output") for path in earlier]
+        sources = [(path, root) for path, root in sources if path not in earlier]
     originals = {path.resolve() for path, _ in sources}
-    for source, root in dict.fromkeys(sources):
-        if output is None and named_folder and _is_earlier_output(source, originals, naming):
-            plan.skipped.append((source, "it looks like an earlier output"))
-            continue
+    claimed: dict[Path, Path] = {}
+    for source, root in sources:
         folder = source.parent if output is None else output / source.parent.relative_to(root)
         target = output if single and output is not None else folder / naming.name(source)
         key = target.resolve()
@@ -144,12 +146,14 @@ def _list(
     return found
 
 
-def _is_earlier_output(source: Path, originals: set[Path], naming: Naming) -> bool:
-    """Whether a picture of a folder is what an earlier run made of another one there."""
-    if not source.stem.endswith(naming.tag):
-        return False
-    stem = source.stem.removesuffix(naming.tag)
-    return any(
-        path.stem == stem and path.parent == source.resolve().parent
-        and naming.name(path) == source.name for path in originals
-    )
+def _earlier_outputs(
+    found: Sequence[Path], output: Path | None, naming: Naming
+) -> dict[Path, None]:
+    """Pictures of a folder that an earlier run made: in the output folder, or beside its input."""
+    inside = output.resolve() if output is not None else None
+    places = {path.resolve() for path in found}
+    made = {path.parent / naming.name(path) for path in places} if output is None else set()
+    return {
+        path: None for path in found
+        if path.resolve() in made or (inside is not None and inside in path.resolve().parents)
+    }

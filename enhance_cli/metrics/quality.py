@@ -11,11 +11,21 @@ from torch.nn import functional
 _LUMA = (65.481, 128.553, 24.966)
 
 
+def _check_shapes(image: Tensor, reference: Tensor) -> None:
+    if image.shape != reference.shape:
+        raise ValueError(
+            f"pictures of one shape are compared, not {tuple(image.shape)} "
+            f"and {tuple(reference.shape)}"
+        )
+
+
 def luma_bt601(image: Tensor) -> Tensor:
     """Y of (..., 3, H, W) sRGB in [0, 1] -> (..., 1, H, W) in [16, 235], as ``rgb2ycbcr``.
 
     Not rounded; a grey picture (one channel) is taken as R = G = B.
     """
+    if not image.is_floating_point():
+        raise ValueError(f"luma needs floating point values in [0, 1], got {image.dtype}")
     if image.shape[-3] == 1:
         return 16 + sum(_LUMA) * image
     weights = image.new_tensor(_LUMA).view(3, 1, 1)
@@ -29,6 +39,7 @@ def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
         image, reference: the same shape, any layout.
         data_range: largest minus smallest possible value.
     """
+    _check_shapes(image, reference)
     error = (image.double() - reference.double()).square().mean().item()
     if error == 0:
         return float("inf")
@@ -42,6 +53,7 @@ def mae(image: Tensor, reference: Tensor, data_range: float) -> float:
         image, reference: the same shape, any layout.
         data_range: largest minus smallest possible value.
     """
+    _check_shapes(image, reference)
     return float((image.double() - reference.double()).abs().mean() / data_range)
 
 
@@ -59,6 +71,7 @@ def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
     Raises:
         ValueError: if a side is smaller than the window.
     """
+    _check_shapes(image, reference)
     if min(image.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs at least 11x11 pixels, got {tuple(image.shape[-2:])}")
     steps = torch.arange(-5, 6, dtype=torch.float64)

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import EnhanceError, UsageError
 from enhance_cli.io.jobs import Job, JobList
 
 
@@ -98,6 +98,8 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             with bars.file(job.source) as bar:
                 try:
                     details = work(job, bar)
+                except UsageError:
+                    raise  # an option is wrong, so it is for every file
                 except EnhanceError as error:
                     failures.append((str(job.source), str(error)))
                     continue

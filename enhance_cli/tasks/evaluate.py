@@ -65,7 +65,8 @@ class Scores:
 
     def mean(self, metric: str) -> float:
         """Mean over the pictures."""
-        return sum(image[metric] for image in self.images) / len(self.images)
+        values: list[float] = [image[metric] for image in self.images]
+        return sum(values) / len(values)
 
 
 def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:

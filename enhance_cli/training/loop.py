@@ -11,18 +11,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 import torch.distributed
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from enhance_cli.errors import CheckpointError, EnhanceError
+from enhance_cli.engine.checkpoint import read_metadata, read_tensors
+from enhance_cli.errors import CheckpointError, EnhanceError, OutputError
 from enhance_cli.io.files import replacing
 
 Schedule = Literal["cosine", "one-cycle", "constant"]
@@ -57,6 +57,17 @@ class Optimisation:
     validate_every: int = 1000
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.schedule not in get_args(Schedule):
+            raise ValueError(f"schedule {self.schedule!r}: choose from {get_args(Schedule)}")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be 0 or more, not {self.learning_rate}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers from 0 to 1, not {self.betas}")
+
     def rate(self, step: int) -> float:
         """Learning rate of a step counted from 0."""
         done = step / max(self.steps, 1)
@@ -89,7 +100,7 @@ class Experiment(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """State of a run, given to the progress callback after each step."""
+    """State of a run, given to the progress callback."""
 
     step: int
     steps: int
@@ -98,16 +109,17 @@ class Report:
     steps_per_second: float
     validation: float | None
     best: float
+    interrupted: bool = False
 
 
 class _Processes:
     """The processes of one run; alone unless started by ``torchrun``."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.count = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         if self.count > 1 and not torch.distributed.is_initialized():
-            backend = "nccl" if torch.cuda.is_available() else "gloo"
+            backend = "nccl" if device.type == "cuda" else "gloo"
             torch.distributed.init_process_group(backend)
 
     @property
@@ -122,7 +134,7 @@ class _Processes:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         torch.distributed.all_reduce(flat)
         flat /= self.count
-        parts = flat.split([tensor.numel() for tensor in tensors])
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
@@ -145,12 +157,15 @@ class _State:
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
+    losses: list[Tensor] = field(default_factory=list)
 
     def tensors(self) -> dict[str, Tensor]:
         found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         found |= {f"average.{k}": v for k, v in self.average.items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             found |= {f"adam.{index}.{k}": v for k, v in moments.items()}
+        if self.losses:
+            found["curve.losses"] = torch.stack(self.losses)
         return {k: v.detach().cpu().contiguous() for k, v in found.items()}
 
     def save(self, path: Path, fingerprint: str) -> None:
@@ -160,16 +175,16 @@ class _State:
             save_file(self.tensors(), temporary, metadata=metadata)
 
     def restore(self, path: Path, fingerprint: str) -> None:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        metadata, tensors = read_metadata(path), read_tensors(path)
         if metadata.get("fingerprint") != fingerprint:
             raise CheckpointError(
                 f"{path}: saved by another recipe or other settings "
                 f"({metadata.get('fingerprint')}, now {fingerprint}): "
                 "repeat its options, or start anew in another --out"
             )
-        groups: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "adam": {}}
+        groups: dict[str, dict[str, Tensor]] = {
+            "network": {}, "average": {}, "adam": {}, "curve": {}
+        }
         for key, value in tensors.items():
             group, _, name = key.partition(".")
             groups[group][name] = value
@@ -182,6 +197,7 @@ class _State:
             moments.setdefault(int(index), {})[name] = value
         layout = self.optimiser.state_dict()
         self.optimiser.load_state_dict({"state": moments, "param_groups": layout["param_groups"]})
+        self.losses = list(groups["curve"].get("losses", torch.empty(0)))
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
         self.best = float(metadata["best"])
@@ -243,6 +259,7 @@ def train(
     resume: bool = False,
     seconds: float = math.inf,
     save_every_seconds: float = 60.0,
+    report_every_seconds: float = 0.25,
     report: Callable[[Report], None] = lambda _: None,
 ) -> Report:
     """Run or continue an experiment until its last step, its time or Ctrl-C.
@@ -262,16 +279,18 @@ def train(
         resume: continue from ``out/state.safetensors``.
         seconds: stop, resumably, after so long.
         save_every_seconds: age at which the state is saved again.
-        report: called after each step.
+        report_every_seconds: least time between two reports, validations apart.
+        report: called with the state of the run.
 
     Returns:
         The last report; ``step < steps`` if the run was cut short.
 
     Raises:
         CheckpointError: if there is nothing to resume from, or it is of other settings.
+        OutputError: if a run lies in ``out`` already and is not to be resumed.
         EnhanceError: if the loss stops being finite.
     """
-    processes = _Processes()
+    processes = _Processes(device)
     network = experiment.network
     parameters = [p for p in network.parameters() if p.requires_grad]
     state = _State(
@@ -284,17 +303,20 @@ def train(
         if not state_path.exists():
             raise CheckpointError(f"{state_path}: nothing to resume from, leave --resume out")
         state.restore(state_path, fingerprint)
+    elif state_path.exists():
+        raise OutputError(
+            f"{state_path}: a run lies here already, go on with --resume or choose another --out"
+        )
     curve = _Curve(out / "curve.csv", state.step) if processes.rank == 0 else None
     before, start = state.seconds, time.monotonic()
-    first_step, saved = state.step, start
-    losses: list[Tensor] = []
+    first_step, saved, reported = state.step, start, -math.inf
     latest = Report(state.step, plan.steps, math.nan, 0.0, 0.0, None, state.best)
 
-    with _interruptible() as interrupted:
+    with _interruptible() as interrupted, closing(curve) if curve else nullcontext():
         while state.step < plan.steps:
             rate = plan.rate(state.step)
             loss = _descend(experiment, plan, state, parameters, processes, device, dtype, rate)
-            losses.append(loss)
+            state.losses.append(loss)
             now = time.monotonic()
             state.seconds = before + now - start
             stop = processes.agree(interrupted() or now - start > seconds, device)
@@ -302,30 +324,35 @@ def train(
             score: float | None = None
             if ended or state.step % plan.validate_every == 0:
                 score = _validate(experiment, plan, state, processes, out, name)
-                mean = float(torch.stack(losses).mean())
-                losses.clear()
+            if stop or score is not None:
+                mean = float(torch.stack(state.losses).mean())
                 if not math.isfinite(mean):
                     raise EnhanceError(
                         f"{name}: the loss is {mean} at step {state.step}, lower the learning "
                         "rate (--set learning_rate=...) or use --precision fp32"
                     )
+            if score is not None:
+                state.losses.clear()
                 if curve:
                     curve.add(state.step, f"{state.seconds:.1f}", f"{rate:.3e}",
                               f"{mean:.6g}", f"{score:.4f}")
-            latest = Report(
-                state.step, plan.steps, float(loss) if processes.rank == 0 else math.nan, rate,
-                (state.step - first_step) / (time.monotonic() - start), score, state.best,
-            )
-            report(latest)
             due = ended or stop or time.monotonic() - saved > save_every_seconds
-            if due and processes.rank == 0:
+            # Reading the loss waits for the GPU, so it is not done at every step.
+            if due or score is not None or time.monotonic() - reported > report_every_seconds:
+                latest = Report(
+                    state.step, plan.steps, float(loss), rate,
+                    (state.step - first_step) / (time.monotonic() - start), score, state.best,
+                )
+                report(latest)
+                reported = time.monotonic()
+            if due and processes.rank == 0 and math.isfinite(latest.loss):
                 state.save(state_path, fingerprint)
-                experiment.save(out / "last.safetensors", state.average, state.step, state.best)
+                experiment.save(out / "last.safetensors", state.average, state.step,
+                                math.nan if score is None else score)
                 saved = time.monotonic()
             if stop:
+                latest = replace(latest, interrupted=interrupted())
                 break
-    if curve:
-        curve.close()
     return latest
 
 
@@ -347,7 +374,7 @@ def _descend(
     generator = step_generator(plan.seed, state.step)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         loss = experiment.loss(state.step, generator, processes.share)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     loss = loss.detach()
     processes.average([p.grad for p in parameters if p.grad is not None] + [loss])
     nn.utils.clip_grad_norm_(parameters, plan.clip)

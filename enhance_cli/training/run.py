@@ -2,11 +2,13 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -52,7 +54,10 @@ def override(recipe: Any, assignments: Sequence[str]) -> Any:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        changed = _replace_named(recipe, name, value)
+        try:
+            changed = _replace_named(recipe, name, value)
+        except ValueError as error:
+            raise UsageError(f"--set {assignment}: {error}") from error
         if changed is None:
             raise UnknownNameError("recipe value", name, _names(recipe))
         recipe = changed
@@ -85,7 +90,7 @@ def _replace_named(part: Any, name: str, value: Any) -> Any | None:
 
 
 def _cast(name: str, old: Any, value: Any) -> Any:
-    if isinstance(old, float) and isinstance(value, int):
+    if isinstance(old, float) and type(value) is int:
         value = float(value)
     if isinstance(old, tuple) and isinstance(value, list):
         value = tuple(value)
@@ -118,8 +123,7 @@ def run_recipe(
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
-    place = choose_device(device)
-    dtype = choose_dtype(precision, place)
+    place, dtype = _choose_place(device, precision)
     console = Console(stderr=True, quiet=quiet)
     tensors = read_tensors(init) if init is not None else None
     experiment = recipe.prepare(data, validation, place, tensors)
@@ -127,19 +131,31 @@ def run_recipe(
         f"{name}: {experiment.photos} photographs, {recipe.optimisation.steps} steps, "
         f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}", highlight=False,
     )
-    fingerprint = json.dumps(
-        {**asdict(recipe), "photos": experiment.photos, "dtype": str(dtype)}, sort_keys=True
-    )
+    settings = {**asdict(recipe), "photos": experiment.photos, "dtype": str(dtype)}
+    del settings["summary"]  # words for people: may change between two parts of a run
+    fingerprint = json.dumps(settings, sort_keys=True)
     with _Display(console, recipe.optimisation.steps) as display:
         report = train(
             experiment, recipe.optimisation, out, name, fingerprint=fingerprint, device=place,
             dtype=dtype, resume=resume, report=display.show,
             seconds=math.inf if minutes is None else minutes * 60,
         )
-    timed_out = minutes is not None and report.step < report.steps
     if report.step < report.steps:
         console.print(f"stopped at step {report.step} of {report.steps}; go on with --resume")
-    return Finished(report, report.step < report.steps and not timed_out)
+    return Finished(report, report.interrupted)
+
+
+def _choose_place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+    """Device and precision of this process; under ``torchrun`` each takes a GPU of its own."""
+    place = choose_device(device)
+    if place.type == "cuda" and place.index is None:
+        place = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    dtype = choose_dtype(precision, place)
+    if dtype == torch.float16:
+        if precision == "fp16":
+            raise UsageError("--precision fp16: gradients underflow in it, train in bf16 or fp32")
+        dtype = torch.float32
+    return place, dtype
 
 
 class _Display:

@@ -1,5 +1,6 @@
 """Training of single-image super-resolution: recipe, objective and validation."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch.nn import functional
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos
 from enhance_cli.engine.checkpoint import build, load_tensors, save_checkpoint
-from enhance_cli.errors import DatasetError
+from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation
@@ -43,6 +44,12 @@ class SuperResolutionRecipe:
     l1_share: float = 0.75
     optimisation: Optimisation = field(default_factory=Optimisation)
 
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        if min(self.patch, self.batch) < 1:
+            raise ValueError("patch and batch must be at least 1")
+
     def prepare(
         self,
         data: Path,
@@ -72,7 +79,10 @@ class SuperResolutionRecipe:
             held = load_photos(validation)
         torch.manual_seed(self.optimisation.seed)
         architecture = ARCHITECTURES[self.architecture]
-        network = build(architecture, architecture.config(**self.config))
+        try:
+            network = build(architecture, architecture.config(**self.config))
+        except ValueError as error:
+            raise UsageError(f"config {self.config}: {error}") from error
         if init is not None:
             own = network.state_dict()
             fitting = {k: v for k, v in init.items() if k in own and own[k].shape == v.shape}
@@ -96,12 +106,19 @@ class SuperResolution:
         self.scale = int(recipe.config["scale"])
         self.photos = len(photos)
         self._sampler = PatchSampler(photos, self.scale, recipe.patch, device)
-        self._held = [crop_to_multiple(photo, self.scale) for photo in held]
+        self._held = [crop_to_multiple(photo, self.scale) for photo in held
+                      if min(photo.shape[-2:]) > 3 * self.scale]
+        if not self._held:
+            raise DatasetError(
+                f"no photograph to validate on is larger than {3 * self.scale} pixels"
+            )
         self._l1_steps = round(recipe.l1_share * recipe.optimisation.steps)
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """L1, later the squared error (eq. 2.4, as a mean over channels too), of RGB in [0, 1]."""
         frame_lr, frame_hr = self._sampler.batch(self.recipe.batch, generator)
+        if len(frame_lr[share]) == 0:
+            raise UsageError(f"batch={len(frame_lr)}: too small for so many processes")
         estimate = self.network(frame_lr[share].contiguous(memory_format=torch.channels_last))
         if step < self._l1_steps:
             return functional.l1_loss(estimate, frame_hr[share])
@@ -116,6 +133,7 @@ class SuperResolution:
             images = (estimate.clamp(0, 1).mul(255).round() / 255,
                       photo.to(self.device).float() / 255)
             scores.append(score(*images, "y-crop", self.scale, ["psnr"])["psnr"])
+            scores[-1] = min(scores[-1], 100.0)  # a blank one can be met exactly
         return sum(scores) / len(scores)
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
@@ -124,5 +142,5 @@ class SuperResolution:
             path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
             tensors=tensors,
             training={"recipe": asdict(self.recipe), "photos": self.photos, "step": step,
-                      "validation_psnr_y": round(score, 4)},
+                      "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
         )

@@ -1,0 +1,39 @@
+# Everything from a clone. `make demo` and `make test` install what they need into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TEST_ARGS ?=
+
+.PHONY: setup demo test lint types imports check bench clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/enhance superres examples/astronaut.png -x4 -o demo/astronaut_x4.png --overwrite
+	$(BIN)/python examples/side_by_side.py examples/astronaut.png demo/astronaut_x4.png demo/comparison.png
+
+test: setup
+	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+check: lint types imports test
+
+bench: setup
+	$(BIN)/python benchmarks/tiles.py
+
+clean:
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,222 @@
+"""What travels beside the pixels: EXIF, orientation and colour profiles."""
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageCms, TiffImagePlugin
+from PIL.ExifTags import IFD, Base
+
+# Of the first directory, what describes the picture and not how a file stores it: in a TIFF
+# both share this directory.
+DESCRIPTIVE_TAGS = frozenset({
+    Base.ImageWidth, Base.ImageLength, Base.DocumentName, Base.ImageDescription, Base.Make,
+    Base.Model, Base.Orientation, Base.XResolution, Base.YResolution, Base.ResolutionUnit,
+    Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Rating,
+    Base.RatingPercent, Base.ExposureTime, Base.FNumber, Base.Copyright, Base.ISOSpeedRatings,
+    Base.DateTimeOriginal, Base.FocalLength, Base.XPTitle, Base.XPComment, Base.XPAuthor,
+    Base.XPKeywords, Base.XPSubject,
+})
+# Every TIFF has these: alone they are not worth EXIF.
+GEOMETRY_TAGS = frozenset({
+    Base.ImageWidth, Base.ImageLength, Base.Orientation, Base.XResolution, Base.YResolution,
+    Base.ResolutionUnit,
+})
+DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
+
+# How the stored array is turned to be upright, by EXIF orientation.
+TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: stored[::-1].swapaxes(0, 1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: stored.swapaxes(0, 1)[::-1],
+}
+
+
+def find_exif(image: Pillow.Image) -> Pillow.Exif:
+    """The EXIF of an open file; empty where there is none, or where it cannot be read.
+
+    A PNG may hold it behind the pixels: that one is loaded to find it.
+    """
+    try:
+        return image.getexif()
+    except Exception:  # EXIF is broken in every way there is, and the picture matters more
+        return Pillow.Exif()
+
+
+def find_tiff_exif(file: IO[bytes]) -> Pillow.Exif:
+    """The EXIF of an open TIFF that Pillow cannot decode; empty where it cannot be read."""
+    exif = Pillow.Exif()
+    try:
+        file.seek(0)
+        exif.load_from_fp(file)
+    except Exception:  # as above
+        return Pillow.Exif()
+    return exif
+
+
+def find_orientation(exif: Pillow.Exif) -> int:
+    """1 to 8; 1, upright, where the tag is absent or means nothing."""
+    orientation = exif.get(Base.Orientation)
+    return orientation if isinstance(orientation, int) and orientation in TURNS else 1
+
+
+def turn_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn (H, W) or (H, W, C) as an EXIF orientation asks; C-contiguous and writable."""
+    return np.require(TURNS[orientation](stored), requirements=["C", "W"])
+
+
+def clean_exif(exif: Pillow.Exif) -> bytes | None:
+    """EXIF for an upright picture without the camera's thumbnail, in Pillow's byte form.
+
+    Returns:
+        ``b"Exif\\0\\0"`` and a TIFF structure, or None where nothing is left or it is broken.
+    """
+    try:
+        clean = Pillow.Exif()
+        clean.endian = exif.endian  # maker notes keep their byte order
+        for tag in DESCRIPTIVE_TAGS & set(exif):
+            clean[tag] = _as_stored(exif[tag])
+        if Base.Orientation in clean:
+            clean[Base.Orientation] = 1
+        for directory in DIRECTORIES:
+            entries = {tag: _as_stored(value) for tag, value in exif.get_ifd(directory).items()}
+            if entries.pop(IFD.Interop, None) and (inner := exif.get_ifd(IFD.Interop)):
+                entries[IFD.Interop] = inner  # in place of its offset in the old file
+            if entries:
+                clean.get_ifd(directory).update(entries)
+        told = set(clean) - GEOMETRY_TAGS or any(map(clean.get_ifd, DIRECTORIES))
+        return clean.tobytes() if told else None
+    except Exception:  # as above
+        return None
+
+
+def resize_exif(data: bytes, height: int, width: int) -> bytes:
+    """Put a new size into the tags that tell one.
+
+    Args:
+        data: from :func:`clean_exif`.
+        height: pixels.
+        width: pixels.
+    """
+    exif = load_exif(data)
+    directory = exif.get_ifd(IFD.Exif)
+    sizes = {Base.ImageWidth: width, Base.ImageLength: height,
+             Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    for tag, size in sizes.items():
+        for tags in (exif, directory):
+            if tag in tags:
+                tags[tag] = size
+    return _dump_exif(exif)
+
+
+def shorten_exif(data: bytes, limit: int) -> bytes | None:
+    """EXIF of at most ``limit`` bytes: without its maker note if need be, else None."""
+    if len(data) > limit:
+        exif = load_exif(data)
+        exif.get_ifd(IFD.Exif).pop(IFD.MakerNote, None)
+        data = _dump_exif(exif)
+    return data if len(data) <= limit else None
+
+
+def load_exif(data: bytes) -> Pillow.Exif:
+    """EXIF from Pillow's byte form."""
+    exif = Pillow.Exif()
+    exif.load(data)
+    for directory in DIRECTORIES:
+        exif.get_ifd(directory)  # Pillow reads them when first asked for
+    return exif
+
+
+def append_exif_to_tiff(path: Path, data: bytes) -> None:
+    """Give a tiled TIFF a new directory, at its end, that holds EXIF too.
+
+    libvips does not write EXIF into TIFF, and Pillow writes no 16-bit colour. Tiled, because
+    Pillow's directories move the offsets of strips when they are written, but not of tiles.
+
+    Args:
+        path: changed in place.
+        data: EXIF in Pillow's byte form.
+
+    Raises:
+        OSError: if the file cannot be changed.
+    """
+    exif = load_exif(data)
+    with path.open("r+b") as file:
+        header = file.read(16)
+        big = header[2:4] in (b"+\0", b"\0+")
+        directory = TiffImagePlugin.ImageFileDirectory_v2(header if big else header[:8])
+        file.seek(directory.next)
+        directory.load(file)
+        kept = set(dict(directory))  # dict() reads the values, which are lazy
+        for tag in set(exif) - kept - set(DIRECTORIES):
+            directory[tag] = _as_stored(exif[tag])
+        for tag in DIRECTORIES:
+            if entries := exif.get_ifd(tag):
+                directory[tag] = {key: _as_stored(value) for key, value in entries.items()}
+        end = file.seek(0, 2)
+        end += file.write(bytes(-end % 8))
+        file.write(directory.tobytes(end))
+        order = "<" if header.startswith(b"II") else ">"
+        file.seek(8 if big else 4)
+        file.write(struct.pack(f"{order}{'Q' if big else 'L'}", end))
+
+
+def usable_profile(profile: bytes | None, channels: int) -> bytes | None:
+    """A colour profile that fits the number of channels (1 or 3), else None."""
+    return profile if _colour_space(profile) == {1: "GRAY", 3: "RGB"}[channels] else None
+
+
+def to_srgb(image: Pillow.Image) -> Pillow.Image:
+    """A loaded CMYK, LAB or YCbCr picture as sRGB (mode RGB), by its profile if it has one.
+
+    Raises:
+        ValueError: if Pillow has no way from this mode to RGB.
+    """
+    profile = image.info.get("icc_profile")
+    if image.mode == "LAB":
+        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    elif profile and image.mode == "CMYK" and _colour_space(profile) == "CMYK":
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    else:
+        return image.convert("RGB")
+    try:
+        converted = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError:  # a profile made for printing alone, or a damaged one
+        return image.convert("RGB")
+    assert converted is not None
+    return converted
+
+
+def _colour_space(profile: bytes | None) -> str | None:
+    if not profile:
+        return None
+    try:
+        return ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space.strip()
+    except (OSError, ImageCms.PyCMSError):
+        return None
+
+
+def _dump_exif(exif: Pillow.Exif) -> bytes:
+    """The bytes of EXIF whose texts go out as they came in."""
+    for tags in (exif, *(exif.get_ifd(directory) for directory in DIRECTORIES)):
+        for tag, value in list(tags.items()):
+            tags[tag] = _as_stored(value)
+    return exif.tobytes()
+
+
+def _as_stored(value: Any) -> Any:
+    """Undo Pillow's Latin-1 reading: it would write any other letter than ASCII as ``?``."""
+    return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value

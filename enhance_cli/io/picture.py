@@ -1,0 +1,58 @@
+"""A still picture in memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still picture, upright, with what it needs to be shown as it was meant.
+
+    Attributes:
+        pixels: (H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB). The levels 0 to
+            ``max_value`` are the whole range, whatever values occur; not multiplied by alpha.
+        alpha: (H, W) of the same dtype, 0 is transparent; or None.
+        icc_profile: for C channels; None means sRGB or a plain grey.
+        exif: with the orientation 1 and without a thumbnail, in Pillow's byte form; or None.
+        format: Pillow's name of the format that it was read from.
+        dpi: pixels per inch across and down, or None.
+    """
+
+    pixels: Samples
+    alpha: Samples | None = None
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    format: str = "PNG"
+    dpi: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.pixels.dtype in (np.uint8, np.uint16), self.pixels.dtype
+        assert self.pixels.ndim == 3 and self.pixels.shape[2] in (1, 3), self.pixels.shape
+        if self.alpha is not None:
+            assert self.alpha.dtype == self.pixels.dtype, self.alpha.dtype
+            assert self.alpha.shape == self.pixels.shape[:2], self.alpha.shape
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def max_value(self) -> int:
+        """255 or 65535."""
+        return int(np.iinfo(self.pixels.dtype).max)
+
+
+def round_to_8_bits(samples: Samples) -> NDArray[np.uint8]:
+    """Levels 0 to 65535 to the nearest of 0 to 255; uint8 as it is, not copied."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)

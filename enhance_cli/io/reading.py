@@ -1,0 +1,278 @@
+"""Pictures from files.
+
+Pillow reads whatever has 8 bits; libvips reads what Pillow would reduce to 8 bits, PNG and TIFF
+of 16, and is imported when first needed.
+
+Not read: XMP, all pages of a TIFF but the first, and more than 8 bits of AVIF and of colour
+JPEG 2000, which Pillow rounds.
+"""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageFile, UnidentifiedImageError
+
+from enhance_cli.errors import InputError
+from enhance_cli.io.libraries import import_pyvips, pillow_setting
+from enhance_cli.io.metadata import (
+    clean_exif,
+    find_exif,
+    find_orientation,
+    find_tiff_exif,
+    to_srgb,
+    turn_upright,
+    usable_profile,
+)
+from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
+
+READABLE_SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".webp", ".bmp", ".gif",
+    ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm",
+})
+# Pillow knows more, but among them are programs (EPS) and formats without a signature.
+READABLE_FORMATS = (
+    "PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM",
+)
+ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF", "AVIF"})
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PIXEL_LIMIT = 10**9  # a file of a few kilobytes can ask for any amount of memory
+
+# Pillow's modes, and what they become. Those left out hold what we do not read.
+PLAIN_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB"}
+ALPHA_MODES = {"1": "LA", "L": "LA", "LA": "LA", "La": "LA",
+               "P": "RGBA", "PA": "RGBA", "RGB": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
+CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
+
+# What Pillow's decoders raise on damaged files.
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError,
+                   AttributeError, OverflowError, RuntimeError, struct.error, zlib.error)
+
+
+def find_images(folder: Path, recursive: bool = False) -> list[Path]:
+    """Pictures of a folder by their suffix, in the order of their paths; hidden ones are not.
+
+    Args:
+        folder: to look into; where it is absent there are no pictures.
+        recursive: look into its folders too.
+    """
+    walk = folder.rglob("*") if recursive else folder.glob("*")
+    return sorted(
+        path for path in walk
+        if path.suffix.lower() in READABLE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def read_image(path: Path) -> Picture:
+    """Read a picture, whole or not at all.
+
+    8 and 16 bits, grey and transparency stay what they are; a palette becomes RGB, two levels
+    become grey, CMYK and LAB become sRGB by their profile. EXIF orientation is applied. Of a
+    TIFF or MPO with several pictures the first is read.
+
+    Args:
+        path: its content decides on the format, not its suffix.
+
+    Raises:
+        InputError: if it is absent, not a picture, damaged, animated, larger than a gigapixel,
+            or has samples other than 8- and 16-bit unsigned integers.
+    """
+    with _open(path) as file, _patient_pillow():
+        image = _identify(path, file)
+        if image is None:
+            return _read_deep(path, "TIFF", find_tiff_exif(file))
+        with image:
+            assert image.format is not None
+            with _decoding(path):
+                _check_kind(path, image)
+            if _is_deep(image):
+                return _read_deep(path, image.format, find_exif(image), _find_dpi(image))
+            return _read_plain(path, image, image.format)
+
+
+def read_rgb8(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as (H, W, 3) uint8: grey is repeated, 16 bits are rounded, alpha dropped.
+
+    Raises:
+        InputError: see :func:`read_image`.
+    """
+    pixels = round_to_8_bits(read_image(path).pixels)
+    return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, a picture is needed")
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, check the name") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read, change its permissions") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be opened ({error}), check the name") from error
+    with file:
+        if not file.peek(1):
+            raise InputError(f"{path}: empty file, get a fresh copy")
+        yield file
+
+
+@contextmanager
+def _patient_pillow() -> Iterator[None]:
+    """No warnings, and no refusal below ``PIXEL_LIMIT``: Pillow refuses twice its setting."""
+    with pillow_setting(Pillow, "MAX_IMAGE_PIXELS", PIXEL_LIMIT // 2), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Pillow.DecompressionBombError as error:
+        raise InputError(_too_many_pixels(path)) from error
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for the memory of this machine") from error
+    except _DECODER_ERRORS as error:
+        raise InputError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{path}: damaged or cut off ({reason}), get a fresh copy"
+
+
+def _too_many_pixels(path: Path) -> str:
+    return f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts"
+
+
+def _identify(path: Path, file: IO[bytes]) -> ImageFile.ImageFile | None:
+    """The header, or None for a TIFF of a kind that only libvips knows."""
+    Pillow.init()
+    known = [name for name in READABLE_FORMATS if name in Pillow.OPEN]
+    with _decoding(path):
+        try:
+            return Pillow.open(file, formats=known)
+        except UnidentifiedImageError as error:
+            file.seek(0)
+            if file.read(4) in TIFF_SIGNATURES:
+                return None
+            raise InputError(
+                f"{path}: not a picture that can be read, or damaged; convert it to PNG or JPEG"
+            ) from error
+
+
+def _check_kind(path: Path, image: ImageFile.ImageFile) -> None:
+    if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
+        raise InputError(
+            f"{path}: animated {image.format} of several frames, save the one you want as PNG"
+        )
+    depth = {"I": "32-bit integer", "F": "floating-point"}.get(image.mode)
+    codec = str(image.tile[0].args) if image.tile else ""
+    if image.format == "PPM" and (image.mode == "I" or _ppm_maximum(image) > 255):
+        depth = "16-bit PPM"
+    elif "I;12" in codec:
+        depth = "12-bit"
+    if depth and not (image.format == "TIFF" and ";16" in codec):
+        raise InputError(f"{path}: {depth} samples, convert it to a 16-bit PNG or TIFF")
+
+
+def _ppm_maximum(image: ImageFile.ImageFile) -> int:
+    args = image.tile[0].args if image.tile else None
+    return int(args[-1]) if isinstance(args, tuple) and isinstance(args[-1], int) else 255
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow would reduce 16 bits to 8, or mix them up."""
+    return image.format in ("PNG", "TIFF") and any(";16" in str(tile.args) for tile in image.tile)
+
+
+def _find_dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    plausible = all(isfinite(value) and 1 <= value <= 65_535 for value in (across, down))
+    return (across, down) if plausible else None
+
+
+def _read_plain(path: Path, image: ImageFile.ImageFile, format_: str) -> Picture:
+    """Decode with Pillow; 8 bits, and 16-bit grey JPEG 2000, which it scales to 16 bits."""
+    with _decoding(path):
+        image.load()
+    exif = find_exif(image)  # after loading: a TIFF is then turned already, and says so
+    profile = None if image.mode in CONVERTED_MODES else image.info.get("icc_profile")
+    with _decoding(path):
+        planes = np.asarray(_in_plain_mode(path, image))
+    planes = planes.astype(planes.dtype.newbyteorder("="), copy=False)
+    return _picture(planes, format_, exif, profile, _find_dpi(image))
+
+
+def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
+    """As L, LA, RGB, RGBA or I;16."""
+    if image.mode.startswith("I;16"):
+        return image
+    if image.mode in CONVERTED_MODES:
+        return to_srgb(image)
+    modes = ALPHA_MODES if image.has_transparency_data else PLAIN_MODES
+    if image.mode not in modes:
+        raise InputError(f"{path}: colour mode {image.mode!r}, convert it to RGB")
+    return image if image.mode == modes[image.mode] else image.convert(modes[image.mode])
+
+
+def _read_deep(
+    path: Path, format_: str, exif: Pillow.Exif, dpi: tuple[float, float] | None = None
+) -> Picture:
+    """Decode with libvips, which keeps 16 bits."""
+    pyvips = import_pyvips(path, InputError)
+    try:
+        with path.open("rb", buffering=0) as file:
+            image = pyvips.Image.new_from_source(
+                pyvips.Source.new_from_descriptor(file.fileno()), "",
+                access="sequential", fail_on="truncated",
+            )
+            profile = _vips_blob(image, "icc-profile-data")
+            if image.width * image.height > PIXEL_LIMIT:
+                raise InputError(_too_many_pixels(path))
+            if image.interpretation == "cmyk" and profile:
+                image, profile = image.icc_transform("srgb", embedded=True, depth=16), None
+            elif image.interpretation in ("cmyk", "lab", "labs"):
+                image, profile = image.colourspace("rgb16"), None
+            if image.format not in ("uchar", "ushort") or not 1 <= image.bands <= 4:
+                raise InputError(
+                    f"{path}: {image.bands} channels of {image.format} samples, "
+                    "convert it to a 16-bit PNG or TIFF, grey or RGB"
+                )
+            planes = image.numpy()
+    except pyvips.Error as error:
+        raise InputError(_damaged(path, error)) from error
+    return _picture(planes, format_, exif, profile, dpi)
+
+
+def _vips_blob(image: Any, name: str) -> bytes | None:
+    return bytes(image.get(name)) if image.get_typeof(name) else None
+
+
+def _picture(
+    planes: Samples, format_: str, exif: Pillow.Exif, profile: bytes | None,
+    dpi: tuple[float, float] | None,
+) -> Picture:
+    """Turn (H, W) or (H, W, 1 to 4) upright and part the alpha, the last of 2 or 4 planes."""
+    planes = planes if planes.ndim == 3 else planes[..., None]
+    orientation = find_orientation(exif)
+    channels = {1: 1, 2: 1, 3: 3, 4: 3}[planes.shape[2]]
+    pixels = turn_upright(planes[..., :channels], orientation)
+    alpha = turn_upright(planes[..., -1], orientation) if planes.shape[2] > channels else None
+    return Picture(pixels, alpha, usable_profile(profile, channels), clean_exif(exif),
+                   format_, dpi)

@@ -1,0 +1,280 @@
+"""Pictures to files: what each format can hold, and writing them whole or not at all."""
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageFile
+
+from enhance_cli.errors import OutputError, UsageError
+from enhance_cli.io.files import replacing
+from enhance_cli.io.libraries import import_pyvips, pillow_setting
+from enhance_cli.io.metadata import append_exif_to_tiff, resize_exif, shorten_exif
+from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a format can hold.
+
+    Attributes:
+        name: as users know it.
+        pillow: as Pillow calls it.
+        deep: 16 bits a sample.
+        alpha: transparency.
+        metadata: EXIF and colour profiles.
+        max_side: pixels.
+        max_pixels: in all.
+        max_bytes: of the pixels before compression.
+    """
+
+    name: str
+    pillow: str
+    deep: bool = False
+    alpha: bool = False
+    metadata: bool = True
+    max_side: int = 2**31 - 1
+    max_pixels: int | None = None
+    max_bytes: int | None = None
+
+
+PNG = Format("PNG", "PNG", deep=True, alpha=True)
+JPEG = Format("JPEG", "JPEG", max_side=65_500)  # libjpeg's; the format itself ends at 65535
+TIFF = Format("TIFF", "TIFF", deep=True, alpha=True)
+WEBP = Format("WebP", "WEBP", alpha=True, max_side=16_383)
+# libavif writes more, but does not read it back.
+AVIF = Format("AVIF", "AVIF", alpha=True, max_side=32_768, max_pixels=2**28)
+BMP = Format("BMP", "BMP", metadata=False, max_bytes=2**32 - 2**20)
+PPM = Format("PPM", "PPM", metadata=False)
+
+FORMATS = {
+    ".png": PNG,
+    ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG,
+    ".tif": TIFF, ".tiff": TIFF,
+    ".webp": WEBP,
+    ".avif": AVIF,
+    ".bmp": BMP,
+    ".ppm": PPM, ".pnm": PPM,
+}
+WRITABLE_SUFFIXES = frozenset(FORMATS)
+
+JPEG_EXIF_BYTES = 65_533
+CLASSIC_TIFF_BYTES = 3 * 10**9  # it ends at 4 GB; noise does not shrink
+MAX_BUFFER = 2**31 - 1
+INCH = 25.4
+
+
+def output_suffix(source: Path) -> str:
+    """The suffix of a result: that of its input where such files can be written, else .png."""
+    return source.suffix if source.suffix.lower() in FORMATS else ".png"
+
+
+def check_writable(path: Path, height: int, width: int, *, depth: int, alpha: bool) -> None:
+    """Check, before any work, that a picture of this size can be written here.
+
+    Depth and alpha that the format does not hold are no error; see :func:`write_notices`.
+
+    Args:
+        path: of the output; its suffix gives the format.
+        height: pixels.
+        width: pixels.
+        depth: bits of a sample, 8 or 16.
+        alpha: whether there is transparency.
+
+    Raises:
+        OutputError: if the suffix is unknown, the format cannot hold the size, or the folder
+            cannot be written.
+    """
+    format_ = _find_format(path)
+    planes = 3 + (alpha and format_.alpha)
+    size = height * width * planes * (depth // 8 if format_.deep else 1)
+    limits = (
+        (max(height, width), format_.max_side, "pixels a side"),
+        (height * width, format_.max_pixels, "pixels"),
+        (size, format_.max_bytes, "bytes"),
+    )
+    for value, limit, unit in limits:
+        if limit is not None and value > limit:
+            raise OutputError(
+                f"{path}: {width}x{height} pixels are too many, {format_.name} holds at most "
+                f"{limit} {unit}: use .png or .tif"
+            )
+    _check_folder(path)
+
+
+def write_notices(path: Path, picture: Picture) -> list[str]:
+    """What of a picture will be lost in this format, a line each."""
+    format_ = _find_format(path)
+    notices = []
+    if picture.pixels.dtype == np.uint16 and not format_.deep:
+        notices.append(f"{format_.name} holds 8 bits: 16-bit values are rounded")
+    if picture.alpha is not None and not format_.alpha:
+        notices.append(f"{format_.name} has no transparency: placed on white")
+    if picture.icc_profile and not format_.metadata:
+        notices.append(f"{format_.name} holds no colour profile: colours may look different")
+    if picture.exif and not format_.metadata:
+        notices.append(f"{format_.name} holds no EXIF: it is left out")
+    return notices
+
+
+def write_image(path: Path, picture: Picture, quality: int | None = None) -> None:
+    """Write a picture, whole or not at all, in the format of the path's suffix.
+
+    16 bits stay 16 in PNG and TIFF and are rounded elsewhere. Where there is no transparency
+    the picture is placed on white, blended in its own levels as browsers do. PNG and TIFF are
+    compressed without loss. AVIF and WebP are read back as RGB even if they were grey.
+
+    Args:
+        path: an existing file is replaced; missing folders are made.
+        picture: to write; its ``format`` does not matter.
+        quality: 1 to 100 for JPEG (95 unless given, always 4:4:4), WebP (95; 100 is lossless)
+            and AVIF (90, 4:4:4); other formats need none.
+
+    Raises:
+        UsageError: if the quality is out of range.
+        OutputError: see :func:`check_writable`; or if writing fails.
+    """
+    if quality is not None and not 1 <= quality <= 100:
+        raise UsageError(f"quality {quality}: must be from 1 to 100")
+    format_ = _find_format(path)
+    depth = picture.pixels.dtype.itemsize * 8
+    check_writable(path, picture.height, picture.width, depth=depth,
+                   alpha=picture.alpha is not None)
+    planes = _fit(picture, format_)
+    exif = _fit_exif(picture, format_)
+    with replacing(path) as temporary:
+        if format_ is TIFF or planes.dtype == np.uint16:
+            _save_with_vips(path, temporary, planes, picture, exif, format_)
+        else:
+            _save_with_pillow(path, temporary, planes, picture, exif, format_, quality)
+
+
+def _find_format(path: Path) -> Format:
+    format_ = FORMATS.get(path.suffix.lower())
+    if format_ is None:
+        named = f"{path.suffix} pictures" if path.suffix else "a picture without a suffix"
+        raise OutputError(
+            f"{path}: cannot write {named}, use .png or .tif, or another of "
+            f"{', '.join(sorted(FORMATS))}"
+        )
+    return format_
+
+
+def _check_folder(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, name a file")
+    folder = path.absolute().parent
+    while not folder.exists():  # those that are missing will be made
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: {folder} is not a folder, choose another output with -o")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{path}: the folder {folder} may not be written, choose another output with -o"
+        )
+
+
+def _fit(picture: Picture, format_: Format) -> Samples:
+    """The planes (H, W, 1 to 4) that a format can hold, C-contiguous."""
+    planes = picture.pixels
+    if picture.alpha is not None:
+        if format_.alpha:
+            planes = np.concatenate([planes, picture.alpha[..., None]], axis=2)
+        else:
+            planes = _place_on_white(planes, picture.alpha, picture.max_value)
+    return np.ascontiguousarray(planes if format_.deep else round_to_8_bits(planes))
+
+
+def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
+    cover = alpha[..., None].astype(np.uint32)  # 65535 squared still fits
+    blended = pixels * cover
+    blended += white * (white - cover) + white // 2
+    blended //= white
+    return blended.astype(pixels.dtype)
+
+
+def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
+    if picture.exif is None or not format_.metadata:
+        return None
+    exif = resize_exif(picture.exif, picture.height, picture.width)
+    return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif
+
+
+def _save_with_pillow(
+    path: Path, temporary: Path, planes: Samples, picture: Picture, exif: bytes | None,
+    format_: Format, quality: int | None,
+) -> None:
+    image = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    options = _pillow_options(format_, quality)
+    if format_.metadata:
+        options |= {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
+        options |= {"exif": exif} if exif else {}
+    if picture.dpi:
+        options["dpi"] = picture.dpi
+    buffer: Any = nullcontext()
+    if format_ is JPEG:
+        # libjpeg optimizes only what fits one buffer, which Pillow makes too small for noise.
+        room = 2 * planes.size + 2**20
+        options["optimize"] = room <= MAX_BUFFER
+        if room <= MAX_BUFFER:
+            buffer = pillow_setting(ImageFile, "MAXBLOCK", room)
+    try:
+        with buffer:
+            image.save(temporary, format_.pillow, **options)
+    except (ValueError, RuntimeError, OverflowError, MemoryError, KeyError) as error:
+        raise OutputError(f"{path}: cannot write {format_.name} ({error})") from error
+
+
+def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
+    if format_ is JPEG:
+        return {"quality": quality or 95, "subsampling": 0}
+    if format_ is WEBP and quality == 100:
+        return {"lossless": True, "exact": True}  # exact: colours under transparency too
+    if format_ is WEBP:
+        return {"quality": quality or 95}
+    if format_ is AVIF:
+        return {"quality": quality or 90, "subsampling": "4:4:4"}
+    return {}
+
+
+def _save_with_vips(
+    path: Path, temporary: Path, planes: Samples, picture: Picture, exif: bytes | None,
+    format_: Format,
+) -> None:
+    pyvips = import_pyvips(path, OutputError)
+    kind = "grey" if planes.shape[2] < 3 else "rgb"
+    kinds = {"grey16": "grey16", "rgb16": "rgb16", "grey8": "b-w", "rgb8": "srgb"}
+    across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
+    keep = pyvips.ForeignKeep.NONE
+    try:
+        image = pyvips.Image.new_from_array(planes).copy(
+            interpretation=kinds[f"{kind}{planes.dtype.itemsize * 8}"],
+            xres=across / INCH, yres=down / INCH,
+        )
+        for name, data, flag in (
+            ("icc-profile-data", picture.icc_profile, pyvips.ForeignKeep.ICC),
+            ("exif-data", exif, pyvips.ForeignKeep.EXIF),
+        ):
+            if data:
+                image.set_type(pyvips.GValue.blob_type, name, data)
+                keep |= flag
+        # By descriptor, for libvips reads options out of file names.
+        with temporary.open("r+b") as file:
+            target = pyvips.Target.new_to_descriptor(file.fileno())
+            if format_ is TIFF:
+                image.tiffsave_target(
+                    target, compression="deflate", predictor="horizontal", resunit="inch",
+                    tile=True, tile_width=256, tile_height=256, keep=keep,
+                    bigtiff=planes.nbytes > CLASSIC_TIFF_BYTES,
+                )
+            else:
+                image.pngsave_target(target, filter="paeth", keep=keep)
+    except pyvips.Error as error:
+        reason = " ".join(str(error).split())
+        raise OutputError(f"{path}: cannot write {format_.name} ({reason})") from error
+    if format_ is TIFF and exif:
+        append_exif_to_tiff(temporary, exif)

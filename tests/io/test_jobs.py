@@ -1,0 +1,113 @@
+"""From what a user types to inputs and outputs."""
+
+from pathlib import Path
+
+import pytest
+
+from enhance_cli.errors import UsageError
+from enhance_cli.io.jobs import Job, JobList, Naming, plan_jobs
+
+NAMING = Naming("_x4", lambda path: path.suffix, frozenset({".png", ".jpg"}))
+
+
+def find(folder: Path, recursive: bool) -> list[Path]:
+    return sorted(folder.rglob("*.png") if recursive else folder.glob("*.png"))
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def plan(*inputs: object, output: Path | None = None, **options: bool) -> JobList:
+    return plan_jobs([str(name) for name in inputs], output, NAMING, find, **options)
+
+
+def test_default_name_lies_beside_the_input(tmp_path: Path):
+    source = tmp_path / "höhe 1.jpg"
+    touch(source)
+    assert plan(source).jobs == [Job(source, tmp_path / "höhe 1_x4.jpg")]
+
+
+def test_output_file_and_folder(tmp_path: Path):
+    source = tmp_path / "a.png"
+    touch(source)
+    assert plan(source, output=tmp_path / "b.png").jobs[0].target == tmp_path / "b.png"
+    assert plan(source, output=tmp_path / "new").jobs[0].target == tmp_path / "new" / "a_x4.png"
+    (tmp_path / "dotted.d").mkdir()
+    assert plan(source, output=tmp_path / "dotted.d").jobs[0].target.parent.name == "dotted.d"
+
+
+def test_globs_and_a_file_with_brackets(tmp_path: Path):
+    touch(tmp_path / "a1.png", tmp_path / "a2.png", tmp_path / "b[1].png", tmp_path / "b1.png")
+    assert [job.source.name for job in plan(tmp_path / "a*.png").jobs] == ["a1.png", "a2.png"]
+    assert [job.source.name for job in plan(tmp_path / "b[1].png").jobs] == ["b[1].png"]
+
+
+def test_a_file_named_twice_is_done_once(tmp_path: Path):
+    touch(tmp_path / "a.png")
+    assert len(plan(tmp_path / "a.png", tmp_path / "*.png").jobs) == 1
+
+
+def test_folders_and_their_mirrored_tree(tmp_path: Path):
+    top = tmp_path / "in"
+    touch(top / "a.png", top / "sub" / "deep" / "b.png")
+    out = tmp_path / "out"
+    assert [job.target for job in plan(top, output=out).jobs] == [out / "a_x4.png"]
+    assert [job.target for job in plan(top, output=out, recursive=True).jobs] == [
+        out / "a_x4.png", out / "sub" / "deep" / "b_x4.png"]
+
+
+def test_earlier_outputs_in_a_folder_are_not_enlarged_again(tmp_path: Path):
+    touch(tmp_path / "a.png", tmp_path / "a_x4.png", tmp_path / "map_x4.png")
+    found = plan(tmp_path, overwrite=True)
+    assert [job.source.name for job in found.jobs] == ["a.png", "map_x4.png"]
+    assert [path.name for path, _ in found.skipped] == ["a_x4.png"]
+
+
+def test_the_output_folder_is_no_input_of_the_folder_around_it(tmp_path: Path):
+    touch(tmp_path / "a.png", tmp_path / "out" / "a_x4.png")
+    found = plan(tmp_path, output=tmp_path / "out", recursive=True, overwrite=True)
+    assert [job.source.name for job in found.jobs] == ["a.png"]
+
+
+def test_existing_outputs(tmp_path: Path):
+    source = tmp_path / "a.png"
+    touch(source, tmp_path / "a_x4.png")
+    refused = plan(source)
+    assert not refused.jobs
+    assert "add --overwrite or --skip-existing" in str(refused.failures[0][1])
+    assert plan(source, overwrite=True).jobs
+    assert plan(source, skip_existing=True).skipped
+
+
+def test_missing_patterns_and_empty_folders_fail_alone(tmp_path: Path):
+    touch(tmp_path / "a.png", tmp_path / "empty" / "note.txt")
+    found = plan(tmp_path / "*.gif", tmp_path / "a.png", tmp_path / "empty")
+    assert [job.source.name for job in found.jobs] == ["a.png"]
+    assert ["no file matches" in str(found.failures[0][1]),
+            "no pictures in this folder" in str(found.failures[1][1])] == [True, True]
+
+
+def test_one_output_file_for_many_inputs_is_refused(tmp_path: Path):
+    touch(tmp_path / "a.png", tmp_path / "b.png")
+    with pytest.raises(UsageError, match="one file for 2 inputs"):
+        plan(tmp_path / "a.png", tmp_path / "b.png", output=tmp_path / "c.png")
+
+
+def test_two_inputs_with_one_output_are_refused(tmp_path: Path):
+    touch(tmp_path / "1" / "a.png", tmp_path / "2" / "a.png")
+    with pytest.raises(UsageError, match="would both be written"):
+        plan(tmp_path / "1" / "a.png", tmp_path / "2" / "a.png", output=tmp_path / "out")
+
+
+def test_an_input_is_never_an_output(tmp_path: Path):
+    touch(tmp_path / "a.png", tmp_path / "a_x4.png")
+    with pytest.raises(UsageError, match="an input would be replaced"):
+        plan(tmp_path / "a.png", output=tmp_path / "a.png", overwrite=True)
+    with pytest.raises(UsageError, match="an input would be replaced"):
+        plan(tmp_path / "a.png", tmp_path / "a_x4.png", overwrite=True)
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="an input would be replaced"):
+        plan(tmp_path / "a.png", output=tmp_path / "link.png", overwrite=True)

@@ -1,0 +1,53 @@
+"""Every command of the README runs."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def commands() -> list[str]:
+    """The README's indented lines that call the program, comments cut off."""
+    lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.startswith("    enhance ")]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the files that the README's examples name."""
+    photo = Image.open(PROJECT / "examples" / "astronaut.png").resize((48, 40))
+    for name in ("photo.jpg", "photo.png", "icon.png", "album/2020/a.jpg", "album/b.png",
+                 "results/one.png", "truth/one.png", "photos/1.png", "photos/2.png",
+                 "held_out/3.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        photo.save(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_there_are_commands_to_test():
+    assert len(commands()) >= 10
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command(command: str, desk: Path, enhance: Callable, request: pytest.FixtureRequest):
+    arguments = shlex.split(command)[1:]
+    if "--dataset" in arguments:
+        request.getfixturevalue("shared_data")
+        arguments += ["--model", "bicubic"]  # the models' figures have a test of their own
+    if "train" in arguments and "--list" not in arguments:
+        quick = ["--steps", "1", "--set", "batch=1", "--set", "patch=4", "--set", "blocks=1"]
+        if "--resume" in arguments:
+            begin = [word for word in arguments if word != "--resume"]
+            assert enhance(*begin, *quick).code == 0
+        arguments += quick
+    if "--weights" in arguments:
+        path = desk / arguments[arguments.index("--weights") + 1]
+        path.parent.mkdir(parents=True)
+        path.write_bytes((PROJECT / "weights" / "enet-e-x4.safetensors").read_bytes())
+    ran = enhance(*arguments)
+    assert ran.code == 0, ran.err
