@@ -45,9 +45,10 @@ def import_weights(
     source: Annotated[Path, typer.Argument(help="A .safetensors, .pth or .pt file.")],
     model: Annotated[str, typer.Option(metavar="NAME", help="The model that it is.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats.")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Make a checkpoint of a foreign state dict; only tensors are ever unpickled."""
+    """Make a checkpoint of a state dict, foreign or ours; only tensors are ever unpickled."""
     from enhance_cli.tasks.inspect import run_import
 
-    raise typer.Exit(run_import(source, model, output, overwrite=overwrite))
+    raise typer.Exit(run_import(source, model, output, half=half, overwrite=overwrite))

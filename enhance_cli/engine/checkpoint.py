@@ -187,6 +187,11 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of any safetensors file; empty where there is none.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}

@@ -18,11 +18,11 @@ from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 Network = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 
-# Sides that keep a 64-channel x4 network near 1 GiB on a CPU and 3 GiB on a GPU; see
-# benchmarks/tiles.py for the time they cost.
-_AUTO_TILE = {"cpu": 256, "mps": 256, "cuda": 640}
-# Tiles at once: a GPU is only full with several, a CPU with one.
-_AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 4}
+# On a CPU the fastest side of those that stay below 1.5 GiB (benchmarks/tiles.py). On a GPU by
+# arithmetic, not measured: one map of 64 channels is 0.5 GiB for a tile of 512 enlarged 4x in
+# 16 bits, and two tiles at once fill a large card better than one.
+_AUTO_TILE = {"cpu": 320, "mps": 320, "cuda": 512}
+_AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 2}
 
 
 @dataclass(frozen=True)

@@ -100,22 +100,24 @@ def clean_exif(exif: Pillow.Exif) -> bytes | None:
         return None
 
 
-def resize_exif(data: bytes, height: int, width: int) -> bytes:
+def resize_exif(data: bytes, height: int, width: int, *, orientation: bool = True) -> bytes:
     """Put a new size into the tags that tell one.
 
     Args:
         data: from :func:`clean_exif`.
         height: pixels.
         width: pixels.
+        orientation: keep that tag.
     """
     exif = load_exif(data)
-    directory = exif.get_ifd(IFD.Exif)
     sizes = {Base.ImageWidth: width, Base.ImageLength: height,
              Base.ExifImageWidth: width, Base.ExifImageHeight: height}
     for tag, size in sizes.items():
-        for tags in (exif, directory):
+        for tags in (exif, exif.get_ifd(IFD.Exif)):
             if tag in tags:
                 tags[tag] = size
+    if not orientation and Base.Orientation in exif:
+        del exif[Base.Orientation]
     return _dump_exif(exif)
 
 

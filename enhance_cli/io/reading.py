@@ -51,6 +51,7 @@ PLAIN_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB"}
 ALPHA_MODES = {"1": "LA", "L": "LA", "LA": "LA", "La": "LA",
                "P": "RGBA", "PA": "RGBA", "RGB": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
 CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
+CONVERTED_INTERPRETATIONS = frozenset({"cmyk", "lab", "labs"})  # of libvips
 
 # What Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError,
@@ -145,12 +146,13 @@ def _decoding(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{path}: too large for the memory of this machine") from error
     except _DECODER_ERRORS as error:
-        raise InputError(_damaged(path, error)) from error
+        raise InputError(
+            f"{path}: damaged or cut off ({_one_line(error)}), get a fresh copy"
+        ) from error
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"{path}: damaged or cut off ({reason}), get a fresh copy"
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _too_many_pixels(path: Path) -> str:
@@ -237,27 +239,39 @@ def _read_deep(
     """Decode with libvips, which keeps 16 bits."""
     pyvips = import_pyvips(path, InputError)
     try:
+        # By descriptor: libvips reads options out of file names, and has a cache by name.
         with path.open("rb", buffering=0) as file:
             image = pyvips.Image.new_from_source(
                 pyvips.Source.new_from_descriptor(file.fileno()), "",
-                access="sequential", fail_on="truncated",
+                access="sequential", fail_on="error",
             )
             profile = _vips_blob(image, "icc-profile-data")
-            if image.width * image.height > PIXEL_LIMIT:
-                raise InputError(_too_many_pixels(path))
-            if image.interpretation == "cmyk" and profile:
-                image, profile = image.icc_transform("srgb", embedded=True, depth=16), None
-            elif image.interpretation in ("cmyk", "lab", "labs"):
-                image, profile = image.colourspace("rgb16"), None
-            if image.format not in ("uchar", "ushort") or not 1 <= image.bands <= 4:
-                raise InputError(
-                    f"{path}: {image.bands} channels of {image.format} samples, "
-                    "convert it to a 16-bit PNG or TIFF, grey or RGB"
-                )
-            planes = image.numpy()
+            planes = _in_plain_space(path, image, profile).numpy()
     except pyvips.Error as error:
-        raise InputError(_damaged(path, error)) from error
+        raise InputError(
+            f"{path}: damaged, cut off or unusual ({_one_line(error)}), get a fresh copy or "
+            "convert it to a 16-bit PNG"
+        ) from error
+    planes = planes.reshape(image.height, image.width, -1)
+    if image.interpretation in CONVERTED_INTERPRETATIONS:
+        profile = None
     return _picture(planes, format_, exif, profile, dpi)
+
+
+def _in_plain_space(path: Path, image: Any, profile: bytes | None) -> Any:
+    """A libvips image as grey or RGB of 8 or 16 bits, not yet decoded."""
+    if image.width * image.height > PIXEL_LIMIT:
+        raise InputError(_too_many_pixels(path))
+    if image.interpretation == "cmyk" and profile:
+        image = image.icc_transform("srgb", embedded=True, depth=16)
+    elif image.interpretation in CONVERTED_INTERPRETATIONS:
+        image = image.colourspace("rgb16")
+    if image.format not in ("uchar", "ushort") or not 1 <= image.bands <= 4:
+        raise InputError(
+            f"{path}: {image.bands} channels of {image.format} samples, "
+            "convert it to a 16-bit PNG or TIFF, grey or RGB"
+        )
+    return image
 
 
 def _vips_blob(image: Any, name: str) -> bytes | None:

@@ -200,7 +200,9 @@ def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
 def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
     if picture.exif is None or not format_.metadata:
         return None
-    exif = resize_exif(picture.exif, picture.height, picture.width)
+    # Given that tag, Pillow's AVIF writer packs the EXIF anew and loses all letters but ASCII.
+    exif = resize_exif(picture.exif, picture.height, picture.width,
+                       orientation=format_ is not AVIF)
     return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif
 
 

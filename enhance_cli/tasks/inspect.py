@@ -20,6 +20,7 @@ from enhance_cli.engine.checkpoint import (
     load_network,
     load_tensors,
     read_checkpoint_info,
+    read_metadata,
     read_tensors,
     save_checkpoint,
 )
@@ -111,8 +112,18 @@ def run_verify(names: list[str]) -> int:
     return 1 if bad else 0
 
 
-def run_import(source: Path, model: str, output: Path, *, overwrite: bool) -> int:
-    """Write a foreign state dict as a checkpoint of ours; returns the exit code.
+def run_import(
+    source: Path, model: str, output: Path, *, half: bool = False, overwrite: bool = False
+) -> int:
+    """Write a state dict as a checkpoint of ours; returns the exit code.
+
+    Args:
+        source: safetensors or a pickled state dict; notes on its training are kept where it is
+            a checkpoint of ours.
+        model: key of ``MODELS``.
+        output: checkpoint to write.
+        half: store float16.
+        overwrite: replace ``output`` if it exists.
 
     Raises:
         UnknownNameError: if there is no such model.
@@ -127,10 +138,16 @@ def run_import(source: Path, model: str, output: Path, *, overwrite: bool) -> in
     architecture = ARCHITECTURES[spec.architecture]
     network = build(architecture, spec.config)
     load_tensors(network, _read_foreign(source), str(source))
-    save_checkpoint(output, network, architecture, model,
-                    training={"imported_from": source.name})
+    save_checkpoint(output, network, architecture, model, training=_training_notes(source),
+                    dtype=torch.float16 if half else None)
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"{source} -> {output}")
     return 0
+
+
+def _training_notes(source: Path) -> dict[str, Any]:
+    if source.suffix == ".safetensors" and read_metadata(source).get("format") == "enhance":
+        return read_checkpoint_info(source).training
+    return {"imported_from": source.name}
 
 
 def _read_foreign(source: Path) -> Mapping[str, Tensor]:

@@ -5,28 +5,24 @@ seeded with ``(seed, n)``, so a resumed run repeats no batch and skips none. Wit
 processes (``torchrun``) each takes its share of the same batch and gradients are averaged.
 """
 
-import csv
 import math
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 import torch
 import torch.distributed
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from enhance_cli.engine.checkpoint import read_metadata, read_tensors
 from enhance_cli.errors import CheckpointError, EnhanceError, OutputError
-from enhance_cli.io.files import replacing
+from enhance_cli.training.resume import Curve, RunState
 
 Schedule = Literal["cosine", "one-cycle", "constant"]
-CURVE_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
 
 
 @dataclass(frozen=True)
@@ -147,62 +143,6 @@ class _Processes:
         return bool(vote > 0)
 
 
-@dataclass
-class _State:
-    """Everything that a resumed run needs."""
-
-    network: nn.Module
-    optimiser: torch.optim.Adam
-    average: dict[str, Tensor]
-    step: int = 0
-    seconds: float = 0.0
-    best: float = -math.inf
-    losses: list[Tensor] = field(default_factory=list)
-
-    def tensors(self) -> dict[str, Tensor]:
-        found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        found |= {f"average.{k}": v for k, v in self.average.items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            found |= {f"adam.{index}.{k}": v for k, v in moments.items()}
-        if self.losses:
-            found["curve.losses"] = torch.stack(self.losses)
-        return {k: v.detach().cpu().contiguous() for k, v in found.items()}
-
-    def save(self, path: Path, fingerprint: str) -> None:
-        metadata = {"fingerprint": fingerprint, "step": str(self.step),
-                    "seconds": repr(self.seconds), "best": repr(self.best)}
-        with replacing(path) as temporary:
-            save_file(self.tensors(), temporary, metadata=metadata)
-
-    def restore(self, path: Path, fingerprint: str) -> None:
-        metadata, tensors = read_metadata(path), read_tensors(path)
-        if metadata.get("fingerprint") != fingerprint:
-            raise CheckpointError(
-                f"{path}: saved by another recipe or other settings "
-                f"({metadata.get('fingerprint')}, now {fingerprint}): "
-                "repeat its options, or start anew in another --out"
-            )
-        groups: dict[str, dict[str, Tensor]] = {
-            "network": {}, "average": {}, "adam": {}, "curve": {}
-        }
-        for key, value in tensors.items():
-            group, _, name = key.partition(".")
-            groups[group][name] = value
-        self.network.load_state_dict(groups["network"])
-        for key, value in groups["average"].items():
-            self.average[key].copy_(value)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in groups["adam"].items():
-            index, _, name = key.partition(".")
-            moments.setdefault(int(index), {})[name] = value
-        layout = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({"state": moments, "param_groups": layout["param_groups"]})
-        self.losses = list(groups["curve"].get("losses", torch.empty(0)))
-        self.step = int(metadata["step"])
-        self.seconds = float(metadata["seconds"])
-        self.best = float(metadata["best"])
-
-
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C into a question that the loop asks between two steps."""
@@ -217,29 +157,6 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class _Curve:
-    """The CSV of a run; rows after the resumed step are dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        rows: list[list[str]] = []
-        if step and path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.reader(file) if row[0].isdigit()]
-        kept = [row for row in rows if int(row[0]) <= step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
-        self._writer.writerows([CURVE_COLUMNS, *kept])
-        self._file.flush()
-
-    def add(self, *row: object) -> None:
-        self._writer.writerow(row)
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -293,7 +210,7 @@ def train(
     processes = _Processes(device)
     network = experiment.network
     parameters = [p for p in network.parameters() if p.requires_grad]
-    state = _State(
+    state = RunState(
         network=network,
         optimiser=torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas),
         average={k: v.detach().clone() for k, v in network.state_dict().items()},
@@ -307,7 +224,7 @@ def train(
         raise OutputError(
             f"{state_path}: a run lies here already, go on with --resume or choose another --out"
         )
-    curve = _Curve(out / "curve.csv", state.step) if processes.rank == 0 else None
+    curve = Curve(out / "curve.csv", state.step) if processes.rank == 0 else None
     before, start = state.seconds, time.monotonic()
     first_step, saved, reported = state.step, start, -math.inf
     latest = Report(state.step, plan.steps, math.nan, 0.0, 0.0, None, state.best)
@@ -359,7 +276,7 @@ def train(
 def _descend(
     experiment: Experiment,
     plan: Optimisation,
-    state: _State,
+    state: RunState,
     parameters: list[nn.Parameter],
     processes: _Processes,
     device: torch.device,
@@ -393,7 +310,7 @@ def _descend(
 def _validate(
     experiment: Experiment,
     plan: Optimisation,
-    state: _State,
+    state: RunState,
     processes: _Processes,
     out: Path,
     name: str,

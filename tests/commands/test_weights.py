@@ -11,7 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
-from enhance_cli.engine.checkpoint import build, read_checkpoint_info, read_tensors
+from enhance_cli.engine.checkpoint import (
+    build,
+    read_checkpoint_info,
+    read_tensors,
+    save_checkpoint,
+)
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
@@ -120,6 +125,18 @@ def test_import_of_plain_safetensors(foreign: dict, tmp_path: Path, enhance: Cal
     assert "exists already" in ran.err
     assert hashlib.sha256(out.read_bytes()).hexdigest() == before
     assert load_file(out).keys() == foreign.keys()
+
+
+def test_import_of_ours_in_half_precision_keeps_its_notes(tmp_path: Path, enhance: Callable):
+    spec = MODELS["enet-e-x4"]
+    architecture = ARCHITECTURES[spec.architecture]
+    network = build(architecture, spec.config)
+    source = tmp_path / "run.safetensors"
+    save_checkpoint(source, network, architecture, spec.name, training={"step": 7})
+    out = tmp_path / "half.safetensors"
+    assert enhance("weights", "import", source, "--model", spec.name, "--half", "-o", out).code == 0
+    assert {tensor.dtype for tensor in read_tensors(out).values()} == {torch.float16}
+    assert read_checkpoint_info(out).training == {"step": 7}
 
 
 class Trap:

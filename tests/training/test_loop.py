@@ -25,13 +25,13 @@ from enhance_cli.data.patches import PatchSampler, load_photos
 from enhance_cli.engine.checkpoint import build
 from enhance_cli.errors import CheckpointError, EnhanceError, OutputError
 from enhance_cli.resize import imresize
-from enhance_cli.training import loop
+from enhance_cli.training import loop, resume
 from enhance_cli.training.loop import (
-    CURVE_COLUMNS,
     Optimisation,
     Report,
     step_generator,
 )
+from enhance_cli.training.resume import CURVE_COLUMNS
 from enhance_cli.training.superres import SuperResolution, SuperResolutionRecipe
 
 # These tests look at every step's report.
@@ -321,7 +321,7 @@ def test_the_state_appears_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_file", half)
+        patch.setattr(resume, "save_file", half)
         with pytest.raises(EnhanceError, match="No space left"):
             run(tmp_path, resume=True, save_every_seconds=-1)
     assert state.read_bytes() == before

@@ -22,8 +22,9 @@ from enhance_cli.engine.checkpoint import (
 from enhance_cli.errors import CheckpointError, DatasetError, UnknownNameError, UsageError
 from enhance_cli.resize import imresize
 from enhance_cli.training import run as run_module
-from enhance_cli.training.loop import CURVE_COLUMNS, Optimisation, Report, step_generator
+from enhance_cli.training.loop import Optimisation, Report, step_generator
 from enhance_cli.training.recipes import RECIPES
+from enhance_cli.training.resume import CURVE_COLUMNS
 from enhance_cli.training.run import Finished, list_recipes, override, run_recipe
 from enhance_cli.training.superres import SuperResolutionRecipe
 
