@@ -54,9 +54,9 @@ class FileProgress:
     def update(self, done: int, total: int) -> None:
         """Show so many input pixels of so many."""
         seconds = max(time.monotonic() - self._start, 1e-6)
-        self._progress.update(
-            self._task, completed=done, total=total, rate=f"{done / seconds / 1e6:.2f} MP/s"
-        )
+        rate = done / seconds
+        text = f"{rate / 1e6:.2f} MP/s" if rate > 1e5 else f"{rate / 1e3:.1f} kP/s"
+        self._progress.update(self._task, completed=done, total=total, rate=text)
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""

@@ -177,8 +177,9 @@ class _Display:
         self._progress.stop()
 
     def show(self, report: Report) -> None:
-        text = (f"step {report.step}/{report.steps}  loss {report.loss:.5f}  "
-                f"best {report.best:.3f} dB  {report.steps_per_second:.2f} steps/s")
+        best = f"best {report.best:.3f} dB  " if math.isfinite(report.best) else ""
+        text = (f"step {report.step}/{report.steps}  loss {report.loss:.5f}  {best}"
+                f"{report.steps_per_second:.2f} steps/s")
         self._progress.update(self._bar, completed=report.step, description=text)
         if report.validation is not None:
             self._console.print(

@@ -44,6 +44,15 @@ def test_shell_completion(shell: str):
     assert "_ENHANCE_COMPLETE" in ran.stdout
 
 
+def test_completion_of_a_command():
+    ran = subprocess.run(
+        [sys.executable, "-m", "enhance_cli"], capture_output=True, text=True,
+        env={"PATH": "/usr/bin", "_ENHANCE_COMPLETE": "complete_bash",
+             "COMP_WORDS": "enhance sup", "COMP_CWORD": "1"},
+    )
+    assert ran.stdout.split() == ["superres"], ran.stderr
+
+
 def test_no_arguments_show_help(enhance: Callable):
     ran = enhance()
     assert ran.code == 2

@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures.enhancenet import EnhanceNetConfig
+from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.image import Picture, read_image, write_image
 
 Run = Callable[..., object]
@@ -261,6 +265,20 @@ def test_corrupted_weights(tmp_path: Path, enhance: Run, tiny_weights: dict[int,
     assert ran.code == 1
     assert "damaged.safetensors" in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_a_checkpoint_of_another_task(
+    tmp_path: Path, enhance: Run, monkeypatch: pytest.MonkeyPatch
+):
+    other = replace(ARCHITECTURES["enhancenet"], name="other", task="lowlight")
+    monkeypatch.setitem(ARCHITECTURES, "other", other)
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, build(other, EnhanceNetConfig(4, channels=4, blocks=1)), other, "other")
+    source = write(tmp_path / "a.png", noise(4, 4, 3))
+    ran = enhance("superres", source, "--weights", path)
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        f"error: {path}: a checkpoint for lowlight, not for superres: use enhance lowlight"]
 
 
 def test_an_interrupt_leaves_nothing_and_exits_130(

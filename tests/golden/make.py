@@ -1,0 +1,50 @@
+"""Make the golden outputs again, after the weights were replaced on purpose.
+
+    python tests/golden/make.py
+
+Writes the enlargements of one corner of examples/astronaut.png by each shipped model, in fp32 on
+the CPU, and PROVENANCE.md.
+"""
+
+import hashlib
+import platform
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from enhance_cli.engine.catalogue import load_model
+from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.io.image import read_rgb8
+from enhance_cli.tasks.superres import to_tensor
+
+FOLDER = Path(__file__).resolve().parent
+SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
+CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
+MODELS = ("enet-e-x2", "enet-e-x4")
+
+
+def enlarge(name: str) -> torch.Tensor:
+    """(3, scale * 48, scale * 40) uint8 of the corner, by a shipped model."""
+    device = torch.device("cpu")
+    model = load_model("superres", name=name, device=device)
+    return run_tiled(model.network, model.contract, to_tensor(read_rgb8(SOURCE)[CORNER]),
+                     TilePlan(tile=0), device=device, levels=torch.uint8)
+
+
+def main() -> None:
+    """Write the pictures and where they come from."""
+    lines = ["# Golden outputs", "", "Made by `python tests/golden/make.py` with torch "
+             f"{torch.__version__} on {platform.machine()}, fp32; tests allow one grey level.",
+             "", "| picture | weights, sha256 |", "| --- | --- |"]
+    for name in MODELS:
+        pixels = enlarge(name).permute(1, 2, 0).contiguous().numpy()
+        Image.fromarray(pixels).save(FOLDER / f"{name}.png")
+        weights = FOLDER.parents[1] / "weights" / f"{name}.safetensors"
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+        lines.append(f"| `{name}.png` | `{digest}` |")
+    (FOLDER / "PROVENANCE.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
