@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
+from enhance_cli.engine.device import keep_freed_memory
 from enhance_cli.engine.tiled import Network
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 
@@ -219,5 +220,7 @@ def load_model(
             f"use enhance {info.architecture.task}"
         )
     _check_scale(str(info.name), info.contract.scale, scale)
+    if device.type == "cpu":
+        keep_freed_memory()
     network = load_network(info).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network, info, device, dtype)

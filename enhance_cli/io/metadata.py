@@ -207,7 +207,7 @@ def _colour_space(profile: bytes | None) -> str | None:
         return None
     try:
         return ImageCms.ImageCmsProfile(BytesIO(profile)).profile.xcolor_space.strip()
-    except (OSError, ImageCms.PyCMSError):
+    except (OSError, ValueError, ImageCms.PyCMSError):
         return None
 
 

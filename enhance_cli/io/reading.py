@@ -239,23 +239,31 @@ def _read_deep(
     """Decode with libvips, which keeps 16 bits."""
     pyvips = import_pyvips(path, InputError)
     try:
-        # By descriptor: libvips reads options out of file names, and has a cache by name.
         with path.open("rb", buffering=0) as file:
-            image = pyvips.Image.new_from_source(
-                pyvips.Source.new_from_descriptor(file.fileno()), "",
-                access="sequential", fail_on="error",
-            )
+            image = _open_with_vips(pyvips, file)
             profile = _vips_blob(image, "icc-profile-data")
             planes = _in_plain_space(path, image, profile).numpy()
     except pyvips.Error as error:
+        reason = str(error).strip().splitlines()[-1]  # those before may be of earlier files
         raise InputError(
-            f"{path}: damaged, cut off or unusual ({_one_line(error)}), get a fresh copy or "
+            f"{path}: damaged, cut off or unusual ({reason.strip()}), get a fresh copy or "
             "convert it to a 16-bit PNG"
         ) from error
     planes = planes.reshape(image.height, image.width, -1)
     if image.interpretation in CONVERTED_INTERPRETATIONS:
         profile = None
     return _picture(planes, format_, exif, profile, dpi)
+
+
+def _open_with_vips(pyvips: Any, file: IO[bytes]) -> Any:
+    """By descriptor: libvips reads options out of file names, and has a cache by name."""
+    def open_at(level: str) -> Any:
+        source = pyvips.Source.new_from_descriptor(file.fileno())
+        return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=level)
+
+    image = open_at("error")
+    # A tile that cannot be decoded is but a warning to libvips, a strip is an error.
+    return open_at("warning") if image.get_typeof("tile-width") else image
 
 
 def _in_plain_space(path: Path, image: Any, profile: bytes | None) -> Any:

@@ -239,7 +239,8 @@ def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
     if format_ is WEBP:
         return {"quality": quality or 95}
     if format_ is AVIF:
-        return {"quality": quality or 90, "subsampling": "4:4:4"}
+        # At 8 it is several times as fast as at Pillow's 6, and no worse.
+        return {"quality": quality or 90, "subsampling": "4:4:4", "speed": 8}
     return {}
 
 
@@ -248,22 +249,8 @@ def _save_with_vips(
     format_: Format,
 ) -> None:
     pyvips = import_pyvips(path, OutputError)
-    kind = "grey" if planes.shape[2] < 3 else "rgb"
-    kinds = {"grey16": "grey16", "rgb16": "rgb16", "grey8": "b-w", "rgb8": "srgb"}
-    across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
-    keep = pyvips.ForeignKeep.NONE
     try:
-        image = pyvips.Image.new_from_array(planes).copy(
-            interpretation=kinds[f"{kind}{planes.dtype.itemsize * 8}"],
-            xres=across / INCH, yres=down / INCH,
-        )
-        for name, data, flag in (
-            ("icc-profile-data", picture.icc_profile, pyvips.ForeignKeep.ICC),
-            ("exif-data", exif, pyvips.ForeignKeep.EXIF),
-        ):
-            if data:
-                image.set_type(pyvips.GValue.blob_type, name, data)
-                keep |= flag
+        image, keep = _to_vips(pyvips, planes, picture, exif)
         # By descriptor, for libvips reads options out of file names.
         with temporary.open("r+b") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
@@ -276,7 +263,30 @@ def _save_with_vips(
             else:
                 image.pngsave_target(target, filter="paeth", keep=keep)
     except pyvips.Error as error:
-        reason = " ".join(str(error).split())
+        reason = str(error).strip().splitlines()[-1].strip()
         raise OutputError(f"{path}: cannot write {format_.name} ({reason})") from error
     if format_ is TIFF and exif:
         append_exif_to_tiff(temporary, exif)
+
+
+def _to_vips(
+    pyvips: Any, planes: Samples, picture: Picture, exif: bytes | None
+) -> tuple[Any, int]:
+    """A libvips image with metadata, and the flags of what to keep of it when writing."""
+    bits = planes.dtype.itemsize * 8
+    grey = planes.shape[2] < 3
+    across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
+    image = pyvips.Image.new_from_array(planes).copy(
+        interpretation={(True, 8): "b-w", (True, 16): "grey16",
+                        (False, 8): "srgb", (False, 16): "rgb16"}[grey, bits],
+        xres=across / INCH, yres=down / INCH,
+    )
+    keep = 0
+    for name, data, flag in (
+        ("icc-profile-data", picture.icc_profile, pyvips.ForeignKeep.ICC),
+        ("exif-data", exif, pyvips.ForeignKeep.EXIF),
+    ):
+        if data:
+            image.set_type(pyvips.GValue.blob_type, name, data)
+            keep |= flag
+    return image, keep

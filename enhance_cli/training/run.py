@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enhance_cli.engine.checkpoint import read_tensors
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.recipes import RECIPES
@@ -124,6 +124,8 @@ def run_recipe(
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
     place, dtype = _choose_place(device, precision)
+    if place.type == "cpu":
+        keep_freed_memory()
     console = Console(stderr=True, quiet=quiet)
     tensors = read_tensors(init) if init is not None else None
     experiment = recipe.prepare(data, validation, place, tensors)

@@ -256,9 +256,11 @@ def test_profile_of_another_colour_space_is_dropped(
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-def test_broken_profile_is_dropped(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", [b"not a profile", SRGB.replace(b"RGB ", b"R\xe9B "),
+                                     SRGB[:200]])
+def test_broken_profile_is_dropped(profile: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
-    Pillow.fromarray(noise(4, 4, 3)).save(path, icc_profile=b"not a profile")
+    Pillow.fromarray(noise(4, 4, 3)).save(path, icc_profile=profile)
     assert read_image(path).icc_profile is None
 
 
