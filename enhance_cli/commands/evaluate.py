@@ -51,8 +51,8 @@ def evaluate(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Score models on a benchmark, or one folder of pictures against another."""
-    from enhance_cli.tasks.batch import Talk
     from enhance_cli.tasks.evaluate import EvaluationRequest, run_evaluate
+    from enhance_cli.tasks.talk import Talk
 
     request = EvaluationRequest(
         dataset=dataset, predictions=predictions, references=references, models=models or (),

@@ -2,7 +2,7 @@
 
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ from PIL import ImageFile
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.libraries import import_pyvips, pillow_setting
-from enhance_cli.io.metadata import append_exif_to_tiff, resize_exif, shorten_exif
+from enhance_cli.io.metadata import (
+    append_exif_to_tiff,
+    resize_exif,
+    shorten_exif,
+    usable_profile,
+)
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
 
 
@@ -27,6 +32,7 @@ class Format:
         deep: 16 bits a sample.
         alpha: transparency.
         metadata: EXIF and colour profiles.
+        always_rgb: grey is stored, or read back, as RGB.
         max_side: pixels.
         max_pixels: in all.
         max_bytes: of the pixels before compression.
@@ -37,6 +43,7 @@ class Format:
     deep: bool = False
     alpha: bool = False
     metadata: bool = True
+    always_rgb: bool = False
     max_side: int = 2**31 - 1
     max_pixels: int | None = None
     max_bytes: int | None = None
@@ -45,9 +52,9 @@ class Format:
 PNG = Format("PNG", "PNG", deep=True, alpha=True)
 JPEG = Format("JPEG", "JPEG", max_side=65_500)  # libjpeg's; the format itself ends at 65535
 TIFF = Format("TIFF", "TIFF", deep=True, alpha=True)
-WEBP = Format("WebP", "WEBP", alpha=True, max_side=16_383)
+WEBP = Format("WebP", "WEBP", alpha=True, always_rgb=True, max_side=16_383)
 # libavif writes more, but does not read it back.
-AVIF = Format("AVIF", "AVIF", alpha=True, max_side=32_768, max_pixels=2**28)
+AVIF = Format("AVIF", "AVIF", alpha=True, always_rgb=True, max_side=32_768, max_pixels=2**28)
 BMP = Format("BMP", "BMP", metadata=False, max_bytes=2**32 - 2**20)
 PPM = Format("PPM", "PPM", metadata=False)
 
@@ -144,13 +151,12 @@ def write_image(path: Path, picture: Picture, quality: int | None = None) -> Non
     depth = picture.pixels.dtype.itemsize * 8
     check_writable(path, picture.height, picture.width, depth=depth,
                    alpha=picture.alpha is not None)
-    planes = _fit(picture, format_)
-    exif = _fit_exif(picture, format_)
+    fitted = _fit(picture, format_)
     with replacing(path) as temporary:
-        if format_ is TIFF or planes.dtype == np.uint16:
-            _save_with_vips(path, temporary, planes, picture, exif, format_)
+        if format_ is TIFF or fitted.pixels.dtype == np.uint16:
+            _save_with_vips(path, temporary, fitted, format_)
         else:
-            _save_with_pillow(path, temporary, planes, picture, exif, format_, quality)
+            _save_with_pillow(path, temporary, fitted, format_, quality)
 
 
 def _find_format(path: Path) -> Format:
@@ -165,7 +171,13 @@ def _find_format(path: Path) -> Format:
 
 
 def _check_folder(path: Path) -> None:
-    if path.is_dir():
+    try:
+        exists_as_folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise OutputError(
+            f"{path}: no file can have this name ({error.strerror}), choose another with -o"
+        ) from error
+    if exists_as_folder:
         raise OutputError(f"{path}: is a folder, name a file")
     folder = path.absolute().parent
     while not folder.exists():  # those that are missing will be made
@@ -178,15 +190,25 @@ def _check_folder(path: Path) -> None:
         )
 
 
-def _fit(picture: Picture, format_: Format) -> Samples:
-    """The planes (H, W, 1 to 4) that a format can hold, C-contiguous."""
-    planes = picture.pixels
-    if picture.alpha is not None:
-        if format_.alpha:
-            planes = np.concatenate([planes, picture.alpha[..., None]], axis=2)
-        else:
-            planes = _place_on_white(planes, picture.alpha, picture.max_value)
-    return np.ascontiguousarray(planes if format_.deep else round_to_8_bits(planes))
+def _fit(picture: Picture, format_: Format) -> Picture:
+    """What of a picture the format can hold."""
+    pixels, alpha = picture.pixels, picture.alpha
+    if alpha is not None and not format_.alpha:
+        pixels, alpha = _place_on_white(pixels, alpha, picture.max_value), None
+    if not format_.deep:
+        pixels = round_to_8_bits(pixels)
+        alpha = None if alpha is None else round_to_8_bits(alpha)
+    channels = 3 if format_.always_rgb else pixels.shape[2]
+    profile = usable_profile(picture.icc_profile, channels) if format_.metadata else None
+    return replace(picture, pixels=pixels, alpha=alpha, icc_profile=profile,
+                   exif=_fit_exif(picture, format_))
+
+
+def _planes(picture: Picture) -> Samples:
+    """Pixels and alpha as (H, W, 1 to 4), C-contiguous."""
+    if picture.alpha is None:
+        return np.ascontiguousarray(picture.pixels)
+    return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
 
 
 def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
@@ -207,16 +229,15 @@ def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
 
 
 def _save_with_pillow(
-    path: Path, temporary: Path, planes: Samples, picture: Picture, exif: bytes | None,
-    format_: Format, quality: int | None,
+    path: Path, temporary: Path, picture: Picture, format_: Format, quality: int | None
 ) -> None:
+    planes = _planes(picture)
     image = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options = _pillow_options(format_, quality)
-    if format_.metadata:
-        options |= {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
-        options |= {"exif": exif} if exif else {}
-    if picture.dpi:
-        options["dpi"] = picture.dpi
+    for name, value in (("icc_profile", picture.icc_profile), ("exif", picture.exif),
+                        ("dpi", picture.dpi)):
+        if value:
+            options[name] = value
     buffer: Any = nullcontext()
     if format_ is JPEG:
         # libjpeg optimizes only what fits one buffer, which Pillow makes too small for noise.
@@ -244,13 +265,10 @@ def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
     return {}
 
 
-def _save_with_vips(
-    path: Path, temporary: Path, planes: Samples, picture: Picture, exif: bytes | None,
-    format_: Format,
-) -> None:
+def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Format) -> None:
     pyvips = import_pyvips(path, OutputError)
     try:
-        image, keep = _to_vips(pyvips, planes, picture, exif)
+        image, keep = _to_vips(pyvips, picture)
         # By descriptor, for libvips reads options out of file names.
         with temporary.open("r+b") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
@@ -258,21 +276,20 @@ def _save_with_vips(
                 image.tiffsave_target(
                     target, compression="deflate", predictor="horizontal", resunit="inch",
                     tile=True, tile_width=256, tile_height=256, keep=keep,
-                    bigtiff=planes.nbytes > CLASSIC_TIFF_BYTES,
+                    bigtiff=image.width * image.height * image.bands * 2 > CLASSIC_TIFF_BYTES,
                 )
             else:
                 image.pngsave_target(target, filter="paeth", keep=keep)
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise OutputError(f"{path}: cannot write {format_.name} ({reason})") from error
-    if format_ is TIFF and exif:
-        append_exif_to_tiff(temporary, exif)
+    if format_ is TIFF and picture.exif:
+        append_exif_to_tiff(temporary, picture.exif)
 
 
-def _to_vips(
-    pyvips: Any, planes: Samples, picture: Picture, exif: bytes | None
-) -> tuple[Any, int]:
+def _to_vips(pyvips: Any, picture: Picture) -> tuple[Any, int]:
     """A libvips image with metadata, and the flags of what to keep of it when writing."""
+    planes = _planes(picture)
     bits = planes.dtype.itemsize * 8
     grey = planes.shape[2] < 3
     across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
@@ -284,7 +301,7 @@ def _to_vips(
     keep = 0
     for name, data, flag in (
         ("icc-profile-data", picture.icc_profile, pyvips.ForeignKeep.ICC),
-        ("exif-data", exif, pyvips.ForeignKeep.EXIF),
+        ("exif-data", picture.exif, pyvips.ForeignKeep.EXIF),
     ):
         if data:
             image.set_type(pyvips.GValue.blob_type, name, data)

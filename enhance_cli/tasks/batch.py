@@ -1,9 +1,7 @@
 """Do the same to many files: one bad file stops no other, and is named at the end."""
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,28 +17,7 @@ from rich.progress import (
 
 from enhance_cli.errors import EnhanceError, UsageError
 from enhance_cli.io.jobs import Job, JobList
-
-
-@dataclass(frozen=True)
-class Talk:
-    """How a command speaks.
-
-    Attributes:
-        json: one JSON document on stdout, text for people on stderr.
-        quiet: nothing but errors.
-        progress: a bar where stderr is a terminal.
-        dry_run: say what would be done.
-    """
-
-    json: bool = False
-    quiet: bool = False
-    progress: bool = True
-    dry_run: bool = False
-
-    @property
-    def console(self) -> Console:
-        """For what people read; errors go past ``quiet`` by their own console."""
-        return Console(stderr=True, quiet=self.quiet, highlight=False, soft_wrap=True)
+from enhance_cli.tasks.talk import Talk, print_errors, print_json
 
 
 class FileProgress:
@@ -60,7 +37,7 @@ class FileProgress:
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""
-        self._console.print(f"{self._name}: {text}", markup=False)
+        self._console.print(f"{self._name}: {text}")
 
     def close(self) -> None:
         """Take the bar away."""
@@ -86,12 +63,12 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     results: list[dict[str, Any]] = []
     failures = [(name, str(error)) for name, error in plan.failures]
     for source, reason in plan.skipped:
-        console.print(f"{source}: skipped, {reason}", markup=False)
+        console.print(f"{source}: skipped, {reason}")
         results.append({"input": str(source), "status": "skipped", "reason": reason})
     with _Bars(console, talk, len(plan.jobs)) as bars:
         for job in plan.jobs:
             if talk.dry_run:
-                console.print(f"{job.source} -> {job.target}", markup=False)
+                console.print(f"{job.source} -> {job.target}")
                 results.append(_result(job, "planned"))
                 continue
             start = time.monotonic()
@@ -105,14 +82,11 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
                     continue
             seconds = round(time.monotonic() - start, 3)
             results.append({**_result(job, "ok"), **details, "seconds": seconds})
-            console.print(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s",
-                          markup=False)
+            console.print(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s")
     results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
     _report_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:
-        document = {**header, "results": results, "failed": len(failures)}
-        Console(soft_wrap=True, markup=False, highlight=False).print(
-            json.dumps(document, ensure_ascii=False, indent=2))
+        print_json({**header, "results": results, "failed": len(failures)})
     return 1 if failures else 0
 
 
@@ -125,23 +99,22 @@ def _size(details: dict[str, Any]) -> str:
 
 
 def _report_failures(failures: list[tuple[str, str]], count: int) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    for name, text in failures:
-        console.print(f"error: {text if name in text else f'{name}: {text}'}")
+    print_errors(*(
+        f"error: {text if name in text else f'{name}: {text}'}" for name, text in failures
+    ))
     if failures and count > 1:
-        console.print(f"{len(failures)} of {count} inputs failed")
+        print_errors(f"{len(failures)} of {count} inputs failed")
 
 
 class _Bars:
     """One bar for the file at work, and one over the files where there are several."""
 
     def __init__(self, console: Console, talk: Talk, count: int) -> None:
-        shown = talk.progress and not talk.quiet and console.is_terminal
         self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-            console=console, disable=not shown, transient=True,
+            console=console, disable=not talk.shows_progress, transient=True,
         )
         self._files = (
             self._progress.add_task(f"{count} files", total=count, rate="") if count > 1 else None

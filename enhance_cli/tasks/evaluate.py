@@ -1,7 +1,6 @@
 """Score models on benchmarks, and pictures made elsewhere."""
 
 import csv
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
@@ -31,7 +29,7 @@ from enhance_cli.io.image import read_image
 from enhance_cli.metrics import METRICS
 from enhance_cli.metrics.protocols import PROTOCOLS, score
 from enhance_cli.resize import imresize
-from enhance_cli.tasks.batch import Talk
+from enhance_cli.tasks.talk import Talk, plain_console, print_json
 
 Enlarge = Callable[[Tensor], Tensor]  # (C, h, w) uint8 levels -> (C, scale * h, scale * w)
 
@@ -130,10 +128,8 @@ def _score_models(request: EvaluationRequest, dataset: str, talk: Talk) -> list[
             model.network, model.contract, image.float() / 255, plan, device=device, dtype=dtype,
             levels=torch.uint8)
     results = [Scores(name) for name in runners]
-    shown = not talk.quiet and talk.progress
-    console = Console(stderr=True)
-    for pair in track(pairs, f"{dataset} x{scale}", console=console, transient=True,
-                      disable=not (shown and console.is_terminal)):
+    for pair in track(pairs, f"{dataset} x{scale}", console=talk.console, transient=True,
+                      disable=not talk.shows_progress):
         reference, source = _read_pair(pair, scale)
         for result, run in zip(results, runners.values(), strict=True):
             estimate = run(source.expand(3, -1, -1))
@@ -233,7 +229,7 @@ def _print_table(request: EvaluationRequest, results: list[Scores], talk: Talk) 
     table.add_section()
     table.add_row("mean", *(_number(result.mean(metric), metric)
                             for result in results for metric in metrics), style="bold")
-    Console(quiet=talk.quiet).print(table)
+    plain_console(quiet=talk.quiet).print(table)
 
 
 def _number(value: float, metric: str) -> str:
@@ -241,7 +237,7 @@ def _number(value: float, metric: str) -> str:
 
 
 def _print_json(request: EvaluationRequest, results: list[Scores]) -> None:
-    document = {
+    print_json({
         "dataset": request.dataset or str(request.references),
         "protocol": request.protocol,
         "results": [
@@ -251,9 +247,7 @@ def _print_json(request: EvaluationRequest, results: list[Scores]) -> None:
                         for image in result.images]}
             for result in results
         ],
-    }
-    Console(soft_wrap=True, markup=False, highlight=False).print(
-        json.dumps(document, ensure_ascii=False, indent=2))
+    })
 
 
 def _finite(value: Any) -> Any:

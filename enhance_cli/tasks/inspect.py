@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from enhance_cli.engine.checkpoint import (
 )
 from enhance_cli.engine.complexity import measure_complexity
 from enhance_cli.errors import CheckpointError, EnhanceError, OutputError, UnknownNameError
+from enhance_cli.tasks.talk import plain_console, print_errors, print_json
 
 
 def run_models(*, as_json: bool) -> int:
@@ -40,13 +40,13 @@ def run_models(*, as_json: bool) -> int:
             "scores": found.entry.get("scores", {}) if found else {},
         })
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return 0
     table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
     for row in rows:
         table.add_row(row["name"], row["task"], f"x{row['scale']}", f"{row['parameters']:,}",
                       _macs(row), "yes" if row["weights"] else "no", _scores(row["scores"]))
-    Console().print(table)
+    plain_console().print(table)
     return 0
 
 
@@ -54,18 +54,18 @@ def run_list(*, as_json: bool) -> int:
     """Print every weights file that can be found; returns 1 if one cannot be used."""
     rows = [_row(file) for file in iterate_weights()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         table = _table("Weights", "name", "architecture", "task", "scale", "parameters", "MACs",
                        "trained on", "scores", "sha256")
         for row in rows:
             if "error" in row:
-                table.add_row(row["name"], f"[red]{row['error']}[/]")
+                table.add_row(row["name"], row['error'])
                 continue
             table.add_row(row["name"], row["architecture"], row["task"], f"x{row['scale']}",
                           f"{row['parameters']:,}", _macs(row), row["data"],
                           _scores(row["scores"]), row["sha256"])
-        Console().print(table)
+        plain_console().print(table)
     return 1 if any("error" in row for row in rows) else 0
 
 
@@ -78,19 +78,19 @@ def run_show(name: str, *, as_json: bool) -> int:
         "source": info.architecture.source, "manifest": file.entry, "training": info.training,
     }
     if as_json:
-        _print_json(details)
+        print_json(details)
         return 0
     table = _table(file.name, "what", "value")
     for key, value in details.items():
         text = json.dumps(value, indent=2) if isinstance(value, dict) else str(value)
         table.add_row(key, text)
-    Console(markup=False).print(table)
+    plain_console().print(table)
     return 0
 
 
 def run_verify(names: list[str]) -> int:
     """Check files against the manifest and load them; returns 1 if one is not right."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = plain_console()
     files = [_find(name) for name in names] or list(iterate_weights())
     if not files:
         raise CheckpointError("no weights found: train some, or set ENHANCE_WEIGHTS")
@@ -104,8 +104,7 @@ def run_verify(names: list[str]) -> int:
             load_network(read_checkpoint_info(file.path))
         except EnhanceError as error:
             bad += 1
-            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
-                f"error: {error}")
+            print_errors(f"error: {error}")
         else:
             note = "sha256 right" if matches else "not in a manifest"
             console.print(f"{file.name}: {note}, every tensor loads")
@@ -140,7 +139,7 @@ def run_import(
     load_tensors(network, _read_foreign(source), str(source))
     save_checkpoint(output, network, architecture, model, training=_training_notes(source),
                     dtype=torch.float16 if half else None)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"{source} -> {output}")
+    plain_console(stderr=True).print(f"{source} -> {output}")
     return 0
 
 
@@ -227,7 +226,3 @@ def _table(title: str, *columns: str) -> Table:
         table.add_column(column, overflow="fold")
     return table
 
-
-def _print_json(document: Any) -> None:
-    Console(soft_wrap=True, markup=False, highlight=False).print(
-        json.dumps(document, ensure_ascii=False, indent=2))

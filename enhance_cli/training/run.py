@@ -29,7 +29,7 @@ class Finished:
 
 def list_recipes() -> None:
     """Print the recipes' names and summaries."""
-    console = Console()
+    console = Console(markup=False)
     for recipe in RECIPES.values():
         console.print(f"{recipe.name:14} {recipe.summary}", highlight=False)
 

@@ -233,6 +233,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
     for path, words in ((tmp_path / "folder.png", "is a folder"),
+                        (tmp_path / ("x" * 300 + ".png"), "no file can have this name"),
                         (tmp_path / "file" / "a.png", "is not a folder"),
                         (tmp_path / "file" / "b" / "a.png", "is not a folder")):
         with pytest.raises(OutputError, match=words):

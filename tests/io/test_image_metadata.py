@@ -250,6 +250,9 @@ def test_profile_of_another_colour_space_is_dropped(
 ) -> None:
     path = tmp_path / f"a{suffix}"
     write_image(path, Picture(noise(4, 4, 1, dtype=dtype), icc_profile=SRGB))
+    with Pillow.open(path) as image:
+        assert "icc_profile" not in image.info
+    Pillow.fromarray(noise(4, 4, dtype=dtype)).save(path, icc_profile=SRGB)
     picture = read_image(path)
     assert picture.icc_profile is None
     assert picture.pixels.shape == (4, 4, 1)
@@ -271,6 +274,16 @@ def test_grey_profile_of_grey_stays(suffix: str, dtype: type, tmp_path: Path) ->
     path = tmp_path / f"a{suffix}"
     write_image(path, Picture(noise(4, 4, 1, dtype=dtype), icc_profile=profile))
     assert read_image(path).icc_profile == profile
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".avif"])
+def test_grey_profile_is_not_written_where_grey_becomes_rgb(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_image(path, Picture(noise(4, 4, 1), icc_profile=grey_profile()))
+    with Pillow.open(path) as image:
+        assert "icc_profile" not in image.info
 
 
 def grey_profile() -> bytes:
