@@ -112,7 +112,7 @@ class _Bars:
     def __init__(self, console: Console, talk: Talk, count: int) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
             console=console, disable=not talk.shows_progress, transient=True,
         )
