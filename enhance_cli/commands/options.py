@@ -48,6 +48,9 @@ Quality = Annotated[
 Seed = Annotated[int, typer.Option(help="Same input, seed and device: same bytes.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say which model, device and tiles are used.")
+]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
 

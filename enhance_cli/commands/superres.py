@@ -21,6 +21,7 @@ def superres(
     seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -38,4 +39,5 @@ def superres(
         recursive=recursive, overwrite=overwrite, skip_existing=skip_existing, seed=seed,
     )
     raise typer.Exit(run_superres(
-        request, Talk(json=json, quiet=quiet, progress=not no_progress, dry_run=dry_run)))
+        request, Talk(json=json, quiet=quiet, verbose=verbose, progress=not no_progress,
+                      dry_run=dry_run)))

@@ -116,6 +116,12 @@ def run_tiled(
         return result[:, : height * contract.scale, : width * contract.scale]
 
 
+def tile_side(plan: TilePlan, contract: Contract, device: torch.device) -> int:
+    """Side of a plan's tiles in input pixels; 0 for the whole picture at once."""
+    tile = _AUTO_TILE[device.type] if plan.tile is None else plan.tile
+    return contract.patch_size or tile
+
+
 def _pad(image: Tensor, contract: Contract) -> Tensor:
     """Reflect at the bottom and right up to the contract's patch size and size multiple."""
     for axis in (-2, -1):
@@ -140,8 +146,7 @@ def _arrange(
         if name not in known:
             raise UnknownNameError(kind, name, known)
     longest = max(height, width)
-    tile = _AUTO_TILE[device.type] if plan.tile is None else plan.tile
-    tile = contract.patch_size or tile or longest
+    tile = tile_side(plan, contract, device) or longest
     multiple = contract.size_multiple
     tile = max(multiple, tile // multiple * multiple)
     if contract.tiling == "forbidden" and tile < longest:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
-from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.io.image import (
     WRITABLE_SUFFIXES,
     Picture,
@@ -73,6 +73,13 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
         skip_existing=request.skip_existing,
     )
     plan = TilePlan(tile=request.tile)
+    if talk.verbose:
+        side = tile_side(plan, model.contract, device)
+        talk.console.print(
+            f"{model.info.name} from {model.info.path}, on {device} in "
+            f"{str(model.dtype).removeprefix('torch.')}, "
+            + (f"tiles of at most {side} pixels" if side else "the whole picture at once")
+        )
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source)

@@ -15,12 +15,14 @@ class Talk:
     Attributes:
         json: one JSON document on stdout, text for people on stderr.
         quiet: nothing but errors.
+        verbose: also how the work is done.
         progress: a bar where stderr is a terminal.
         dry_run: say what would be done.
     """
 
     json: bool = False
     quiet: bool = False
+    verbose: bool = False
     progress: bool = True
     dry_run: bool = False
 

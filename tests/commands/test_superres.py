@@ -153,6 +153,13 @@ def test_quiet_says_nothing(tmp_path: Path, enhance: Run, tiny: list):
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
 
+def test_verbose_says_how(tmp_path: Path, enhance: Run, tiny: list):
+    source = write(tmp_path / "a.png", noise(5, 5, 3))
+    ran = enhance("superres", source, *tiny, "-v", "--tile", 64)
+    assert ran.err.splitlines()[0] == (
+        f"tiny-x4 from {tiny[1]}, on cpu in float32, tiles of at most 64 pixels")
+
+
 def test_dry_run_writes_nothing(tmp_path: Path, enhance: Run, tiny: list):
     source = write(tmp_path / "a.png", noise(5, 5, 3))
     ran = enhance("superres", source, *tiny, "--dry-run")
