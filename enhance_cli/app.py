@@ -12,7 +12,7 @@ from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.commands.models import models
 from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
-from enhance_cli.errors import EnhanceError
+from enhance_cli.errors import EnhanceError, one_line
 
 app = typer.Typer(
     name="enhance", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -58,6 +58,10 @@ def main() -> None:
         _leave_usage(error)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
+    except OSError as error:
+        if os.environ.get("ENHANCE_DEBUG"):
+            raise
+        _leave(f"{error.filename or 'output'}: {error.strerror or error}", 1)
     except Exception as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
@@ -68,7 +72,7 @@ def main() -> None:
 
 def _leave(text: str, code: int) -> None:
     if text:  # a command without its arguments has already shown its help
-        typer.echo(f"error: {' '.join(text.split())}", err=True)
+        typer.echo(f"error: {one_line(' '.join(text.split()))}", err=True)
     sys.exit(code)
 
 

@@ -16,6 +16,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+def one_line(text: str) -> str:
+    """Text for a terminal: line breaks and control characters, as in odd file names, escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in text
+    )
+
+
 class EnhanceError(Exception):
     """Anything that is the fault of an input, an option or the machine, not of the program."""
 

@@ -29,7 +29,7 @@ Weights = Annotated[
 ]
 Scale = Annotated[
     int | None,
-    typer.Option("--scale", "-x", metavar="2|4", help="Enlargement: -x4 or -x2.",
+    typer.Option("--scale", "-x", metavar="2|4", help="Enlargement: -x4 or -x2.", min=1,
                  show_default="4"),
 ]
 Device = Annotated[
@@ -43,9 +43,11 @@ Tile = Annotated[
 ]
 Quality = Annotated[
     int | None, typer.Option(metavar="1-100", help="Of JPEG, WebP and AVIF outputs.",
-                             show_default="95")
+                             show_default="95", min=1, max=100)
 ]
-Seed = Annotated[int, typer.Option(help="Same input, seed and device: same bytes.")]
+Seed = Annotated[
+    int, typer.Option(help="Same input, seed and device: same bytes.", min=0, max=2**63 - 1)
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[
@@ -65,6 +67,6 @@ def parse_tile(text: str) -> int | None:
 
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise UsageError(f"--tile {text}: must be auto, 0 or a number of pixels")
     return int(text)

@@ -25,7 +25,9 @@ def train(
         float | None, typer.Option(help="Stop, resumably, after so long.", min=0)
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the schedule.", min=1)] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights and batches.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights and batches.", min=0, max=2**31 - 1)
+    ] = None,
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint to start from, where its tensors fit.")
     ] = None,

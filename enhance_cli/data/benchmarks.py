@@ -124,18 +124,23 @@ def match_folders(predictions: Path, references: Path) -> list[Pair]:
     for folder in (predictions, references):
         if not folder.is_dir():
             raise DatasetError(f"{folder}: no such folder")
-    found = {_plain_stem(path): path for path in find_images(predictions)}
-    pairs = []
+    found = find_images(predictions)
+    pairs: dict[Path, Pair] = {}
     for path in find_images(references):
-        stem = _plain_stem(path)
         if path.stem.endswith("_LR"):
             continue
-        if stem not in found:
+        matches = [other for other in found if other.stem == path.stem] or [
+            other for other in found if _plain_stem(other) == _plain_stem(path)]
+        if not matches:
             raise DatasetError(f"{path}: no picture of this name in {predictions}")
-        pairs.append(Pair(stem, path, found[stem]))
+        if len(matches) > 1 or matches[0] in pairs:
+            names = ", ".join(sorted({*(m.name for m in matches), path.name}))
+            raise DatasetError(f"{path}: which picture belongs to which is unclear ({names}), "
+                               "give both folders the same names")
+        pairs[matches[0]] = Pair(path.stem.removesuffix("_HR"), path, matches[0])
     if not pairs:
         raise DatasetError(f"{references}: no pictures in this folder")
-    return pairs
+    return list(pairs.values())
 
 
 def _plain_stem(path: Path) -> str:

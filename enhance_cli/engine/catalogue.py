@@ -85,13 +85,19 @@ class WeightsFile:
 
 
 def weight_folders() -> list[Path]:
-    """Existing folders that may hold weights, the first to be asked first."""
+    """Existing folders that may hold weights, the first to be asked first.
+
+    Raises:
+        CheckpointError: if ``$ENHANCE_WEIGHTS`` is set and no folder.
+    """
     folders = [
         _PACKAGE.parent / "weights",
         _PACKAGE / "weights",
         cache_folder() / "weights",
     ]
     if chosen := os.environ.get("ENHANCE_WEIGHTS"):
+        if not Path(chosen).is_dir():
+            raise CheckpointError(f"$ENHANCE_WEIGHTS: {chosen} is no folder, mend or unset it")
         folders.insert(0, Path(chosen))
     return [folder for folder in folders if folder.is_dir()]
 
@@ -113,7 +119,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     try:
         with path.open("rb") as file:
             tables = tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not valid TOML ({error}), mend or remove it") from error
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
 

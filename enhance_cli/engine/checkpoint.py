@@ -73,6 +73,7 @@ def save_checkpoint(
         training: JSON-able notes on where the values come from.
 
     Raises:
+        CheckpointError: if a value is too large for ``dtype``.
         OutputError: if the file cannot be written.
     """
     metadata = {
@@ -89,6 +90,8 @@ def save_checkpoint(
     for key, value in (tensors if tensors is not None else network.state_dict()).items():
         cast = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         state[key] = cast.detach().cpu().contiguous()
+        if torch.isfinite(value).all() and not torch.isfinite(cast).all():
+            raise CheckpointError(f"{path}: {key} holds values too large for {dtype}, store more")
     with replacing(path) as temporary:
         save_file(state, temporary, metadata=metadata)
 

@@ -160,10 +160,10 @@ def _arrange(
     needed = 2 * contract.halo if merger == "crop" else 0
     both = (max(both[0], needed), max(both[1], needed))
     both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
-    if tile < longest and tile <= max(both) + multiple:
+    if tile < longest and tile < 2 * max(both):  # below, most of the work would be overlap
         raise UsageError(
-            f"--tile {tile}: must be above {max(both) + multiple}, since neighbouring tiles of "
-            "this network share that many pixels"
+            f"--tile {tile}: must be at least {2 * max(both)}, twice the {max(both)} pixels that "
+            "neighbouring tiles of this network share"
         )
     settings = MergeSettings(
         halo=contract.halo * contract.scale,
@@ -243,14 +243,14 @@ def _forward(
                 results[broken] = network(inputs[broken.to(device)]).float().cpu()
         return results
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     if device.type == "cuda":
         torch.cuda.empty_cache()
     raise _OutOfMemoryError
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means exhausted memory: CUDA has a type for it, the CPU a text."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
         text in str(error) for text in ("out of memory", "can't allocate memory")
@@ -269,9 +269,7 @@ def _shrink(
     if layout.batch > 1:
         return replace(plan, batch=layout.batch // 2)
     tile = min(layout.tile, max(shape[-2:])) // 2
-    if contract.patch_size or contract.tiling == "forbidden" or (
-        tile <= max(layout.overlap) + contract.size_multiple
-    ):
+    if contract.patch_size or contract.tiling == "forbidden" or tile < 2 * max(layout.overlap):
         raise DeviceError(
             f"out of memory on {device} with the smallest tile ({layout.tile} pixels): "
             "close other programs or use --device cpu"

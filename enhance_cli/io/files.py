@@ -16,8 +16,10 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary file keeps the suffix, since many writers choose the format by it.
 
     Raises:
-        OutputError: if the folder cannot be made or written.
+        OutputError: if the folder cannot be made or written, or the path is a folder or device.
     """
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path}: not a regular file, choose another output")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(

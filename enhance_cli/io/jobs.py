@@ -2,7 +2,8 @@
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,51 +74,68 @@ def plan_jobs(
         skip_existing: leave out inputs whose output exists.
 
     Raises:
-        UsageError: if two inputs would have one output, or an output would be an input.
+        UsageError: if one output file is given for many inputs, or an output would be an input.
     """
     plan = JobList()
-    sources: list[tuple[Path, Path]] = []
+    sources: dict[Path, tuple[Path, Path]] = {}  # by place: a file named twice is done once
     named_folder = False
     for name in inputs:
-        try:
+        with _failing_alone(plan, name):
             for path in _expand(name):
-                if path.is_dir():
-                    named_folder = True
-                    sources += [(found, path) for found in _list(path, find, recursive)]
-                else:
-                    sources.append((path, path.parent))
-        except EnhanceError as error:
-            plan.failures.append((name, error))
+                named_folder |= path.is_dir()
+                found = _list(path, find, recursive) if path.is_dir() else [path]
+                root = path if path.is_dir() else path.parent
+                for source in found:
+                    sources.setdefault(source.parent.resolve() / source.name, (source, root))
     single = output is not None and _is_file_name(output, naming) and not named_folder
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
-    sources = list(dict.fromkeys(sources))
-    if named_folder:
-        earlier = _earlier_outputs([path for path, _ in sources], output, naming)
-        plan.skipped = [(path, "it looks like an earlier output") for path in earlier]
-        sources = [(path, root) for path, root in sources if path not in earlier]
-    originals = {path.resolve() for path, _ in sources}
+    if len(sources) > 1:
+        for place in _earlier_outputs(sources, output, naming):
+            plan.skipped.append((sources.pop(place)[0], "it looks like an earlier output"))
     claimed: dict[Path, Path] = {}
-    for source, root in sources:
-        folder = source.parent if output is None else output / source.parent.relative_to(root)
-        target = output if single and output is not None else folder / naming.name(source)
-        key = target.resolve()
-        if key in claimed:
-            raise UsageError(
-                f"{claimed[key]} and {source} would both be written to {target}: "
-                "use --recursive on their folder, or run them apart"
-            )
-        claimed[key] = source
-        if key in originals:
-            raise UsageError(f"{target}: an input would be replaced, choose another -o")
-        if target.exists() and skip_existing:
-            plan.skipped.append((source, f"{target} exists"))
-        elif target.is_dir() or (target.exists() and not overwrite):
-            plan.failures.append((str(source), OutputError(
-                f"{target}: exists already, add --overwrite or --skip-existing")))
-        else:
+    originals = {_resolve(source) for source, _ in sources.values()}
+    for source, root in sources.values():
+        with _failing_alone(plan, str(source)):
+            folder = source.parent if output is None else output / source.parent.relative_to(root)
+            target = output if single and output is not None else folder / naming.name(source)
+            key = target.resolve()
+            if key in originals:
+                raise UsageError(f"{target}: an input would be replaced, choose another -o")
+            if key in claimed:
+                raise OutputError(f"{source}: {claimed[key]} is written to {target} already, "
+                                  "run this one apart")
+            claimed[key] = source
+            if target.exists() and skip_existing:
+                plan.skipped.append((source, f"{target} exists"))
+                continue
+            if target.is_dir() or (target.exists() and not overwrite):
+                raise OutputError(
+                    f"{target}: exists already, add --overwrite or --skip-existing")
             plan.jobs.append(Job(source, target))
     return plan
+
+
+@contextmanager
+def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
+    """Notes what is wrong with one input, so that the others go on; wrong usage goes through."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except EnhanceError as error:
+        plan.failures.append((name, error))
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links
+        reason = getattr(error, "strerror", None) or error
+        plan.failures.append((name, InputError(f"{name}: cannot be used ({reason}), rename it")))
+
+
+def _resolve(path: Path) -> Path:
+    """The place behind links; of a loop of links, the path itself."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path
 
 
 def _is_file_name(output: Path, naming: Naming) -> bool:
@@ -128,8 +146,10 @@ def _is_file_name(output: Path, naming: Naming) -> bool:
 
 def _expand(name: str) -> list[Path]:
     path = Path(name)
-    if path.exists() or not glob.has_magic(name):
+    if path.exists():
         return [path]
+    if not glob.has_magic(name):
+        raise InputError(f"{name}: no such file, check the name")
     matches = sorted(glob.glob(name, recursive=True))
     if not matches:
         raise InputError(f"{name}: no file matches this pattern")
@@ -147,13 +167,14 @@ def _list(
 
 
 def _earlier_outputs(
-    found: Sequence[Path], output: Path | None, naming: Naming
-) -> dict[Path, None]:
-    """Pictures of a folder that an earlier run made: in the output folder, or beside its input."""
-    inside = output.resolve() if output is not None else None
-    places = {path.resolve() for path in found}
-    made = {path.parent / naming.name(path) for path in places} if output is None else set()
-    return {
-        path: None for path in found
-        if path.resolve() in made or (inside is not None and inside in path.resolve().parents)
-    }
+    sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming
+) -> list[Path]:
+    """Places of inputs that an earlier run made: beside their input, or in a folder within."""
+    if output is None:
+        made = {place.parent / naming.name(place) for place in sources}
+        return [place for place in sources if place in made]
+    inside = _resolve(output)
+    return [
+        place for place, (_, root) in sources.items()
+        if inside in place.parents and root.resolve() in inside.parents
+    ]

@@ -116,6 +116,8 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, a picture is needed")
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise InputError(f"{path}: not a regular file, a picture is needed")
         file = path.open("rb")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, check the name") from error

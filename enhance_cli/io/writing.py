@@ -3,6 +3,7 @@
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -245,11 +246,14 @@ def _save_with_pillow(
         options["optimize"] = room <= MAX_BUFFER
         if room <= MAX_BUFFER:
             buffer = pillow_setting(ImageFile, "MAXBLOCK", room)
+    # Pillow overlooks a disk that fills up in the middle of a write; Python's own files do not.
+    encoded = BytesIO()
     try:
         with buffer:
-            image.save(temporary, format_.pillow, **options)
+            image.save(encoded, format_.pillow, **options)
     except (ValueError, RuntimeError, OverflowError, MemoryError, KeyError) as error:
         raise OutputError(f"{path}: cannot write {format_.name} ({error})") from error
+    temporary.write_bytes(encoded.getbuffer())
 
 
 def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:

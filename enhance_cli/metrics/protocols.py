@@ -76,6 +76,8 @@ def score(
         )
     chosen = PROTOCOLS[protocol]
     pair = [chosen.reduce(picture.to(torch.float64), border) for picture in (image, reference)]
+    if not pair[0].numel():
+        raise ValueError(f"nothing is left inside a border of {border} pixels")
     return {
         name: METRICS[name].measure(pair[0], pair[1], chosen.data_range)
         for name in metrics

@@ -15,7 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from enhance_cli.errors import EnhanceError, UsageError
+from enhance_cli.engine.tiled import is_out_of_memory
+from enhance_cli.errors import EnhanceError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
 from enhance_cli.tasks.talk import Talk, print_errors, print_json
 
@@ -25,7 +26,7 @@ class FileProgress:
 
     def __init__(self, progress: Progress, console: Console, name: str) -> None:
         self._progress, self._console, self._name = progress, console, name
-        self._task = progress.add_task(name, total=None, rate="")
+        self._task = progress.add_task(one_line(name), total=None, rate="")
         self._start = time.monotonic()
 
     def update(self, done: int, total: int) -> None:
@@ -37,7 +38,7 @@ class FileProgress:
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""
-        self._console.print(f"{self._name}: {text}")
+        self._console.print(one_line(f"{self._name}: {text}"))
 
     def close(self) -> None:
         """Take the bar away."""
@@ -63,12 +64,12 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     results: list[dict[str, Any]] = []
     failures = [(name, str(error)) for name, error in plan.failures]
     for source, reason in plan.skipped:
-        console.print(f"{source}: skipped, {reason}")
+        console.print(one_line(f"{source}: skipped, {reason}"))
         results.append({"input": str(source), "status": "skipped", "reason": reason})
     with _Bars(console, talk, len(plan.jobs)) as bars:
         for job in plan.jobs:
             if talk.dry_run:
-                console.print(f"{job.source} -> {job.target}")
+                console.print(one_line(f"{job.source} -> {job.target}"))
                 results.append(_result(job, "planned"))
                 continue
             start = time.monotonic()
@@ -80,9 +81,16 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
                 except EnhanceError as error:
                     failures.append((str(job.source), str(error)))
                     continue
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    failures.append((str(job.source), f"{job.source}: too large for the memory "
+                                                      "of this machine, cut it into parts"))
+                    continue
             seconds = round(time.monotonic() - start, 3)
             results.append({**_result(job, "ok"), **details, "seconds": seconds})
-            console.print(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s")
+            console.print(one_line(
+                f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s"))
     results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
     _report_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:

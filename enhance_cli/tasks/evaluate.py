@@ -101,6 +101,8 @@ def _check_names(request: EvaluationRequest) -> None:
         for name in names:
             if name not in table:
                 raise UnknownNameError(kind, name, table)
+    if not request.metrics:
+        raise UsageError(f"--metrics names none: choose from {', '.join(METRICS)}")
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 
@@ -216,7 +218,7 @@ def _print_table(request: EvaluationRequest, results: list[Scores], talk: Talk) 
     metrics = request.metrics
     title = f"{request.dataset or request.references} ({request.protocol})"
     table = Table(title=title)
-    table.add_column("image")
+    table.add_column("image", overflow="fold")
     for result in results:
         for metric in metrics:
             unit = METRICS[metric].unit
@@ -256,7 +258,9 @@ def _finite(value: Any) -> Any:
 
 
 def _write_csv(path: Path, results: list[Scores], metrics: Sequence[str]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open(
+        "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         writer = csv.writer(file)
         writer.writerow(["model", "image", *metrics])
         for result in results:

@@ -1,7 +1,7 @@
 """Tell what models and weights there are."""
 
 import json
-import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,12 @@ from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
-from enhance_cli.engine.catalogue import WeightsFile, find_weights, iterate_weights
+from enhance_cli.engine.catalogue import (
+    WeightsFile,
+    find_weights,
+    iterate_weights,
+    read_manifest,
+)
 from enhance_cli.engine.checkpoint import (
     build,
     load_network,
@@ -60,13 +65,14 @@ def run_list(*, as_json: bool) -> int:
                        "trained on", "scores", "sha256")
         for row in rows:
             if "error" in row:
-                table.add_row(row["name"], row['error'])
                 continue
             table.add_row(row["name"], row["architecture"], row["task"], f"x{row['scale']}",
                           f"{row['parameters']:,}", _macs(row), row["data"],
                           _scores(row["scores"]), row["sha256"])
         plain_console().print(table)
-    return 1 if any("error" in row for row in rows) else 0
+    broken = [f"error: {row['error']}" for row in rows if "error" in row]
+    print_errors(*broken)
+    return 1 if broken else 0
 
 
 def run_show(name: str, *, as_json: bool) -> int:
@@ -152,19 +158,24 @@ def _training_notes(source: Path) -> dict[str, Any]:
 def _read_foreign(source: Path) -> Mapping[str, Tensor]:
     if source.suffix == ".safetensors":
         return read_tensors(source)
+    if not source.is_file():
+        raise CheckpointError(f"{source}: no such file")
     try:
-        state = torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{source}: no such file") from error
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise nearly anything
         raise CheckpointError(
-            f"{source}: not a file of plain tensors ({str(error).splitlines()[0]}); "
-            "save its state_dict alone"
+            f"{source}: not a file of plain tensors ({type(error).__name__}), "
+            "save the network's state_dict alone"
         ) from error
     for wrapper in ("state_dict", "params_ema", "params", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided
+        and not v.is_complex() for k, v in state.items()
+    ):
         raise CheckpointError(f"{source}: holds no state dict, save the network's state_dict")
     return state
 
@@ -172,7 +183,8 @@ def _read_foreign(source: Path) -> Mapping[str, Tensor]:
 def _find(name: str) -> WeightsFile:
     """Weights by model name, or a checkpoint file by its path."""
     if name.endswith(".safetensors") or "/" in name:
-        return WeightsFile(Path(name).stem, Path(name), {})
+        path = Path(name)
+        return WeightsFile(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
     found = find_weights(name)
     if found is None:
         known = {file.name for file in iterate_weights()}
@@ -213,10 +225,14 @@ def _macs(row: Mapping[str, Any]) -> str:
     return f"{row['macs'] / 1e9:.2f} G at {width}x{height}"
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
+def _scores(scores: Any) -> str:
     """One line per dataset: ``set14 28.08 dB / 0.7691``."""
+    if not isinstance(scores, dict):
+        return str(scores)
     return "\n".join(
-        f"{name} {value['psnr']:.2f} dB / {value['ssim']:.4f}" for name, value in scores.items()
+        f"{name} {value['psnr']:.2f} dB / {value['ssim']:.4f}"
+        if isinstance(value, dict) and value.keys() >= {"psnr", "ssim"} else f"{name} {value}"
+        for name, value in scores.items()
     )
 
 

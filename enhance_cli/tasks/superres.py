@@ -141,9 +141,23 @@ def superresolve(
     enlarged = enlarge(pixels, 0)
     if alpha is not None:
         size = enlarged.shape[:2]
-        alpha = (enlarge(alpha[..., None], 1)[..., 0] if see_through
+        alpha = (_without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha) if see_through
                  else np.full(size, picture.max_value, alpha.dtype))
     return replace(picture, pixels=enlarged, alpha=alpha)
+
+
+def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """Keep an enlarged alpha within the values around each input pixel.
+
+    A network for colours rings beside hard edges, which in alpha shows as specks on cut-outs.
+    """
+    scale = enlarged.shape[0] // alpha.shape[0]
+    low, high = (
+        ndimage.zoom(extreme(alpha, size=3), scale, order=0, grid_mode=True, mode="nearest")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    kept: NDArray[Any] = np.clip(enlarged, low, high)
+    return kept
 
 
 def to_tensor(pixels: NDArray[Any]) -> Tensor:

@@ -1,11 +1,14 @@
 """What commands say, and where: results on stdout, everything for people on stderr."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+
+from enhance_cli.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,20 @@ class Talk:
 
 def plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that prints text as it is: file names hold brackets and colons too."""
-    return Console(stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False,
-                   soft_wrap=True)
+    console = Console(stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False,
+                      soft_wrap=True)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 160  # room for tables in files and pipes
+    return console
 
 
 def print_errors(*lines: str) -> None:
     """Say what went wrong, quiet or not."""
     console = plain_console(stderr=True)
     for line in lines:
-        console.print(line)
+        console.print(one_line(line))
 
 
 def print_json(document: Any) -> None:
     """The JSON document of a command, on stdout; names that are no Unicode are escaped."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")

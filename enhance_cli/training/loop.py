@@ -19,8 +19,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from enhance_cli.errors import CheckpointError, EnhanceError, OutputError
-from enhance_cli.training.resume import Curve, RunState
+from enhance_cli.errors import EnhanceError
+from enhance_cli.training.resume import Curve, RunState, check_folder
 
 Schedule = Literal["cosine", "one-cycle", "constant"]
 
@@ -61,6 +61,8 @@ class Optimisation:
             raise ValueError(f"schedule {self.schedule!r}: choose from {get_args(Schedule)}")
         if not 0 <= self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be 0 or more, not {self.learning_rate}")
+        if not (0 <= self.ema < 1 and self.clip > 0 and 0 <= self.warmup < 1):
+            raise ValueError("ema and warmup must be from 0 to below 1, and clip above 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers from 0 to 1, not {self.betas}")
 
@@ -145,18 +147,25 @@ class _Processes:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into a question that the loop asks between two steps."""
+    """Turns the first Ctrl-C or SIGTERM into a question that the loop asks between steps."""
     asked = False
 
     def ask(_signal: int, _frame: object) -> None:
         nonlocal asked
         asked = True
+        restore()  # a second one ends the program at once
 
-    before = signal.signal(signal.SIGINT, ask)
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -207,6 +216,7 @@ def train(
         OutputError: if a run lies in ``out`` already and is not to be resumed.
         EnhanceError: if the loss stops being finite.
     """
+    check_folder(out, resume)
     processes = _Processes(device)
     network = experiment.network
     parameters = [p for p in network.parameters() if p.requires_grad]
@@ -217,13 +227,7 @@ def train(
     )
     state_path = out / "state.safetensors"
     if resume:
-        if not state_path.exists():
-            raise CheckpointError(f"{state_path}: nothing to resume from, leave --resume out")
         state.restore(state_path, fingerprint)
-    elif state_path.exists():
-        raise OutputError(
-            f"{state_path}: a run lies here already, go on with --resume or choose another --out"
-        )
     curve = Curve(out / "curve.csv", state.step) if processes.rank == 0 else None
     before, start = state.seconds, time.monotonic()
     first_step, saved, reported = state.step, start, -math.inf

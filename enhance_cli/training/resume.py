@@ -1,6 +1,7 @@
 """What a run leaves behind to be continued: its state, and its curve."""
 
 import csv
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from enhance_cli.engine.checkpoint import read_metadata, read_tensors
-from enhance_cli.errors import CheckpointError
+from enhance_cli.errors import CheckpointError, OutputError
 from enhance_cli.io.files import replacing
 
 CURVE_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
@@ -72,7 +73,7 @@ class RunState:
         if metadata.get("fingerprint") != fingerprint:
             raise CheckpointError(
                 f"{path}: saved by another recipe or other settings "
-                f"({metadata.get('fingerprint')}, now {fingerprint}): "
+                f"({_differences(metadata.get('fingerprint', ''), fingerprint)}): "
                 "repeat its options, or start anew in another --out"
             )
         groups: dict[str, dict[str, Tensor]] = {
@@ -96,6 +97,35 @@ class RunState:
         self.best = float(metadata["best"])
 
 
+def check_folder(out: Path, resume: bool) -> None:
+    """See that a folder holds a run to resume, or none that would be begun over.
+
+    Raises:
+        CheckpointError: if there is nothing to resume from.
+        OutputError: if a run lies there and is not to be resumed, or it is a file.
+    """
+    state = out / "state.safetensors"
+    if resume and not state.exists():
+        raise CheckpointError(f"{state}: nothing to resume from, leave --resume out")
+    if not resume and state.exists():
+        raise OutputError(
+            f"{state}: a run lies here already, go on with --resume or choose another --out"
+        )
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file, choose another --out")
+
+
+def _differences(before: str, now: str) -> str:
+    """Which settings of two fingerprints differ, where they are JSON objects."""
+    try:
+        old, new = json.loads(before), json.loads(now)
+        changed = [f"{key}: {old.get(key)!r}, now {new.get(key)!r}"
+                   for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    except (AttributeError, ValueError):
+        return f"{before!r}, now {now!r}"
+    return "; ".join(changed)
+
+
 class Curve:
     """The CSV of a run; rows after the resumed step are dropped."""
 
@@ -103,10 +133,14 @@ class Curve:
         rows: list[list[str]] = []
         if step and path.exists():
             with path.open(newline="") as file:
-                rows = [row for row in csv.reader(file) if row[0].isdigit()]
+                rows = [row for row in csv.reader(file) if row and row[0].isdigit()]
         kept = [row for row in rows if int(row[0]) <= step]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", newline="", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot write here ({error.strerror}), choose another --out") from error
         self._writer = csv.writer(self._file)
         self._writer.writerows([CURVE_COLUMNS, *kept])
         self._file.flush()

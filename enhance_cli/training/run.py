@@ -17,6 +17,7 @@ from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_me
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.recipes import RECIPES
+from enhance_cli.training.resume import check_folder
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def override(recipe: Any, assignments: Sequence[str]) -> Any:
             value = text
         try:
             changed = _replace_named(recipe, name, value)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UsageError(f"--set {assignment}: {error}") from error
         if changed is None:
             raise UnknownNameError("recipe value", name, _names(recipe))
@@ -126,7 +127,9 @@ def run_recipe(
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()
-    console = Console(stderr=True, quiet=quiet)
+    other_rank = int(os.environ.get("RANK", "0")) > 0
+    console = Console(stderr=True, quiet=quiet or other_rank, markup=False)
+    check_folder(out, resume)
     tensors = read_tensors(init) if init is not None else None
     experiment = recipe.prepare(data, validation, place, tensors)
     console.print(
@@ -144,6 +147,9 @@ def run_recipe(
         )
     if report.step < report.steps:
         console.print(f"stopped at step {report.step} of {report.steps}; go on with --resume")
+    kept = [out / f"{stem}.safetensors" for stem in (name, "last")]
+    console.print(f"weights: {next((p for p in kept if p.exists()), 'none yet')}",
+                  highlight=False, soft_wrap=True)
     return Finished(report, report.interrupted)
 
 

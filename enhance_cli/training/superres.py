@@ -47,6 +47,8 @@ class SuperResolutionRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        if not 0 <= self.l1_share <= 1:
+            raise ValueError(f"l1_share must be from 0 to 1, not {self.l1_share}")
         if min(self.patch, self.batch) < 1:
             raise ValueError("patch and batch must be at least 1")
 

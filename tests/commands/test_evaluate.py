@@ -179,3 +179,27 @@ def test_folders_of_different_sizes(tmp_path: Path, enhance: Callable):
     ran = enhance("evaluate", "--pred", tmp_path / "pred", "--gt", tmp_path / "gt")
     assert ran.code == 1
     assert "sizes differ: 32x32 against 40x32" in ran.err
+
+
+def test_pictures_that_differ_by_their_ending_are_paired_by_full_name(
+    tmp_path: Path, enhance: Callable
+):
+    for seed, name in enumerate(("s_x1.png", "s_x2.png")):
+        photo(tmp_path / "gt" / name, 40, 40, seed)
+        photo(tmp_path / "pred" / name, 40, 40, seed)
+    arguments = ["evaluate", "--pred", tmp_path / "pred", "--gt", tmp_path / "gt", "--json"]
+    ran = enhance(*arguments)
+    images = json.loads(ran.out)["results"][0]["images"]
+    assert [(image["name"], image["psnr"]) for image in images] == [("s_x1", None), ("s_x2", None)]
+    (tmp_path / "gt" / "s_x1.png").rename(tmp_path / "gt" / "s.png")
+    ran = enhance(*arguments)
+    assert ran.code == 1
+    assert "which picture belongs to which is unclear" in ran.err
+
+
+def test_nothing_to_measure(tmp_path: Path, enhance: Callable):
+    for folder in ("gt", "pred"):
+        photo(tmp_path / folder / "a.png", 20, 20)
+    arguments = ["evaluate", "--pred", tmp_path / "pred", "--gt", tmp_path / "gt"]
+    assert "nothing is left" in enhance(*arguments, "--border", 10, "--metrics", "psnr").err
+    assert "names none" in enhance(*arguments, "--metrics", "").err

@@ -1,6 +1,7 @@
 """``enhance superres`` as its users meet it."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.enhancenet import EnhanceNetConfig
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.image import Picture, read_image, write_image
+from enhance_cli.tasks import superres
 
 Run = Callable[..., object]
 
@@ -249,8 +251,11 @@ def test_format_limits_are_checked_before_computing(
     (["--device", "tpu"], 2, "unknown device 'tpu': choose from auto, cpu"),
     (["--precision", "int8"], 2, "unknown precision 'int8'"),
     (["--tile", "big"], 2, "--tile big: must be auto, 0 or a number"),
-    (["--tile", "7"], 2, "--tile 7: must be above"),
-    (["--quality", "101"], 2, "101"),
+    (["--tile", "7"], 2, "--tile 7: must be at least"),
+    (["--quality", "101"], 2, "'--quality': Input should be less than or equal to 100"),
+    (["-x0"], 2, "greater than or equal to 1"),
+    (["--tile", "²"], 2, "--tile ²: must be auto"),
+    (["--seed", "99999999999999999999999"], 2, "--seed"),
     (["--frobnicate"], 2, "--frobnicate"),
     (["--weights", "nowhere.safetensors"], 1, "nowhere.safetensors: no such checkpoint"),
 ])
@@ -262,6 +267,64 @@ def test_wrong_options(
     ran = enhance("superres", source, *given)
     assert (ran.code, len(ran.err.splitlines())) == (code, 1), ran.err
     assert text in ran.err
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path, enhance: Run, tiny: list):
+    os.mkfifo(tmp_path / "pipe.png")
+    ran = enhance("superres", tmp_path / "pipe.png", *tiny)
+    assert ran.code == 1
+    assert "not a regular file" in ran.err
+
+
+def test_a_device_is_no_output(tmp_path: Path, enhance: Run, tiny: list):
+    os.mkfifo(tmp_path / "out.png")
+    source = write(tmp_path / "a.png", noise(4, 4, 3))
+    ran = enhance("superres", source, *tiny, "-o", tmp_path / "out.png", "--overwrite")
+    assert ran.code == 1
+    assert "not a regular file" in ran.err
+    assert (tmp_path / "out.png").is_fifo()
+
+
+def test_names_with_control_characters_stay_on_one_line(
+    tmp_path: Path, enhance: Run, tiny: list
+):
+    path = tmp_path / "bad\n\x1b[31mname.png"
+    path.write_text("no picture")
+    ran = enhance("superres", path, *tiny)
+    assert len(ran.err.splitlines()) == 1
+    assert "bad\\n\\x1b[31mname.png" in ran.err
+
+
+def test_memory_that_ends_outside_the_network_fails_one_file(
+    tmp_path: Path, enhance: Run, tiny: list, monkeypatch: pytest.MonkeyPatch
+):
+    good = write(tmp_path / "good.png", noise(4, 4, 3))
+    large = write(tmp_path / "large.png", noise(6, 6, 3))
+    convert = superres.to_tensor
+
+    def cramped(pixels: np.ndarray) -> object:
+        if pixels.shape[0] == 6:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return convert(pixels)
+
+    monkeypatch.setattr(superres, "to_tensor", cramped)
+    ran = enhance("superres", large, good, *tiny)
+    assert ran.code == 1
+    assert "too large for the memory" in ran.err
+    assert (tmp_path / "good_x4.png").exists()
+
+
+def test_alpha_does_not_ring(tmp_path: Path, enhance: Run):
+    # A disc of 0 and 255 through the shipped network: away from its edge alpha stays exact.
+    y, x = np.mgrid[:40, :40]
+    disc = np.where(np.hypot(y - 20, x - 20) < 12, 255, 0).astype(np.uint8)
+    source = write(tmp_path / "a.png", np.full((40, 40, 3), 128, np.uint8), alpha=disc)
+    assert enhance("superres", source).code == 0
+    alpha = read_image(tmp_path / "a_x4.png").alpha
+    y, x = (np.mgrid[:160, :160] + 0.5) / 4
+    distance = np.hypot(y - 20.5, x - 20.5)
+    assert (alpha[distance < 9.5] == 255).all()
+    assert (alpha[distance > 14.5] == 0).all()
 
 
 def test_corrupted_weights(tmp_path: Path, enhance: Run, tiny_weights: dict[int, Path]):

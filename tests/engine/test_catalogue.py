@@ -34,15 +34,23 @@ def test_every_folder_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     package, cache, chosen = tmp_path / "top" / "package", tmp_path / "cache", tmp_path / "mine"
     monkeypatch.setattr(catalogue, "_PACKAGE", package)
     monkeypatch.setenv("ENHANCE_CACHE", str(cache))
-    monkeypatch.setenv("ENHANCE_WEIGHTS", str(chosen))
+    monkeypatch.delenv("ENHANCE_WEIGHTS", raising=False)
     folders = [chosen, tmp_path / "top" / "weights", package / "weights", cache / "weights"]
     for folder in reversed(folders):
         folder.mkdir(parents=True)
+        if folder == chosen:
+            monkeypatch.setenv("ENHANCE_WEIGHTS", str(chosen))
         path = save(folder, "enet-e-x4", 4)
         found = find_weights("enet-e-x4")
         assert found is not None
         assert found.path == path
     assert weight_folders() == folders
+
+
+def test_a_mistyped_weights_folder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("ENHANCE_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(CheckpointError, match="is no folder"):
+        weight_folders()
 
 
 def test_names_families_and_scales():

@@ -260,11 +260,18 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     write_image(path, Picture(noise(5, 5, 3)))
     before = path.read_bytes()
 
-    def fail(_image: object, target: Path, *_args: object, **_options: object) -> None:
-        Path(target).write_bytes(b"half")
+    def fail(target: Path, _data: object) -> None:
+        with target.open("wb") as file:
+            file.write(b"half")
         raise error
 
-    monkeypatch.setattr(Pillow.Image, "save", fail)
+    def refuse(*_args: object, **_options: object) -> None:
+        raise error
+
+    if isinstance(error, ValueError):
+        monkeypatch.setattr(Pillow.Image, "save", refuse)
+    else:
+        monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt)
                        else OutputError, match=None):
         write_image(path, Picture(noise(6, 6, 3)))
