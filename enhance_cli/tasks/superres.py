@@ -153,7 +153,7 @@ def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     """
     scale = enlarged.shape[0] // alpha.shape[0]
     low, high = (
-        ndimage.zoom(extreme(alpha, size=3), scale, order=0, grid_mode=True, mode="nearest")
+        extreme(alpha, size=3).repeat(scale, axis=0).repeat(scale, axis=1)
         for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
     )
     kept: NDArray[Any] = np.clip(enlarged, low, high)
