@@ -18,7 +18,7 @@ from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 Network = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 
-# On a CPU the fastest side of those that stay below 1.5 GiB (benchmarks/tiles.py). On a GPU by
+# On a CPU a side whose peak stays below 3 GiB (benchmarks/tiles.py). On a GPU by
 # arithmetic, not measured: one map of 64 channels is 0.5 GiB for a tile of 512 enlarged 4x in
 # 16 bits, and two tiles at once fill a large card better than one.
 _AUTO_TILE = {"cpu": 320, "mps": 320, "cuda": 512}
