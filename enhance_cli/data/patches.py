@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from enhance_cli.errors import DatasetError
+from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.resize import imresize
 
@@ -24,13 +24,22 @@ def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
 
     Raises:
         DatasetError: if there is no picture.
-        InputError: if one cannot be read.
+        InputError: if some cannot be read; names them.
     """
     paths = find_images(folder, recursive=True)[:limit]
     if not paths:
         raise DatasetError(f"{folder}: no pictures in this folder, give --data a folder of photos")
-    return [torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1)
-            for path in paths]
+    photos: list[Tensor] = []
+    broken: list[str] = []
+    for path in paths:
+        try:
+            photos.append(torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1))
+        except InputError as error:
+            broken.append(str(error))
+    if broken:  # all at once: a folder is mended in one go
+        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+        raise InputError("; ".join(broken[:5]) + more)
+    return photos
 
 
 def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:

@@ -124,6 +124,8 @@ def run_recipe(
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
+    if (recipe.name, recipe.config["scale"]) != (name, RECIPES[name].config["scale"]):
+        raise UsageError(f"--set: name and scale belong to {name}, choose another recipe")
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()

@@ -211,6 +211,15 @@ def test_load_photos_needs_a_picture(tmp_path: Path) -> None:
         load_photos(tmp_path)
 
 
+def test_load_photos_names_all_that_are_damaged(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("no picture")
+    with pytest.raises(InputError) as caught:
+        load_photos(tmp_path)
+    assert "a.png" in str(caught.value)
+    assert "b.png" in str(caught.value)
+
+
 def test_load_photos_names_the_file_that_is_damaged(tmp_path: Path) -> None:
     write(tmp_path / "a.png", texture(8, 8))
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])

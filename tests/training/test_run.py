@@ -442,3 +442,9 @@ def test_only_awkward_photographs_to_validate_on_is_an_error(
     write(tmp_path / "held" / "a.png", photo(5, 7, 7))
     with pytest.raises(DatasetError):
         run(photos, tmp_path / "run", validation=tmp_path / "held")
+
+
+def test_a_recipe_keeps_its_scale(photos: Path, tmp_path: Path) -> None:
+    """A x2 network must not be saved as enet-e-x4."""
+    with pytest.raises(UsageError, match="scale belong"):
+        run_recipe("enet-e-x4", photos, out=tmp_path / "run", overrides=["scale=2"], quiet=True)
