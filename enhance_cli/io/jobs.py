@@ -40,12 +40,10 @@ class Naming:
     Attributes:
         tag: put behind the stem, e.g. ``"_x4"``.
         suffix: gives an output's suffix from the input's path.
-        known_suffixes: suffixes that make an ``--output`` a file and not a folder.
     """
 
     tag: str
     suffix: Callable[[Path], str]
-    known_suffixes: frozenset[str]
 
     def name(self, source: Path) -> str:
         """File name of the result."""
@@ -87,7 +85,7 @@ def plan_jobs(
                 root = path if path.is_dir() else path.parent
                 for source in found:
                     sources.setdefault(source.parent.resolve() / source.name, (source, root))
-    single = output is not None and _is_file_name(output, naming) and not named_folder
+    single = output is not None and _is_file_name(output) and not named_folder
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
     if len(sources) > 1:
@@ -138,10 +136,9 @@ def _resolve(path: Path) -> Path:
         return path
 
 
-def _is_file_name(output: Path, naming: Naming) -> bool:
-    if output.is_dir() or str(output).endswith(os.sep):
-        return False
-    return output.suffix.lower() in naming.known_suffixes or bool(output.suffix)
+def _is_file_name(output: Path) -> bool:
+    """Whether ``--output`` names a file: it has a suffix, known or not, and is no folder."""
+    return bool(output.suffix) and not output.is_dir() and not str(output).endswith(os.sep)
 
 
 def _expand(name: str) -> list[Path]:

@@ -23,6 +23,9 @@ def luma_bt601(image: Tensor) -> Tensor:
     """Y of (..., 3, H, W) sRGB in [0, 1] -> (..., 1, H, W) in [16, 235], as ``rgb2ycbcr``.
 
     Not rounded; a grey picture (one channel) is taken as R = G = B.
+
+    Raises:
+        ValueError: if the values are not floating point.
     """
     if not image.is_floating_point():
         raise ValueError(f"luma needs floating point values in [0, 1], got {image.dtype}")
@@ -38,6 +41,9 @@ def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
     Args:
         image, reference: the same shape, any layout.
         data_range: largest minus smallest possible value.
+
+    Raises:
+        ValueError: if the shapes differ.
     """
     _check_shapes(image, reference)
     error = (image.double() - reference.double()).square().mean().item()
@@ -52,6 +58,9 @@ def mae(image: Tensor, reference: Tensor, data_range: float) -> float:
     Args:
         image, reference: the same shape, any layout.
         data_range: largest minus smallest possible value.
+
+    Raises:
+        ValueError: if the shapes differ.
     """
     _check_shapes(image, reference)
     return float((image.double() - reference.double()).abs().mean() / data_range)
@@ -69,7 +78,7 @@ def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
         data_range: largest minus smallest possible value.
 
     Raises:
-        ValueError: if a side is smaller than the window.
+        ValueError: if the shapes differ, or a side is smaller than the window.
     """
     _check_shapes(image, reference)
     if min(image.shape[-2:]) < 11:

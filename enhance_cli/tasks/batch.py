@@ -1,9 +1,9 @@
 """Do the same to many files: one bad file stops no other, and is named at the end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -135,26 +135,13 @@ class _Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def file(self, source: Path) -> "_FileContext":
-        """A context for one file's bar."""
-        return _FileContext(self, FileProgress(self._progress, self._console, source.name))
-
-    def file_done(self) -> None:
-        """Move the bar over the files."""
-        if self._files is not None:
-            self._progress.advance(self._files)
-
-
-class _FileContext:
-    def __init__(self, bars: _Bars, bar: FileProgress) -> None:
-        self._bars, self._bar = bars, bar
-
-    def __enter__(self) -> FileProgress:
-        return self._bar
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-        self._bars.file_done()
+    @contextmanager
+    def file(self, source: Path) -> Iterator[FileProgress]:
+        """One file's bar; when it is done the bar over the files moves."""
+        bar = FileProgress(self._progress, self._console, source.name)
+        try:
+            yield bar
+        finally:
+            bar.close()
+            if self._files is not None:
+                self._progress.advance(self._files)

@@ -15,7 +15,6 @@ from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.io.image import (
-    WRITABLE_SUFFIXES,
     Picture,
     check_writable,
     find_images,
@@ -68,7 +67,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     scale = model.contract.scale
     jobs = plan_jobs(
         request.inputs, request.output,
-        Naming(f"_x{scale}", output_suffix, frozenset(WRITABLE_SUFFIXES)), find_images,
+        Naming(f"_x{scale}", output_suffix), find_images,
         recursive=request.recursive, overwrite=request.overwrite,
         skip_existing=request.skip_existing,
     )

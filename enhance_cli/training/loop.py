@@ -68,7 +68,7 @@ class Optimisation:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step counted from 0."""
-        done = step / max(self.steps, 1)
+        done = step / self.steps
         if self.schedule == "one-cycle":
             rise = 0.3
             part = done / rise if done < rise else 1 + (done - rise) / (1 - rise)
@@ -98,7 +98,18 @@ class Experiment(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """State of a run, given to the progress callback."""
+    """State of a run, given to the progress callback.
+
+    Attributes:
+        step: steps done.
+        steps: of the whole schedule.
+        loss: of this step, the mean over the processes.
+        learning_rate: of this step.
+        steps_per_second: since this part of the run began.
+        validation: score of this step, where there was a validation.
+        best: highest score so far.
+        interrupted: whether the user ended the run here.
+    """
 
     step: int
     steps: int

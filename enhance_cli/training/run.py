@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,6 @@ from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import check_folder
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a run ended: its last report, and whether the user cut it short."""
-
-    report: Report
-    interrupted: bool
 
 
 def list_recipes() -> None:
@@ -115,8 +107,11 @@ def run_recipe(
     device: str = "auto",
     precision: str = "auto",
     quiet: bool = False,
-) -> Finished:
+) -> Report:
     """Train a recipe; see the options of ``enhance train``.
+
+    Returns:
+        The last report of the run; it says whether the user cut it short.
 
     Raises:
         EnhanceError: for unknown names, unusable data, or a state of other settings.
@@ -131,7 +126,7 @@ def run_recipe(
         keep_freed_memory()
     other_rank = int(os.environ.get("RANK", "0")) > 0
     console = Console(stderr=True, quiet=quiet or other_rank, markup=False)
-    check_folder(out, resume)
+    check_folder(out, resume)  # as train does, but before the data is read
     tensors = read_tensors(init) if init is not None else None
     experiment = recipe.prepare(data, validation, place, tensors)
     console.print(
@@ -152,7 +147,7 @@ def run_recipe(
     kept = [out / f"{stem}.safetensors" for stem in (name, "last")]
     console.print(f"weights: {next((p for p in kept if p.exists()), 'none yet')}",
                   highlight=False, soft_wrap=True)
-    return Finished(report, report.interrupted)
+    return report
 
 
 def _choose_place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:

@@ -7,7 +7,7 @@ import pytest
 from enhance_cli.errors import UsageError
 from enhance_cli.io.jobs import Job, JobList, Naming, plan_jobs
 
-NAMING = Naming("_x4", lambda path: path.suffix, frozenset({".png", ".jpg"}))
+NAMING = Naming("_x4", lambda path: path.suffix)
 
 
 def find(folder: Path, recursive: bool) -> list[Path]:

@@ -25,7 +25,7 @@ from enhance_cli.training import run as run_module
 from enhance_cli.training.loop import Optimisation, Report, step_generator
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import CURVE_COLUMNS
-from enhance_cli.training.run import Finished, list_recipes, override, run_recipe
+from enhance_cli.training.run import list_recipes, override, run_recipe
 from enhance_cli.training.superres import SuperResolutionRecipe
 
 CPU = torch.device("cpu")
@@ -52,7 +52,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def run(data: Path, out: Path, *overrides: str, recipe: str = "enet-e-x4",
-        **options: Any) -> Finished:
+        **options: Any) -> Report:
     options = {"device": "cpu", "quiet": True} | options
     return run_recipe(recipe, data, out=out, overrides=(*TINY, *overrides), **options)
 
@@ -179,7 +179,7 @@ def test_a_run_makes_a_model_that_says_what_it_is(
     out = tmp_path / "run"
     finished = run(photos, out, recipe=name)
     assert not finished.interrupted
-    assert finished.report.step == finished.report.steps == 4
+    assert finished.step == finished.steps == 4
     assert sorted(path.name for path in out.iterdir()) == sorted(
         ["curve.csv", "last.safetensors", f"{name}.safetensors", "state.safetensors"]
     )
@@ -189,7 +189,7 @@ def test_a_run_makes_a_model_that_says_what_it_is(
     assert info.training["photos"] == 2  # of three, one is held out
     assert info.training["recipe"]["optimisation"]["steps"] == 4
     assert info.training["step"] in (2, 4)
-    assert info.training["validation_psnr_y"] == pytest.approx(finished.report.best, abs=1e-4)
+    assert info.training["validation_psnr_y"] == pytest.approx(finished.best, abs=1e-4)
     network = load_network(info)
     with torch.no_grad():
         made = network(torch.rand(1, 3, 5, 7))
@@ -210,7 +210,7 @@ def test_no_time_at_all_still_makes_progress(photos: Path, tmp_path: Path) -> No
     run(photos, tmp_path / "whole")
     for step in range(1, 5):
         finished = run(photos, tmp_path / "parts", minutes=0, resume=step > 1)
-        assert finished.report.step == step
+        assert finished.step == step
         assert not finished.interrupted
     for name in ("state", "last", "enet-e-x4"):
         file = f"{name}.safetensors"
@@ -230,7 +230,7 @@ def test_ctrl_c_is_told_from_running_out_of_time(
 
     monkeypatch.setattr(run_module._Display, "show", press)
     finished = run(photos, tmp_path / "run", minutes=minutes)
-    assert finished.report.step < 4
+    assert finished.step < 4
     assert finished.interrupted
 
 
