@@ -182,6 +182,11 @@ def _check_kind(path: Path, image: ImageFile.ImageFile) -> None:
         raise InputError(
             f"{path}: animated {image.format} of several frames, save the one you want as PNG"
         )
+    if image.format == "TIFF" and _is_preview(image):
+        raise InputError(
+            f"{path}: begins with a reduced preview, as camera RAW files do; develop it to a "
+            "16-bit TIFF or PNG"
+        )
     depth = {"I": "32-bit integer", "F": "floating-point"}.get(image.mode)
     codec = str(image.tile[0].args) if image.tile else ""
     if image.format == "PPM" and (image.mode == "I" or _ppm_maximum(image) > 255):
@@ -190,6 +195,12 @@ def _check_kind(path: Path, image: ImageFile.ImageFile) -> None:
         depth = "12-bit"
     if depth and not (image.format == "TIFF" and ";16" in codec):
         raise InputError(f"{path}: {depth} samples, convert it to a 16-bit PNG or TIFF")
+
+
+def _is_preview(image: ImageFile.ImageFile) -> bool:
+    """Whether a TIFF's first picture says that it is a smaller version of another (tag 254)."""
+    subfile_type = image.tag_v2.get(254, 0)  # type: ignore[attr-defined]
+    return isinstance(subfile_type, int) and bool(subfile_type & 1)
 
 
 def _ppm_maximum(image: ImageFile.ImageFile) -> int:

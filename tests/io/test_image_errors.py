@@ -290,3 +290,11 @@ def test_a_full_disk_while_libvips_writes(
     with pytest.raises(OutputError, match="cannot write"):
         write_image(path, Picture(noise(50, 50, 3, dtype=np.uint16)))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_preview_is_not_taken_for_the_picture(tmp_path: Path) -> None:
+    """Camera RAW files are TIFFs whose first picture is a thumbnail: it must not be enlarged."""
+    path = tmp_path / "raw.nef"
+    Pillow.fromarray(noise(8, 8, 3)).save(path, "TIFF", tiffinfo={254: 1})
+    with pytest.raises(InputError, match="reduced preview"):
+        read_image(path)
