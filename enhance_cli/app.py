@@ -9,6 +9,7 @@ import typer
 from enhance_cli import __version__
 from enhance_cli.commands import weights
 from enhance_cli.commands.evaluate import evaluate
+from enhance_cli.commands.lowlight import lowlight
 from enhance_cli.commands.models import models
 from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
@@ -37,6 +38,7 @@ def _root(
     """Make dark, small and low-resolution pictures and videos look right."""
 
 
+app.command()(lowlight)
 app.command()(superres)
 app.command()(evaluate)
 app.command()(train)

@@ -5,9 +5,14 @@ are ``{name}.safetensors``.
 """
 
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
+from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
+from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
+from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 
-ARCHITECTURES: dict[str, Architecture] = {entry.name: entry for entry in (ENHANCENET,)}
+ARCHITECTURES: dict[str, Architecture] = {
+    entry.name: entry for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX)
+}
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -16,5 +21,23 @@ MODELS: dict[str, ModelSpec] = {
                   "EnhanceNet x2, squared error (ENet-E of table 2.4)"),
         ModelSpec("enet-e-x4", "enhancenet", EnhanceNetConfig(scale=4),
                   "EnhanceNet x4, squared error (ENet-E of tables 2.3 and 2.4)"),
+        ModelSpec("sid-fcn", "sid-fcn", SidFcnConfig(width=24),
+                  "RAW to colour at full size, any camera"),
+        ModelSpec("sid-fcn-grey", "sid-fcn", SidFcnConfig(width=24, colours=1),
+                  "RAW to grey at full size, any camera (task 1)"),
+        ModelSpec("sid-fcn-srgb", "sid-fcn", SidFcnConfig(width=24, source="srgb"),
+                  "dark sRGB to colour (task 2)"),
+        ModelSpec("sid-net", "sid-net", SidNetConfig(),
+                  "RAW to colour at half size, one camera (tables 4 to 8)"),
+        ModelSpec("sid-net-no-skip", "sid-net", SidNetConfig(skips=False),
+                  "SID-net without skip connections (tables 7 and 8)"),
+        ModelSpec("sid-net-small", "sid-net", SidNetConfig(width=16, latent=768),
+                  "SID-net with half the filters, latent 768 (tables 7 and 8)"),
+        ModelSpec("sid-net-grey", "sid-net", SidNetConfig(channels_out=1),
+                  "SID-net, RAW to grey (task 1, table 11)"),
+        ModelSpec("sid-net-srgb", "sid-net", SidNetConfig(channels_in=3),
+                  "SID-net, sRGB to colour (task 2, table 11)"),
+        ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
+                  "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
     )
 }

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,23 +41,42 @@ class Enlarge:
     factor: int = 2
 
 
-Chain = list[Convolution | Enlarge]
+@dataclass(frozen=True)
+class Reduce:
+    """Pooling or striding by ``factor`` without overlap in a chain."""
+
+    factor: int = 2
+
+
+Chain = list[Convolution | Enlarge | Reduce]
 
 
 def receptive_halo(chain: Chain) -> int:
     """Radius of the receptive field of a chain of layers, in pixels of its input.
 
-    Walks back from the outputs that lie in one input pixel and takes the farther side, so that
-    an input pixel farther away than this cannot change them.
+    Walks back from every output pixel of a period of the chain and takes the farthest input
+    that it depends on, from the input pixel that it lies in.
 
     Args:
         chain: the layers on the deepest path, from input to output.
     """
-    total = math.prod(step.factor for step in chain if isinstance(step, Enlarge))
-    first, last = 0, total - 1
-    for step in reversed(chain):
-        if isinstance(step, Convolution):
-            first, last = first - step.kernel // 2, last + step.kernel // 2
-        else:
-            first, last = first // step.factor, last // step.factor
-    return max(-first, last)
+    scale, coarsest = Fraction(1), Fraction(1)
+    for step in chain:
+        if isinstance(step, Enlarge):
+            scale *= step.factor
+        elif isinstance(step, Reduce):
+            scale /= step.factor
+        coarsest = min(coarsest, scale)
+    halo = 0
+    for output in range(int(scale / coarsest)):
+        first = last = output
+        for step in reversed(chain):
+            if isinstance(step, Convolution):
+                first, last = first - step.kernel // 2, last + step.kernel // 2
+            elif isinstance(step, Enlarge):
+                first, last = first // step.factor, last // step.factor
+            else:
+                first, last = first * step.factor, last * step.factor + step.factor - 1
+        home = math.floor(output / scale)
+        halo = max(halo, home - first, last - home)
+    return halo

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from torch import nn
 
+from enhance_cli.colour import Curve
+
 Tiling = Literal["exact", "blended", "forbidden"]
 
 
@@ -18,11 +20,15 @@ class Contract:
         channels_in: planes of the input tensor.
         channels_out: planes of the output tensor.
         value_range: range of input and output values.
-        colour: what the values mean, e.g. ``"srgb"`` (gamma-encoded RGB).
+        colour: what the values mean: ``srgb`` (gamma-encoded RGB); ``balanced-raw`` (packed
+            R, G1, B, G2 in white-balanced linear camera RGB, and RGB of the same kind out);
+            ``linear-srgb``; ``amplified-raw`` and ``amplified-srgb`` (as the sensor or the
+            file gave them, times the ratio, and gamma-encoded RGB out).
         halo: radius of the receptive field in input pixels: an output pixel depends on no
             input farther than this from the input pixel it lies in.
         size_multiple: input height and width must be multiples of this.
         patch_size: the only input side that the network takes, or None for any.
+        auto_tile: side of a tile that keeps memory modest, or None for what suits the device.
         tiling: ``exact`` if cropping by the halo gives the untiled result, ``blended`` if tiles
             must overlap and be averaged, ``forbidden`` if the whole picture must be seen.
     """
@@ -35,7 +41,13 @@ class Contract:
     halo: int = 0
     size_multiple: int = 1
     patch_size: int | None = None
+    auto_tile: int | None = None
     tiling: Tiling = "exact"
+
+    @property
+    def curve(self) -> Curve:
+        """The output curve for networks whose output is linear."""
+        return "camera" if self.colour == "balanced-raw" else "srgb"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Aligned LR/HR training patches from photographs that stay in memory, or on the GPU."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,64 @@ class _PixelPool:
         return patches.permute(0, 3, 1, 2).float().div_(255)
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where the patches of a batch lie: indices (N,) of pictures, corners and turns."""
+
+    image: Tensor
+    top: Tensor
+    left: Tensor
+    turn: Tensor
+
+
+def _draw(sizes: Tensor, side: int, count: int, generator: torch.Generator) -> _Places:
+    """Places of squares in pictures of (height, width) ``sizes``, uniform over all pixels."""
+    image = torch.multinomial(sizes.prod(1).double(), count, replacement=True, generator=generator)
+    room = sizes[image] - side + 1
+    place = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * room).long()
+    turn = torch.randint(8, (count,), generator=generator)
+    return _Places(image, place[:, 0], place[:, 1], turn)
+
+
+def _require_size(photos: Sequence[Tensor], side: int) -> list[Tensor]:
+    """Those that hold a square of ``side``.
+
+    Raises:
+        DatasetError: if there is none.
+    """
+    large = [photo for photo in photos if min(photo.shape[-2:]) >= side]
+    if not large:
+        raise DatasetError(
+            f"no photograph holds a patch of {side}x{side} pixels: "
+            "use larger photographs or a smaller patch"
+        )
+    return large
+
+
+class PhotoSampler:
+    """Random square crops, each flipped or turned; a picture's chance follows its area.
+
+    Args:
+        photos: uint8 (3, H, W); those with a side smaller than a patch are left out.
+        side: of a patch.
+        device: where the pixels live.
+
+    Raises:
+        DatasetError: if no photograph is large enough.
+    """
+
+    def __init__(self, photos: Sequence[Tensor], side: int, device: torch.device) -> None:
+        self.side = side
+        photos = _require_size(photos, side)
+        self.sizes = torch.tensor([photo.shape[-2:] for photo in photos])
+        self.pool = _PixelPool(photos, device)
+
+    def batch(self, count: int, generator: torch.Generator) -> Tensor:
+        """(N, 3, side, side) float32 in [0, 1]; ``generator`` is one of the CPU."""
+        at = _draw(self.sizes, self.side, count, generator)
+        return self.pool.gather(at.image, at.top, at.left, self.side, at.turn)
+
+
 class PatchSampler:
     """Random aligned crops with the MATLAB bicubic degradation.
 
@@ -96,14 +155,8 @@ class PatchSampler:
     ) -> None:
         self.scale, self.patch = scale, patch
         hr = [crop_to_multiple(photo, scale) for photo in photos]
-        hr = [photo for photo in hr if min(photo.shape[-2:]) >= patch * scale]
-        if not hr:
-            raise DatasetError(
-                f"no photograph holds a patch of {patch * scale}x{patch * scale} pixels: "
-                "use larger photographs or a smaller patch"
-            )
+        hr = _require_size(hr, patch * scale)
         self.sizes = torch.tensor([photo.shape[-2:] for photo in hr]) // scale
-        self.area = self.sizes.prod(1).double()
         self.lr = _PixelPool([imresize(photo, 1 / scale) for photo in hr], device)
         self.hr = _PixelPool(hr, device)
 
@@ -114,13 +167,9 @@ class PatchSampler:
             count: N.
             generator: a CPU generator; the same state gives the same batch on any device.
         """
-        image = torch.multinomial(self.area, count, replacement=True, generator=generator)
-        room = self.sizes[image] - self.patch + 1
-        place = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * room).long()
-        turn = torch.randint(8, (count,), generator=generator)
-        top, left = place.unbind(1)
         scale, patch = self.scale, self.patch
+        at = _draw(self.sizes, patch, count, generator)
         return (
-            self.lr.gather(image, top, left, patch, turn),
-            self.hr.gather(image, top * scale, left * scale, patch * scale, turn),
+            self.lr.gather(at.image, at.top, at.left, patch, at.turn),
+            self.hr.gather(at.image, at.top * scale, at.left * scale, patch * scale, at.turn),
         )

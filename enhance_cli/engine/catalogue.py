@@ -27,7 +27,7 @@ from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 # The model family that a task takes when none is named.
-DEFAULT_MODELS = {"superres": "enet-e"}
+DEFAULT_MODELS = {"superres": "enet-e", "lowlight": "sid-fcn"}
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,15 @@ def find_weights(name: str) -> WeightsFile | None:
     return None
 
 
+def find_entry(name: str) -> dict[str, Any]:
+    """What a manifest says of a model, whether its weights are beside it or not."""
+    for folder in weight_folders():
+        entry = read_manifest(folder).get(name)
+        if entry is not None:
+            return entry
+    return {}
+
+
 def iterate_weights() -> Iterator[WeightsFile]:
     """Every model's weights that can be found, by name, hidden doubles left out."""
     names = {path.stem for folder in weight_folders() for path in folder.glob("*.safetensors")}
@@ -156,23 +165,26 @@ def resolve_name(task: str, name: str | None, scale: int | None) -> str:
     """
     given = name or DEFAULT_MODELS[task]
     if given in MODELS:
-        spec = MODELS[given]
-        actual = ARCHITECTURES[spec.architecture].task
+        actual = ARCHITECTURES[MODELS[given].architecture].task
         if actual != task:
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
-        _check_scale(given, spec.config.scale, scale)
+        _check_scale(given, _scale(given), scale)
         return given
     full = f"{given}-x{scale or 4}"
-    if full in MODELS and ARCHITECTURES[MODELS[full].architecture].task == task:
-        return full
     known = [spec.name for spec in MODELS.values()
              if ARCHITECTURES[spec.architecture].task == task]
-    scales = sorted(MODELS[other].config.scale for other in known
-                    if other.rpartition("-x")[0] == given)
+    if full in known:
+        return full
+    scales = sorted(_scale(other) for other in known if other.rpartition("-x")[0] == given)
     if scales:
         raise UsageError(f"-x{scale}: {given!r} enlarges by "
                          f"{' or '.join(str(value) for value in scales)}")
     raise UnknownNameError("model", given, known)
+
+
+def _scale(name: str) -> int:
+    """Enlargement of a model; 1 for those that have none to choose."""
+    return int(getattr(MODELS[name].config, "scale", 1))
 
 
 def _check_scale(name: str, actual: int, wanted: int | None) -> None:
@@ -208,6 +220,12 @@ def load_model(
     else:
         full = resolve_name(task, name, scale)
         found = find_weights(full)
+        untrained = (found.entry if found else find_entry(full)).get("untrained")
+        if untrained:
+            raise CheckpointError(
+                f"model {full!r} is untrained ({untrained}): train it (enhance train {full}) and "
+                "name the checkpoint with --weights, or choose another of enhance models"
+            )
         if found is None:
             folders = ", ".join(str(folder) for folder in weight_folders()) or "no weights folder"
             raise CheckpointError(

@@ -118,8 +118,8 @@ def run_tiled(
 
 def tile_side(plan: TilePlan, contract: Contract, device: torch.device) -> int:
     """Side of a plan's tiles in input pixels; 0 for the whole picture at once."""
-    tile = _AUTO_TILE[device.type] if plan.tile is None else plan.tile
-    return contract.patch_size or tile
+    auto = contract.auto_tile or _AUTO_TILE[device.type]
+    return contract.patch_size or (auto if plan.tile is None else plan.tile)
 
 
 def _pad(image: Tensor, contract: Contract) -> Tensor:
@@ -157,9 +157,10 @@ def _arrange(
     overlap = plan.overlap if plan.overlap is not None else (
         2 * contract.halo if exact else tile // 8)
     both = (overlap, overlap) if isinstance(overlap, int) else overlap
-    needed = 2 * contract.halo if merger == "crop" else 0
-    both = (max(both[0], needed), max(both[1], needed))
-    both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
+    if merger == "crop":  # exact only if tiles lie on the same multiples as the whole picture
+        both = (max(both[0], 2 * contract.halo), max(both[1], 2 * contract.halo))
+        both = (math.ceil(both[0] / multiple) * multiple,
+                math.ceil(both[1] / multiple) * multiple)
     if tile < longest and tile < 2 * max(both):  # below, most of the work would be overlap
         raise UsageError(
             f"--tile {tile}: must be at least {2 * max(both)}, twice the {max(both)} pixels that "
@@ -174,8 +175,8 @@ def _arrange(
 
 
 def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list[Box]:
-    """The layout's grid, laid in units of the size multiple."""
-    unit = contract.size_multiple
+    """The layout's grid; tiles that are cropped lie on multiples of the size multiple."""
+    unit = contract.size_multiple if layout.merger == "crop" else 1
     tile = min(layout.tile, max(height, width))
     if tile == max(height, width):
         return [Box(0, 0, height, width)]

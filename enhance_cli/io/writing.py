@@ -18,6 +18,7 @@ from enhance_cli.io.metadata import (
     append_exif_to_tiff,
     resize_exif,
     shorten_exif,
+    srgb_profile,
     usable_profile,
 )
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
@@ -122,7 +123,7 @@ def write_notices(path: Path, picture: Picture) -> list[str]:
         notices.append(f"{format_.name} holds 8 bits: 16-bit values are rounded")
     if picture.alpha is not None and not format_.alpha:
         notices.append(f"{format_.name} has no transparency: placed on white")
-    if picture.icc_profile and not format_.metadata:
+    if picture.icc_profile not in (None, srgb_profile()) and not format_.metadata:
         notices.append(f"{format_.name} holds no colour profile: colours may look different")
     if picture.exif and not format_.metadata:
         notices.append(f"{format_.name} holds no EXIF: it is left out")

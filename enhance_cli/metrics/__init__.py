@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from enhance_cli.metrics.distribution import jsd
 from enhance_cli.metrics.quality import mae, psnr, ssim
 
 
@@ -29,4 +30,5 @@ METRICS: dict[str, Metric] = {
     "psnr": Metric(psnr, "dB", "higher", 2),
     "ssim": Metric(ssim, "", "higher", 4),
     "mae": Metric(mae, "", "lower", 5),
+    "jsd": Metric(jsd, "", "lower", 4),
 }

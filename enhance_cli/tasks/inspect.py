@@ -15,6 +15,7 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.engine.catalogue import (
     WeightsFile,
+    find_entry,
     find_weights,
     iterate_weights,
     read_manifest,
@@ -38,11 +39,13 @@ def run_models(*, as_json: bool) -> int:
     rows = []
     for name, spec in MODELS.items():
         found = find_weights(name)
+        entry = found.entry if found else find_entry(name)
         rows.append({
             **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
             "summary": spec.summary,
             "weights": str(found.path) if found else None,
-            "scores": found.entry.get("scores", {}) if found else {},
+            "untrained": entry.get("untrained"),
+            "scores": entry.get("scores", {}),
         })
     if as_json:
         print_json(rows)
@@ -50,9 +53,15 @@ def run_models(*, as_json: bool) -> int:
     table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
     for row in rows:
         table.add_row(row["name"], row["task"], f"x{row['scale']}", f"{row['parameters']:,}",
-                      _macs(row), "yes" if row["weights"] else "no", _scores(row["scores"]))
+                      _macs(row), _availability(row), _scores(row["scores"]))
     plain_console().print(table)
     return 0
+
+
+def _availability(row: Mapping[str, Any]) -> str:
+    if row["untrained"]:
+        return f"untrained: {row['untrained']}"
+    return "yes" if row["weights"] else "no"
 
 
 def run_list(*, as_json: bool) -> int:
@@ -198,7 +207,7 @@ def _describe(name: str, architecture: Architecture, config: Any) -> dict[str, A
         "name": name,
         "task": architecture.task,
         "architecture": architecture.name,
-        "scale": config.scale,
+        "scale": size.scale,
         "parameters": size.parameters,
         "macs": size.macs,
         "macs_input": list(size.macs_input),

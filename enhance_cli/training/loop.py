@@ -81,10 +81,54 @@ class Optimisation:
         return self.learning_rate * (0.5 + 0.5 * math.cos(math.pi * part))
 
 
+class Recipe(Protocol):
+    """A system that can be trained; a frozen dataclass, one entry of ``RECIPES``."""
+
+    @property
+    def name(self) -> str:
+        """Of the recipe and of the model that it makes."""
+
+    @property
+    def summary(self) -> str:
+        """One line for ``enhance train --list``."""
+
+    @property
+    def optimisation(self) -> Optimisation:
+        """Schedule and optimiser."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What ``--set`` must not change: with another value it would be another model."""
+
+    def prepare(
+        self,
+        data: Path,
+        validation: Path | None,
+        device: torch.device,
+        init: dict[str, Tensor] | None = None,
+    ) -> "Experiment":
+        """Read the data and make the network.
+
+        Args:
+            data: file or folder to train on.
+            validation: file or folder to validate on; None holds some of ``data`` out.
+            device: where pixels and network live.
+            init: tensors to start from; those whose name and shape fit are taken.
+        """
+
+
 class Experiment(Protocol):
-    """What a recipe makes from its data: a network, its loss and its validation."""
+    """What a recipe makes from its data: a network, its loss and its validation.
+
+    Attributes:
+        network: what is trained, on its device.
+        data: what it is trained on, in a few words; part of the run's fingerprint.
+        unit: of the validation score.
+    """
 
     network: nn.Module
+    data: str
+    unit: str
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """Mean loss of this process's share of the step's batch."""

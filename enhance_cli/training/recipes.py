@@ -4,10 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 from enhance_cli.architectures import MODELS
+from enhance_cli.training.loop import Optimisation, Recipe
+from enhance_cli.training.lowlight import LowLightRecipe
+from enhance_cli.training.objectives import Objective
 from enhance_cli.training.superres import SuperResolutionRecipe
 
 
-def _superres(model: str, **settings: Any) -> SuperResolutionRecipe:
+def _superres(model: str, **settings: Any) -> Recipe:
     spec = MODELS[model]
     return SuperResolutionRecipe(
         name=model, summary=spec.summary, architecture=spec.architecture,
@@ -15,10 +18,46 @@ def _superres(model: str, **settings: Any) -> SuperResolutionRecipe:
     )
 
 
-RECIPES: dict[str, SuperResolutionRecipe] = {
+def _lowlight(model: str, **settings: Any) -> Recipe:
+    spec = MODELS[model]
+    return LowLightRecipe(
+        name=model, summary=spec.summary, architecture=spec.architecture,
+        config=asdict(spec.config), **settings,
+    )
+
+
+def _fully_convolutional(model: str, **settings: Any) -> Recipe:
+    # Half of each batch is decoded from the prior's mean, as at test time (eq. 15).
+    return _lowlight(
+        model, patch=192, batch=8,
+        objective=Objective(alpha=0.5, beta=2.0, prior_deviation=0.0, divided=True),
+        optimisation=Optimisation(learning_rate=1e-3, clip=1.0, ema=0.998, validate_every=500),
+        **settings,
+    )
+
+
+def _thesis(model: str, beta: float = 2.0, learning_rate: float = 1e-4) -> Recipe:
+    # Table 3: Adam, batches of 5 patches, 4000 epochs of 161 pictures.
+    return _lowlight(
+        model, patch=512, batch=5, objective=Objective(beta=beta),
+        optimisation=Optimisation(
+            steps=128_800, learning_rate=learning_rate, betas=(0.9, 0.999), validate_every=1000),
+    )
+
+
+RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         _superres("enet-e-x4", patch=32),
         _superres("enet-e-x2", patch=48),
+        _fully_convolutional("sid-fcn"),
+        _fully_convolutional("sid-fcn-grey"),
+        _fully_convolutional("sid-fcn-srgb", low_ratio=4.0),
+        _thesis("sid-net"),
+        _thesis("sid-net-no-skip"),
+        _thesis("sid-net-small"),
+        _thesis("sid-net-grey"),
+        _thesis("sid-net-srgb"),
+        _thesis("pix2pix", beta=10.0),
     )
 }

@@ -119,7 +119,7 @@ def run_recipe(
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
-    if (recipe.name, recipe.config["scale"]) != (name, RECIPES[name].config["scale"]):
+    if recipe.identity != RECIPES[name].identity:
         raise UsageError(f"--set: name and scale belong to {name}, choose another recipe")
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
@@ -130,13 +130,13 @@ def run_recipe(
     tensors = read_tensors(init) if init is not None else None
     experiment = recipe.prepare(data, validation, place, tensors)
     console.print(
-        f"{name}: {experiment.photos} photographs, {recipe.optimisation.steps} steps, "
+        f"{name}: {experiment.data}, {recipe.optimisation.steps} steps, "
         f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}", highlight=False,
     )
-    settings = {**asdict(recipe), "photos": experiment.photos, "dtype": str(dtype)}
+    settings = {**asdict(recipe), "data": experiment.data, "dtype": str(dtype)}
     del settings["summary"]  # words for people: may change between two parts of a run
     fingerprint = json.dumps(settings, sort_keys=True)
-    with _Display(console, recipe.optimisation.steps) as display:
+    with _Display(console, recipe.optimisation.steps, experiment.unit) as display:
         report = train(
             experiment, recipe.optimisation, out, name, fingerprint=fingerprint, device=place,
             dtype=dtype, resume=resume, report=display.show,
@@ -166,8 +166,8 @@ def _choose_place(device: str, precision: str) -> tuple[torch.device, torch.dtyp
 class _Display:
     """A live line on a terminal; elsewhere one line per validation."""
 
-    def __init__(self, console: Console, steps: int) -> None:
-        self._console = console
+    def __init__(self, console: Console, steps: int, unit: str) -> None:
+        self._console, self._unit = console, unit
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"),
             TimeRemainingColumn(), console=console, disable=not console.is_terminal,
@@ -182,13 +182,13 @@ class _Display:
         self._progress.stop()
 
     def show(self, report: Report) -> None:
-        best = f"best {report.best:.3f} dB  " if math.isfinite(report.best) else ""
+        best = f"best {report.best:.3f} {self._unit}  " if math.isfinite(report.best) else ""
         text = (f"step {report.step}/{report.steps}  loss {report.loss:.5f}  {best}"
                 f"{report.steps_per_second:.2f} steps/s")
         self._progress.update(self._bar, completed=report.step, description=text)
         if report.validation is not None:
             self._console.print(
                 f"step {report.step}: loss {report.loss:.5f}, validation "
-                f"{report.validation:.4f} dB, {report.steps_per_second:.2f} steps/s",
+                f"{report.validation:.4f} {self._unit}, {report.steps_per_second:.2f} steps/s",
                 highlight=False,
             )

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos
-from enhance_cli.engine.checkpoint import build, load_tensors, save_checkpoint
+from enhance_cli.data.patches import PatchSampler, crop_to_multiple
+from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation
+from enhance_cli.training.start import load_split, make_network
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class SuperResolutionRecipe:
         if min(self.patch, self.batch) < 1:
             raise ValueError("patch and batch must be at least 1")
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Name and scale."""
+        return self.name, self.config["scale"]
+
     def prepare(
         self,
         data: Path,
@@ -71,30 +77,17 @@ class SuperResolutionRecipe:
             DatasetError: if there are too few usable photographs.
             CheckpointError: if no tensor of ``init`` fits.
         """
-        photos = load_photos(data)
-        if validation is None:
-            held = photos[::20]
-            photos = [photo for index, photo in enumerate(photos) if index % 20]
-            if not photos:
-                raise DatasetError(f"{data}: one photograph is too few to train and validate on")
-        else:
-            held = load_photos(validation)
+        photos, held = load_split(data, validation)
         torch.manual_seed(self.optimisation.seed)
-        architecture = ARCHITECTURES[self.architecture]
-        try:
-            network = build(architecture, architecture.config(**self.config))
-        except ValueError as error:
-            raise UsageError(f"config {self.config}: {error}") from error
-        if init is not None:
-            own = network.state_dict()
-            fitting = {k: v for k, v in init.items() if k in own and own[k].shape == v.shape}
-            load_tensors(network, {**own, **fitting} if fitting else init, "--init")
+        network = make_network(ARCHITECTURES[self.architecture], self.config, init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return SuperResolution(self, network, photos, held, device)
 
 
 class SuperResolution:
     """A prepared recipe; see ``training.loop.Experiment``."""
+
+    unit = "dB"
 
     def __init__(
         self,
@@ -106,7 +99,7 @@ class SuperResolution:
     ) -> None:
         self.recipe, self.network, self.device = recipe, network, device
         self.scale = int(recipe.config["scale"])
-        self.photos = len(photos)
+        self.data = f"{len(photos)} photographs"
         self._sampler = PatchSampler(photos, self.scale, recipe.patch, device)
         self._held = [crop_to_multiple(photo, self.scale) for photo in held
                       if min(photo.shape[-2:]) > 3 * self.scale]
@@ -143,6 +136,6 @@ class SuperResolution:
         save_checkpoint(
             path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
             tensors=tensors,
-            training={"recipe": asdict(self.recipe), "photos": self.photos, "step": step,
+            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
                       "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
         )

@@ -1,0 +1,379 @@
+"""Dark pictures with their truth, for tests. To add a set: its line in ``DARK_DATASETS``.
+
+A set lists its cases without reading pictures; a case is read, or made, when it is asked for, so
+that a whole set needs no more memory than one picture.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.colour import CURVES, Curve, luminance, render, srgb_to_linear
+from enhance_cli.data.benchmarks import match_folders
+from enhance_cli.data.darkness import Conditions, dark_srgb, draw_conditions, expose_raw, unpack
+from enhance_cli.data.patches import crop_to_multiple
+from enhance_cli.data.sensor import normalise
+from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.io.dng import write_dng
+from enhance_cli.io.exposure import read_exposure
+from enhance_cli.io.image import find_images, read_rgb8
+from enhance_cli.io.libraw_render import demosaic_linear
+from enhance_cli.io.raw import read_raw
+
+Source = Literal["raw", "srgb"]
+Split = Literal["train", "val", "test"]
+
+RATIOS = (100, 250, 300)  # those of the SID dataset (thesis 000, table 5)
+ISO_GRID = (50, 200, 800, 3_200, 12_800, 25_600)
+RATIO_LIMIT = 300.0  # Chen et al. take 10 s over 0.033 s for 300
+# LibRaw opens no DNG with a smaller side.
+_SMALLEST = 22
+_SID_DIGIT = {"train": "0", "test": "1", "val": "2"}  # the first of a scene's five
+_SID_LINE = re.compile(r"(?P<short>\S+)\s+(?P<long>\S+)\s+ISO(?P<iso>\d+)\b.*")
+_SID_NAME = re.compile(r"(?P<scene>\d{5})_.*_(?P<seconds>\d+(\.\d+)?)s")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a model is given of a scene, and what it should make of it.
+
+    Attributes:
+        source: a RAW mosaic, or an sRGB picture of 8 bits.
+        half: give half the sensor's size; such networks of the thesis know one camera only.
+        grey: give the luminance.
+    """
+
+    source: Source = "raw"
+    half: bool = False
+    grey: bool = False
+
+    @property
+    def label(self) -> str:
+        """For tables that hold several."""
+        return ", ".join([self.source, *(["half size"] if self.half else []),
+                          *(["grey"] if self.grey else [])])
+
+
+@dataclass(frozen=True)
+class DarkScene:
+    """A dark picture, not amplified, with its clean counterpart; all on the CPU.
+
+    Attributes:
+        view: that it was made for.
+        planes: float32, linear, 1 is white: (4, h, w) packed R, G1, B, G2, or (3, H, W) sRGB.
+        gains: white balance of R, G, B, the smallest 1.
+        camera_to_srgb: (3, 3), from the dark picture's white-balanced colours to linear sRGB.
+        clean: (3, 2h, 2w) or (3, H, W) linear, white-balanced, in [0, 1].
+        clean_to_srgb: (3, 3), that of ``clean``.
+        mosaic: the dark RAW file, for LibRaw; None for sRGB.
+    """
+
+    view: View
+    planes: Tensor
+    gains: tuple[float, float, float]
+    camera_to_srgb: Tensor
+    clean: Tensor
+    clean_to_srgb: Tensor
+    mosaic: Path | BytesIO | None = None
+
+    @property
+    def curve(self) -> Curve:
+        """Output curve: a camera's, or plain sRGB, since a file says nothing of its own."""
+        return "camera" if self.view.source == "raw" else "srgb"
+
+    def reference(self) -> Tensor:
+        """The clean picture as it is shown, (3, H, W) or (1, H, W) in [0, 1]."""
+        return self.show(self.clean, self.clean_to_srgb)
+
+    def show(self, linear: Tensor, matrix: Tensor) -> Tensor:
+        """Linear white-balanced values (3, H, W) as the view wants to see them.
+
+        The grey of full-size RAW is the luminance in the camera's own colours, as the networks
+        give it (see ``darkness.shown``).
+        """
+        if self.view.half:
+            linear = functional.avg_pool2d(linear, 2)
+        if self.view.grey and self.view.source == "raw" and not self.view.half:
+            return CURVES[self.curve][0](luminance(linear).clamp(0, 1))
+        return render(linear, matrix, self.curve, self.view.grey)
+
+
+@dataclass(frozen=True)
+class DarkCase:
+    """One test picture, not read yet.
+
+    Attributes:
+        name: for reports.
+        ratio: exposure of the clean picture over that of the dark one; None if nobody knows.
+        iso: of the dark picture; None likewise.
+        load: reads or makes it.
+    """
+
+    name: str
+    ratio: float | None
+    iso: float | None
+    load: Callable[[], DarkScene]
+
+
+@dataclass(frozen=True)
+class SidPair:
+    """Two exposures of a scene of the SID dataset.
+
+    Attributes:
+        short, long: RAW files.
+        ratio: of their times, at most 300.
+        iso: None where neither list nor file tells.
+    """
+
+    short: Path
+    long: Path
+    ratio: float
+    iso: float | None
+
+
+# --- SID: Chen et al., Learning to See in the Dark, CVPR 2018 -----------------------------------
+
+
+def load_sid_pairs(root: Path, split: Split) -> list[SidPair]:
+    """The Sony pairs of the SID dataset.
+
+    From ``Sony_{split}_list.txt``, or, where that is missing, by the names in ``Sony/short`` and
+    ``Sony/long``: five digits of the scene, of which the first tells the split, and at the end
+    the seconds.
+
+    Args:
+        root: the folder with ``Sony`` and the lists in it.
+        split: of the authors.
+
+    Raises:
+        DatasetError: if a line or name is not understood, or a file of a pair is missing.
+    """
+    listing = root / f"Sony_{split}_list.txt"
+    pairs = list(_listed_pairs(listing) if listing.is_file() else _named_pairs(root, split))
+    missing = [path for pair in pairs for path in (pair.short, pair.long) if not path.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more files are" if len(missing) > 1 else " is"
+        raise DatasetError(f"{missing[0]}{more} missing: complete the dataset, or cut "
+                           f"{listing.name} down to what is there")
+    if not pairs:
+        raise DatasetError(f"{root}: no pairs for {split} here, put Sony/short, Sony/long and "
+                           f"{listing.name} there")
+    return pairs
+
+
+def _listed_pairs(listing: Path) -> Iterator[SidPair]:
+    lines = listing.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        found = _SID_LINE.fullmatch(line.strip())
+        if found is None:
+            raise DatasetError(f"{listing}:{number}: not understood, lines are like "
+                               "./Sony/short/10003_00_0.04s.ARW ./Sony/long/10003_00_10s.ARW "
+                               "ISO200 F9")
+        short, long = (listing.parent / found[key] for key in ("short", "long"))
+        yield SidPair(short, long, _sid_ratio(short, long), float(found["iso"]))
+
+
+def _named_pairs(root: Path, split: Split) -> Iterator[SidPair]:
+    def files(kind: str) -> list[Path]:
+        found = sorted((root / "Sony" / kind).glob("*.ARW"))
+        return [path for path in found if path.name.startswith(_SID_DIGIT[split])]
+
+    longs: dict[str, Path] = {}
+    for path in files("long"):
+        longs.setdefault(_sid_name(path)["scene"], path)
+    for short in files("short"):
+        long = longs.get(_sid_name(short)["scene"])
+        if long is None:
+            raise DatasetError(f"{short}: no long exposure of this scene in {root / 'Sony/long'}")
+        yield SidPair(short, long, _sid_ratio(short, long), read_exposure(short).iso)
+
+
+def _sid_name(path: Path) -> re.Match[str]:
+    found = _SID_NAME.fullmatch(path.stem)
+    if found is None or float(found["seconds"]) <= 0:
+        raise DatasetError(f"{path}: not a name of the SID dataset like 10003_00_0.04s.ARW")
+    return found
+
+
+def _sid_ratio(short: Path, long: Path) -> float:
+    ratio = float(_sid_name(long)["seconds"]) / float(_sid_name(short)["seconds"])
+    return round(min(ratio, RATIO_LIMIT), 6)
+
+
+def _find_sid(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
+    for folder in _folders(roots, "SID", "sid"):
+        if (folder / "Sony").is_dir() or (folder / "Sony_test_list.txt").is_file():
+            return [DarkCase(pair.short.stem, pair.ratio, pair.iso, partial(_load_sid, pair, view))
+                    for pair in load_sid_pairs(folder, "test")]
+    return None
+
+
+def _load_sid(pair: SidPair, view: View) -> DarkScene:
+    dark, bright = read_raw(pair.short), read_raw(pair.long)
+    clean = torch.from_numpy(demosaic_linear(pair.long, gains=bright.white_balance))
+    to_srgb, clean_to_srgb = (
+        torch.from_numpy(raw.camera_to_srgb) for raw in (dark, bright))
+    height, width = (2 * side for side in dark.planes.shape[1:])
+    if clean.shape[1:] != (height, width):
+        raise DatasetError(f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
+                           f"{pair.short.name} has {width}x{height}")
+    if view.source == "raw":
+        return DarkScene(view, torch.from_numpy(dark.planes), dark.white_balance, to_srgb, clean,
+                         clean_to_srgb, pair.short)
+    linear = torch.from_numpy(demosaic_linear(pair.short, gains=dark.white_balance))
+    file = (render(linear, to_srgb, "srgb") * 255).round() / 255
+    return DarkScene(view, srgb_to_linear(file), (1.0, 1.0, 1.0), torch.eye(3), clean,
+                     clean_to_srgb)
+
+
+# --- LOL: Wei et al., Deep Retinex Decomposition for Low-Light Enhancement, BMVC 2018 -----------
+
+
+def _find_lol(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
+    for folder in _folders(roots, "LOL", "lol", "LOLdataset"):
+        test = folder / "eval15"
+        if test.is_dir():
+            return [
+                DarkCase(pair.name, None, None, partial(_load_lol, pair.source, pair.reference,
+                                                        view))
+                for pair in match_folders(test / "low", test / "high") if pair.source is not None
+            ]
+    return None
+
+
+def _load_lol(low: Path, high: Path, view: View) -> DarkScene:
+    dark, clean = (_read_photo(path).float() / 255 for path in (low, high))
+    if dark.shape != clean.shape:
+        raise DatasetError(f"{low}: {dark.shape[2]}x{dark.shape[1]} pixels, but its bright "
+                           f"picture has {clean.shape[2]}x{clean.shape[1]}")
+    return DarkScene(view, srgb_to_linear(dark), (1.0, 1.0, 1.0), torch.eye(3),
+                     srgb_to_linear(clean), torch.eye(3))
+
+
+def _read_photo(path: Path) -> Tensor:
+    """uint8 (3, H, W)."""
+    return torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1)
+
+
+# --- synthetic-dark: photographs darkened by ``data.darkness`` ----------------------------------
+
+
+def _find_synthetic(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
+    for folder in _folders(roots, "photos_val"):
+        photos = find_images(folder) if folder.is_dir() else []
+        if photos:
+            return [
+                DarkCase(f"{photo.stem}-{ratio}", float(ratio), float(iso),
+                         partial(_make_synthetic, photo, ratio, iso, view))
+                for i, photo in enumerate(photos) for j, ratio in enumerate(RATIOS)
+                for iso in [ISO_GRID[(i + 2 * j) % len(ISO_GRID)]]
+            ]
+    return None
+
+
+def _make_synthetic(path: Path, ratio: int, iso: int, view: View) -> DarkScene:
+    photo = crop_to_multiple(_read_photo(path), 2)[None].float() / 255
+    if min(photo.shape[-2:]) < _SMALLEST:
+        raise DatasetError(f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "
+                           f"{_SMALLEST}x{_SMALLEST} are needed")
+    # Of the case's own name, so that another case changes nothing here.
+    seed = zlib.crc32(f"{path.stem}/{ratio}".encode("utf-8", "surrogateescape"))
+    generator = torch.Generator().manual_seed(seed)
+    taken = draw_conditions(
+        1, generator, camera="one" if view.half and view.source == "raw" else "any",
+        ratio=torch.tensor([float(ratio)]), iso=torch.tensor([float(iso)]), vary_brightness=False)
+    if view.source == "srgb":
+        pairs = dark_srgb(photo, taken, generator)
+        return DarkScene(view, pairs.dark[0] / ratio, (1.0, 1.0, 1.0), pairs.camera_to_srgb[0],
+                         pairs.clean[0], pairs.camera_to_srgb[0])
+    levels, clean, to_srgb = expose_raw(photo, taken, generator)
+    red, blue = taken.gains[0].tolist()
+    return DarkScene(view, normalise(levels, taken.sensor)[0], (red, 1.0, blue), to_srgb[0],
+                     clean[0], to_srgb[0], _as_dng(levels, taken))
+
+
+def _as_dng(levels: Tensor, taken: Conditions) -> BytesIO:
+    """A RAW file of the packed levels (1, 4, h, w) of one picture."""
+    file = BytesIO()
+    red, blue = taken.gains[0].tolist()
+    write_dng(
+        file, unpack(levels)[0].numpy().astype(np.uint16), white=int(taken.sensor.white[0]),
+        black=int(taken.sensor.black[0]), as_shot_neutral=(1 / red, 1.0, 1 / blue),
+        color_matrix=taken.xyz_to_camera[0].numpy().astype(np.float64),
+    )
+    return file
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DarkDataset:
+    """A set of dark pictures.
+
+    Attributes:
+        sources: kinds of input that it has, the usual one first.
+        find: its cases for a view in the first of some roots that has it, or None.
+        layout: what to put where, for the message when it is absent.
+        summary: one line for people.
+    """
+
+    sources: tuple[Source, ...]
+    find: Callable[[View, Sequence[Path]], list[DarkCase] | None]
+    layout: str
+    summary: str
+
+
+DARK_DATASETS: dict[str, DarkDataset] = {
+    "sid": DarkDataset(
+        ("raw", "srgb"), _find_sid,
+        "put SID/Sony/short, SID/Sony/long and SID/Sony_test_list.txt there",
+        "See-in-the-Dark, Sony, test split (Chen et al., CVPR 2018)"),
+    "lol": DarkDataset(
+        ("srgb",), _find_lol, "put LOL/eval15/low and LOL/eval15/high there",
+        "LOL, eval15 (Wei et al., BMVC 2018)"),
+    "synthetic-dark": DarkDataset(
+        ("raw", "srgb"), _find_synthetic, "put sharp photographs in photos_val there",
+        "photographs darkened with a sensor's noise, fixed by seeds"),
+}
+
+
+def load_cases(name: str, view: View, roots: Sequence[Path]) -> list[DarkCase]:
+    """The test cases of a dataset, none of them read yet.
+
+    Args:
+        name: key of ``DARK_DATASETS``.
+        view: what models are given and should give.
+        roots: folders to look in, in this order; for one named ``benchmarks`` its parent too.
+
+    Raises:
+        UsageError: if the dataset has no input of the view's kind.
+        DatasetError: if no root has it, or it is incomplete.
+    """
+    dataset = DARK_DATASETS[name]
+    if view.source not in dataset.sources:
+        raise UsageError(f"--dataset {name} has no {view.source} input: choose models for "
+                         f"{' or '.join(dataset.sources)}")
+    cases = dataset.find(view, roots)
+    if cases is None:
+        raise DatasetError(f"dataset {name!r} is not in {', '.join(map(str, roots))}: "
+                           f"{dataset.layout} or name its folder with --data-root")
+    return cases
+
+
+def _folders(roots: Sequence[Path], *names: str) -> Iterator[Path]:
+    for root in roots:
+        for place in (root, root.parent) if root.name == "benchmarks" else (root,):
+            yield from (place / name for name in names)

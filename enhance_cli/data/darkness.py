@@ -1,0 +1,239 @@
+"""Dark pictures made from bright photographs, as a camera would have taken them.
+
+A photograph is turned back into sensor data (Brooks et al., Unprocessing Images for Learned Raw
+Denoising, CVPR 2019): inverse output curve, inverse colour matrix, inverse white balance,
+mosaic. Then it is divided by an exposure ratio, recorded by a noisy sensor (``data.sensor``) and
+amplified again, as the thesis does with real pairs (000, ch. 6). Everything runs in batches on
+the device of the photographs; random numbers of pixels come from a generator on that device.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.colour import (
+    CURVES,
+    Curve,
+    apply_matrix,
+    camera_matrices,
+    render,
+    srgb_to_linear,
+)
+from enhance_cli.data.sensor import (
+    ISO_RANGE,
+    RATIO_RANGE,
+    Sensor,
+    draw_sensors,
+    expose,
+    log_uniform,
+    normalise,
+)
+
+# XYZ -> camera RGB of the four cameras that Brooks et al. mix (Darmstadt Noise Dataset).
+XYZ_TO_CAMERA = torch.tensor([
+    [[1.0234, -0.2969, -0.2266], [-0.5625, 1.6328, -0.0469], [-0.0703, 0.2188, 0.6406]],
+    [[0.4913, -0.0541, -0.0202], [-0.6130, 1.3513, 0.2906], [-0.1564, 0.2151, 0.7183]],
+    [[0.8380, -0.2630, -0.0639], [-0.2887, 1.0725, 0.2496], [-0.0627, 0.1427, 0.5438]],
+    [[0.6596, -0.2079, -0.0562], [-0.4782, 1.3016, 0.1933], [-0.0970, 0.1581, 0.5181]],
+])
+# Gains of red and blue over green: tungsten light wants much blue, shade much red. The thesis's
+# networks know no white balance: for them the one camera has the narrow range of Brooks et al.
+_GAINS = {"any": ((1.2, 3.0), (1.2, 3.2)), "one": ((1.9, 2.4), (1.5, 1.9))}
+# Exposure of the clean picture relative to the photograph: the ratio is never known exactly.
+_BRIGHTNESS = (0.6, 1.2)
+# JPEG quality of dark sRGB files, and the share of them that is lossless.
+_JPEG_QUALITY = (70, 98)
+_LOSSLESS = 0.25
+
+Camera = Literal["any", "one"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How each of N pictures is taken; every field is a CPU tensor with N first.
+
+    Attributes:
+        ratio: of the exposure that the scene needs to the one that it got.
+        iso: of the camera.
+        gains: (N, 2) white-balance gains of red and blue; green's is 1.
+        xyz_to_camera: (N, 3, 3).
+        brightness: exposure of the clean picture, 1 is the photograph's own.
+        sensor: noise, black and white levels, bits.
+    """
+
+    ratio: Tensor
+    iso: Tensor
+    gains: Tensor
+    xyz_to_camera: Tensor
+    brightness: Tensor
+    sensor: Sensor
+
+
+@dataclass(frozen=True)
+class DarkPairs:
+    """N dark pictures with their clean counterparts.
+
+    Attributes:
+        dark: (N, 4, h, w) packed, or (N, 3, 2h, 2w) for sRGB: linear, amplified by the ratio,
+            at most 1; for ``balanced`` kinds white-balanced.
+        clean: (N, 3, 2h, 2w) linear camera RGB (white-balanced), or linear sRGB, in [0, 1].
+        camera_to_srgb: (N, 3, 3) from the colours of ``clean`` to linear sRGB.
+    """
+
+    dark: Tensor
+    clean: Tensor
+    camera_to_srgb: Tensor
+
+    def take(self, share: slice) -> "DarkPairs":
+        """Some of the N."""
+        return DarkPairs(self.dark[share], self.clean[share], self.camera_to_srgb[share])
+
+
+def draw_conditions(
+    count: int,
+    generator: torch.Generator,
+    *,
+    camera: Camera = "any",
+    ratio: Tensor | None = None,
+    iso: Tensor | None = None,
+    vary_brightness: bool = True,
+    ratios: tuple[float, float] = RATIO_RANGE,
+) -> Conditions:
+    """Random circumstances of N pictures.
+
+    Args:
+        count: N.
+        generator: on the CPU.
+        camera: ``any`` mixes matrices and white balances, ``one`` is a single camera.
+        ratio, iso: (N,) fixed values instead of drawn ones.
+        vary_brightness: whether the clean exposure varies.
+        ratios: range of the drawn ratios.
+    """
+    if ratio is None:
+        ratio = log_uniform(*ratios, count, generator)
+    if iso is None:
+        iso = log_uniform(*ISO_RANGE, count, generator)
+    share = torch.rand(count, len(XYZ_TO_CAMERA), generator=generator)
+    share = share / share.sum(1, keepdim=True)
+    matrix = torch.einsum("nk,kij->nij", share, XYZ_TO_CAMERA)
+    red, blue = (log_uniform(*bounds, count, generator) for bounds in _GAINS[camera])
+    brightness = log_uniform(*_BRIGHTNESS, count, generator)
+    return Conditions(
+        ratio=ratio, iso=iso, gains=torch.stack([red, blue], 1),
+        xyz_to_camera=matrix if camera == "any" else XYZ_TO_CAMERA[:1].expand(count, 3, 3),
+        brightness=brightness if vary_brightness else torch.ones(count),
+        sensor=draw_sensors(iso, generator),
+    )
+
+
+def pack(mosaicked: Tensor) -> Tensor:
+    """The Bayer samples of full-colour pictures: (..., 3, 2h, 2w) -> (..., 4, h, w).
+
+    R, G1, B, G2 from the pixels (0,0), (0,1), (1,1), (1,0) of each 2x2 block (thesis ch. 2).
+    """
+    red, green, blue = mosaicked.unbind(-3)
+    return torch.stack([
+        red[..., ::2, ::2], green[..., ::2, 1::2], blue[..., 1::2, 1::2], green[..., 1::2, ::2],
+    ], -3)
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """Packed planes back to a mosaic: (..., 4, h, w) -> (..., 2h, 2w)."""
+    *lead, _, height, width = packed.shape
+    mosaic = packed.new_empty(*lead, 2 * height, 2 * width)
+    places = ((0, 0), (0, 1), (1, 1), (1, 0))
+    for plane, (row, column) in zip(packed.unbind(-3), places, strict=True):
+        mosaic[..., row::2, column::2] = plane
+    return mosaic
+
+
+def demosaic(packed: Tensor) -> Tensor:
+    """Bilinear demosaicing of packed planes: (N, 4, h, w) -> (N, 3, 2h, 2w)."""
+    known = packed.new_zeros(len(packed), 3, 2 * packed.shape[-2], 2 * packed.shape[-1])
+    for plane, colour, row, column in ((0, 0, 0, 0), (1, 1, 0, 1), (2, 2, 1, 1), (3, 1, 1, 0)):
+        known[:, colour, row::2, column::2] = packed[:, plane]
+    cross = known.new_tensor([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+    square = known.new_tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+    kernel = torch.stack([square, cross, square])[:, None]
+    # Reflection about the border pixel keeps the mosaic's phase.
+    padded = functional.pad(known, (1, 1, 1, 1), mode="reflect")
+    return functional.conv2d(padded, kernel, groups=3)
+
+
+def expose_raw(
+    photos: Tensor, taken: Conditions, generator: torch.Generator, curve: Curve = "camera"
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the sensor records of photographs.
+
+    Args:
+        photos: (N, 3, 2h, 2w) shown values in [0, 1].
+        taken: circumstances.
+        generator: on the device of ``photos``.
+        curve: output curve that the photographs have been through.
+
+    Returns:
+        ``levels`` (N, 4, h, w) as of ``expose``; ``clean`` (N, 3, 2h, 2w) white-balanced linear
+        camera RGB in [0, 1]; ``camera_to_srgb`` (N, 3, 3).
+    """
+    forward, backward = camera_matrices(taken.xyz_to_camera)
+    linear = CURVES[curve][1](photos) * _each(taken.brightness, photos)
+    clean = apply_matrix(linear, forward.to(photos)).clamp_(0, 1)
+    light = pack(clean) / packed_gains(taken.gains).to(photos) / _each(taken.ratio, photos)
+    return expose(light, taken.sensor, generator), clean, backward.to(photos)
+
+
+def _each(value: Tensor, like: Tensor) -> Tensor:
+    return value.to(like).view(-1, 1, 1, 1)
+
+
+def packed_gains(gains: Tensor) -> Tensor:
+    """(N, 2) gains of red and blue -> (N, 4, 1, 1) for R, G1, B, G2."""
+    ones = torch.ones(len(gains))
+    return torch.stack([gains[:, 0], ones, gains[:, 1], ones], 1)[..., None, None]
+
+
+def dark_raw(
+    photos: Tensor, taken: Conditions, generator: torch.Generator, *, balanced: bool = True
+) -> DarkPairs:
+    """Dark RAW pictures, amplified; ``balanced`` ones are white-balanced too."""
+    levels, clean, backward = expose_raw(photos, taken, generator)
+    dark = normalise(levels, taken.sensor) * _each(taken.ratio, photos)
+    if balanced:
+        dark = dark * packed_gains(taken.gains).to(photos)
+    return DarkPairs(dark.clamp_(max=1), clean, backward)
+
+
+def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> DarkPairs:
+    """Dark sRGB files of 8 bits, decoded and amplified (task 2).
+
+    The camera demosaics, balances and converts the noisy data, and writes a JPEG or, now and
+    then, a lossless file. Output curve and clean picture are plain sRGB: a dark file says
+    nothing of the curve that it was made with.
+    """
+    levels, clean, backward = expose_raw(photos, taken, generator, "srgb")
+    data = normalise(levels, taken.sensor) * packed_gains(taken.gains).to(photos)
+    shown = render(demosaic(data).clamp_(0, 1), backward, "srgb")
+    choices = torch.Generator().manual_seed(int(taken.ratio.double().sum() * 1e6) % 2**31)
+    files = torch.stack([_write_and_read(one, choices) for one in shown.cpu()]).to(photos)
+    dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(max=1)
+    same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)
+    return DarkPairs(dark, apply_matrix(clean, backward).clamp_(0, 1), same)
+
+
+def _write_and_read(shown: Tensor, choices: torch.Generator) -> Tensor:
+    """(3, H, W) in [0, 1] through an 8-bit file."""
+    pixels = (shown * 255).round().to(torch.uint8)
+    lossless, quality = torch.rand(2, generator=choices).tolist()
+    if lossless >= _LOSSLESS:
+        low, high = _JPEG_QUALITY
+        with BytesIO() as file:
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(
+                file, "JPEG", quality=round(low + (high - low) * quality))
+            pixels = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+    return pixels.float() / 255

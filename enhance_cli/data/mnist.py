@@ -1,0 +1,93 @@
+"""MNIST, the digits of thesis 000, ch. 5, from the one file ``mnist.npz``."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from enhance_cli.errors import DatasetError
+
+FILE_NAME = "mnist.npz"
+SIDE = 28
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Pictures of digits.
+
+    Attributes:
+        pictures: uint8 (N, 28, 28), 0 is the black ground, 255 the white of a stroke.
+        labels: int64 (N,), the digits, 0 to 9.
+    """
+
+    pictures: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> "Digits":
+        """The same on another device."""
+        return Digits(self.pictures.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Mnist:
+    """Both parts of the dataset: 60,000 digits to train on and 10,000 others."""
+
+    train: Digits
+    test: Digits
+
+
+def read_mnist(path: Path) -> Mnist:
+    """Read the dataset.
+
+    Args:
+        path: ``mnist.npz`` with the arrays ``x_train``, ``y_train``, ``x_test`` and ``y_test``,
+            as Keras distributes it, or a folder that holds it.
+
+    Raises:
+        DatasetError: if there is no such file, or it holds something else.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        # Opened here, since numpy leaves a damaged archive open.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return Mnist(_digits(file, arrays, "train"), _digits(file, arrays, "test"))
+    except FileNotFoundError as error:
+        raise DatasetError(
+            f"{file}: no such file, give --data the path of {FILE_NAME} or its folder"
+        ) from error
+    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DatasetError(
+            f"{file}: not an npz file, or a damaged one: fetch {FILE_NAME} again"
+        ) from error
+    except OSError as error:
+        raise DatasetError(f"{file}: cannot be read ({error.strerror or error})") from error
+
+
+def _digits(file: Path, arrays: "np.lib.npyio.NpzFile", part: str) -> Digits:
+    names = [f"{kind}_{part}" for kind in "xy"]
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise DatasetError(
+            f"{file}: holds no {' and no '.join(missing)}, give --data the {FILE_NAME} of Keras"
+        )
+    pictures, labels = (arrays[name] for name in names)
+    if pictures.dtype != np.uint8 or pictures.shape[1:] != (SIDE, SIDE) or not len(pictures):
+        raise DatasetError(
+            f"{file}: {names[0]} is {pictures.dtype} {pictures.shape}, must be uint8 "
+            f"(N, {SIDE}, {SIDE}): give --data the {FILE_NAME} of Keras"
+        )
+    if (labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu"
+            or labels.min() < 0 or labels.max() >= CLASSES):
+        raise DatasetError(
+            f"{file}: {names[1]} must be {len(pictures)} integers from 0 to {CLASSES - 1}, one "
+            f"for each picture: give --data the {FILE_NAME} of Keras"
+        )
+    return Digits(torch.from_numpy(pictures), torch.from_numpy(labels.astype(np.int64)))

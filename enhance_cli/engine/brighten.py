@@ -1,0 +1,130 @@
+"""Run a low-light network: amplify, hand over what its contract asks for, render the result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.architectures.spec import Contract
+from enhance_cli.colour import (
+    compress,
+    estimate_noise,
+    linear_to_srgb,
+    luminance,
+    render,
+    srgb_to_linear,
+)
+from enhance_cli.engine.catalogue import Model
+from enhance_cli.engine.merging import to_levels
+from enhance_cli.engine.tiled import Network, Progress, TilePlan, run_tiled
+
+
+@dataclass(frozen=True)
+class DarkImage:
+    """A dark picture, not amplified.
+
+    Attributes:
+        planes: float32 on the host, linear, 1 is white: (4, h, w) packed R, G1, B, G2 as the
+            sensor gave them, noise below black negative; or (3, H, W) sRGB primaries.
+        gains: of R, G, B for the white balance, the smallest 1; for sRGB all 1.
+        camera_to_srgb: (3, 3), from white-balanced linear camera RGB to linear sRGB.
+    """
+
+    planes: Tensor
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    camera_to_srgb: Tensor = torch.eye(3)
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the planes are a packed mosaic."""
+        return self.planes.shape[0] == 4
+
+    def balanced(self) -> Tensor:
+        """The planes in white-balanced values."""
+        if not self.is_raw:
+            return self.planes
+        red, green, blue = self.gains
+        return self.planes * torch.tensor([red, green, blue, green]).view(4, 1, 1)
+
+
+def _finish(network: Network, scale: int, grey: bool,
+            show: Callable[[Tensor], Tensor]) -> Network:
+    """The network, then a mean over ``scale`` x ``scale`` pixels, then what is shown."""
+
+    def run(y: Tensor) -> Tensor:
+        result = network(y)
+        if scale > 1:
+            result = functional.avg_pool2d(result, scale)
+        result = show(result.float())
+        return _grey_of_shown(result) if grey and result.shape[1] == 3 else result
+
+    return run
+
+
+def _grey_of_shown(shown: Tensor) -> Tensor:
+    """Shown RGB to the shown grey of the same luminance."""
+    return linear_to_srgb(luminance(srgb_to_linear(shown)))
+
+
+def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
+    if contract.channels_in == len(planes):
+        return planes
+    noise = estimate_noise(compress(planes)[None])
+    return torch.cat([planes, noise.expand(1, *planes.shape[1:])])
+
+
+def brighten(
+    model: Model,
+    image: DarkImage,
+    ratio: float,
+    plan: TilePlan,
+    *,
+    half: bool = False,
+    grey: bool = False,
+    levels: torch.dtype = torch.float32,
+    progress: Progress = lambda _done, _total: None,
+    notice: Callable[[str], None] = lambda _: None,
+) -> Tensor:
+    """Enhance one dark picture.
+
+    Args:
+        model: of the task lowlight, for RAW or for sRGB as ``image`` is.
+        image: the picture.
+        ratio: amplification; values above 1 after it are clipped, as the thesis does (ch. 6).
+        plan: how to cut; sides in packed pixels for RAW.
+        half: give half of the sensor's size (for sRGB of the picture's).
+        grey: give one plane, whatever the model gives.
+        levels: as of ``run_tiled``.
+        progress, notice: as of ``run_tiled``.
+
+    Returns:
+        (C, H', W') shown values in [0, 1], or levels. A network of the thesis gives half the
+        sensor's size in any case.
+    """
+    contract = model.contract
+    balanced = contract.colour == "balanced-raw"
+    if contract.colour.startswith("amplified"):
+        amplified = (image.planes * ratio).clamp(0, 1)
+        y = amplified if image.is_raw else linear_to_srgb(amplified)
+
+        def show(result: Tensor) -> Tensor:
+            return result.clamp(0, 1)
+    else:
+        y = _with_noise_plane((image.balanced() * ratio).clamp(max=1), contract)
+        matrix = image.camera_to_srgb.to(model.device)
+
+        def show(result: Tensor) -> Tensor:
+            return render(result, matrix, contract.curve)
+
+    inside = 2 if half and balanced else 1
+    after = 2 if half and contract.colour.endswith("srgb") else 1
+    result = run_tiled(
+        _finish(model.network, inside, grey, show),
+        replace(contract, scale=contract.scale // inside,
+                channels_out=1 if grey else contract.channels_out),
+        y, plan, device=model.device, dtype=model.dtype, progress=progress, notice=notice,
+        levels=levels if after == 1 else torch.float32,
+    )
+    return result if after == 1 else to_levels(functional.avg_pool2d(result, after), levels)

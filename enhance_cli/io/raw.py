@@ -1,0 +1,282 @@
+"""Camera RAW files: a Bayer mosaic with its levels and colour, or LibRaw's own rendering."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from enhance_cli.errors import InputError
+from enhance_cli.io.exposure import (
+    Exposure,
+    complete_exif,
+    find_camera,
+    find_exposure,
+    read_exposure,
+    read_raw_exif,
+)
+from enhance_cli.io.metadata import clean_exif
+from enhance_cli.io.picture import Picture
+from enhance_cli.io.raw_files import DNG_VERSION, RAW_SUFFIXES, is_raw, open_libraw
+
+__all__ = [
+    "RAW_SUFFIXES",
+    "Exposure",
+    "NotBayerError",
+    "RawImage",
+    "is_raw",
+    "read_exposure",
+    "read_raw",
+    "read_rendered",
+]
+
+WhiteBalanceSource = Literal["camera", "daylight", "grey world"]
+ColourSource = Literal["file", "camera table", "none"]
+
+PIXEL_LIMIT = 10**9
+ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # EXIF's, by LibRaw's flip
+GAIN_LIMIT = 100.0  # of a white balance: beyond, it is a damaged one
+GREY_WORLD_LIMIT = 4.0
+SATURATED = 0.95
+# IEC 61966-2-1, linear sRGB to XYZ of D65.
+SRGB_TO_XYZ = np.array([
+    [0.4124564, 0.3575761, 0.1804375],
+    [0.2126729, 0.7151522, 0.0721750],
+    [0.0193339, 0.1191920, 0.9503041],
+])
+
+
+class NotBayerError(InputError):
+    """LibRaw can decode it, but it is no 2x2 RGB Bayer mosaic."""
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """A Bayer mosaic as linear planes, as the sensor lies: not turned upright.
+
+    Attributes:
+        planes: (4, h, w) float32 at half size: R, G in the red rows, B, G in the blue rows.
+            (value - black) / (white - black) of each channel: 1 is the white level, noise below
+            black is negative; not clipped.
+        white_balance: gains of R, G, B as the camera set them; the smallest is 1.
+        white_balance_source: where they are from; "grey world" is estimated from the planes.
+        camera_to_srgb: (3, 3) float32, white-balanced camera RGB to linear sRGB, both columns;
+            each row sums to 1, so that a neutral stays one.
+        colour_source: where it is from; "none" is the identity.
+        orientation: of EXIF, 1 to 8.
+        exposure: as far as the file tells.
+        camera: make and model, or "".
+        exif: with the orientation 1 and without a thumbnail, in Pillow's byte form; or None.
+        bits: that the white level fills.
+    """
+
+    planes: NDArray[np.float32]
+    white_balance: tuple[float, float, float]
+    camera_to_srgb: NDArray[np.float32]
+    orientation: int = 1
+    exposure: Exposure = Exposure()
+    camera: str = ""
+    exif: bytes | None = None
+    bits: int = 16
+    white_balance_source: WhiteBalanceSource = "camera"
+    colour_source: ColourSource = "file"
+
+    def __post_init__(self) -> None:
+        assert self.planes.ndim == 3 and self.planes.shape[0] == 4, self.planes.shape
+        assert self.planes.dtype == np.float32, self.planes.dtype
+        assert self.camera_to_srgb.shape == (3, 3), self.camera_to_srgb.shape
+        assert self.orientation in range(1, 9), self.orientation
+
+
+def read_raw(path: Path) -> RawImage:
+    """Read a Bayer mosaic: the visible area, from its first red pixel, in whole 2x2 blocks.
+
+    Raises:
+        NotBayerError: if LibRaw decodes it to something else: X-Trans, linear DNG, a scan,
+            a monochrome or four-colour sensor. See :func:`read_rendered`.
+        InputError: if it cannot be decoded, or holds no picture, or its levels make no sense.
+    """
+    exif = read_raw_exif(path)
+    with open_libraw(path) as raw:
+        _check_size(path, raw)
+        planes = _read_planes(path, raw)
+        if planes.max() <= 0 or planes.max() == planes.min():
+            raise InputError(_nothing_in(path))
+        white_balance, white_balance_source = _white_balance(raw, planes)
+        camera_to_srgb, colour_source = _colour_matrix(raw)
+        orientation = ORIENTATIONS.get(raw.sizes.flip, 1)
+        bits = int(raw.white_level).bit_length()
+        complete_exif(exif, raw)
+    return RawImage(
+        planes, white_balance, camera_to_srgb, orientation, find_exposure(exif),
+        find_camera(exif), clean_exif(exif), bits, white_balance_source, colour_source,
+    )
+
+
+def read_rendered(path: Path) -> Picture:
+    """Read a RAW file as LibRaw renders it: demosaiced, 16-bit sRGB, upright.
+
+    With the camera's white balance where there is one and no automatic brightness.
+
+    Raises:
+        InputError: if it cannot be decoded, or holds no picture.
+    """
+    exif = read_raw_exif(path)
+    with open_libraw(path) as raw:
+        _check_size(path, raw)
+        stored = raw.raw_image_visible
+        if stored.max() == stored.min():
+            raise InputError(_nothing_in(path))
+        rendered = np.array(
+            raw.postprocess(no_auto_bright=True, output_bps=16, **_rendering(raw, exif)),
+            np.uint16,
+        )
+        complete_exif(exif, raw)
+    pixels = rendered.reshape(*rendered.shape[:2], -1)
+    if pixels.shape[2] not in (1, 3):
+        raise InputError(f"{path}: {pixels.shape[2]} colours, convert it to a 16-bit TIFF")
+    return Picture(pixels, exif=clean_exif(exif), format="TIFF")
+
+
+def _rendering(raw: Any, exif: Pillow.Exif) -> dict[str, Any]:
+    """LibRaw's options of white balance and tones."""
+    without_matrix = raw.raw_type.name == "Stack" and _colour_matrix(raw)[1] == "none"
+    if without_matrix and DNG_VERSION not in exif:
+        # A film scanner's RGB is for display already, and its 8 bits are spread over 16 by a
+        # curve: LibRaw takes it for light, and the white level for one of 16 bits.
+        white = int(raw.white_level)
+        return {"user_wb": [1.0] * 4, "gamma": (1, 1),
+                "user_sat": max(white, int(raw.tone_curve[white]))}
+    return {"use_camera_wb": True, "gamma": (2.4, 12.92)}  # that of sRGB
+
+
+def _nothing_in(path: Path) -> str:
+    return f"{path}: decodes to one even level, as damaged files do; get a fresh copy"
+
+
+def _check_size(path: Path, raw: Any) -> None:
+    sizes = raw.sizes
+    if sizes.raw_height * sizes.raw_width > PIXEL_LIMIT:
+        raise InputError(f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts")
+
+
+def _read_planes(path: Path, raw: Any) -> NDArray[np.float32]:
+    """(4, h, w), see :class:`RawImage`."""
+    pattern = _bayer_pattern(path, raw)
+    red = raw.color_desc.index(b"R")
+    (top,), (left,) = np.nonzero(pattern == red)
+    mosaic = raw.raw_image_visible[top:, left:]
+    height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
+    if not height or not width:
+        raise InputError(f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} pixels, at least 2x2 "
+                         "are needed")
+    planes = np.empty((4, height, width), np.float32)
+    for plane, (y, x) in zip(planes, ((0, 0), (0, 1), (1, 1), (1, 0)), strict=True):
+        channel = int(pattern[(top + y) % 2, (left + x) % 2])
+        black, white = _levels(path, raw, channel)
+        np.subtract(mosaic[y : y + 2 * height : 2, x : x + 2 * width : 2], black, out=plane)
+        plane /= white - black
+    return planes
+
+
+def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
+    """(2, 2) indices of the colours of the visible area's first block."""
+    pattern = raw.raw_pattern
+    if pattern is not None and pattern.shape == (2, 2) and raw.num_colors == 3:
+        letters = [chr(raw.color_desc[channel]) for channel in pattern.flat]
+        first, second, third, fourth = letters
+        if sorted(letters) == ["B", "G", "G", "R"] and "G" in (first, second) and (
+            first == fourth or second == third
+        ):
+            return np.asarray(pattern)
+    raise NotBayerError(f"{path}: not a Bayer mosaic of red, green and blue, convert it to a "
+                        "16-bit TIFF")
+
+
+def _levels(path: Path, raw: Any, channel: int) -> tuple[float, float]:
+    """Black and white of a channel, by its index as in the pattern."""
+    black = float(raw.black_level_per_channel[channel])
+    white = float(raw.white_level)
+    by_channel = raw.camera_white_level_per_channel
+    # Cameras' own levels are at times of another scale than the stored values.
+    if by_channel and black < by_channel[channel] and white / 2 < by_channel[channel] <= white:
+        white = float(by_channel[channel])
+    if white <= black:
+        raise InputError(f"{path}: its white level {white:g} is not above its black level "
+                         f"{black:g}, get a fresh copy")
+    return black, white
+
+
+def _white_balance(
+    raw: Any, planes: NDArray[np.float32]
+) -> tuple[tuple[float, float, float], WhiteBalanceSource]:
+    if gains := _usable_gains(raw.camera_whitebalance):
+        return gains, "camera"
+    daylight = _usable_gains(raw.daylight_whitebalance)
+    if daylight and daylight != (1.0, 1.0, 1.0):  # LibRaw's for a camera that it does not know
+        return daylight, "daylight"
+    return _grey_world(planes), "grey world"
+
+
+def _usable_gains(gains: list[float]) -> tuple[float, float, float] | None:
+    rgb = np.array(gains[:3], float)
+    if not np.isfinite(rgb).all() or rgb.min() <= 0 or rgb.max() > GAIN_LIMIT * rgb.min():
+        return None
+    red, green, blue = (rgb / rgb.min()).tolist()
+    return red, green, blue
+
+
+def _grey_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Gains that make the mean grey, of the blocks where no pixel is saturated."""
+    exposed = (planes < SATURATED).all(axis=0)
+    means = planes[:, exposed if exposed.any() else ...].reshape(4, -1).mean(axis=1, dtype=float)
+    red, green, blue = means[0], (means[1] + means[3]) / 2, means[2]
+    limits = 1 / GREY_WORLD_LIMIT, GREY_WORLD_LIMIT
+    floor = 1e-6  # a mean below black would turn the sign
+    gains = [float(np.clip(max(green, floor) / max(mean, floor), *limits))
+             for mean in (red, green, blue)]
+    first, second, third = (gain / min(gains) for gain in gains)
+    return first, second, third
+
+
+def _colour_matrix(raw: Any) -> tuple[NDArray[np.float32], ColourSource]:
+    """The file's own matrix, else that of LibRaw's table of cameras, else the identity."""
+    matrix = _neutral(np.array(raw.color_matrix, float)[:, :3])
+    if matrix is not None:
+        return matrix, "file"
+    xyz_to_camera = np.array(raw.rgb_xyz_matrix, float)[:3]
+    matrix = srgb_matrix(xyz_to_camera)
+    if matrix is not None:
+        return matrix, "camera table"
+    return np.eye(3, dtype=np.float32), "none"
+
+
+def srgb_matrix(xyz_to_camera: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
+    """Camera RGB to linear sRGB, as LibRaw's ``cam_xyz_coeff`` makes it.
+
+    Args:
+        xyz_to_camera: (3, 3), XYZ under D65 to camera RGB: a DNG's ColorMatrix.
+
+    Returns:
+        (3, 3) whose rows sum to 1, for camera RGB whose white is (1, 1, 1); or None where the
+        matrix is unusable.
+    """
+    srgb_to_camera = np.asarray(xyz_to_camera, float) @ SRGB_TO_XYZ
+    sums = srgb_to_camera.sum(axis=1, keepdims=True)
+    if not np.isfinite(srgb_to_camera).all() or (np.abs(sums) < 1e-5).any():
+        return None
+    try:
+        return _neutral(np.linalg.inv(srgb_to_camera / sums))
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _neutral(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
+    """A matrix with its rows divided by their sums, or None if it is no colour matrix."""
+    sums = matrix.sum(axis=1, keepdims=True)
+    if not np.isfinite(matrix).all() or (sums < 0.1).any() or np.linalg.matrix_rank(matrix) < 3:
+        return None
+    neutral: NDArray[np.float32] = (matrix / sums).astype(np.float32)
+    return neutral

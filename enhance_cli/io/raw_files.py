@@ -1,0 +1,178 @@
+"""Camera RAW files: which files are some, and LibRaw, loaded when first needed."""
+
+import os
+import re
+import struct
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from enhance_cli.errors import EnhanceError, InputError
+
+# Without .raw, a name that files of bare numbers have too: cameras' own are known by content.
+RAW_SUFFIXES = frozenset({
+    ".3fr", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq",
+    ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2",
+    ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+})
+RAW_SIGNATURES = (
+    (0, b"FUJIFILMCCD-RAW"), (0, b"FOVb"), (0, b"\0MRM"), (0, b"IIU\0"), (0, b"IIRO"),
+    (0, b"IIRS"), (0, b"MMOR"), (4, b"ftypcrx "), (6, b"HEAPCCDR"), (8, b"CR\2"),
+)
+PICTURE_SIGNATURES = (
+    (0, b"\xff\xd8\xff"), (0, b"\x89PNG"), (0, b"GIF8"), (8, b"WEBP"), (4, b"ftypavi"),
+    (4, b"ftyphei"), (4, b"ftypmif1"), (4, b"jP  "), (0, b"\xff\x4f\xff\x51"),
+)
+TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 262, 330, 50706
+COLOUR_FILTER_ARRAY = 32803
+ENTRY_LIMIT = 1024  # of a directory, and so of what a damaged file can make us read
+
+_DAMAGE = re.compile(rb"unexpected end|premature end|corrupt", re.IGNORECASE)
+_stderr_lock = threading.RLock()
+
+
+def is_raw(path: Path) -> bool:
+    """Whether LibRaw, and not the reader of pictures, should open a file.
+
+    A DNG or another file that holds a colour filter array is one under any name; a file with a
+    camera's suffix is one unless it begins as a JPEG, PNG or the like does. What cannot be
+    opened is none: the reader of pictures says why.
+    """
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            head = file.read(32)
+            if not head or _has(head, PICTURE_SIGNATURES):
+                return False
+            return (path.suffix.lower() in RAW_SUFFIXES or _has(head, RAW_SIGNATURES)
+                    or _holds_mosaic(file, head))
+    except (OSError, ValueError, struct.error):
+        return False
+
+
+def _has(head: bytes, signatures: tuple[tuple[int, bytes], ...]) -> bool:
+    return any(head.startswith(signature, at) for at, signature in signatures)
+
+
+def _holds_mosaic(file: IO[bytes], head: bytes) -> bool:
+    """Whether a TIFF says that it is a DNG, or that a picture in it is a mosaic."""
+    order = TIFF_ORDERS.get(head[:4])
+    if order is None:
+        return False
+    first = _read_directory(file, order, struct.unpack_from(order + "I", head, 4)[0])
+    if DNG_VERSION in first or first.get(PHOTOMETRIC, (0,))[0] == COLOUR_FILTER_ARRAY:
+        return True
+    inner = (_read_directory(file, order, at) for at in first.get(SUB_IFDS, ()))
+    return any(tags.get(PHOTOMETRIC, (0,))[0] == COLOUR_FILTER_ARRAY for tags in inner)
+
+
+def _read_directory(file: IO[bytes], order: str, at: int) -> dict[int, tuple[int, ...]]:
+    """The three tags of a TIFF directory that tell a mosaic, with at most 16 values each."""
+    file.seek(at)
+    (entries,) = struct.unpack(order + "H", file.read(2))
+    table = file.read(12 * min(entries, ENTRY_LIMIT))
+    tags = {}
+    for start in range(0, len(table) - 11, 12):
+        tag, kind, count = struct.unpack_from(order + "HHI", table, start)
+        if tag not in (PHOTOMETRIC, SUB_IFDS, DNG_VERSION):
+            continue
+        letter = {3: "H", 4: "I", 13: "I"}.get(kind, "B")
+        count = min(count, 16)
+        values = table[start + 8 : start + 12]
+        if count * struct.calcsize(letter) > 4:
+            file.seek(struct.unpack(order + "I", values)[0])
+            values = file.read(count * struct.calcsize(letter))
+        tags[tag] = struct.unpack_from(f"{order}{count}{letter}", values) or (0,)
+    return tags
+
+
+@contextmanager
+def open_libraw(path: Path) -> Iterator[Any]:
+    """A RAW file as rawpy's ``RawPy``; whatever LibRaw raises in the block becomes one line.
+
+    LibRaw prints to the process's standard error what it dislikes; that is caught too, and
+    damage that LibRaw mentions but decodes around is refused at the end of the block.
+
+    Raises:
+        InputError: if the file cannot be opened or decoded, or rawpy is not installed.
+    """
+    rawpy = _import_rawpy(path)
+    _check_readable(path)
+    try:
+        with _caught_stderr() as said, _imread(rawpy, path) as raw:
+            yield raw
+    except EnhanceError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for the memory of this machine") from error
+    except Exception as error:  # rawpy's own types, and what numpy makes of odd sizes
+        raise InputError(
+            f"{path}: cannot be decoded as camera RAW ({_reason(error)}), get a fresh copy or "
+            "convert it to DNG"
+        ) from error
+    if _DAMAGE.search(said):
+        raise InputError(f"{path}: damaged or cut off, get a fresh copy")
+
+
+def _import_rawpy(path: Path) -> Any:
+    try:
+        import rawpy
+    except (ImportError, OSError) as missing:
+        raise InputError(f"{path}: camera RAW needs LibRaw, run: pip install rawpy") from missing
+    return rawpy
+
+
+def _check_readable(path: Path) -> None:
+    """Say why a file cannot be opened: of LibRaw every such case is an input/output error."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: not a regular file, a camera RAW file is needed")
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be opened ({reason}), check the name") from error
+    if empty:
+        raise InputError(f"{path}: empty file, get a fresh copy")
+
+
+def _imread(rawpy: Any, path: Path) -> Any:
+    try:
+        return rawpy.imread(str(path))
+    except UnicodeEncodeError:  # a name that is no UTF-8
+        return rawpy.imread(BytesIO(path.read_bytes()))
+
+
+def _reason(error: Exception) -> str:
+    text = error.args[0] if error.args else ""
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+@contextmanager
+def _caught_stderr() -> Iterator[bytearray]:
+    """What C code prints to standard error, filled in at the end; other threads wait."""
+    said = bytearray()
+    with _stderr_lock, tempfile.TemporaryFile() as caught:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        try:
+            before = os.dup(2)
+        except OSError:  # closed: there is nothing to keep clean
+            yield said
+            return
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            caught.seek(0)
+            said += caught.read()
