@@ -5,13 +5,14 @@ are ``{name}.safetensors``.
 """
 
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
+from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 
 ARCHITECTURES: dict[str, Architecture] = {
-    entry.name: entry for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX)
+    entry.name: entry for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, *MNIST_ARCHITECTURES)
 }
 
 MODELS: dict[str, ModelSpec] = {
@@ -21,11 +22,11 @@ MODELS: dict[str, ModelSpec] = {
                   "EnhanceNet x2, squared error (ENet-E of table 2.4)"),
         ModelSpec("enet-e-x4", "enhancenet", EnhanceNetConfig(scale=4),
                   "EnhanceNet x4, squared error (ENet-E of tables 2.3 and 2.4)"),
-        ModelSpec("sid-fcn", "sid-fcn", SidFcnConfig(width=24),
+        ModelSpec("sid-fcn", "sid-fcn", SidFcnConfig(width=16),
                   "RAW to colour at full size, any camera"),
-        ModelSpec("sid-fcn-grey", "sid-fcn", SidFcnConfig(width=24, colours=1),
+        ModelSpec("sid-fcn-grey", "sid-fcn", SidFcnConfig(width=16, colours=1),
                   "RAW to grey at full size, any camera (task 1)"),
-        ModelSpec("sid-fcn-srgb", "sid-fcn", SidFcnConfig(width=24, source="srgb"),
+        ModelSpec("sid-fcn-srgb", "sid-fcn", SidFcnConfig(width=16, source="srgb"),
                   "dark sRGB to colour (task 2)"),
         ModelSpec("sid-net", "sid-net", SidNetConfig(),
                   "RAW to colour at half size, one camera (tables 4 to 8)"),

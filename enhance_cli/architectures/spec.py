@@ -23,7 +23,7 @@ class Contract:
         colour: what the values mean: ``srgb`` (gamma-encoded RGB); ``balanced-raw`` (packed
             R, G1, B, G2 in white-balanced linear camera RGB, and RGB of the same kind out);
             ``linear-srgb``; ``amplified-raw`` and ``amplified-srgb`` (as the sensor or the
-            file gave them, times the ratio, and gamma-encoded RGB out).
+            file gave them, times the ratio, and gamma-encoded RGB out); ``grey`` (as stored).
         halo: radius of the receptive field in input pixels: an output pixel depends on no
             input farther than this from the input pixel it lies in.
         size_multiple: input height and width must be multiples of this.

@@ -94,6 +94,11 @@ class DarkPairs:
         """Some of the N."""
         return DarkPairs(self.dark[share], self.clean[share], self.camera_to_srgb[share])
 
+    def to(self, device: torch.device) -> "DarkPairs":
+        """The same on another device."""
+        return DarkPairs(self.dark.to(device), self.clean.to(device),
+                         self.camera_to_srgb.to(device))
+
 
 def draw_conditions(
     count: int,
@@ -218,22 +223,40 @@ def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> 
     """
     levels, clean, backward = expose_raw(photos, taken, generator, "srgb")
     data = normalise(levels, taken.sensor) * packed_gains(taken.gains).to(photos)
-    shown = render(demosaic(data).clamp_(0, 1), backward, "srgb")
     choices = torch.Generator().manual_seed(int(taken.ratio.double().sum() * 1e6) % 2**31)
-    files = torch.stack([_write_and_read(one, choices) for one in shown.cpu()]).to(photos)
+    files = through_file(demosaic(data), backward, choices)
     dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(max=1)
     same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)
     return DarkPairs(dark, apply_matrix(clean, backward).clamp_(0, 1), same)
 
 
-def _write_and_read(shown: Tensor, choices: torch.Generator) -> Tensor:
-    """(3, H, W) in [0, 1] through an 8-bit file."""
-    pixels = (shown * 255).round().to(torch.uint8)
+def through_file(
+    camera: Tensor, camera_to_srgb: Tensor, choices: torch.Generator | None = None
+) -> Tensor:
+    """White-balanced linear camera RGB as it comes back from sRGB files of 8 bits.
+
+    Args:
+        camera: (N, 3, H, W).
+        camera_to_srgb: (N, 3, 3).
+        choices: of JPEG qualities, on the CPU; None writes lossless files.
+
+    Returns:
+        (N, 3, H, W) shown values in [0, 1].
+    """
+    shown = (render(camera.clamp(0, 1), camera_to_srgb, "srgb") * 255).round().to(torch.uint8)
+    if choices is not None:
+        files = [_maybe_compress(one, choices) for one in shown.cpu()]
+        shown = torch.stack(files).to(camera.device)
+    return shown.float() / 255
+
+
+def _maybe_compress(pixels: Tensor, choices: torch.Generator) -> Tensor:
+    """(3, H, W) uint8 through a JPEG file, or unchanged."""
     lossless, quality = torch.rand(2, generator=choices).tolist()
-    if lossless >= _LOSSLESS:
-        low, high = _JPEG_QUALITY
-        with BytesIO() as file:
-            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(
-                file, "JPEG", quality=round(low + (high - low) * quality))
-            pixels = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
-    return pixels.float() / 255
+    if lossless < _LOSSLESS:
+        return pixels
+    low, high = _JPEG_QUALITY
+    with BytesIO() as file:
+        Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
+            file, "JPEG", quality=round(low + (high - low) * quality))
+        return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from enhance_cli.errors import InputError
 from enhance_cli.io.raw_files import open_libraw
 
-# LibRaw's wavelet denoising works on 256 times the root of levels that fill 16 bits.
-_ROOT_SCALE = 256
 _MAX_LEVEL = 65_535
+# dcraw's wavelet denoising works on 256 times the root of levels that fill 16 bits; at each
+# scale unit noise leaves these deviations.
+_ROOT_SCALE = 256
+_UNIT_NOISE = (0.8002, 0.2735, 0.1202, 0.0585, 0.0291)
 
 
 def demosaic_linear(
@@ -48,13 +50,14 @@ def demosaic_linear(
 
         top, left = _first_red(source, raw)
         noise = rawpy.FBDDNoiseReductionMode
-        balance: dict[str, Any] = {"use_camera_wb": True} if gains is None else {
+        options: dict[str, Any] = {"use_camera_wb": True} if gains is None else {
             "user_wb": [gains[0], gains[1], gains[2], gains[1]]}
+        if wavelet_threshold > 0:
+            options |= _denoise_in_place(raw, wavelet_threshold)
         pixels = raw.postprocess(
             output_color=rawpy.ColorSpace.raw, gamma=(1, 1), output_bps=16, user_flip=0,
             no_auto_bright=True, adjust_maximum_thr=0.0,  # white is white, however dark it is
-            fbdd_noise_reduction=noise.Full if fbdd else noise.Off,
-            noise_thr=wavelet_threshold or None, **balance,
+            fbdd_noise_reduction=noise.Full if fbdd else noise.Off, **options,
         )
     pixels = pixels[top:, left:]
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
@@ -66,9 +69,8 @@ def demosaic_linear(
 def measure_wavelet_noise(source: Path | BytesIO) -> float:
     """Standard deviation of a mosaic's noise in the units of ``wavelet_threshold``.
 
-    LibRaw thresholds wavelet details of the mosaic's square root, at each scale at the
-    threshold times the deviation of unit noise there. Measured like ``colour.estimate_noise``:
-    the median of absolute diagonal Haar details of each colour's plane.
+    Measured like ``colour.estimate_noise``: the median of absolute diagonal Haar details of each
+    colour's plane, here of the roots that the wavelet denoising works on.
 
     Args:
         source: a camera RAW file, or the bytes of one.
@@ -78,20 +80,65 @@ def measure_wavelet_noise(source: Path | BytesIO) -> float:
     """
     with _open(source) as raw:
         _first_red(source, raw)
-        blacks = np.array(raw.black_level_per_channel, np.float32)
-        span = float(raw.white_level) - float(blacks.max())
-        scale = 2.0 ** np.floor(np.log2(_MAX_LEVEL / max(span, 1)))
-        mosaic = raw.raw_image_visible
-        height, width = (side // 4 * 4 for side in mosaic.shape)
         details = []
-        for row in (0, 1):
-            for column in (0, 1):
-                black = blacks[raw.raw_pattern[row, column]]
-                plane = mosaic[row:height:2, column:width:2] - black
-                root = _ROOT_SCALE * np.sqrt(plane.clip(min=0) * scale)
-                details.append((root[::2, ::2] - root[::2, 1::2]
-                                - root[1::2, ::2] + root[1::2, 1::2]) / 2)
-    return float(np.median(np.abs(details))) / 0.6745
+        for _, root in _roots(raw)[0]:
+            even = root[: root.shape[0] // 2 * 2, : root.shape[1] // 2 * 2]
+            details.append((even[::2, ::2] - even[::2, 1::2]
+                            - even[1::2, ::2] + even[1::2, 1::2]).ravel() / 2)
+    return float(np.median(np.abs(np.concatenate(details)))) / 0.6745
+
+
+def _roots(raw: Any) -> tuple[list[tuple[NDArray[np.uint16], NDArray[np.float32]]], float]:
+    """The four planes of a mosaic, as views of it and as scaled roots; and the scale.
+
+    Like LibRaw, without what is below black.
+    """
+    blacks = np.array(raw.black_level_per_channel, np.float32)
+    span = float(raw.white_level) - float(blacks.max())
+    scale = float(2.0 ** np.floor(np.log2(_MAX_LEVEL / span)))
+    planes = []
+    for row in (0, 1):
+        for column in (0, 1):
+            view = raw.raw_image_visible[row::2, column::2]
+            light = (view - blacks[raw.raw_pattern[row, column]]).clip(min=0) * scale
+            planes.append((view, _ROOT_SCALE * np.sqrt(light)))
+    return planes, scale
+
+
+def _denoise_in_place(raw: Any, threshold: float) -> dict[str, Any]:
+    """dcraw's wavelet denoising (its option ``-n``), and the levels that the mosaic has then.
+
+    Soft thresholding of five scales of an undecimated wavelet transform with the hat (1, 2, 1).
+    LibRaw's own is not called: in version 0.22.2 with OpenMP, that of rawpy 0.28, it writes
+    beyond its memory (github.com/LibRaw/LibRaw/issues/842). Left out is the last step, which
+    draws the two greens together.
+    """
+    planes, scale = _roots(raw)
+    white = round((float(raw.white_level) - max(raw.black_level_per_channel)) * scale)
+    for view, root in planes:
+        smooth = root
+        clean = np.zeros_like(root)
+        for level, unit in enumerate(_UNIT_NOISE):
+            smoother = _blur(smooth, 1 << level)
+            detail = smooth - smoother
+            clean += np.sign(detail) * (np.abs(detail) - threshold * unit).clip(min=0)
+            smooth = smoother
+        light = np.square((clean + smooth).clip(min=0) / _ROOT_SCALE)
+        view[:] = light.round().clip(0, _MAX_LEVEL).astype(np.uint16)
+    return {"user_black": 0, "user_cblack": [0, 0, 0, 0], "user_sat": white}
+
+
+def _blur(plane: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """The hat (1, 2, 1) / 4 along both axes, its taps ``step`` apart."""
+    for axis in (0, 1):
+        reach = min(step, plane.shape[axis] - 1)
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (reach, reach)
+        wide = np.pad(plane, padding, "reflect")
+        size = plane.shape[axis]
+        plane = (2 * plane + wide.take(range(size), axis)
+                 + wide.take(range(2 * reach, 2 * reach + size), axis)) / 4
+    return plane
 
 
 @contextmanager

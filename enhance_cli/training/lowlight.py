@@ -1,10 +1,10 @@
 """Training of low-light enhancement: conditional autoencoders on synthetic darkness."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import Curve, compress, estimate_noise, linear_to_srgb, luminance, render
+from enhance_cli.data.dark_sets import load_sid_pairs
 from enhance_cli.data.darkness import (
     Conditions,
     DarkPairs,
@@ -21,6 +22,7 @@ from enhance_cli.data.darkness import (
     draw_conditions,
 )
 from enhance_cli.data.patches import PhotoSampler
+from enhance_cli.data.recorded import RecordedSampler
 from enhance_cli.data.sensor import RATIO_RANGE
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
@@ -85,12 +87,18 @@ class LowLightRecipe:
         init: dict[str, Tensor] | None = None,
     ) -> "LowLight":
         """Read the photographs and make the networks; see ``training.loop.Recipe``."""
-        photos, held = load_split(data, validation)
         torch.manual_seed(self.optimisation.seed)
         network = make_network(ARCHITECTURES[self.architecture], self.config, init)
         model = TrainingModel(network, self.objective.needs_posterior)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return LowLight(self, model, photos, held, device)
+        contract: Contract = network.contract  # type: ignore[assignment]
+        _check_patch(self.patch, contract)
+        if (data / "Sony").is_dir():
+            source: DarkSource = RecordedDarkness(data, contract, self.patch, device)
+        else:
+            ratios = (self.low_ratio, self.high_ratio)
+            source = SyntheticDarkness(data, validation, contract, self.patch, ratios, device)
+        return LowLight(self, model, source)
 
 
 class TrainingModel(nn.Module):
@@ -188,25 +196,139 @@ _EXAMPLES: dict[str, Callable[[DarkPairs, Contract], Example]] = {
 }
 
 
-def darken(
-    photos: Tensor, taken: Conditions, contract: Contract, generator: torch.Generator
-) -> DarkPairs:
-    """Darken photographs for a network.
-
-    Args:
-        photos: (N, 3, 2h, 2w) in [0, 1].
-        taken: circumstances of each.
-        contract: of the network.
-        generator: on the device of ``photos``.
-    """
-    if contract.colour.endswith("srgb"):
-        return dark_srgb(photos, taken, generator)
-    return dark_raw(photos, taken, generator, balanced=contract.colour == "balanced-raw")
-
-
 def make_example(pairs: DarkPairs, contract: Contract) -> Example:
     """Inputs and targets of a network from dark pictures and their clean counterparts."""
     return _EXAMPLES[contract.colour](pairs, contract)
+
+
+def _cell(contract: Contract) -> int:
+    """Sides of training pictures must be multiples of this, in pixels of the sensor."""
+    packed = contract.patch_size or contract.size_multiple
+    return packed if contract.colour == "linear-srgb" else 2 * packed
+
+
+def _check_patch(patch: int, contract: Contract) -> None:
+    cell = _cell(contract)
+    if patch == cell or (not contract.patch_size and patch > 0 and patch % cell == 0):
+        return
+    rule = f"{cell}" if contract.patch_size else f"a multiple of {cell}"
+    raise UsageError(f"--set patch={patch}: must be {rule}")
+
+
+class DarkSource(Protocol):
+    """Where dark pictures and their clean counterparts come from.
+
+    Attributes:
+        summary: a few words, for the run's fingerprint.
+    """
+
+    summary: str
+
+    def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
+        """A training batch on the device, the same for the same state of a CPU generator."""
+
+    def validation(self) -> Iterator[DarkPairs]:
+        """The same pictures each time, one by one, never trained on."""
+
+
+class SyntheticDarkness:
+    """Photographs darkened anew at every step; see ``data.darkness``.
+
+    Args:
+        data, validation: as of ``load_split``.
+        contract: of the network.
+        patch: side of the photographs' patches.
+        ratios: range of the exposure ratios.
+        device: where pixels live.
+
+    Raises:
+        DatasetError: if there are too few photographs that are large enough.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        validation: Path | None,
+        contract: Contract,
+        patch: int,
+        ratios: tuple[float, float],
+        device: torch.device,
+    ) -> None:
+        photos, held = load_split(data, validation)
+        self.summary = f"{len(photos)} photographs"
+        self._contract, self._ratios, self._device = contract, ratios, device
+        self._sampler = PhotoSampler(photos, patch, device)
+        cell = _cell(contract)
+        self._held = [self._cut(photo) for photo in held if min(photo.shape[-2:]) >= cell]
+        if not self._held:
+            raise DatasetError(f"no photograph to validate on is as large as {cell} pixels")
+
+    def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
+        """See ``DarkSource``."""
+        photos = self._sampler.batch(count, generator)
+        return self._darken(photos, self._conditions(count, generator, vary=True), generator)
+
+    def validation(self) -> Iterator[DarkPairs]:
+        """See ``DarkSource``; on another kind of device the noise is another."""
+        generator = torch.Generator().manual_seed(_VALIDATION_SEED)
+        for photo in self._held:
+            taken = self._conditions(1, generator, vary=False)
+            yield self._darken(photo.to(self._device)[None].float() / 255, taken, generator)
+
+    def _cut(self, photo: Tensor) -> Tensor:
+        """The middle of a photograph, of whole cells."""
+        cell = _cell(self._contract)
+        largest = cell if self._contract.patch_size else max(_VALIDATION_SIDE, cell)
+        height, width = (min(side, largest) // cell * cell for side in photo.shape[-2:])
+        top, left = (photo.shape[-2] - height) // 2, (photo.shape[-1] - width) // 2
+        return photo[:, top : top + height, left : left + width]
+
+    def _conditions(self, count: int, generator: torch.Generator, vary: bool) -> Conditions:
+        return draw_conditions(
+            count, generator, ratios=self._ratios, vary_brightness=vary,
+            camera="one" if self._contract.colour.startswith("amplified") else "any",
+        )
+
+    def _darken(
+        self, photos: Tensor, taken: Conditions, generator: torch.Generator
+    ) -> DarkPairs:
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        noise = torch.Generator(self._device).manual_seed(seed)
+        if self._contract.colour.endswith("srgb"):
+            return dark_srgb(photos, taken, noise)
+        return dark_raw(photos, taken, noise, balanced=self._contract.colour == "balanced-raw")
+
+
+class RecordedDarkness:
+    """Real pairs in the layout of the SID dataset: its training and validation splits.
+
+    Args:
+        root: folder with ``Sony/short``, ``Sony/long`` and the lists of the splits.
+        contract: of the network.
+        patch: side of the patches in pixels of the sensor.
+        device: where batches go.
+
+    Raises:
+        DatasetError, InputError: as ``load_sid_pairs`` and ``RecordedSampler``.
+    """
+
+    def __init__(self, root: Path, contract: Contract, patch: int, device: torch.device) -> None:
+        train, held = (load_sid_pairs(root, split) for split in ("train", "val"))
+        self.summary = f"{len(train)} recorded pairs"
+        self._sampler, self._held = (RecordedSampler(pairs, patch) for pairs in (train, held))
+        self._device = device
+        self._srgb = contract.colour.endswith("srgb")
+        self._balanced = contract.colour == "balanced-raw"
+
+    def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
+        """See ``DarkSource``."""
+        return self._sampler.batch(
+            count, generator, srgb=self._srgb, balanced=self._balanced).to(self._device)
+
+    def validation(self) -> Iterator[DarkPairs]:
+        """See ``DarkSource``."""
+        for pair in self._held.middle(srgb=self._srgb, balanced=self._balanced):
+            yield pair.to(self._device)
 
 
 class LowLight:
@@ -214,62 +336,11 @@ class LowLight:
 
     unit = "dB"
 
-    def __init__(
-        self,
-        recipe: LowLightRecipe,
-        model: TrainingModel,
-        photos: Sequence[Tensor],
-        held: Sequence[Tensor],
-        device: torch.device,
-    ) -> None:
-        self.recipe, self.model, self.device = recipe, model, device
+    def __init__(self, recipe: LowLightRecipe, model: TrainingModel, source: DarkSource) -> None:
+        self.recipe, self.model, self.source = recipe, model, source
         self.network: nn.Module = model
-        self.data = f"{len(photos)} photographs"
+        self.data = source.summary
         self._contract: Contract = model.network.contract  # type: ignore[assignment]
-        self._check_patch()
-        self._sampler = PhotoSampler(photos, recipe.patch, device)
-        self._held = [self._cut(photo) for photo in held
-                      if min(photo.shape[-2:]) >= self._cell]
-        if not self._held:
-            raise DatasetError(
-                f"no photograph to validate on is as large as {self._cell} pixels"
-            )
-
-    @property
-    def _cell(self) -> int:
-        """Sides of photographs must be multiples of this."""
-        packed = self._contract.patch_size or self._contract.size_multiple
-        return packed if self._contract.colour == "linear-srgb" else 2 * packed
-
-    def _check_patch(self) -> None:
-        cell = self._cell
-        fits = (self.recipe.patch == cell if self._contract.patch_size
-                else self.recipe.patch >= cell and self.recipe.patch % cell == 0)
-        if not fits:
-            raise UsageError(
-                f"--set patch={self.recipe.patch}: must be "
-                f"{cell if self._contract.patch_size else f'a multiple of {cell}'}"
-            )
-
-    def _cut(self, photo: Tensor) -> Tensor:
-        """The middle of a photograph, of whole cells."""
-        height, width = (min(side // self._cell * self._cell, _VALIDATION_SIDE)
-                         if not self._contract.patch_size else self._cell
-                         for side in photo.shape[-2:])
-        top, left = (photo.shape[-2] - height) // 2, (photo.shape[-1] - width) // 2
-        return photo[:, top : top + height, left : left + width]
-
-    def _conditions(self, count: int, generator: torch.Generator, vary: bool) -> Conditions:
-        return draw_conditions(
-            count, generator,
-            camera="one" if self._contract.colour.startswith("amplified") else "any",
-            ratios=(self.recipe.low_ratio, self.recipe.high_ratio), vary_brightness=vary,
-        )
-
-    def _noise(self, generator: torch.Generator) -> torch.Generator:
-        """A generator on the device, seeded from one on the CPU."""
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        return torch.Generator(self.device).manual_seed(seed)
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """The objective per shown value, so that it reads like a mean absolute error.
@@ -277,10 +348,9 @@ class LowLight:
         Every process darkens the whole batch alike and takes its share of it; the codes'
         samples differ between numbers of processes.
         """
-        with torch.autocast(self.device.type, enabled=False):
-            photos = self._sampler.batch(self.recipe.batch, generator)
-            taken = self._conditions(self.recipe.batch, generator, vary=True)
-            pairs = darken(photos, taken, self._contract, self._noise(generator)).take(share)
+        device = next(self.network.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            pairs = self.source.draw(self.recipe.batch, generator).take(share)
             if len(pairs.dark) == 0:
                 raise UsageError(f"batch={self.recipe.batch}: too small for so many processes")
             example = make_example(pairs, self._contract)
@@ -292,17 +362,12 @@ class LowLight:
 
     def validate(self, network: nn.Module) -> float:
         """Mean PSNR in dB of the shown pictures, at fixed ratios, ISO and noise."""
-        generator = torch.Generator().manual_seed(_VALIDATION_SEED)
         scores = []
-        for photo in self._held:
-            taken = self._conditions(1, generator, vary=False)
-            noise = self._noise(generator)
-            pixels = photo.to(self.device)[None].float() / 255
-            example = make_example(
-                darken(pixels, taken, self._contract, noise), self._contract)
+        for pairs in self.source.validation():
+            example = make_example(pairs, self._contract)
             estimate = network(example.y.contiguous(memory_format=torch.channels_last))
-            scores.append(min(METRICS["psnr"].measure(
-                example.show(estimate)[0], example.target[0], 1.0), 100.0))
+            quality = METRICS["psnr"].measure(example.show(estimate)[0], example.target[0], 1.0)
+            scores.append(min(quality, 100.0))
         return sum(scores) / len(scores)
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from enhance_cli.architectures import MODELS
 from enhance_cli.training.loop import Optimisation, Recipe
 from enhance_cli.training.lowlight import LowLightRecipe
+from enhance_cli.training.mnist import MNIST_RECIPES
 from enhance_cli.training.objectives import Objective
 from enhance_cli.training.superres import SuperResolutionRecipe
 
@@ -59,5 +60,6 @@ RECIPES: dict[str, Recipe] = {
         _thesis("sid-net-grey"),
         _thesis("sid-net-srgb"),
         _thesis("pix2pix", beta=10.0),
+        *MNIST_RECIPES,
     )
 }

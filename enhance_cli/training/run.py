@@ -23,8 +23,9 @@ from enhance_cli.training.resume import check_folder
 def list_recipes() -> None:
     """Print the recipes' names and summaries."""
     console = Console(markup=False)
+    width = max(map(len, RECIPES))
     for recipe in RECIPES.values():
-        console.print(f"{recipe.name:14} {recipe.summary}", highlight=False)
+        console.print(f"{recipe.name:{width}}  {recipe.summary}", highlight=False)
 
 
 def override(recipe: Any, assignments: Sequence[str]) -> Any:
@@ -120,7 +121,7 @@ def run_recipe(
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
     if recipe.identity != RECIPES[name].identity:
-        raise UsageError(f"--set: name and scale belong to {name}, choose another recipe")
+        raise UsageError(f"--set: that would be another model than {name}, choose another recipe")
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()

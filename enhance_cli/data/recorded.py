@@ -1,0 +1,151 @@
+"""Patches of real pairs of a dark and a bright exposure, for training (the SID dataset)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from enhance_cli.colour import apply_matrix, srgb_to_linear
+from enhance_cli.data.dark_sets import SidPair
+from enhance_cli.data.darkness import DarkPairs, demosaic, pack, packed_gains, through_file, unpack
+from enhance_cli.errors import DatasetError
+from enhance_cli.io.libraw_render import demosaic_linear
+from enhance_cli.io.raw import read_raw
+
+_LEVELS = 65_535
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A pair in memory, as the sensor lies.
+
+    Attributes:
+        mosaic: (2h, 2w) int16 dark values in units of 1/32767 of white, black subtracted.
+        clean: (3, 2h, 2w) uint16, linear white-balanced camera RGB.
+        ratio: of the exposures.
+        gains: (1, 2), red and blue of the dark exposure.
+        camera_to_srgb: (3, 3) of the bright one.
+    """
+
+    mosaic: Tensor
+    clean: Tensor
+    ratio: float
+    gains: Tensor
+    camera_to_srgb: Tensor
+
+
+def _read(pairs: Sequence[SidPair]) -> list[_Recording]:
+    @cache
+    def read_clean(path: Path) -> tuple[Tensor, Tensor]:  # several dark ones share a bright one
+        raw = read_raw(path)
+        linear = torch.from_numpy(demosaic_linear(path, gains=raw.white_balance))
+        levels = linear.clamp(0, 1).mul(_LEVELS).round().to(torch.int32).to(torch.uint16)
+        return levels, torch.from_numpy(raw.camera_to_srgb)
+
+    recordings = []
+    for pair in pairs:
+        dark = read_raw(pair.short)
+        mosaic = unpack(torch.from_numpy(dark.planes)).clamp(-1, 1)
+        clean, matrix = read_clean(pair.long)
+        if clean.shape[1:] != mosaic.shape:
+            raise DatasetError(f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
+                               f"{pair.short.name} has {mosaic.shape[1]}x{mosaic.shape[0]}")
+        red, green, blue = dark.white_balance
+        recordings.append(_Recording(
+            mosaic.mul(32_767).round().to(torch.int16), clean, pair.ratio,
+            torch.tensor([[red / green, blue / green]]), matrix))
+    return recordings
+
+
+class RecordedSampler:
+    """Random aligned crops of recorded pairs; all pictures are kept in memory.
+
+    A pair takes about 8 bytes per pixel of the sensor, 100 MB for SID's cameras. Crops are
+    turned and flipped in a way that keeps the mosaic's order: a flipped one begins a pixel
+    later.
+
+    Args:
+        pairs: dark and bright files.
+        side: of a patch in pixels of the sensor, even.
+
+    Raises:
+        DatasetError: if a pair's sizes differ, or a picture is smaller than a patch.
+        InputError: if a file cannot be read.
+    """
+
+    def __init__(self, pairs: Sequence[SidPair], side: int) -> None:
+        self.side = side
+        self.recordings = _read(pairs)
+        for pair, recording in zip(pairs, self.recordings, strict=True):
+            if min(recording.mosaic.shape) < side + 2:
+                raise DatasetError(f"{pair.short}: smaller than a patch of {side} pixels")
+
+    def batch(self, count: int, generator: torch.Generator, *, srgb: bool, balanced: bool
+              ) -> DarkPairs:
+        """Draw amplified dark patches and their clean counterparts, on the CPU.
+
+        Args:
+            count: N.
+            generator: on the CPU.
+            srgb: give dark sRGB of 8 bits instead of packed RAW.
+            balanced: white-balance the RAW planes.
+        """
+        chosen = torch.randint(len(self.recordings), (count,), generator=generator).tolist()
+        drawn = [self._crop(self.recordings[index], generator) for index in chosen]
+        return join([_as_pair(*crop, srgb=srgb, balanced=balanced) for crop in drawn])
+
+    def middle(self, *, srgb: bool, balanced: bool) -> list[DarkPairs]:
+        """The middle of every picture, for validation."""
+        result = []
+        for recording in self.recordings:
+            top, left = ((length - self.side) // 4 * 2 for length in recording.mosaic.shape)
+            crop = _cut(recording, top, left, self.side)
+            result.append(_as_pair(recording, *crop, srgb=srgb, balanced=balanced))
+        return result
+
+    def _crop(self, recording: _Recording, generator: torch.Generator
+              ) -> tuple[_Recording, Tensor, Tensor]:
+        height, width = recording.mosaic.shape
+        room = torch.tensor([height - self.side, width - self.side]) // 2
+        place = 2 * (torch.rand(2, generator=generator) * room).long()
+        flip_rows, flip_columns, transpose = torch.randint(2, (3,), generator=generator).tolist()
+        mosaic, clean = _cut(recording, int(place[0]) + flip_rows, int(place[1]) + flip_columns,
+                             self.side)
+        axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
+        mosaic, clean = mosaic.flip(axes), clean.flip(axes)
+        if transpose:  # keeps R and B in place and exchanges the greens, as pack expects
+            mosaic, clean = mosaic.mT, clean.mT
+        return recording, mosaic, clean
+
+
+def _cut(recording: _Recording, top: int, left: int, side: int) -> tuple[Tensor, Tensor]:
+    """A square of mosaic and clean picture as float32 values."""
+    window = (..., slice(top, top + side), slice(left, left + side))
+    return (recording.mosaic[window].float() / 32_767,
+            recording.clean[window].to(torch.int32).float() / _LEVELS)
+
+
+def _as_pair(
+    recording: _Recording, mosaic: Tensor, clean: Tensor, *, srgb: bool, balanced: bool
+) -> DarkPairs:
+    packed = pack(mosaic[None, None].expand(1, 3, -1, -1))
+    matrix = recording.camera_to_srgb[None]
+    gains = packed_gains(recording.gains)
+    if srgb:
+        file = through_file(demosaic(packed * gains), matrix)
+        dark = (srgb_to_linear(file) * recording.ratio).clamp(max=1)
+        linear = apply_matrix(clean[None], matrix).clamp(0, 1)
+        return DarkPairs(dark, linear, torch.eye(3)[None])
+    dark = packed * recording.ratio * (gains if balanced else 1)
+    return DarkPairs(dark.clamp(max=1), clean[None], matrix)
+
+
+def join(pairs: Sequence[DarkPairs]) -> DarkPairs:
+    """One batch of several."""
+    return DarkPairs(
+        torch.cat([pair.dark for pair in pairs]), torch.cat([pair.clean for pair in pairs]),
+        torch.cat([pair.camera_to_srgb for pair in pairs]),
+    )
