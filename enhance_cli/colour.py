@@ -98,7 +98,8 @@ def render(linear: Tensor, camera_to_srgb: Tensor, curve: Curve, grey: bool = Fa
         (..., 3, H, W) or (..., 1, H, W) in [0, 1].
     """
     if linear.shape[-3] == 3:
-        linear = apply_matrix(linear, camera_to_srgb)
+        # Above white a sensor's colours are wrong: some channels were saturated and some not.
+        linear = apply_matrix(linear.clamp(max=1), camera_to_srgb)
         if grey:
             linear = luminance(linear)
     return CURVES[curve][0](linear.clamp(0, 1))
@@ -118,6 +119,9 @@ def camera_matrices(xyz_to_camera: Tensor) -> tuple[Tensor, Tensor]:
     forward = forward / forward.sum(-1, keepdim=True)
     return forward, torch.linalg.inv(forward)
 
+
+# Amplified values that networks are given: white is 1, the rest is noise and highlights.
+AMPLIFIED_RANGE = (-8.0, 8.0)
 
 # Noise is spread around zero, where a root is infinitely steep: this keeps the slope at 10.
 _TOE = 0.01

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.colour import (
+    AMPLIFIED_RANGE,
     CURVES,
     Curve,
     apply_matrix,
@@ -46,7 +47,11 @@ XYZ_TO_CAMERA = torch.tensor([
 # networks know no white balance: for them the one camera has the narrow range of Brooks et al.
 _GAINS = {"any": ((1.2, 3.0), (1.2, 3.2)), "one": ((1.9, 2.4), (1.5, 1.9))}
 # Exposure of the clean picture relative to the photograph: the ratio is never known exactly.
-_BRIGHTNESS = (0.6, 1.2)
+_BRIGHTNESS = (0.6, 1.4)
+# How much brighter than white the lightest parts are in half of the scenes: a photograph ends at
+# white, a scene with lamps does not.
+_HIGHLIGHTS = (1.0, 8.0)
+_HIGHLIGHT_START = 0.7
 # JPEG quality of dark sRGB files, and the share of them that is lossless.
 _JPEG_QUALITY = (70, 98)
 _LOSSLESS = 0.25
@@ -64,6 +69,7 @@ class Conditions:
         gains: (N, 2) white-balance gains of red and blue; green's is 1.
         xyz_to_camera: (N, 3, 3).
         brightness: exposure of the clean picture, 1 is the photograph's own.
+        highlights: light of what is white in the photograph, 1 is white.
         sensor: noise, black and white levels, bits.
     """
 
@@ -72,6 +78,7 @@ class Conditions:
     gains: Tensor
     xyz_to_camera: Tensor
     brightness: Tensor
+    highlights: Tensor
     sensor: Sensor
 
 
@@ -81,7 +88,7 @@ class DarkPairs:
 
     Attributes:
         dark: (N, 4, h, w) packed, or (N, 3, 2h, 2w) for sRGB: linear, amplified by the ratio,
-            at most 1; for ``balanced`` kinds white-balanced.
+            in ``AMPLIFIED_RANGE``; for ``balanced`` kinds white-balanced.
         clean: (N, 3, 2h, 2w) linear camera RGB (white-balanced), or linear sRGB, in [0, 1].
         camera_to_srgb: (N, 3, 3) from the colours of ``clean`` to linear sRGB.
     """
@@ -117,7 +124,7 @@ def draw_conditions(
         generator: on the CPU.
         camera: ``any`` mixes matrices and white balances, ``one`` is a single camera.
         ratio, iso: (N,) fixed values instead of drawn ones.
-        vary_brightness: whether the clean exposure varies.
+        vary_brightness: whether the clean exposure and the highlights vary.
         ratios: range of the drawn ratios.
     """
     if ratio is None:
@@ -129,10 +136,13 @@ def draw_conditions(
     matrix = torch.einsum("nk,kij->nij", share, XYZ_TO_CAMERA)
     red, blue = (log_uniform(*bounds, count, generator) for bounds in _GAINS[camera])
     brightness = log_uniform(*_BRIGHTNESS, count, generator)
+    highlights = log_uniform(*_HIGHLIGHTS, count, generator)
+    highlights = torch.where(torch.rand(count, generator=generator) < 0.5, highlights, 1.0)
     return Conditions(
         ratio=ratio, iso=iso, gains=torch.stack([red, blue], 1),
         xyz_to_camera=matrix if camera == "any" else XYZ_TO_CAMERA[:1].expand(count, 3, 3),
         brightness=brightness if vary_brightness else torch.ones(count),
+        highlights=highlights if vary_brightness else torch.ones(count),
         sensor=draw_sensors(iso, generator),
     )
 
@@ -187,9 +197,13 @@ def expose_raw(
         camera RGB in [0, 1]; ``camera_to_srgb`` (N, 3, 3).
     """
     forward, backward = camera_matrices(taken.xyz_to_camera)
-    linear = CURVES[curve][1](photos) * _each(taken.brightness, photos)
-    clean = apply_matrix(linear, forward.to(photos)).clamp_(0, 1)
-    light = pack(clean) / packed_gains(taken.gains).to(photos) / _each(taken.ratio, photos)
+    linear = CURVES[curve][1](photos)
+    excess = (linear.amax(1, keepdim=True) - _HIGHLIGHT_START).clamp(min=0)
+    excess = excess / (1 - _HIGHLIGHT_START) * (_each(taken.highlights, photos) - 1)
+    linear = linear * (1 + excess) * _each(taken.brightness, photos)
+    scene = apply_matrix(linear, forward.to(photos)).clamp_(min=0)
+    clean = scene.clamp(max=1)
+    light = pack(scene) / packed_gains(taken.gains).to(photos) / _each(taken.ratio, photos)
     return expose(light, taken.sensor, generator), clean, backward.to(photos)
 
 
@@ -211,7 +225,7 @@ def dark_raw(
     dark = normalise(levels, taken.sensor) * _each(taken.ratio, photos)
     if balanced:
         dark = dark * packed_gains(taken.gains).to(photos)
-    return DarkPairs(dark.clamp_(max=1), clean, backward)
+    return DarkPairs(dark.clamp_(*AMPLIFIED_RANGE), clean, backward)
 
 
 def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> DarkPairs:
@@ -225,7 +239,7 @@ def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> 
     data = normalise(levels, taken.sensor) * packed_gains(taken.gains).to(photos)
     choices = torch.Generator().manual_seed(int(taken.ratio.double().sum() * 1e6) % 2**31)
     files = through_file(demosaic(data), backward, choices)
-    dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(max=1)
+    dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(*AMPLIFIED_RANGE)
     same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)
     return DarkPairs(dark, apply_matrix(clean, backward).clamp_(0, 1), same)
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
+    AMPLIFIED_RANGE,
     compress,
     estimate_noise,
     linear_to_srgb,
@@ -92,7 +93,8 @@ def brighten(
     Args:
         model: of the task lowlight, for RAW or for sRGB as ``image`` is.
         image: the picture.
-        ratio: amplification; values above 1 after it are clipped, as the thesis does (ch. 6).
+        ratio: amplification. For the thesis's networks values above 1 after it are clipped
+            (ch. 6); for the others only far highlights and noise are (``AMPLIFIED_RANGE``).
         plan: how to cut; sides in packed pixels for RAW.
         half: give half of the sensor's size (for sRGB of the picture's).
         grey: give one plane, whatever the model gives.
@@ -112,7 +114,7 @@ def brighten(
         def show(result: Tensor) -> Tensor:
             return result.clamp(0, 1)
     else:
-        y = _with_noise_plane((image.balanced() * ratio).clamp(max=1), contract)
+        y = _with_noise_plane((image.balanced() * ratio).clamp(*AMPLIFIED_RANGE), contract)
         matrix = image.camera_to_srgb.to(model.device)
 
         def show(result: Tensor) -> Tensor:

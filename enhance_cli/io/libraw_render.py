@@ -61,7 +61,7 @@ def demosaic_linear(
         )
     pixels = pixels[top:, left:]
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
-    planes = pixels[:height, :width].transpose(2, 0, 1).astype(np.float32)
+    planes: NDArray[np.float32] = pixels[:height, :width].transpose(2, 0, 1).astype(np.float32)
     planes /= _MAX_LEVEL
     return planes
 
@@ -130,14 +130,11 @@ def _denoise_in_place(raw: Any, threshold: float) -> dict[str, Any]:
 
 def _blur(plane: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """The hat (1, 2, 1) / 4 along both axes, its taps ``step`` apart."""
-    for axis in (0, 1):
-        reach = min(step, plane.shape[axis] - 1)
-        padding = [(0, 0), (0, 0)]
-        padding[axis] = (reach, reach)
-        wide = np.pad(plane, padding, "reflect")
-        size = plane.shape[axis]
-        plane = (2 * plane + wide.take(range(size), axis)
-                 + wide.take(range(2 * reach, 2 * reach + size), axis)) / 4
+    for _ in range(2):  # rows, then, turned, columns
+        size = len(plane)
+        reach = min(step, size - 1)
+        wide = np.pad(plane, ((reach, reach), (0, 0)), "reflect")
+        plane = ((2 * plane + wide[:size] + wide[2 * reach :]) * np.float32(0.25)).T
     return plane
 
 

@@ -5,7 +5,6 @@ Pictures are (C, H, W) tensors; ``data_range`` is always an argument, never gues
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 # MATLAB rgb2ycbcr: BT.601 luma of 8-bit sRGB in studio swing, 16..235.
 _LUMA = (65.481, 128.553, 24.966)
@@ -83,13 +82,20 @@ def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
     _check_shapes(image, reference)
     if min(image.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs at least 11x11 pixels, got {tuple(image.shape[-2:])}")
-    steps = torch.arange(-5, 6, dtype=torch.float64)
-    window = torch.exp(-(steps**2) / (2 * 1.5**2))
-    window = (window / window.sum()).to(image.device)
+    steps = torch.arange(6, dtype=torch.float64)
+    half = torch.exp(-(steps**2) / (2 * 1.5**2))
+    taps = (half / (2 * half.sum() - half[0])).tolist()
 
     def blur(x: Tensor) -> Tensor:
-        x = functional.conv2d(x[:, None], window.view(1, 1, -1, 1))
-        return functional.conv2d(x, window.view(1, 1, 1, -1))
+        # A weighted sum of shifted views: several times as fast as conv2d in float64.
+        for axis in (-2, -1):
+            size = x.shape[axis] - 10
+            middle = taps[0] * x.narrow(axis, 5, size)
+            for step, tap in enumerate(taps[1:], 1):
+                both = x.narrow(axis, 5 - step, size) + x.narrow(axis, 5 + step, size)
+                middle += tap * both
+            x = middle
+        return x
 
     x, y = image.double(), reference.double()
     mean_x, mean_y = blur(x), blur(y)

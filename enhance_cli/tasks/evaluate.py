@@ -1,9 +1,7 @@
 """Score models on benchmarks, and pictures made elsewhere."""
 
-import csv
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from enhance_cli.architectures import MODELS
+from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.data.benchmarks import (
     DATASETS,
     Pair,
@@ -20,15 +18,24 @@ from enhance_cli.data.benchmarks import (
     load_pairs,
     match_folders,
 )
+from enhance_cli.data.dark_sets import DARK_DATASETS
 from enhance_cli.engine.catalogue import cache_folder, find_weights, load_model, resolve_name
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.tiled import TilePlan, run_tiled
-from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
-from enhance_cli.io.files import replacing
+from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.io.image import read_image
-from enhance_cli.metrics import METRICS
-from enhance_cli.metrics.protocols import PROTOCOLS, score
+from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
+from enhance_cli.tasks.score_report import write_report
+from enhance_cli.tasks.scores import (
+    Scores,
+    check_names,
+    finite,
+    heading,
+    number,
+    score_row,
+    write_csv,
+)
 from enhance_cli.tasks.talk import Talk, plain_console, print_json
 
 Enlarge = Callable[[Tensor], Tensor]  # (C, h, w) uint8 levels -> (C, scale * h, scale * w)
@@ -49,22 +56,10 @@ class EvaluationRequest:
     border: int | None = None
     data_root: Path | None = None
     csv: Path | None = None
+    report: Path | None = None
     tile: int | None = None
     device: str = "auto"
     precision: str = "auto"
-
-
-@dataclass
-class Scores:
-    """What one model reached: its pictures' names and numbers."""
-
-    model: str
-    images: list[dict[str, Any]] = field(default_factory=list)
-
-    def mean(self, metric: str) -> float:
-        """Mean over the pictures."""
-        values: list[float] = [image[metric] for image in self.images]
-        return sum(values) / len(values)
 
 
 def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:
@@ -84,7 +79,10 @@ def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:
     else:
         raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
     if request.csv is not None:
-        _write_csv(request.csv, results, request.metrics)
+        write_csv(request.csv, ["model", "image", *request.metrics], _csv_rows(request, results))
+    if request.report is not None:
+        header, *rows = _table(request, results)
+        write_report(request.report, _title(request), header, rows)
     if talk.json:
         _print_json(request, results)
     else:
@@ -93,16 +91,9 @@ def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:
 
 
 def _check_names(request: EvaluationRequest) -> None:
-    known: list[tuple[str, Sequence[str], Any]] = [
-        ("protocol", [request.protocol], PROTOCOLS), ("metric", request.metrics, METRICS),
-        ("dataset", [request.dataset] if request.dataset is not None else [], DATASETS),
-    ]
-    for kind, names, table in known:
-        for name in names:
-            if name not in table:
-                raise UnknownNameError(kind, name, table)
-    if not request.metrics:
-        raise UsageError(f"--metrics names none: choose from {', '.join(METRICS)}")
+    check_names([request.protocol], request.metrics)
+    if request.dataset is not None:
+        check_names([], request.metrics, [request.dataset], [*DATASETS, *DARK_DATASETS])
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 
@@ -151,7 +142,8 @@ def _chosen_models(request: EvaluationRequest) -> list[tuple[str | None, Path | 
         return chosen
     scale = request.scale or 4
     return [(name, None) for name, spec in MODELS.items()
-            if spec.config.scale == scale and find_weights(name)]
+            if ARCHITECTURES[spec.architecture].task == "superres"
+            and spec.config.scale == scale and find_weights(name)]
 
 
 def _score_folder(
@@ -214,28 +206,34 @@ def _bicubic(image: Tensor, scale: int) -> Tensor:
     return imresize(image.double(), scale).round().clamp(0, 255).to(torch.uint8)
 
 
-def _print_table(request: EvaluationRequest, results: list[Scores], talk: Talk) -> None:
+def _title(request: EvaluationRequest) -> str:
+    return f"{request.dataset or request.references} ({request.protocol})"
+
+
+def _table(request: EvaluationRequest, results: list[Scores]) -> list[list[str]]:
+    """Header, a row per picture, and the means."""
     metrics = request.metrics
-    title = f"{request.dataset or request.references} ({request.protocol})"
-    table = Table(title=title)
-    table.add_column("image", overflow="fold")
-    for result in results:
-        for metric in metrics:
-            unit = METRICS[metric].unit
-            table.add_column(f"{result.model}\n{metric.upper()}{f' ({unit})' if unit else ''}",
-                             justify="right")
-    for index, image in enumerate(results[0].images):
-        table.add_row(image["name"], *(
-            _number(result.images[index][metric], metric)
-            for result in results for metric in metrics))
+    pairs = [(result, metric) for result in results for metric in metrics]
+    return [
+        ["image", *(f"{result.model}\n{heading(metric)}" for result, metric in pairs)],
+        *([image["name"], *(number(result.images[index][metric], metric)
+                            for result, metric in pairs)]
+          for index, image in enumerate(results[0].images)),
+        ["mean", *(number(result.mean(metric), metric) for result, metric in pairs)],
+    ]
+
+
+def _print_table(request: EvaluationRequest, results: list[Scores], talk: Talk) -> None:
+    header, *rows, means = _table(request, results)
+    table = Table(title=_title(request))
+    table.add_column(header[0], overflow="fold")
+    for name in header[1:]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
     table.add_section()
-    table.add_row("mean", *(_number(result.mean(metric), metric)
-                            for result in results for metric in metrics), style="bold")
+    table.add_row(*means, style="bold")
     plain_console(quiet=talk.quiet).print(table)
-
-
-def _number(value: float, metric: str) -> str:
-    return f"{value:.{METRICS[metric].decimals}f}"
 
 
 def _print_json(request: EvaluationRequest, results: list[Scores]) -> None:
@@ -244,26 +242,17 @@ def _print_json(request: EvaluationRequest, results: list[Scores]) -> None:
         "protocol": request.protocol,
         "results": [
             {"model": result.model,
-             "mean": {metric: _finite(result.mean(metric)) for metric in request.metrics},
-             "images": [{key: _finite(value) for key, value in image.items()}
-                        for image in result.images]}
+             "mean": finite({metric: result.mean(metric) for metric in request.metrics}),
+             "images": [finite(image) for image in result.images]}
             for result in results
         ],
     })
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: the PSNR of equal pictures becomes null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_csv(path: Path, results: list[Scores], metrics: Sequence[str]) -> None:
-    with replacing(path) as temporary, temporary.open(
-        "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
-        writer = csv.writer(file)
-        writer.writerow(["model", "image", *metrics])
-        for result in results:
-            for image in result.images:
-                writer.writerow([result.model, image["name"], *(image[m] for m in metrics)])
-            writer.writerow([result.model, "mean", *(result.mean(m) for m in metrics)])
+def _csv_rows(request: EvaluationRequest, results: list[Scores]) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    for result in results:
+        rows += [score_row(result.model, image, ["name", *request.metrics])
+                 for image in result.images]
+        rows.append([result.model, "mean", *(result.mean(name) for name in request.metrics)])
+    return rows

@@ -178,7 +178,7 @@ def direct_example(pairs: DarkPairs, contract: Contract) -> Example:
     if contract.channels_in == 3:
         y = linear_to_srgb(functional.avg_pool2d(pairs.dark, 2).clamp(0, 1))
     else:
-        y = pairs.dark.clamp(min=0)
+        y = pairs.dark.clamp(0, 1)
     curve: Curve = "srgb" if contract.channels_in == 3 else "camera"
     target = render(clean, pairs.camera_to_srgb, curve, grey)
     return Example(

@@ -1,0 +1,129 @@
+"""A page of scores: a table and figures in one HTML file that needs nothing else."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from enhance_cli.errors import OutputError
+from enhance_cli.io.files import replacing
+from enhance_cli.tasks.scores import Scores, heading
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }
+table { border-collapse: collapse } th { border-bottom: 2px solid #888; white-space: pre-line }
+th, td { padding: .2em .8em; text-align: right } th:first-child, td:first-child { text-align: left }
+tr:nth-child(even) { background: #8881 } figure { margin: 2em 0 } img { max-width: 100% }
+"""
+_COLOURS = ("#1b6ca8", "#e08e0b", "#b3261e", "#3c7d3c", "#6d4c9f")
+
+
+def write_report(
+    path: Path, title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
+    figures: Sequence[tuple[bytes, str]] = (),
+) -> None:
+    """Write one HTML file, whole or not at all.
+
+    Args:
+        path: of the page.
+        title: its heading.
+        header, rows: of the table.
+        figures: SVG files and their captions.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    cells = "".join(f"<th>{escape(name)}</th>" for name in header)
+    lines = "\n".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    pictures = "\n".join(
+        f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,'
+        f'{b64encode(svg).decode()}"><figcaption>{escape(caption)}</figcaption></figure>'
+        for svg, caption in figures)
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
+        f"</title><style>{_STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n"
+        f"<table><thead><tr>{cells}</tr></thead><tbody>\n{lines}\n</tbody></table>\n"
+        f"{pictures}\n</body></html>\n"
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def draw_scores(results: Sequence[Scores], metric: str) -> bytes | None:
+    """ISO against a metric, a panel per model, coloured by ratio (thesis 000, fig. 16 and 29).
+
+    Returns:
+        An SVG file; None where no ISO is known.
+
+    Raises:
+        OutputError: if matplotlib is not installed.
+    """
+    if not any(image["iso"] for result in results for image in result.images):
+        return None
+    figure, panels = _panels(results)
+    for panel, result in zip(panels, results, strict=True):
+        for colour, ratio in zip(_COLOURS, result.ratios(), strict=False):
+            images = [image for image in result.by_ratio(ratio).images if image["iso"]]
+            panel.scatter([image["iso"] for image in images],
+                          [image[metric] for image in images],
+                          s=14, color=colour, alpha=0.8, label=f"ratio {ratio:g}")
+        panel.set(title=result.model, xscale="log", xlabel="ISO", ylabel=heading(metric))
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    return _svg(figure)
+
+
+def draw_histograms(results: Sequence[Scores]) -> bytes:
+    """Luminance of all pictures against that of all references (thesis 000, fig. 30).
+
+    Returns:
+        An SVG file.
+
+    Raises:
+        OutputError: if matplotlib is not installed.
+    """
+    figure, panels = _panels(results)
+    for panel, result in zip(panels, results, strict=True):
+        picture, reference = result.total_histograms()
+        levels = range(len(picture))
+        panel.plot(levels, (reference / reference.sum()).tolist(), color="black", linewidth=1,
+                   label="reference")
+        panel.plot(levels, (picture / picture.sum()).tolist(), "--", color=_COLOURS[0],
+                   linewidth=1, label="picture")
+        panel.set(title=f"{result.model}, JSD {result.total_jsd():.4f}", xlabel="luminance",
+                  ylabel="share of pixels", yscale="log", xlim=(0, 255))
+        panel.legend(fontsize="small")
+    return _svg(figure)
+
+
+def _panels(results: Sequence[Scores]) -> "tuple[Figure, list[Any]]":
+    """A figure, and its panels, two in a row and of the same scales."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise OutputError("--report needs matplotlib for its figures, run: pip install "
+                          "matplotlib") from missing
+    rows = (len(results) + 1) // 2
+    figure = Figure(figsize=(10, 3.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flatten()
+    for spare in grid[len(results) :]:
+        spare.remove()
+    for panel in grid[: len(results)]:
+        panel.tick_params(labelbottom=True)  # there may be no panel below to show them
+    return figure, list(grid[: len(results)])
+
+
+def _svg(figure: "Figure") -> bytes:
+    """The same figure gives the same bytes."""
+    import matplotlib
+
+    file = BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "enhance"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
