@@ -229,9 +229,9 @@ class SidFcn(nn.Module):
 
         Args:
             y: (N, 4, h, w) packed white-balanced linear camera RGB, or (N, 3, 2h, 2w) linear
-                sRGB, amplified, not clipped at white, noise below black negative; with ``noise_plane`` one
-                plane more, the deviation of the noise in the compressed planes. h and w must be
-                multiples of 16.
+                sRGB, amplified, not clipped at white, noise below black negative; with
+                ``noise_plane`` one plane more, the deviation of the noise in the compressed
+                planes. h and w must be multiples of 16.
 
         Returns:
             (N, colours, 2h, 2w) linear, in the colours of the input, not clamped.

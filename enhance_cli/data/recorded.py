@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from enhance_cli.colour import AMPLIFIED_RANGE, apply_matrix, srgb_to_linear
-from enhance_cli.data.dark_sets import SidPair
 from enhance_cli.data.darkness import DarkPairs, demosaic, pack, packed_gains, through_file, unpack
+from enhance_cli.data.sid import SidPair
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.libraw_render import demosaic_linear
 from enhance_cli.io.raw import read_raw

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from torch.nn import functional
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import Curve, compress, estimate_noise, linear_to_srgb, luminance, render
-from enhance_cli.data.dark_sets import load_sid_pairs
 from enhance_cli.data.darkness import (
     Conditions,
     DarkPairs,
@@ -24,6 +23,7 @@ from enhance_cli.data.darkness import (
 from enhance_cli.data.patches import PhotoSampler
 from enhance_cli.data.recorded import RecordedSampler
 from enhance_cli.data.sensor import RATIO_RANGE
+from enhance_cli.data.sid import load_sid_pairs
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics import METRICS
@@ -172,15 +172,15 @@ def linear_example(pairs: DarkPairs, contract: Contract) -> Example:
 
 
 def direct_example(pairs: DarkPairs, contract: Contract) -> Example:
-    """For the thesis's networks: amplified RAW or sRGB to sRGB at half size."""
-    clean = functional.avg_pool2d(pairs.clean, 2)
-    grey = contract.channels_out == 1
+    """For the thesis's networks: amplified RAW to sRGB at half size, or sRGB to sRGB."""
     if contract.channels_in == 3:
-        y = linear_to_srgb(functional.avg_pool2d(pairs.dark, 2).clamp(0, 1))
+        clean, curve = pairs.clean, "srgb"
+        y = linear_to_srgb(pairs.dark.clamp(0, 1))
     else:
+        clean, curve = functional.avg_pool2d(pairs.clean, 2), "camera"
         y = pairs.dark.clamp(0, 1)
-    curve: Curve = "srgb" if contract.channels_in == 3 else "camera"
-    target = render(clean, pairs.camera_to_srgb, curve, grey)
+    grey = contract.channels_out == 1
+    target = render(clean, pairs.camera_to_srgb, cast(Curve, curve), grey)
     return Example(
         y, target, lambda estimate: absolute_error(target, estimate.float()),
         lambda estimate: estimate.float().clamp(0, 1), target,
@@ -204,7 +204,7 @@ def make_example(pairs: DarkPairs, contract: Contract) -> Example:
 def _cell(contract: Contract) -> int:
     """Sides of training pictures must be multiples of this, in pixels of the sensor."""
     packed = contract.patch_size or contract.size_multiple
-    return packed if contract.colour == "linear-srgb" else 2 * packed
+    return packed if contract.colour.endswith("srgb") else 2 * packed
 
 
 def _check_patch(patch: int, contract: Contract) -> None:

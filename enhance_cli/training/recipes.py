@@ -37,12 +37,12 @@ def _fully_convolutional(model: str, **settings: Any) -> Recipe:
     )
 
 
-def _thesis(model: str, beta: float = 2.0, learning_rate: float = 1e-4) -> Recipe:
+def _thesis(model: str, *, beta: float = 2.0, patch: int = 512) -> Recipe:
     # Table 3: Adam, batches of 5 patches, 4000 epochs of 161 pictures.
     return _lowlight(
-        model, patch=512, batch=5, objective=Objective(beta=beta),
+        model, patch=patch, batch=5, objective=Objective(beta=beta),
         optimisation=Optimisation(
-            steps=128_800, learning_rate=learning_rate, betas=(0.9, 0.999), validate_every=1000),
+            steps=128_800, learning_rate=1e-4, betas=(0.9, 0.999), validate_every=1000),
     )
 
 
@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
         _thesis("sid-net-no-skip"),
         _thesis("sid-net-small"),
         _thesis("sid-net-grey"),
-        _thesis("sid-net-srgb"),
+        _thesis("sid-net-srgb", patch=256),
         _thesis("pix2pix", beta=10.0),
         *MNIST_RECIPES,
     )

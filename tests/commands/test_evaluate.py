@@ -66,6 +66,17 @@ def test_table_for_people(tmp_path: Path, enhance: Callable, tiny_weights: dict)
         assert text in ran.out
 
 
+def test_page(tmp_path: Path, enhance: Callable, tiny_weights: dict):
+    photo(tmp_path / "Set5" / "HR" / "<bird>.png", 64, 64)
+    page = tmp_path / "page.html"
+    ran = enhance("evaluate", "--dataset", "set5", "--weights", tiny_weights[4],
+                  "--data-root", tmp_path, "--metrics", "psnr,jsd", "--report", page)
+    assert ran.code == 0, ran.err
+    for text in ("&lt;bird&gt;", "bicubic", "tiny-x4", "PSNR (dB)", "JSD", "set5 (y-crop)"):
+        assert text in page.read_text()
+    assert list(tmp_path.glob(".page*")) == []
+
+
 def test_two_folders(tmp_path: Path, enhance: Callable):
     truth = photo(tmp_path / "gt" / "a.png", 40, 60)
     noisy = np.clip(truth.astype(int) + np.random.default_rng(1).integers(-9, 9, truth.shape),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from enhance_cli.colour import render
+from enhance_cli.colour import AMPLIFIED_RANGE, CURVES, apply_matrix, camera_matrices, render
 from enhance_cli.data.darkness import (
     XYZ_TO_CAMERA,
     Conditions,
@@ -40,13 +40,15 @@ def smooth(count: int, height: int, width: int, seed: int = 0) -> Tensor:
         rough, (height, width), mode="bilinear", align_corners=True)
 
 
-def quiet(count: int, ratio: float = 1.0, brightness: float = 1.0, **options: object) -> Conditions:
+def quiet(count: int, ratio: float = 1.0, brightness: float = 1.0, highlights: float = 1.0,
+          **options: object) -> Conditions:
     """A sensor that adds next to nothing: a well of 160 million electrons, 20 bits."""
     taken = draw_conditions(count, seeded(3), ratio=torch.full((count,), ratio), **options)
     level = torch.ones(count)
     sensor = Sensor(gain=0.01 * level, read=0.01 * level, tail=0.14 * level, row=0.01 * level,
                     black=1e5 * level, white=(2.0**24 - 1) * level)
-    return replace(taken, sensor=sensor, brightness=brightness * level)
+    return replace(taken, sensor=sensor, brightness=brightness * level,
+                   highlights=highlights * level)
 
 
 # --- packing ---------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ def test_demosaic_is_bilinear() -> None:
 def test_conditions_stay_in_their_ranges() -> None:
     taken = draw_conditions(4000, seeded())
     for value, (low, high) in (
-        (taken.ratio, RATIO_RANGE), (taken.iso, ISO_RANGE), (taken.brightness, (0.6, 1.2)),
+        (taken.ratio, RATIO_RANGE), (taken.iso, ISO_RANGE), (taken.brightness, (0.6, 1.4)),
         (taken.gains[:, 0], (1.2, 3.0)), (taken.gains[:, 1], (1.2, 3.2)),
     ):
         assert value.min() >= low * (1 - 1e-5)
@@ -133,9 +135,17 @@ def test_what_is_fixed_is_kept() -> None:
     assert torch.equal(taken.ratio, ratio)
     assert torch.equal(taken.iso, iso)
     assert torch.equal(taken.brightness, torch.ones(3))
+    assert torch.equal(taken.highlights, torch.ones(3))
     # The noise is that of the given ISO.
     louder = draw_conditions(3, seeded(), ratio=ratio, iso=2 * iso)
     assert torch.allclose(louder.sensor.gain, 2 * taken.sensor.gain, rtol=1e-4)
+
+
+def test_half_of_the_scenes_have_highlights() -> None:
+    highlights = draw_conditions(4000, seeded()).highlights
+    assert float((highlights == 1).float().mean()) == pytest.approx(0.5, abs=0.03)
+    assert highlights.min() == 1
+    assert 7.5 < highlights.max() < 8.001
 
 
 def test_ratios_of_a_recipe() -> None:
@@ -155,7 +165,7 @@ def test_one_camera_is_always_the_same() -> None:
 
 def test_conditions_are_a_function_of_the_generator() -> None:
     one, same, other = (draw_conditions(6, seeded(seed)) for seed in (4, 4, 5))
-    for name in ("ratio", "iso", "gains", "xyz_to_camera", "brightness"):
+    for name in ("ratio", "iso", "gains", "xyz_to_camera", "brightness", "highlights"):
         assert torch.equal(getattr(one, name), getattr(same, name)), name
         assert not torch.equal(getattr(one, name), getattr(other, name)), name
     assert torch.equal(one.sensor.gain, same.sensor.gain)
@@ -220,8 +230,7 @@ def test_white_photographs_stay_white() -> None:
     for pairs in (dark_raw(torch.ones(2, 3, 8, 8), quiet(2, 100.0), seeded()),
                   dark_srgb(torch.ones(2, 3, 8, 8), quiet(2), seeded())):
         assert pairs.clean.min() > 0.999
-        assert pairs.dark.min() > 0.98
-        assert pairs.dark.max() <= 1
+        assert (pairs.dark - 1).abs().max() < 0.02
 
 
 def test_black_photographs_stay_black() -> None:
@@ -239,6 +248,30 @@ def test_brightness_scales_the_clean_light() -> None:
     assert torch.allclose(half.dark, whole.dark / 2, atol=2e-3)
 
 
+def test_highlights_are_brighter_than_white() -> None:
+    """Of a grey photograph only what is above 0.7 (linear) shines: twice as far for white."""
+    linear = torch.tensor([0.0, 0.3, 0.69, 0.85, 1.0])
+    photos = CURVES["camera"][0](linear).view(1, 1, 1, 5).repeat_interleave(2, 3).expand(1, 3, 2, 10)
+    pairs = dark_raw(photos, quiet(1, 20.0, highlights=3.0), seeded())
+    expected = torch.tensor([0.0, 0.3, 0.69, 0.85 * 2, 3.0])
+    assert torch.allclose(pairs.dark, expected.expand(1, 4, 1, 5), rtol=0, atol=0.01)
+    assert torch.allclose(pairs.clean[0, 0, 0, ::2], expected.clamp(max=1), atol=1e-3)
+
+
+def test_highlights_keep_their_colour_and_the_order_of_lights() -> None:
+    photos = random(2, 3, 16, 16).clamp(min=0.2)
+    plain, shining = (expose_raw(photos, quiet(2, 100.0, highlights=factor), seeded())[0]
+                      for factor in (1.0, 8.0))
+    plain, shining = (((levels - 1e5) / (2.0**24 - 1 - 1e5)) for levels in (plain, shining))
+    forward, _ = camera_matrices(quiet(2).xyz_to_camera)
+    linear = CURVES["camera"][1](photos)
+    factor = 1 + (linear.amax(1, keepdim=True) - 0.7).clamp(min=0) / 0.3 * 7
+    expected = pack((apply_matrix(linear * factor, forward)).clamp(min=0))
+    expected = expected / packed_gains(quiet(2).gains) / 100
+    assert torch.allclose(shining, expected, rtol=0.02, atol=1e-5)
+    assert (shining >= plain * 0.97 - 1e-5).all()
+
+
 def test_each_photograph_has_its_own_conditions() -> None:
     photos = smooth(1, 16, 16).expand(5, 3, 16, 16)
     taken = replace(quiet(5), ratio=torch.tensor([1.0, 5, 25, 100, 300]))
@@ -247,7 +280,8 @@ def test_each_photograph_has_its_own_conditions() -> None:
         part = replace(
             taken, ratio=taken.ratio[index, None], gains=taken.gains[index, None],
             xyz_to_camera=taken.xyz_to_camera[index, None],
-            brightness=taken.brightness[index, None], sensor=quiet(1).sensor)
+            brightness=taken.brightness[index, None],
+            highlights=taken.highlights[index, None], sensor=quiet(1).sensor)
         levels, alone, matrix = expose_raw(photos[:1], part, seeded())
         assert torch.allclose(clean[index], alone[0], atol=1e-6)
         assert torch.allclose(backward[index], matrix[0], atol=1e-4)
@@ -286,11 +320,11 @@ def test_noise_has_no_mean_where_nothing_is_clipped() -> None:
 def test_dark_pictures_stay_in_their_ranges() -> None:
     photos = random(12, 3, 32, 48)
     taken = draw_conditions(12, seeded(1))
-    for pairs, lowest in ((dark_raw(photos, taken, seeded()), -torch.inf),
-                          (dark_raw(photos, taken, seeded(), balanced=False), -torch.inf),
+    for pairs, lowest in ((dark_raw(photos, taken, seeded()), AMPLIFIED_RANGE[0]),
+                          (dark_raw(photos, taken, seeded(), balanced=False), AMPLIFIED_RANGE[0]),
                           (dark_srgb(photos, taken, seeded()), 0)):
         assert pairs.dark.isfinite().all()
-        assert pairs.dark.max() <= 1
+        assert pairs.dark.max() <= AMPLIFIED_RANGE[1]
         assert pairs.dark.min() >= lowest
         assert pairs.clean.min() >= 0
         assert pairs.clean.max() <= 1

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from enhance_cli.colour import SRGB_TO_XYZ, linear_to_srgb
-from enhance_cli.data.dark_sets import SidPair, load_sid_pairs
 from enhance_cli.data.darkness import demosaic, pack
 from enhance_cli.data.recorded import RecordedSampler
+from enhance_cli.data.sid import SidPair, load_sid_pairs
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.dng import write_dng
 

@@ -71,7 +71,7 @@ def test_noise_is_measured_in_roots() -> None:
 def test_denoising_denoises() -> None:
     _, file = noisy(40, 4000)
     threshold = 2 * measure_wavelet_noise(file)
-    inside = (slice(None), slice(8, -8), slice(8, -8))  # FBDD blackens pixels at the border
+    inside = (slice(None), slice(8, -8), slice(8, -8))  # FBDD spoils a pixel in three corners
     plain = demosaic_linear(file)[inside]
     for fbdd in (False, True):
         clean = demosaic_linear(file, wavelet_threshold=threshold, fbdd=fbdd)[inside]
