@@ -34,6 +34,7 @@ check: lint types imports test
 
 bench: setup
 	$(BIN)/python benchmarks/tiles.py
+	$(BIN)/python benchmarks/strategies.py
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -4,8 +4,11 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from enhance_cli.io.dng import write_dng
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +28,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                  "held_out/3.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / name)
+    for name in ("night.ARW", "dark/night.dng"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        levels = np.random.default_rng(0).integers(250, 330, (40, 48), dtype=np.uint16)
+        write_dng(tmp_path / name, levels, white=4095, black=256,
+                  as_shot_neutral=(0.5, 1, 0.6), color_matrix=np.eye(3))
+    photo.resize((48, 40)).save(tmp_path / "dark" / "photo.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -38,9 +47,14 @@ def test_command(command: str, desk: Path, enhance: Callable, request: pytest.Fi
     arguments = shlex.split(command)[1:]
     if "--dataset" in arguments:
         request.getfixturevalue("shared_data")
+        if "synthetic-dark" in arguments:
+            pytest.skip("takes minutes; the same command is tested on a small set")
         arguments += ["--model", "bicubic"]  # the models' figures have a test of their own
     if "train" in arguments and "--list" not in arguments:
-        quick = ["--steps", "1", "--set", "batch=1", "--set", "patch=4", "--set", "blocks=1"]
+        small = {"enet-e-x4": ["patch=4", "blocks=1"], "sid-fcn": ["patch=32", "width=2"]}
+        quick = ["--steps", "1", "--set", "batch=1"]
+        for value in small[arguments[1]]:
+            quick += ["--set", value]
         if "--resume" in arguments:
             begin = [word for word in arguments if word != "--resume"]
             assert enhance(*begin, *quick).code == 0

@@ -1,4 +1,4 @@
-"""``enhance train``: make weights from a folder of photographs."""
+"""``enhance train``: make weights from photographs, or other data of a recipe."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,14 @@ from enhance_cli.errors import UsageError
 def train(
     context: typer.Context,
     recipe: Annotated[str | None, typer.Argument(help="What to train; see --list.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of photographs.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of photographs; for low light also the SID dataset's, for "
+                          "mnist recipes mnist.npz."),
+    ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(help="Folder to validate on [default: every twentieth of --data]."),
+        typer.Option(help="What to validate on [default: a part of --data that is held out]."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run [default: runs/RECIPE].")
@@ -40,9 +44,9 @@ def train(
     precision: options.Precision = "auto",
     quiet: options.Quiet = False,
 ) -> None:
-    """Train RECIPE on a folder of photographs.
+    """Train RECIPE on a folder of photographs, or on the data that it is for.
 
-    Needs no more than the folder: --resume goes on where a run stopped, step for step as if it
+    Needs no more than the data: --resume goes on where a run stopped, step for step as if it
     had not. Under torchrun the batch is shared by its processes.
     """
     from enhance_cli.training.run import list_recipes, run_recipe

@@ -18,13 +18,11 @@ class Complexity:
         parameters: trainable values.
         macs: multiply-accumulate operations of the convolutions and matrix products.
         macs_input: the input (C, H, W) they are counted for.
-        scale: output pixels per input pixel along each axis.
     """
 
     parameters: int
     macs: int
     macs_input: tuple[int, int, int]
-    scale: int
 
 
 def measure_complexity(
@@ -46,5 +44,4 @@ def measure_complexity(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         macs=counter.get_total_flops() // 2,
         macs_input=shape,
-        scale=contract.scale,
     )

@@ -16,9 +16,10 @@ from enhance_cli.io.libraw_render import demosaic_linear, measure_wavelet_noise
 
 Baseline = Callable[[DarkScene, float], Tensor]  # scene, ratio -> shown (C, H, W) in [0, 1]
 
-# The best for the test itself, so that the baselines are not wronged: of thresholds of 0.5, 1, 1.5,
-# 2 and 3 deviations on twelve cases of synthetic-dark at ratio 100 (mean PSNR 14.8, 15.7, 16.0,
-# 15.9 and 15.6 dB), and of strengths of 0.6 to 3, with and without subtracting the variance, on six.
+# The best for the test itself, so that the baselines are not wronged: of thresholds of 0.5, 1,
+# 1.5, 2 and 3 deviations on twelve cases of synthetic-dark at ratio 100 (mean PSNR 14.8, 15.7,
+# 16.0, 15.9 and 15.6 dB), and of strengths of 0.6 to 3, with and without subtracting the
+# variance, on six.
 _WAVELET_STRENGTH = 1.5
 _NL_MEANS_STRENGTH = 3.0
 

@@ -52,10 +52,14 @@ def run_models(*, as_json: bool) -> int:
         return 0
     table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
     for row in rows:
-        table.add_row(row["name"], row["task"], f"x{row['scale']}", f"{row['parameters']:,}",
+        table.add_row(row["name"], row["task"], _enlargement(row), f"{row['parameters']:,}",
                       _macs(row), _availability(row), _scores(row["scores"]))
     plain_console().print(table)
     return 0
+
+
+def _enlargement(row: Mapping[str, Any]) -> str:
+    return f"x{row['scale']}" if row["scale"] > 1 else ""
 
 
 def _availability(row: Mapping[str, Any]) -> str:
@@ -75,7 +79,7 @@ def run_list(*, as_json: bool) -> int:
         for row in rows:
             if "error" in row:
                 continue
-            table.add_row(row["name"], row["architecture"], row["task"], f"x{row['scale']}",
+            table.add_row(row["name"], row["architecture"], row["task"], _enlargement(row),
                           f"{row['parameters']:,}", _macs(row), row["data"],
                           _scores(row["scores"]), row["sha256"])
         plain_console().print(table)
@@ -207,7 +211,7 @@ def _describe(name: str, architecture: Architecture, config: Any) -> dict[str, A
         "name": name,
         "task": architecture.task,
         "architecture": architecture.name,
-        "scale": size.scale,
+        "scale": getattr(config, "scale", 1),  # what is enlarged at all
         "parameters": size.parameters,
         "macs": size.macs,
         "macs_input": list(size.macs_input),

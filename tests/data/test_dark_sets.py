@@ -1,5 +1,6 @@
 """The dark datasets: layouts, names and lists, and scenes that are the same every time."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from enhance_cli.data.dark_sets import (
     View,
     load_cases,
 )
+from enhance_cli.data.darkness import draw_conditions
 from enhance_cli.data.sid import load_sid_pairs
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.io.dng import write_dng
@@ -218,3 +220,24 @@ def test_found_beside_the_benchmarks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert load_cases("synthetic-dark", View(), [tmp_path / "benchmarks"])
     monkeypatch.setenv("ENHANCE_DATA", str(tmp_path))
     assert len(load_cases("synthetic-dark", View(), data_roots(None, tmp_path / "c"))) == 3
+
+
+def test_the_conditions_of_a_seed_never_change() -> None:
+    """Scores on synthetic-dark are comparable only while the same seed draws the same sensors.
+
+    Golden values of 2026-11-21; a change here means that every published figure of the set has
+    to be measured again.
+    """
+    generator = torch.Generator().manual_seed(2020)
+    taken = draw_conditions(
+        2, generator, ratio=torch.tensor([100.0, 300.0]), iso=torch.tensor([800.0, 25_600.0]),
+        vary_brightness=False)
+    close = partial(torch.testing.assert_close, rtol=2e-4, atol=0)
+    close(taken.gains, torch.tensor([[1.5106, 2.0386], [2.1388, 2.6384]]))
+    close(taken.xyz_to_camera[0, 0], torch.tensor([0.8635, -0.2538, -0.1208]), rtol=1e-3)
+    close(taken.sensor.gain, torch.tensor([0.93567, 162.0535]))
+    close(taken.sensor.read, torch.tensor([0.7632, 90.2514]))
+    close(taken.sensor.row, torch.tensor([0.1037, 12.0194]), rtol=1e-3)
+    assert taken.sensor.black.tolist() == [433, 1214]
+    assert taken.sensor.white.tolist() == [4095, 16383]
+    close(torch.rand(1, generator=generator), torch.tensor([0.8525]))  # and no draw more

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.colour import AMPLIFIED_RANGE, CURVES, apply_matrix, camera_matrices, render
+from enhance_cli.data import darkness
 from enhance_cli.data.darkness import (
     XYZ_TO_CAMERA,
     Conditions,
@@ -353,6 +354,22 @@ def test_some_of_the_pairs() -> None:
     assert torch.equal(part.dark, pairs.dark[[1, 3]])
     assert torch.equal(part.clean, pairs.clean[[1, 3]])
     assert torch.equal(part.camera_to_srgb, pairs.camera_to_srgb[[1, 3]])
+
+
+@pytest.mark.xfail(reason="JPEG qualities are a function of the ratios alone", strict=True)
+def test_at_a_fixed_ratio_files_differ_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set at the ratio 100 must not be all lossless, or all of one quality."""
+    seeds = set()
+
+    def spy(camera: Tensor, matrix: Tensor, choices: torch.Generator) -> Tensor:
+        seeds.add(choices.initial_seed())
+        return through_file(camera, matrix)
+
+    monkeypatch.setattr(darkness, "through_file", spy)
+    generator = seeded(7)
+    for _ in range(5):
+        dark_srgb(smooth(1, 8, 8), quiet(1, 100.0), generator)
+    assert len(seeds) == 5
 
 
 # --- files -----------------------------------------------------------------------------------

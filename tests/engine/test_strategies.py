@@ -155,7 +155,7 @@ def test_enlarging_identity_of_a_fully_convolutional_network(
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_constants_stay_constants_at_any_level(name: str) -> None:
     """Weights add up to the same everywhere: no grid shows in a flat picture."""
-    image = torch.full((4, 300, 517), 0.7)
+    image = torch.full((4, 300, 517), 0.6)
     result = run_tiled(lambda x: x, PATCHES, image, STRATEGIES[name], device=CPU,
                        levels=torch.uint16)
     assert len(result.int().unique()) == 1
@@ -209,7 +209,7 @@ def test_weights_are_made_once_for_each_kind_of_place(name: str) -> None:
             run_tiled(lambda x: x, PATCHES, torch.zeros(4, 900, 700), STRATEGIES[name],
                       device=CPU)
     count = len(boxes(name, 900, 700))
-    assert made.call_count <= 9 < count or made.call_count < count
+    assert made.call_count <= 9 < count
     assert tile_weights.cache_info().hits == 2 * count - made.call_count
 
 

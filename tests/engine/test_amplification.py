@@ -1,0 +1,182 @@
+"""How much a dark picture is amplified: proportion, limits, noise and highlights."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.engine.amplification import CLIPPED_SHARE, MAX_RATIO, _thin, choose_ratio
+
+
+def scene(height: int = 240, width: int = 320, seed: int = 0) -> Tensor:
+    """A picture of soft, muted colours, (3, H, W), of about a fifth of white."""
+    rough = 0.1 + 0.2 * torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
+    return functional.interpolate(rough, (height, width), mode="bicubic",
+                                  align_corners=True)[0].clamp(0.02, 1)
+
+
+def packed(rgb: Tensor) -> Tensor:
+    """A mosaic without its colour shifts: every plane sees the same places."""
+    return rgb[[0, 1, 2, 1]]
+
+
+def noise(like: Tensor, deviation: float, seed: int = 1) -> Tensor:
+    return deviation * torch.randn(like.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def log_average(rgb: Tensor) -> float:
+    """Of the luminance, pixel by pixel."""
+    light = (rgb * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0)
+    return math.exp(float(light.log().mean()))
+
+
+def test_a_picture_is_brought_to_the_key() -> None:
+    dark = scene() / 40
+    ratio = choose_ratio(dark)
+    assert log_average(dark * ratio) == pytest.approx(0.18, rel=0.02)
+    flat = torch.full((3, 64, 64), 0.002)
+    assert choose_ratio(flat) == pytest.approx(90, rel=1e-3)
+
+
+@pytest.mark.parametrize("make", [packed, lambda rgb: rgb])
+def test_the_ratio_is_inverse_to_the_exposure(make) -> None:  # type: ignore[no-untyped-def]
+    picture = make(scene())
+    first = choose_ratio(picture / 10) / 10
+    for factor in (2.0, 3.7, 50.0, 200.0):
+        assert choose_ratio(picture / factor) == pytest.approx(first * factor, rel=1e-3)
+
+
+def test_the_same_scene_exposed_otherwise_looks_the_same() -> None:
+    """Twice the time at twice the light collected is no other scene, at night or by day."""
+    picture = scene()
+    for full in (1e-3, 1.0, 100.0):  # seconds times ISO over N^2 of a full exposure
+        shown = [choose_ratio(picture / factor, full / factor) / factor
+                 for factor in (4.0, 20.0, 100.0)]
+        assert max(shown) == pytest.approx(min(shown), rel=1e-3)
+
+
+def test_nothing_is_darkened_and_there_is_an_end() -> None:
+    assert choose_ratio(scene() * 3) == 1
+    assert choose_ratio(torch.ones(4, 32, 32)) == 1
+    assert choose_ratio(scene() / 1e5) == MAX_RATIO == 300
+    ratios = [choose_ratio(scene() / factor) for factor in (0.1, 1, 10, 100, 1000, 1e4)]
+    assert ratios == sorted(ratios)
+    assert ratios[0] == 1
+    assert ratios[-1] == 300
+
+
+@pytest.mark.parametrize("value", [0.0, -0.01])
+@pytest.mark.parametrize("size", [(1, 1), (3, 100), (64, 64)])
+def test_black_pictures(value: float, size: tuple[int, int]) -> None:
+    for planes in (3, 4):
+        assert choose_ratio(torch.full((planes, *size), value)) == MAX_RATIO
+        assert choose_ratio(torch.full((planes, *size), value), 0.01) == MAX_RATIO
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (7, 3), (8, 8), (9, 200), (1, 501)])
+def test_tiny_pictures(size: tuple[int, int]) -> None:
+    for planes in (3, 4):
+        assert choose_ratio(torch.full((planes, *size), 0.01)) == pytest.approx(18, rel=1e-3)
+
+
+def test_packed_and_full_colours_are_judged_alike() -> None:
+    picture = scene() / 20
+    assert choose_ratio(packed(picture)) == pytest.approx(choose_ratio(picture), rel=1e-5)
+    greens = packed(picture)
+    greens[1] *= 1.5
+    greens[3] *= 0.5  # their mean is as before
+    assert choose_ratio(greens) == pytest.approx(choose_ratio(picture), rel=1e-5)
+
+
+@pytest.mark.parametrize("signal_to_noise", [1.0, 0.3])
+def test_zero_mean_noise_changes_little(signal_to_noise: float) -> None:
+    picture = packed(scene(480, 640)) / 100
+    noisy = picture + noise(picture, float(picture.mean()) / signal_to_noise)
+    assert float((noisy < 0).float().mean()) > 0.1
+    assert choose_ratio(noisy) == pytest.approx(choose_ratio(picture), rel=0.15)
+
+
+def test_hot_pixels_change_little() -> None:
+    picture = packed(scene(480, 640)) / 100
+    hot = picture.clone()
+    hot[:, ::97, ::89] = 1.0
+    assert choose_ratio(hot) == pytest.approx(choose_ratio(picture), rel=0.1)
+
+
+def test_black_parts_do_not_make_the_rest_burn_out() -> None:
+    picture = torch.full((3, 160, 160), 0.01)
+    picture[:, :80] = 0
+    ratio = choose_ratio(picture)
+    # Half of it at a fiftieth of the mean: the floor, not nothing.
+    floor = 0.005 / 50
+    assert ratio == pytest.approx(min(0.18 / math.sqrt(0.01 * floor), 1 / 0.01), rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.4])
+def test_no_more_than_a_hundredth_is_burnt_out(share: float) -> None:
+    picture = torch.full((3, 400, 400), 0.001)
+    picture[:, : int(400 * share) // 8 * 8] = 0.05
+    ratio = choose_ratio(picture)
+    assert ratio == pytest.approx(20, rel=1e-3)
+    smooth = scene() ** 4
+    smooth = smooth / smooth.max() / 20
+    ratio = choose_ratio(smooth)
+    squares = functional.avg_pool2d(smooth[None], 8)[0].amax(0).flatten()
+    burnt = int((squares * ratio > 1 + 1e-5).sum())
+    assert 0 < burnt <= CLIPPED_SHARE * len(squares) + 1
+
+
+def test_small_lamps_may_burn_out() -> None:
+    picture = torch.full((3, 400, 400), 0.001)
+    before = choose_ratio(picture)
+    picture[:, :24, :32] = 0.5  # half of a hundredth
+    assert before == pytest.approx(180, rel=1e-3)
+    assert choose_ratio(picture) == pytest.approx(before, rel=0.05)
+
+
+def test_any_colour_can_burn_out() -> None:
+    """A red wall may not lose its red, whatever its luminance is."""
+    for plane in range(3):
+        picture = torch.full((3, 64, 64), 1e-4)
+        picture[plane] = 0.02
+        assert choose_ratio(picture) <= 50 * 1.001
+
+
+def scene_luminance(mean: float, exposure: float) -> float:
+    """78 / ISO lux seconds saturate a sensor: 120 N^2 / (t ISO) cd/m^2 are white."""
+    return mean * 120 / exposure
+
+
+def test_night_scenes_stay_darker_than_bright_ones() -> None:
+    picture = torch.full((3, 64, 64), 0.005)
+    shown = {}
+    for luminance in (1e-4, 0.01, 0.3, 1.0, 3.0, 1e3):
+        exposure = 0.005 * 120 / luminance
+        assert scene_luminance(0.005, exposure) == pytest.approx(luminance)
+        shown[luminance] = choose_ratio(picture, exposure) * 0.005
+    keys = list(shown.values())
+    assert keys == sorted(keys)
+    assert shown[1e-4] == shown[0.01] == pytest.approx(0.09, rel=1e-3)
+    assert shown[1e3] == shown[3.0] == pytest.approx(0.18, rel=1e-3)
+    # Krawczyk et al.: 1.03 - 2 / (2 + log10(L + 1)).
+    for luminance in (0.3, 1.0):
+        key = 1.03 - 2 / (2 + math.log10(luminance + 1))
+        assert shown[luminance] == pytest.approx(min(max(key, 0.09), 0.18), rel=1e-3)
+    assert 0.09 < shown[0.3] < shown[1.0] < 0.18
+    assert choose_ratio(picture) * 0.005 == pytest.approx(0.18, rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 999_999, 1_500_000, 2_000_001, 40_000_000])
+def test_a_quantile_of_few_enough_values(count: int) -> None:
+    """torch.quantile refuses 16 million values."""
+    thin = _thin(torch.zeros(1).expand(count))
+    assert min(count, 1_000_000) <= len(thin) <= 2_000_000
+
+
+def test_the_picture_is_left_as_it_was() -> None:
+    picture = packed(scene()) / 10
+    kept = picture.clone()
+    choose_ratio(picture, 0.1)
+    assert torch.equal(picture, kept)
