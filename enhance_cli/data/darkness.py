@@ -237,7 +237,9 @@ def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> 
     """
     levels, clean, backward = expose_raw(photos, taken, generator, "srgb")
     data = normalise(levels, taken.sensor) * packed_gains(taken.gains).to(photos)
-    choices = torch.Generator().manual_seed(int(taken.ratio.double().sum() * 1e6) % 2**31)
+    # Files are written on the CPU, wherever the pixels are.
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    choices = torch.Generator().manual_seed(int(seed))
     files = through_file(demosaic(data), backward, choices)
     dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(*AMPLIFIED_RANGE)
     same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)

@@ -7,8 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 MAX_RATIO = 300.0  # the darkest that the networks have learned (ch. 2)
-# Share of the picture that may become pure white.
-CLIPPED_SHARE = 0.01
+# Share of the picture that may become pure white without a second thought, and at the very most.
+CLIPPED_SHARE, MAX_CLIPPED_SHARE = 0.01, 0.1
+# What is brighter than this may: it is nearly white as it is (lamps, skies, windows).
+_BRIGHT = 0.75
 # Side of the squares whose means are judged instead of pixels: in the dark a pixel is noise.
 _CELL = 8
 # Log-average luminance of a well-exposed picture, Reinhard et al., Photographic Tone
@@ -21,8 +23,9 @@ def choose_ratio(balanced: Tensor, relative_exposure: float | None = None) -> fl
     """The amplification that makes a picture well exposed.
 
     Brings the log-average luminance to a key: 0.18, or less for a scene that was really dark,
-    where the file says how it was exposed. No more than ``CLIPPED_SHARE`` of the picture may
-    exceed white.
+    where the file says how it was exposed. Where that makes more than ``CLIPPED_SHARE`` of the
+    picture white that was not nearly so before, the ratio lies halfway, in stops, to the one
+    that does not; and more than ``MAX_CLIPPED_SHARE`` is never given up.
 
     Args:
         balanced: (4, h, w) packed or (3, H, W), linear and white-balanced, 1 is white.
@@ -43,8 +46,12 @@ def choose_ratio(balanced: Tensor, relative_exposure: float | None = None) -> fl
     # A floor, so that black parts do not drag the log-average to nothing.
     log_average = math.exp(float(light.clamp(min=average / 50).log().mean()))
     wanted = _choose_key(average, relative_exposure) / log_average
-    brightest = float(torch.quantile(_thin(means.amax(0).flatten()), 1 - CLIPPED_SHARE))
-    return min(max(min(wanted, 1 / max(brightest, 1e-6)), 1.0), MAX_RATIO)
+    brightest = _thin(means.amax(0).flatten())
+    shares = torch.tensor([1 - CLIPPED_SHARE, 1 - MAX_CLIPPED_SHARE])
+    whites = torch.quantile(brightest.masked_fill(brightest > _BRIGHT, 0), shares)
+    careful, most = (1 / max(float(white), 1e-6) for white in whites)
+    ratio = min(wanted, math.sqrt(wanted * careful), most)
+    return min(max(ratio, 1.0), MAX_RATIO)
 
 
 def _thin(values: Tensor) -> Tensor:
@@ -60,7 +67,7 @@ def _choose_key(average: float, relative_exposure: float | None) -> float:
     78 / ISO lux seconds (ISO 12232), which is 120 N^2 / (t ISO) cd/m^2 through a lens of
     transmission 0.65.
     """
-    if relative_exposure is None:
+    if not relative_exposure:
         return _KEY
     scene = average * 120 / relative_exposure
     return min(max(1.03 - 2 / (2 + math.log10(scene + 1)), _NIGHT_KEY), _KEY)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -50,16 +51,15 @@ class DarkImage:
         return self.planes * torch.tensor([red, green, blue, green]).view(4, 1, 1)
 
 
-def _finish(network: Network, scale: int, grey: bool,
-            show: Callable[[Tensor], Tensor]) -> Network:
+def _finish(network: Network, scale: int, show: Callable[[Tensor], Tensor]) -> Network:
     """The network, then a mean over ``scale`` x ``scale`` pixels, then what is shown."""
 
     def run(y: Tensor) -> Tensor:
         result = network(y)
-        if scale > 1:
-            result = functional.avg_pool2d(result, scale)
-        result = show(result.float())
-        return _grey_of_shown(result) if grey and result.shape[1] == 3 else result
+        # Autocast is for the network: it would round the colours too.
+        with torch.autocast(result.device.type, enabled=False):
+            result = result.float()
+            return show(functional.avg_pool2d(result, scale) if scale > 1 else result)
 
     return run
 
@@ -67,6 +67,13 @@ def _finish(network: Network, scale: int, grey: bool,
 def _grey_of_shown(shown: Tensor) -> Tensor:
     """Shown RGB to the shown grey of the same luminance."""
     return linear_to_srgb(luminance(srgb_to_linear(shown)))
+
+
+def _amplify(image: DarkImage, ratio: float) -> Tensor:
+    balanced = image.balanced()
+    if ratio < 1:  # what is saturated becomes grey, not the colour of the gains
+        balanced = balanced.clamp(max=1)
+    return balanced * ratio
 
 
 def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
@@ -106,27 +113,25 @@ def brighten(
         sensor's size in any case.
     """
     contract = model.contract
-    balanced = contract.colour == "balanced-raw"
-    if contract.colour.startswith("amplified"):
+    direct = contract.colour.startswith("amplified")  # the network's output is shown as it is
+    if direct:
         amplified = (image.planes * ratio).clamp(0, 1)
         y = amplified if image.is_raw else linear_to_srgb(amplified)
-
-        def show(result: Tensor) -> Tensor:
-            return result.clamp(0, 1)
     else:
-        y = _with_noise_plane((image.balanced() * ratio).clamp(*AMPLIFIED_RANGE), contract)
-        matrix = image.camera_to_srgb.to(model.device)
+        y = _with_noise_plane(_amplify(image, ratio).clamp(*AMPLIFIED_RANGE), contract)
 
-        def show(result: Tensor) -> Tensor:
-            return render(result, matrix, contract.curve)
+    def show(result: Tensor) -> Tensor:
+        matrix = image.camera_to_srgb.to(result.device)
+        shown = result.clamp(0, 1) if direct else render(result, matrix, contract.curve)
+        return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
 
-    inside = 2 if half and balanced else 1
-    after = 2 if half and contract.colour.endswith("srgb") else 1
-    result = run_tiled(
-        _finish(model.network, inside, grey, show),
-        replace(contract, scale=contract.scale // inside,
-                channels_out=1 if grey else contract.channels_out),
-        y, plan, device=model.device, dtype=model.dtype, progress=progress, notice=notice,
-        levels=levels if after == 1 else torch.float32,
-    )
-    return result if after == 1 else to_levels(functional.avg_pool2d(result, after), levels)
+    run = partial(run_tiled, image=y, plan=plan, device=model.device, dtype=model.dtype,
+                  progress=progress, notice=notice)
+    if half and contract.colour.endswith("srgb"):  # the network keeps the size
+        light = run(model.network, contract)[None]
+        light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
+        return to_levels(show(light)[0], levels)
+    shrink = 2 if half and not direct else 1
+    smaller = replace(contract, scale=contract.scale // shrink,
+                      channels_out=1 if grey else contract.channels_out)
+    return run(_finish(model.network, shrink, show), smaller, levels=levels)

@@ -95,14 +95,14 @@ def plan_jobs(
     originals = {_resolve(source) for source, _ in sources.values()}
     for source, root in sources.values():
         with _failing_alone(plan, str(source)):
-            folder = source.parent if output is None else output / source.parent.relative_to(root)
-            target = output if single and output is not None else folder / naming.name(source)
+            target = (output if single and output is not None
+                      else _folder(source, root, output) / naming.name(source))
             key = target.resolve()
             if key in originals:
                 raise UsageError(f"{target}: an input would be replaced, choose another -o")
             if key in claimed:
                 raise OutputError(f"{source}: {claimed[key]} is written to {target} already, "
-                                  "run this one apart")
+                                  "run this one apart with another -o")
             claimed[key] = source
             if target.exists() and skip_existing:
                 plan.skipped.append((source, f"{target} exists"))
@@ -125,7 +125,9 @@ def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
         plan.failures.append((name, error))
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links
         reason = getattr(error, "strerror", None) or error
-        plan.failures.append((name, InputError(f"{name}: cannot be used ({reason}), rename it")))
+        culprit = getattr(error, "filename", None) or name
+        plan.failures.append(
+            (name, InputError(f"{culprit}: cannot be used ({reason}), rename it")))
 
 
 def _resolve(path: Path) -> Path:
@@ -138,7 +140,8 @@ def _resolve(path: Path) -> Path:
 
 def _is_file_name(output: Path) -> bool:
     """Whether ``--output`` names a file: it has a suffix, known or not, and is no folder."""
-    return bool(output.suffix) and not output.is_dir() and not str(output).endswith(os.sep)
+    # os.path, since pathlib raises where a name is too long.
+    return bool(output.suffix) and not os.path.isdir(output) and not str(output).endswith(os.sep)
 
 
 def _expand(name: str) -> list[Path]:
@@ -163,15 +166,20 @@ def _list(
     return found
 
 
+def _folder(source: Path, root: Path, output: Path | None) -> Path:
+    """Where the result of a source goes that was found under ``root``."""
+    return source.parent if output is None else output / source.parent.relative_to(root)
+
+
 def _earlier_outputs(
     sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming
 ) -> list[Path]:
-    """Places of inputs that an earlier run made: beside their input, or in a folder within."""
-    if output is None:
-        made = {place.parent / naming.name(place) for place in sources}
-        return [place for place in sources if place in made]
-    inside = _resolve(output)
+    """Places of inputs that an earlier run made: where this run writes, or in a folder within."""
+    made = {_resolve(_folder(source, root, output)) / naming.name(source)
+            for source, root in sources.values()}
+    inside = _resolve(output) if output else None
     return [
         place for place, (_, root) in sources.items()
-        if inside in place.parents and root.resolve() in inside.parents
+        if place in made
+        or inside and inside in place.parents and root.resolve() in inside.parents
     ]

@@ -17,8 +17,8 @@ from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
-from enhance_cli.engine.strategies import STRATEGIES
-from enhance_cli.engine.tiled import TilePlan
+from enhance_cli.engine.strategies import PATCH, STRATEGIES
+from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import InputError, UnknownNameError, UsageError
 from enhance_cli.io.image import (
     Picture,
@@ -45,6 +45,7 @@ from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.talk import Talk
 
 SIZES = ("full", "half")
+RATIO_LIMIT = 10_000
 _LEVELS = {8: torch.uint8, 16: torch.uint16}
 
 
@@ -80,6 +81,7 @@ class _Source:
         image: its light.
         exposure: how the camera was set.
         exif: of the result.
+        bits: of the result's samples, where none are asked for.
         orientation: to be applied to the result.
         picture: the file's own picture, where it is no RAW.
     """
@@ -87,8 +89,14 @@ class _Source:
     image: DarkImage
     exposure: Exposure
     exif: bytes | None
+    bits: int = 8
     orientation: int = 1
     picture: Picture | None = None
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the file's own picture is without colour."""
+        return self.picture is not None and self.picture.pixels.shape[2] == 1
 
 
 def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
@@ -108,14 +116,16 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     dtype = choose_dtype(request.precision, device)
 
     @lru_cache(maxsize=2)
-    def model_for(raw: bool) -> Model:
-        name = request.model or (None if request.weights else _default_model(
-            raw, request.grayscale))
-        return load_model("lowlight", name=name, weights=request.weights, device=device,
-                          dtype=dtype)
+    def load(name: str | None) -> Model:
+        model = load_model("lowlight", name=name, weights=request.weights, device=device,
+                           dtype=dtype)
+        if talk.verbose:
+            talk.console.print(_describe(model, plan))
+        return model
 
-    if request.model or request.weights:
-        model_for(True)  # a wrong name is wrong for every file, so it is told first
+    named = request.model or request.weights
+    if named:
+        load(request.model)  # a wrong name is wrong for every file, so it is told first
     jobs = plan_jobs(
         request.inputs, request.output, Naming("_bright", _output_suffix), find_dark,
         recursive=request.recursive, overwrite=request.overwrite,
@@ -124,26 +134,29 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         source = _read(job.source, bar.notice)
-        model = model_for(source.image.is_raw)
+        model = load(request.model if named else
+                     _default_model(source.image.is_raw, request.grayscale))
         _check_kind(model, source.image, job.source)
         ratio = fixed_ratio or _find_ratio(source, reference, job.source)
-        bits = request.bits or (source.picture.pixels.dtype.itemsize * 8 if source.picture else 8)
+        bits = request.bits or source.bits
         height, width = _output_size(source, model, request.size)
+        if not height or not width:
+            raise InputError(f"{job.source}: too small for --size half, use --size full")
         check_writable(job.target, height, width, depth=bits,
                        alpha=source.picture is not None and source.picture.alpha is not None)
         shown = brighten(
             model, source.image, ratio, plan, half=request.size == "half",
-            grey=request.grayscale, levels=_LEVELS[bits], progress=bar.update,
+            grey=request.grayscale or source.is_grey, levels=_LEVELS[bits], progress=bar.update,
             notice=bar.notice,
         )
-        result = _as_picture(shown, source, bits, request.grayscale)
-        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
-        result = replace(result, exif=note_software(result.exif, note))
+        result = _as_picture(shown, source)
         for text in write_notices(job.target, result):
             bar.notice(text)
+        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+        result = replace(result, exif=note_software(result.exif, note))
         write_image(job.target, result, request.quality)
         bar.notice(f"ratio {ratio:.4g}, {model.info.name}")
-        return {"width": result.width, "height": result.height, "ratio": round(ratio, 4),
+        return {"width": result.width, "height": result.height, "ratio": float(f"{ratio:.6g}"),
                 "model": model.info.name}
 
     return run_batch(jobs, work, talk, {"strategy": request.strategy})
@@ -163,8 +176,9 @@ def parse_ratio(text: str, like: Path | None) -> float | None:
         ratio = float(text)
     except ValueError:
         ratio = 0.0
-    if not 0 < ratio <= 10_000:
-        raise UsageError(f"--ratio {text}: must be auto or a number from above 0 to 10000")
+    if not 0 < ratio <= RATIO_LIMIT:
+        raise UsageError(
+            f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}")
     return ratio
 
 
@@ -178,8 +192,16 @@ def _choose_plan(request: LowLightRequest) -> TilePlan:
     if request.strategy not in STRATEGIES:
         raise UnknownNameError("strategy", request.strategy, STRATEGIES)
     if request.tile is not None:
-        raise UsageError("--tile: a strategy has patches of 256, leave one of the two out")
+        raise UsageError(f"--tile {request.tile}: a strategy has patches of {PATCH}, leave one "
+                         "of the two out")
     return STRATEGIES[request.strategy]
+
+
+def _describe(model: Model, plan: TilePlan) -> str:
+    side = tile_side(plan, model.contract, model.device)
+    tiles = f"tiles of at most {side} pixels" if side else "the whole picture at once"
+    precision = str(model.dtype).removeprefix("torch.")
+    return f"{model.info.name} from {model.info.path}, on {model.device} in {precision}, {tiles}"
 
 
 def _default_model(raw: bool, grey: bool) -> str:
@@ -205,12 +227,13 @@ def _read(path: Path, notice: Callable[[str], None]) -> _Source:
     if is_raw(path):
         try:
             return _from_raw(read_raw(path), notice)
-        except NotBayerError as error:
+        except NotBayerError:
             picture = read_rendered(path)
-            reason = str(error).removeprefix(f"{path}: ")
-            notice(f"{reason}; LibRaw's rendering goes through the sRGB model")
-            return _from_picture(picture, read_exposure(path))
-    return _from_picture(read_image(path), _exposure_or_none(path))
+            notice("no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
+                   "sRGB model")
+            return _from_picture(picture, _exposure_or_none(path), bits=8)
+    picture = read_image(path)
+    return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
 
 
 def _exposure_or_none(path: Path) -> Exposure:
@@ -227,13 +250,17 @@ def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> _Source:
         notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
     image = DarkImage(torch.from_numpy(raw.planes), raw.white_balance,
                       torch.from_numpy(raw.camera_to_srgb))
-    return _Source(image, raw.exposure, raw.exif, raw.orientation)
+    return _Source(image, raw.exposure, raw.exif, orientation=raw.orientation)
 
 
-def _from_picture(picture: Picture, exposure: Exposure) -> _Source:
+def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> _Source:
     values = picture.pixels.astype(np.float32) / picture.max_value
+    if picture.alpha is not None and picture.alpha.any():
+        seen = picture.alpha > 0  # the rest has any colour: it may not count, nor bleed
+        values[~seen] = values[seen].mean(axis=0)
     planes = torch.from_numpy(values).permute(2, 0, 1).expand(3, -1, -1)
-    return _Source(DarkImage(srgb_to_linear(planes)), exposure, picture.exif, picture=picture)
+    return _Source(DarkImage(srgb_to_linear(planes)), exposure, picture.exif, bits,
+                   picture=picture)
 
 
 def _check_kind(model: Model, image: DarkImage, path: Path) -> None:
@@ -249,12 +276,16 @@ def _find_ratio(source: _Source, reference: Exposure | None, path: Path) -> floa
     if reference is None:
         light = None
         if own.seconds and own.iso and own.f_number:
-            light = own.seconds * own.iso / own.f_number**2
+            light = own.seconds * own.iso / own.f_number / own.f_number
         return choose_ratio(source.image.balanced(), light)
     if not own.seconds:
         raise InputError(f"{path}: its metadata has no exposure time to compare with that of "
                          "--like, give --ratio")
-    return compare_exposures(own, reference)
+    ratio = compare_exposures(own, reference)
+    if not 1 / RATIO_LIMIT <= ratio <= RATIO_LIMIT:
+        raise InputError(f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
+                         f"metadata, the limit is {RATIO_LIMIT}: give --ratio")
+    return ratio
 
 
 def compare_exposures(dark: Exposure, bright: Exposure) -> float:
@@ -268,7 +299,8 @@ def compare_exposures(dark: Exposure, bright: Exposure) -> float:
     if dark.iso and bright.iso:
         ratio *= bright.iso / dark.iso
     if dark.f_number and bright.f_number:
-        ratio *= (dark.f_number / bright.f_number) ** 2
+        step = dark.f_number / bright.f_number
+        ratio *= step * step  # damaged metadata give infinity, where a power would raise
     return ratio
 
 
@@ -289,24 +321,25 @@ def _output_size(source: _Source, model: Model, size: str) -> tuple[int, int]:
     return (width, height) if source.orientation > 4 else (height, width)
 
 
-def _as_picture(shown: Tensor, source: _Source, bits: int, grey: bool) -> Picture:
+def _as_picture(shown: Tensor, source: _Source) -> Picture:
     """The result as a picture, upright, with what belongs to its source."""
     pixels: NDArray[Any] = np.ascontiguousarray(shown.permute(1, 2, 0).numpy())
     pixels = turn_upright(pixels, source.orientation)
     old = source.picture
-    if old is None:
-        profile = srgb_profile() if pixels.shape[2] == 3 else None
-        return Picture(pixels, exif=source.exif, icc_profile=profile)
-    was_grey = old.pixels.shape[2] == 1
-    if was_grey and pixels.shape[2] == 3:
-        pixels = pixels[..., 1:2].copy()
-    alpha = old.alpha
-    if alpha is not None:
-        top = {8: 255, 16: 65535}[bits]
-        if pixels.shape[:2] != alpha.shape:  # half size: every other sample of a mask
-            alpha = alpha[: 2 * pixels.shape[0] : 2, : 2 * pixels.shape[1] : 2]
-        alpha = (alpha.astype(np.float32) * (top / old.max_value)).round().astype(pixels.dtype)
-    profile = old.icc_profile if was_grey == (pixels.shape[2] == 1) else None
+    same_colours = old is not None and source.is_grey == (pixels.shape[2] == 1)
+    profile = old.icc_profile if old is not None and same_colours else None
     if profile is None and pixels.shape[2] == 3:
         profile = srgb_profile()
+    if old is None:
+        return Picture(pixels, exif=source.exif, icc_profile=profile)
+    alpha = None if old.alpha is None else _fit_alpha(old.alpha, pixels)
     return replace(old, pixels=pixels, alpha=alpha, icc_profile=profile)
+
+
+def _fit_alpha(alpha: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
+    """Alpha of the depth and size of a result, which may be half as large."""
+    height, width = pixels.shape[:2]
+    scale = np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max
+    if alpha.shape != (height, width):
+        alpha = alpha[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean((1, 3))
+    return (alpha * scale).round().astype(pixels.dtype)

@@ -75,9 +75,10 @@ class LowLightRecipe:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The name, and what goes in and out."""
-        return self.name, *(self.config.get(key) for key in (
-            "source", "colours", "channels_in", "channels_out"))
+        """The name and what makes the network another one than its size."""
+        sizes = ("width", "latent", "noise_plane")
+        return self.name, *((key, value) for key, value in self.config.items()
+                            if key not in sizes)
 
     def prepare(
         self,
@@ -354,10 +355,12 @@ class LowLight:
             if len(pairs.dark) == 0:
                 raise UsageError(f"batch={self.recipe.batch}: too small for so many processes")
             example = make_example(pairs, self._contract)
-        losses = variational_loss(
-            self.model, example.x, example.y.contiguous(memory_format=torch.channels_last),
-            example.error, self.recipe.objective, generator,
-        )
+        inputs = example.y.contiguous(memory_format=torch.channels_last)
+        # Dropout draws from torch's own generators: they follow step and seed too.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(generator.initial_seed())
+            losses = variational_loss(
+                self.model, example.x, inputs, example.error, self.recipe.objective, generator)
         return losses.mean() / example.target[0].numel()
 
     def validate(self, network: nn.Module) -> float:

@@ -121,7 +121,8 @@ def run_recipe(
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
     if recipe.identity != RECIPES[name].identity:
-        raise UsageError(f"--set: that would be another model than {name}, choose another recipe")
+        raise UsageError(f"--set {' '.join(overrides)}: that would be another model than {name}, "
+                         "choose another recipe")
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures.layers import (
     Convolution,
     Enlarge,
+    Reduce,
     ResidualBlock,
     conv3x3,
     receptive_halo,
@@ -36,26 +38,39 @@ from enhance_cli.architectures.layers import (
         ([Enlarge(2), Convolution(), Enlarge(2), Convolution()], 1),
         ([Convolution(), Convolution(), Enlarge(2), Convolution()], 3),
         ([Enlarge(3), Convolution()], 1),
+        # A cell of two pixels: its first sees the second, and the other way round.
+        ([Reduce(2), Enlarge(2)], 1),
+        ([Reduce(4), Enlarge(4)], 3),
+        # Cells -1..1, so pixels -2..3 for the pixels 0 and 1.
+        ([Reduce(2), Convolution(), Enlarge(2)], 3),
+        ([Convolution(), Reduce(2), Convolution(), Enlarge(2), Convolution()], 5),
+        # Enlarged pixels -1..2 in the first, cells of 2 are whole input pixels.
+        ([Enlarge(2), Reduce(2)], 0),
+        ([Enlarge(2), Convolution(), Reduce(2)], 1),
     ],
 )
 def test_halo_worked_by_hand(chain: list[Convolution | Enlarge], halo: int) -> None:
     assert receptive_halo(chain) == halo
 
 
-def widest_reach(chain: Sequence[Convolution | Enlarge], length: int = 25) -> int:
+def widest_reach(chain: Sequence[Convolution | Enlarge | Reduce], length: int = 25) -> int:
     """Largest distance that a NaN travels through real 1-D layers, over all places in a line."""
     lines = torch.zeros(length, 1, length)
     lines.diagonal(dim1=0, dim2=2).fill_(torch.nan)
-    factor = 1
+    factor = Fraction(1)
     for step in chain:
         if isinstance(step, Enlarge):
             lines = lines.repeat_interleave(step.factor, -1)
             factor *= step.factor
+        elif isinstance(step, Reduce):
+            lines = nn.functional.max_pool1d(lines, step.factor)
+            factor /= step.factor
         else:
             kernel = torch.ones(1, 1, step.kernel)
             lines = nn.functional.conv1d(lines, kernel, padding=step.kernel // 2)
     source, _, target = lines.isnan().nonzero().unbind(1)
-    return int((target // factor - source).abs().max())
+    home = target * factor.denominator // factor.numerator
+    return int((home - source).abs().max())
 
 
 def test_halo_is_the_reach_of_real_layers() -> None:
@@ -68,6 +83,19 @@ def test_halo_is_the_reach_of_real_layers() -> None:
     ]
     for chain in chains:
         assert receptive_halo(chain) == widest_reach(chain), chain
+
+
+def test_halo_is_the_reach_of_u_nets() -> None:
+    """Down and up again, with convolutions anywhere; sides are multiples of all reductions."""
+    kinds = [Convolution(3), Reduce(2), Enlarge(2)]
+    chains = [chain for count in (2, 3, 4, 5) for chain in itertools.product(kinds, repeat=count)]
+    chains += [(Reduce(3), Convolution(), Enlarge(3)), (Reduce(4), Convolution(5), Enlarge(2)),
+               (Convolution(), Reduce(2), Convolution(), Reduce(2), Convolution(), Enlarge(2),
+                Convolution(), Enlarge(2), Convolution())]
+    for chain in chains:
+        reach = widest_reach(chain, 96)
+        if reach < 24:  # else it meets both ends of the line
+            assert receptive_halo(list(chain)) == reach, chain
 
 
 def test_residual_block_is_its_formula() -> None:

@@ -145,7 +145,6 @@ def test_complexity_is_the_true_count(name: str) -> None:
     assert size.macs_input == (network.contract.channels_in, 256, 256)
     assert size.macs == count_macs(network, size.macs_input, in_full=False)
     assert size.parameters == sum(parameter.numel() for parameter in network.parameters())
-    assert size.scale == network.contract.scale
 
 
 def test_the_true_count_of_sid_net() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.engine.amplification import CLIPPED_SHARE, MAX_RATIO, _thin, choose_ratio
+from enhance_cli.engine.amplification import MAX_CLIPPED_SHARE, MAX_RATIO, _thin, choose_ratio
 
 
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Tensor:
@@ -105,27 +105,45 @@ def test_hot_pixels_change_little() -> None:
     assert choose_ratio(hot) == pytest.approx(choose_ratio(picture), rel=0.1)
 
 
-def test_black_parts_do_not_make_the_rest_burn_out() -> None:
-    picture = torch.full((3, 160, 160), 0.01)
-    picture[:, :80] = 0
-    ratio = choose_ratio(picture)
-    # Half of it at a fiftieth of the mean: the floor, not nothing.
-    floor = 0.005 / 50
-    assert ratio == pytest.approx(min(0.18 / math.sqrt(0.01 * floor), 1 / 0.01), rel=0.01)
+def test_black_parts_count_as_a_fiftieth_of_the_mean() -> None:
+    """Or a frame of nothing would drag the log-average down to nothing."""
+    for level in (0.0, -0.001, 1e-9):
+        picture = torch.full((3, 160, 160), 0.01)
+        picture[:, :16] = level
+        average = 0.9 * 0.01 + 0.1 * level
+        wanted = 0.18 / math.exp(0.9 * math.log(0.01) + 0.1 * math.log(average / 50))
+        assert wanted < 100
+        assert choose_ratio(picture) == pytest.approx(wanted, rel=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.4])
-def test_no_more_than_a_hundredth_is_burnt_out(share: float) -> None:
+@pytest.mark.parametrize("share", [0.02, 0.08, 0.12, 0.4])
+def test_what_would_burn_out_holds_the_ratio_back(share: float) -> None:
+    """Halfway in stops for more than a hundredth of the picture; all the way for a tenth."""
     picture = torch.full((3, 400, 400), 0.001)
-    picture[:, : int(400 * share) // 8 * 8] = 0.05
-    ratio = choose_ratio(picture)
-    assert ratio == pytest.approx(20, rel=1e-3)
-    smooth = scene() ** 4
-    smooth = smooth / smooth.max() / 20
-    ratio = choose_ratio(smooth)
-    squares = functional.avg_pool2d(smooth[None], 8)[0].amax(0).flatten()
-    burnt = int((squares * ratio > 1 + 1e-5).sum())
-    assert 0 < burnt <= CLIPPED_SHARE * len(squares) + 1
+    rows = round(400 * share) // 8 * 8
+    picture[:, :rows] = 0.05
+    wanted = 0.18 / (0.001 * 50 ** (rows / 400))
+    expected = 20 if share > MAX_CLIPPED_SHARE else math.sqrt(wanted * 20)
+    assert 20 <= expected < wanted
+    assert choose_ratio(picture) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("power", [2, 4, 8])
+def test_no_more_than_a_tenth_is_burnt_out(power: int) -> None:
+    steep = scene() ** power
+    steep = steep / steep.max() / 20
+    squares = functional.avg_pool2d(steep[None], 8)[0].amax(0).flatten()
+    burnt = int((squares * choose_ratio(steep) > 1 + 1e-5).sum())
+    assert burnt <= MAX_CLIPPED_SHARE * len(squares) + 1
+
+
+def test_what_is_nearly_white_may_become_white() -> None:
+    picture = torch.full((3, 400, 400), 0.01)
+    picture[:, :120] = 0.9
+    wanted = 0.18 / (0.01**0.7 * 0.9**0.3)
+    assert choose_ratio(picture) == pytest.approx(wanted, rel=1e-3)
+    picture[:, :120] = 0.7  # not so near
+    assert choose_ratio(picture) == pytest.approx(1 / 0.7, rel=1e-3)
 
 
 def test_small_lamps_may_burn_out() -> None:

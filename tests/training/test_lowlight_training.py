@@ -19,7 +19,7 @@ from enhance_cli.errors import CheckpointError, DatasetError, UsageError
 from enhance_cli.metrics.quality import psnr
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation, step_generator
-from enhance_cli.training.lowlight import LowLight, LowLightRecipe, make_example
+from enhance_cli.training.lowlight import LowLight, LowLightRecipe, TrainingModel, make_example
 from enhance_cli.training.objectives import Objective
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.run import override, run_recipe
@@ -46,8 +46,8 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for index in range(3):
-        rough = random(3, 24, 26, seed=index)
-        image = (imresize(rough, 4)[:, :96, :101].clamp(0, 1) * 255).round().to(torch.uint8)
+        rough = random(3, 8, 9, seed=index)
+        image = (imresize(rough, 12)[:, :96, :101].clamp(0, 1) * 255).round().to(torch.uint8)
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{index}.png")
     return folder
 
@@ -74,19 +74,20 @@ def loss(experiment: LowLight, step: int = 0, share: slice = slice(None)) -> Ten
 
 def mean_loss(experiment: LowLight) -> float:
     with torch.no_grad():
-        return sum(float(loss(experiment, step)) for step in range(1000, 1006)) / 6
+        return sum(loss(experiment, step).item() for step in range(1000, 1006)) / 6
 
 
 # --- objectives ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["raw", "srgb"])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize(("name", "source"), [
+    *((name, "raw") for name in OBJECTIVES), ("plain", "srgb"), ("half, divided", "srgb")])
 def test_training_lowers_the_loss(photos: Path, name: str, source: str) -> None:
     experiment = prepare(tiny(OBJECTIVES[name], config={"source": source}), photos)
+    assert experiment.network.training
     before = mean_loss(experiment)
     score = experiment.validate(experiment.network.eval())
-    optimiser = torch.optim.Adam(experiment.network.parameters(), lr=3e-3)
+    optimiser = torch.optim.Adam(experiment.network.parameters(), lr=1e-2)
     experiment.network.train()
     for step in range(20):
         optimiser.zero_grad()
@@ -130,16 +131,16 @@ def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     shown, target = (render(part, pairs.camera_to_srgb, curve) for part in (made, clean))
     expected = ((shown - target).abs().mean()
                 + 0.1 * (compress(made) - compress(clean)).abs().mean())
-    assert float(loss(experiment, 5)) == pytest.approx(float(expected), rel=1e-4)
+    assert loss(experiment, 5).item() == pytest.approx(float(expected), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["plain"])
 @pytest.mark.parametrize("step", [0, 7])
-def test_losses_of_the_shares_average_to_the_loss(photos: Path, name: str, step: int) -> None:
+def test_losses_of_the_shares_average_to_the_loss(photos: Path, step: int) -> None:
+    """Of the plain loss: samples of codes differ between numbers of processes."""
     for source in ("raw", "srgb"):
-        experiment = prepare(tiny(OBJECTIVES[name], config={"source": source}), photos)
+        experiment = prepare(tiny(PLAIN, config={"source": source}), photos)
         with torch.no_grad():
-            whole, even, odd = (float(loss(experiment, step, share)) for share in (
+            whole, even, odd = (loss(experiment, step, share).item() for share in (
                 slice(None), slice(0, None, 2), slice(1, None, 2)))
         assert whole == pytest.approx((even + odd) / 2, rel=1e-5)
         assert even != pytest.approx(odd, rel=1e-3)
@@ -158,12 +159,11 @@ def test_a_loss_is_a_function_of_step_and_seed(photos: Path, name: str) -> None:
     for _ in range(2):
         experiment = prepare(tiny(OBJECTIVES[name]), photos)
         torch.rand(7)  # whatever was drawn in between
-        losses.append([float(loss(experiment, step)) for step in (0, 1, 0)])
+        losses.append([loss(experiment, step).item() for step in (0, 1, 0)])
     assert losses[0] == losses[1]
     assert losses[0][0] == losses[0][2] != losses[0][1]
 
 
-@pytest.mark.xfail(reason="dropout draws from the global generator", strict=True)
 def test_dropout_is_a_function_of_step_and_seed_too(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +175,7 @@ def test_dropout_is_a_function_of_step_and_seed_too(
     with torch.no_grad():
         for parameter in experiment.network.parameters():
             parameter.mul_(20)
-        assert float(loss(experiment)) == float(loss(experiment))
+        assert loss(experiment).item() == loss(experiment).item()
 
 
 # --- examples --------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Fixed:
         return iter([self.pairs.take(slice(0, 1))])
 
 
-def some_pairs(planes: int, side: int = 512, count: int = 1) -> DarkPairs:
+def some_pairs(planes: int, side: int, count: int = 1) -> DarkPairs:
     clean = random(count, 3, side, side, seed=1)
     dark = pack(clean) if planes == 4 else clean
     dark = dark * 1.5 - 0.2
@@ -206,23 +206,23 @@ def some_pairs(planes: int, side: int = 512, count: int = 1) -> DarkPairs:
 
 def direct(architecture: str, config: dict[str, Any], planes: int = 4) -> LowLight:
     """An experiment of a network that works on patches, without photographs of 512 pixels."""
-    from enhance_cli.training.lowlight import TrainingModel
-
     torch.manual_seed(0)
     made = ARCHITECTURES[architecture]
     network = build(made, made.config(**config))
     recipe = LowLightRecipe(name="tiny", summary="", architecture=architecture, config=config,
                             patch=512, batch=1)
-    return LowLight(recipe, TrainingModel(network, True), Fixed(some_pairs(planes)))
+    pairs = some_pairs(planes, 512 if planes == 4 else 256)
+    return LowLight(recipe, TrainingModel(network, True), Fixed(pairs))
 
 
 @pytest.mark.parametrize(("planes", "grey"), [(4, False), (4, True), (3, False), (3, True)])
-def test_the_thesis_s_networks_see_half_the_size(planes: int, grey: bool) -> None:
+def test_the_thesis_s_networks_see_patches(planes: int, grey: bool) -> None:
+    """Half the sensor's size for RAW, the file's for sRGB."""
     config = {"width": 1, "latent": 2, "channels_in": planes, "channels_out": 1 if grey else 3}
     experiment = direct("sid-net", config, planes)
-    pairs = some_pairs(planes)
+    pairs = next(iter(experiment.source.validation()))
     example = make_example(pairs, experiment.model.network.contract)
-    means = torch.nn.functional.avg_pool2d(pairs.clean, 2)
+    means = torch.nn.functional.avg_pool2d(pairs.clean, 2) if planes == 4 else pairs.clean
     curve = "camera" if planes == 4 else "srgb"
     assert torch.allclose(example.target, render(means, pairs.camera_to_srgb, curve, grey))
     assert torch.equal(example.x, example.target)
@@ -232,13 +232,12 @@ def test_the_thesis_s_networks_see_half_the_size(planes: int, grey: bool) -> Non
     if planes == 4:
         assert torch.equal(example.y, pairs.dark.clamp(0, 1))
     else:
-        half = torch.nn.functional.avg_pool2d(pairs.dark, 2)
-        assert torch.allclose(example.y, linear_to_srgb(half.clamp(0, 1)))
+        assert torch.allclose(example.y, linear_to_srgb(pairs.dark.clamp(0, 1)))
     estimate = random(*example.target.shape, seed=4) * 2 - 0.5
     assert torch.allclose(
         example.error(estimate), (estimate - example.target).abs().sum((1, 2, 3)), rtol=1e-5)
     assert torch.equal(example.show(estimate), estimate.clamp(0, 1))
-    assert float(loss(experiment)) > 0
+    assert loss(experiment).item() > 0
 
 
 def test_the_error_of_the_clean_picture_is_nothing() -> None:
@@ -286,6 +285,27 @@ def test_batches_are_of_the_recipe_s_patch_and_ratios(photos: Path) -> None:
     # At so small a ratio the dark picture resembles the clean one.
     likeness = torch.corrcoef(torch.stack([pairs.dark.flatten(), pack(pairs.clean).flatten()]))
     assert likeness[0, 1] > 0.7
+
+
+@pytest.mark.parametrize("source", ["raw", "srgb"])
+def test_noise_is_another_at_every_step(tmp_path: Path, source: str) -> None:
+    """Or a network could learn it by heart."""
+    for index in range(2):
+        Image.new("RGB", (40, 40), (120, 120, 120)).save(tmp_path / f"{index}.png")
+    recipe = tiny(config={"source": source}, low_ratio=20.0, high_ratio=20.0, batch=16)
+    experiment = prepare(recipe, tmp_path)
+
+    def noise(step: int) -> Tensor:
+        dark = experiment.source.draw(16, step_generator(1, step)).dark
+        centred = dark - dark.mean((2, 3), keepdim=True)
+        return (centred / (centred.std((2, 3), keepdim=True) + 1e-6)).flatten()
+
+    assert torch.equal(noise(0), noise(0))
+    first, second = noise(0), noise(1)
+    assert torch.corrcoef(torch.stack([first, second]))[0, 1].abs() < 0.1
+    # Nor is it the same for the pictures of a batch.
+    halves = first.view(2, -1)
+    assert torch.corrcoef(halves)[0, 1].abs() < 0.1
 
 
 # --- what is saved ---------------------------------------------------------------------------
@@ -348,7 +368,7 @@ def test_grey_starts_from_what_fits_of_colour(photos: Path) -> None:
         assert torch.equal(value, (colour if key in taken else fresh)[key]), key
 
 
-def test_starting_weights_of_a_training_s_encoder_are_left_out(photos: Path) -> None:
+def test_an_encoder_s_weights_fit_nowhere(photos: Path) -> None:
     experiment = prepare(tiny(Objective()), photos)
     own = {f"encoder.{k}": v for k, v in experiment.model.encoder.state_dict().items()}
     with pytest.raises(CheckpointError, match="--init") as caught:
@@ -362,7 +382,7 @@ def test_starting_weights_of_a_training_s_encoder_are_left_out(photos: Path) -> 
 @pytest.mark.parametrize(("recipe", "patch", "rule"), [
     ("sid-fcn", 0, "a multiple of 32"), ("sid-fcn", -32, "a multiple of 32"),
     ("sid-fcn", 48, "a multiple of 32"), ("sid-fcn-srgb", 16, "a multiple of 32"),
-    ("sid-net-small", 256, "must be 512"), ("sid-net-srgb", 1024, "must be 512"),
+    ("sid-net-small", 256, "must be 512"), ("sid-net-srgb", 512, "must be 256"),
     ("pix2pix", 192, "must be 512"),
 ])
 def test_patches_that_do_not_fit(
