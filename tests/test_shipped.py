@@ -77,3 +77,19 @@ def test_the_manifest_states_what_evaluate_measures(
     assert model["psnr"] == pytest.approx(stated["psnr"], abs=0.006)
     assert model["ssim"] == pytest.approx(stated["ssim"], abs=0.0002)
     assert model["psnr"] > bicubic["psnr"] + 1.5  # what it is for
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BY_TASK["lowlight"])
+def test_the_manifest_states_what_evaluate_measures_in_the_dark(
+    name: str, shared_data: Path, enhance: Callable
+):
+    baseline = "amplified" if name.endswith("srgb") else "libraw-denoised"
+    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--model", name, "--model", baseline,
+                  "--metrics", "psnr,ssim", "--json", "--data-root", shared_data)
+    assert ran.code == 0, ran.err
+    plain, model = (result["mean"] for result in json.loads(ran.out)["results"])
+    stated = MANIFEST[name]["scores"]["synthetic-dark"]
+    assert model["psnr"] == pytest.approx(stated["psnr"], abs=0.02)
+    assert model["ssim"] == pytest.approx(stated["ssim"], abs=0.001)
+    assert model["psnr"] > plain["psnr"] + 4  # what it is for

@@ -153,7 +153,8 @@ def _rendering(raw: Any, exif: Pillow.Exif) -> dict[str, Any]:
 
 
 def _nothing_in(path: Path) -> str:
-    return f"{path}: decodes to one even level, as damaged files do; get a fresh copy"
+    return (f"{path}: every pixel has the same level, or none is above black, as in damaged files; "
+            "get a fresh copy, or expose longer")
 
 
 def _check_size(path: Path, raw: Any) -> None:

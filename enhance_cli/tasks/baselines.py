@@ -4,6 +4,7 @@ They are given what a user would have to find out, the exposure ratio, and the n
 white balance, matrix and output curve.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -54,7 +55,7 @@ def _nl_means(scene: DarkScene, ratio: float) -> Tensor:
         raise UsageError("the baseline nl-means needs scikit-image, run: pip install "
                          "scikit-image") from missing
     shown = (_libraw if scene.view.source == "raw" else _amplified)(scene, ratio)
-    noise = float(estimate_noise(shown[None]))
+    noise = _noise_of(shown)
     if noise == 0:
         return shown
     result = denoise_nl_means(
@@ -62,6 +63,18 @@ def _nl_means(scene: DarkScene, ratio: float) -> Tensor:
         h=_NL_MEANS_STRENGTH * noise, fast_mode=True, channel_axis=-1)
     # Of a single channel it drops the axis.
     return torch.from_numpy(result).view(*shown.shape[1:], -1).permute(2, 0, 1).clamp(0, 1)
+
+
+def _noise_of(shown: Tensor) -> float:
+    """Standard deviation of the noise; of the whole detail where most of it is exactly zero.
+
+    That is so behind JPEG and in clipped shadows, where the median says that there is no noise.
+    """
+    noise = float(estimate_noise(shown[None]))
+    if noise > 0:
+        return noise
+    steps = (shown[:, :, 1:] - shown[:, :, :-1]).abs().mean()
+    return float(steps) * math.sqrt(math.pi) / 2  # of the difference of two Gaussians
 
 
 BASELINES: dict[Source, dict[str, Baseline]] = {

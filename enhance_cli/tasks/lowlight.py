@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli import __version__
 from enhance_cli.colour import srgb_to_linear
@@ -140,8 +141,6 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
         ratio = fixed_ratio or _find_ratio(source, reference, job.source)
         bits = request.bits or source.bits
         height, width = _output_size(source, model, request.size)
-        if not height or not width:
-            raise InputError(f"{job.source}: too small for --size half, use --size full")
         check_writable(job.target, height, width, depth=bits,
                        alpha=source.picture is not None and source.picture.alpha is not None)
         shown = brighten(
@@ -317,7 +316,7 @@ def _output_size(source: _Source, model: Model, size: str) -> tuple[int, int]:
     if source.image.is_raw and size == "full":
         height, width = (side * model.contract.scale for side in (height, width))
     elif size == "half" and not source.image.is_raw:
-        height, width = height // 2, width // 2
+        height, width = max(height // 2, 1), max(width // 2, 1)
     return (width, height) if source.orientation > 4 else (height, width)
 
 
@@ -338,8 +337,8 @@ def _as_picture(shown: Tensor, source: _Source) -> Picture:
 
 def _fit_alpha(alpha: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
     """Alpha of the depth and size of a result, which may be half as large."""
-    height, width = pixels.shape[:2]
-    scale = np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max
-    if alpha.shape != (height, width):
-        alpha = alpha[: 2 * height, : 2 * width].reshape(height, 2, width, 2).mean((1, 3))
-    return (alpha * scale).round().astype(pixels.dtype)
+    values = alpha * np.float32(np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max)
+    if values.shape != pixels.shape[:2]:
+        values = functional.avg_pool2d(
+            torch.from_numpy(values)[None], [min(2, side) for side in values.shape])[0].numpy()
+    return values.round().astype(pixels.dtype)

@@ -53,7 +53,7 @@ RECIPES: dict[str, Recipe] = {
         _superres("enet-e-x2", patch=48),
         _fully_convolutional("sid-fcn"),
         _fully_convolutional("sid-fcn-grey"),
-        _fully_convolutional("sid-fcn-srgb", low_ratio=4.0),
+        _fully_convolutional("sid-fcn-srgb", low_ratio=1.0),
         _thesis("sid-net"),
         _thesis("sid-net-no-skip"),
         _thesis("sid-net-small"),

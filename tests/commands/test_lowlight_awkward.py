@@ -160,16 +160,17 @@ def test_interrupted_it_leaves_nothing(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (9, 1), (1, 5)])
-def test_half_of_one_pixel_is_refused_alone(
-    tmp_path: Path, enhance: Callable, size: tuple[int, int]
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_half_of_one_pixel_is_one(
+    tmp_path: Path, enhance: Callable, size: tuple[int, int], mode: str
 ):
-    Image.new("RGB", size, (9, 9, 9)).save(tmp_path / "a.png")
-    write_flat(tmp_path / "b.png")
-    ran = enhance("lowlight", tmp_path, "--size", "half")
-    assert ran.code == 1 and "--size full" in ran.err
-    assert load(tmp_path / "b_bright.png").shape == (20, 20, 3)
+    Image.new(mode, size, 9).save(tmp_path / "a.png")
     assert enhance("lowlight", tmp_path / "a.png").code == 0
-    assert load(tmp_path / "a_bright.png").shape == (*size[::-1], 3)
+    assert load(tmp_path / "a_bright.png").shape[:2] == size[::-1]
+    ran = enhance("lowlight", tmp_path / "a.png", "--size", "half", "--overwrite")
+    assert ran.code == 0, ran.err
+    half = tuple(max(side // 2, 1) for side in size[::-1])
+    assert load(tmp_path / "a_bright.png").shape[:2] == half
 
 
 def test_what_is_transparent_neither_counts_nor_bleeds(tmp_path: Path, enhance: Callable):
