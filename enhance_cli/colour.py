@@ -120,8 +120,11 @@ def camera_matrices(xyz_to_camera: Tensor) -> tuple[Tensor, Tensor]:
     return forward, torch.linalg.inv(forward)
 
 
-# Amplified values that networks are given: white is 1, the rest is noise and highlights.
+# Amplified values that networks are given: white is 1, the rest is noise and highlights. The noise
+# of a RAW file must keep its mean; in an 8-bit file it is cut already, and bright lamps beside
+# blackness would only leave rings.
 AMPLIFIED_RANGE = (-8.0, 8.0)
+AMPLIFIED_SRGB_RANGE = (0.0, 2.0)
 
 # Noise is spread around zero, where a root is infinitely steep: this keeps the slope at 10.
 _TOE = 0.01

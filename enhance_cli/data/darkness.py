@@ -7,7 +7,7 @@ amplified again, as the thesis does with real pairs (000, ch. 6). Everything run
 the device of the photographs; random numbers of pixels come from a generator on that device.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from typing import Literal
 
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
+    AMPLIFIED_SRGB_RANGE,
     CURVES,
     Curve,
     apply_matrix,
@@ -81,6 +82,12 @@ class Conditions:
     highlights: Tensor
     sensor: Sensor
 
+    def take(self, share: slice) -> "Conditions":
+        """Those of some of the N."""
+        own = {entry.name: getattr(self, entry.name)[share] for entry in fields(self)
+               if entry.name != "sensor"}
+        return Conditions(**own, sensor=self.sensor.take(share))
+
 
 @dataclass(frozen=True)
 class DarkPairs:
@@ -88,7 +95,7 @@ class DarkPairs:
 
     Attributes:
         dark: (N, 4, h, w) packed, or (N, 3, 2h, 2w) for sRGB: linear, amplified by the ratio,
-            in ``AMPLIFIED_RANGE``; for ``balanced`` kinds white-balanced.
+            in ``AMPLIFIED_RANGE`` or ``AMPLIFIED_SRGB_RANGE``; RAW white-balanced where asked.
         clean: (N, 3, 2h, 2w) linear camera RGB (white-balanced), or linear sRGB, in [0, 1].
         camera_to_srgb: (N, 3, 3) from the colours of ``clean`` to linear sRGB.
     """
@@ -182,7 +189,7 @@ def demosaic(packed: Tensor) -> Tensor:
 
 
 def expose_raw(
-    photos: Tensor, taken: Conditions, generator: torch.Generator, curve: Curve = "camera"
+    photos: Tensor, taken: Conditions, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the sensor records of photographs.
 
@@ -190,21 +197,29 @@ def expose_raw(
         photos: (N, 3, 2h, 2w) shown values in [0, 1].
         taken: circumstances.
         generator: on the device of ``photos``.
-        curve: output curve that the photographs have been through.
 
     Returns:
         ``levels`` (N, 4, h, w) as of ``expose``; ``clean`` (N, 3, 2h, 2w) white-balanced linear
         camera RGB in [0, 1]; ``camera_to_srgb`` (N, 3, 3).
     """
+    scene, backward = _scene(photos, taken, "camera")
+    levels = expose(_dim(pack(scene), taken), taken.sensor, generator)
+    return levels, scene.clamp(max=1), backward
+
+
+def _scene(photos: Tensor, taken: Conditions, curve: Curve) -> tuple[Tensor, Tensor]:
+    """The light that a camera sees, (N, 3, H, W) white-balanced, and its colour matrices."""
     forward, backward = camera_matrices(taken.xyz_to_camera)
     linear = CURVES[curve][1](photos)
     excess = (linear.amax(1, keepdim=True) - _HIGHLIGHT_START).clamp(min=0)
     excess = excess / (1 - _HIGHLIGHT_START) * (_each(taken.highlights, photos) - 1)
     linear = linear * (1 + excess) * _each(taken.brightness, photos)
-    scene = apply_matrix(linear, forward.to(photos)).clamp_(min=0)
-    clean = scene.clamp(max=1)
-    light = pack(scene) / packed_gains(taken.gains).to(photos) / _each(taken.ratio, photos)
-    return expose(light, taken.sensor, generator), clean, backward.to(photos)
+    return apply_matrix(linear, forward.to(photos)).clamp_(min=0), backward.to(photos)
+
+
+def _dim(planes: Tensor, taken: Conditions) -> Tensor:
+    """Planes R, G, B, G as the sensor gets their light: not balanced, and too little of it."""
+    return planes / packed_gains(taken.gains).to(planes) / _each(taken.ratio, planes)
 
 
 def _each(value: Tensor, like: Tensor) -> Tensor:
@@ -232,18 +247,34 @@ def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> 
     """Dark sRGB files of 8 bits, decoded and amplified (task 2).
 
     The camera demosaics, balances and converts the noisy data, and writes a JPEG or, now and
-    then, a lossless file. Output curve and clean picture are plain sRGB: a dark file says
-    nothing of the curve that it was made with.
+    then, a lossless file. In the second half of a batch the file is of half the sensor's size,
+    as most pictures on screens are: each pixel then measured all colours. Output curve and clean
+    picture are plain sRGB: a dark file says nothing of the curve that it was made with.
     """
-    levels, clean, backward = expose_raw(photos, taken, generator, "srgb")
-    data = normalise(levels, taken.sensor) * packed_gains(taken.gains).to(photos)
+    scene, backward = _scene(photos, taken, "srgb")
+    whole = (len(photos) + 1) // 2
+    parts = []
+    for share, reduced in ((slice(0, whole), False), (slice(whole, None), True)):
+        if len(photos[share]) == 0:
+            continue
+        few = taken.take(share)
+        planes = scene[share][:, [0, 1, 2, 1]] if reduced else pack(scene[share])
+        levels = expose(_dim(planes, few), few.sensor, generator)
+        balanced = normalise(levels, few.sensor) * packed_gains(few.gains).to(planes)
+        parts.append(_reduce(balanced) if reduced else demosaic(balanced))
     # Files are written on the CPU, wherever the pixels are.
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     choices = torch.Generator().manual_seed(int(seed))
-    files = through_file(demosaic(data), backward, choices)
-    dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(*AMPLIFIED_RANGE)
+    files = through_file(torch.cat(parts), backward, choices)
     same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)
-    return DarkPairs(dark, apply_matrix(clean, backward).clamp_(0, 1), same)
+    dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(*AMPLIFIED_SRGB_RANGE)
+    return DarkPairs(dark, apply_matrix(scene.clamp(max=1), backward).clamp_(0, 1), same)
+
+
+def _reduce(packed: Tensor) -> Tensor:
+    """One RGB pixel of each 2x2 block: (N, 4, h, w) -> (N, 3, h, w)."""
+    red, green1, blue, green2 = packed.unbind(1)
+    return torch.stack([red, (green1 + green2) / 2, blue], 1)
 
 
 def through_file(

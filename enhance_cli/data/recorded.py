@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from enhance_cli.colour import AMPLIFIED_RANGE, apply_matrix, srgb_to_linear
+from enhance_cli.colour import AMPLIFIED_RANGE, AMPLIFIED_SRGB_RANGE, apply_matrix, srgb_to_linear
 from enhance_cli.data.darkness import DarkPairs, demosaic, pack, packed_gains, through_file, unpack
 from enhance_cli.data.sid import SidPair
 from enhance_cli.errors import DatasetError
@@ -136,7 +136,7 @@ def _as_pair(
     gains = packed_gains(recording.gains)
     if srgb:
         file = through_file(demosaic(packed * gains), matrix)
-        dark = (srgb_to_linear(file) * recording.ratio).clamp(*AMPLIFIED_RANGE)
+        dark = (srgb_to_linear(file) * recording.ratio).clamp(*AMPLIFIED_SRGB_RANGE)
         linear = apply_matrix(clean[None], matrix).clamp(0, 1)
         return DarkPairs(dark, linear, torch.eye(3)[None])
     dark = packed * recording.ratio * (gains if balanced else 1)

@@ -8,7 +8,7 @@ cameras published with it and with Feng et al. (Learnability Enhancement for Low
 Denoising, ACM MM 2022), all converted to 14-bit levels. K itself is proportional to ISO.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -48,6 +48,10 @@ class Sensor:
     row: Tensor
     black: Tensor
     white: Tensor
+
+    def take(self, share: slice) -> "Sensor":
+        """Some of the N."""
+        return Sensor(*(getattr(self, entry.name)[share] for entry in fields(self)))
 
 
 def _uniform(low: float, high: float, count: int, generator: torch.Generator) -> Tensor:

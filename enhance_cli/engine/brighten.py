@@ -11,6 +11,7 @@ from torch.nn import functional
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
+    AMPLIFIED_SRGB_RANGE,
     compress,
     estimate_noise,
     linear_to_srgb,
@@ -118,7 +119,8 @@ def brighten(
         amplified = (image.planes * ratio).clamp(0, 1)
         y = amplified if image.is_raw else linear_to_srgb(amplified)
     else:
-        y = _with_noise_plane(_amplify(image, ratio).clamp(*AMPLIFIED_RANGE), contract)
+        bounds = AMPLIFIED_RANGE if image.is_raw else AMPLIFIED_SRGB_RANGE
+        y = _with_noise_plane(_amplify(image, ratio).clamp(*bounds), contract)
 
     def show(result: Tensor) -> Tensor:
         matrix = image.camera_to_srgb.to(result.device)

@@ -163,8 +163,8 @@ def _arrange(
                 math.ceil(both[1] / multiple) * multiple)
     if tile < longest and tile < 2 * max(both):  # below, most of the work would be overlap
         raise UsageError(
-            f"--tile {tile}: must be at least {2 * max(both)}, twice the {max(both)} pixels that "
-            "neighbouring tiles of this network share"
+            f"--tile {plan.tile or tile}: must be at least {2 * max(both)}, twice the "
+            f"{max(both)} pixels that neighbouring tiles of this network share"
         )
     settings = MergeSettings(
         halo=contract.halo * contract.scale,

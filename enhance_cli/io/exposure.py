@@ -21,6 +21,7 @@ LONGER_ISO_TAGS = (Base.RecommendedExposureIndex, Base.ISOSpeed, Base.StandardOu
 EXPOSURE_TAGS = (Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings)
 # Beyond these it is not an exposure but a damaged file; of seconds, 12 days.
 MAX_SECONDS, MAX_F_NUMBER, MAX_ISO, MAX_FOCAL_LENGTH = 1e6, 1e3, 1e9, 1e5
+MIN_VALUE = 1e-7  # shutters of a microsecond are the shortest
 
 TIFF_LIKE = {b"IIU\0": b"II*\0", b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*"}
 HEAD = 2**20  # bytes: cameras write their metadata first
@@ -148,7 +149,7 @@ def _plausible(value: Any, limit: float) -> float | None:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    return number if isfinite(number) and 0 < number <= limit else None
+    return number if isfinite(number) and MIN_VALUE <= number <= limit else None
 
 
 def _read_picture_exif(path: Path) -> Pillow.Exif:

@@ -399,3 +399,15 @@ def test_most_files_are_jpeg_and_some_are_not() -> None:
     assert 0.01 < (made - lossless).abs().mean() < 0.2
     assert torch.equal(made, through_file(camera, matrix, seeded(1)))
     assert not torch.equal(made, through_file(camera, matrix, seeded(2)))
+
+
+def test_the_second_half_of_srgb_files_were_reduced_and_not_demosaiced(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixel-fine detail survives there; in the first half demosaicing blurs it."""
+    monkeypatch.setattr(darkness, "_LOSSLESS", 1.0)
+    photos = torch.rand(1, 3, 16, 16, generator=seeded()).expand(5, 3, 16, 16) * 0.6
+    pairs = dark_srgb(photos, quiet(5, 1.0), seeded())
+    errors = (pairs.dark - pairs.clean).abs().flatten(1).mean(1)
+    assert (errors[:3] > 0.05).all()
+    assert (errors[3:] < 0.01).all()
