@@ -50,6 +50,8 @@ class LowLightRecipe:
         patch: side of the photographs' patches in pixels; the packed side is half of it.
         batch: patches per step, over all processes.
         low_ratio, high_ratio: range of the exposure ratios.
+        relative: minimise the mean logarithm of the pictures' losses instead of their mean, so
+            that a picture with hope counts as much as one that is nearly all noise.
         objective: of the conditional autoencoder.
         optimisation: schedule and optimiser.
     """
@@ -62,6 +64,7 @@ class LowLightRecipe:
     batch: int = 8
     low_ratio: float = RATIO_RANGE[0]
     high_ratio: float = RATIO_RANGE[1]
+    relative: bool = False
     objective: Objective = field(default_factory=Objective)
     optimisation: Optimisation = field(default_factory=Optimisation)
 
@@ -272,9 +275,12 @@ class SyntheticDarkness:
     def validation(self) -> Iterator[DarkPairs]:
         """See ``DarkSource``; on another kind of device the noise is another."""
         generator = torch.Generator().manual_seed(_VALIDATION_SEED)
+        # Dark sRGB files are of two kinds, the halves of a batch.
+        count = 2 if self._contract.colour.endswith("srgb") else 1
         for photo in self._held:
-            taken = self._conditions(1, generator, vary=False)
-            yield self._darken(photo.to(self._device)[None].float() / 255, taken, generator)
+            taken = self._conditions(count, generator, vary=False)
+            pixels = photo.to(self._device)[None].float() / 255
+            yield self._darken(pixels.expand(count, -1, -1, -1), taken, generator)
 
     def _cut(self, photo: Tensor) -> Tensor:
         """The middle of a photograph, of whole cells."""
@@ -361,7 +367,8 @@ class LowLight:
             torch.manual_seed(generator.initial_seed())
             losses = variational_loss(
                 self.model, example.x, inputs, example.error, self.recipe.objective, generator)
-        return losses.mean() / example.target[0].numel()
+        losses = losses / example.target[0].numel()
+        return losses.log().mean() if self.recipe.relative else losses.mean()
 
     def validate(self, network: nn.Module) -> float:
         """Mean PSNR in dB of the shown pictures, at fixed ratios, ISO and noise."""
@@ -369,8 +376,8 @@ class LowLight:
         for pairs in self.source.validation():
             example = make_example(pairs, self._contract)
             estimate = network(example.y.contiguous(memory_format=torch.channels_last))
-            quality = METRICS["psnr"].measure(example.show(estimate)[0], example.target[0], 1.0)
-            scores.append(min(quality, 100.0))
+            for shown, target in zip(example.show(estimate), example.target, strict=True):
+                scores.append(min(METRICS["psnr"].measure(shown, target, 1.0), 100.0))
         return sum(scores) / len(scores)
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
