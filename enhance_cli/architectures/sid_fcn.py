@@ -15,8 +15,9 @@ connected layers, so that any input size will do. Departures from SID-net, each 
   in extreme darkness, after 2,000 steps. The same means enter the blocks of their size.
 - Amplified values are not clipped at white before the network: in extreme darkness a single
   electron may be as bright as that, and clipping would darken the mean.
-- One more plane may tell it how noisy the input is. It did not help: after 1,500 steps of width
-  16 validation was 18.66 dB with it and 18.70 dB without.
+- One more plane may tell it how noisy the input is. Of two runs of 800 steps the one with it
+  reached 23.38 dB on validation and the one without 23.08 dB; the shipped weights, trained before
+  that was known, do without.
 """
 
 from collections.abc import Sequence

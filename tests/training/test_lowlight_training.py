@@ -97,6 +97,20 @@ def test_training_lowers_the_loss(photos: Path, name: str, source: str) -> None:
     assert experiment.validate(experiment.network.eval()) > score + 0.1
 
 
+def test_relative_losses_weigh_every_picture_alike(photos: Path) -> None:
+    """The mean of logarithms: of single pictures, whatever their own size."""
+    plain, relative = (prepare(tiny(relative=flag), photos) for flag in (False, True))
+    with torch.no_grad():
+        singles = [loss(plain, 3, slice(i, i + 1)).log() for i in range(4)]
+        assert torch.allclose(loss(relative, 3), torch.stack(singles).mean(), atol=1e-5)
+
+
+def test_srgb_is_validated_on_both_kinds_of_files(photos: Path) -> None:
+    pairs = list(prepare(tiny(config={"source": "srgb"}), photos).source.validation())
+    assert [len(pair.dark) for pair in pairs] == [2, 2, 2]
+    assert [len(pair.dark) for pair in prepare(tiny(), photos).source.validation()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_parameter_learns_and_no_other_is_made(photos: Path, name: str) -> None:
     objective = OBJECTIVES[name]
