@@ -10,7 +10,7 @@ JPEG 2000, which Pillow rounds.
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -58,17 +58,20 @@ _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, Type
                    AttributeError, OverflowError, RuntimeError, struct.error, zlib.error)
 
 
-def find_images(folder: Path, recursive: bool = False) -> list[Path]:
+def find_images(
+    folder: Path, recursive: bool = False, suffixes: Collection[str] = READABLE_SUFFIXES
+) -> list[Path]:
     """Pictures of a folder by their suffix, in the order of their paths; hidden ones are not.
 
     Args:
         folder: to look into; where it is absent there are no pictures.
         recursive: look into its folders too.
+        suffixes: that count, in lower case.
     """
     walk = folder.rglob("*") if recursive else folder.glob("*")
     return sorted(
         path for path in walk
-        if path.suffix.lower() in READABLE_SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )

@@ -22,6 +22,7 @@ from enhance_cli.engine.strategies import PATCH, STRATEGIES
 from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import InputError, UnknownNameError, UsageError
 from enhance_cli.io.image import (
+    READABLE_SUFFIXES,
     Picture,
     check_writable,
     find_images,
@@ -209,13 +210,7 @@ def _default_model(raw: bool, grey: bool) -> str:
 
 def find_dark(folder: Path, recursive: bool = False) -> list[Path]:
     """RAW files and pictures of a folder, by suffix, in the order of their paths."""
-    walk = folder.rglob("*") if recursive else folder.glob("*")
-    raw = (
-        path for path in walk
-        if path.suffix.lower() in RAW_SUFFIXES and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    return sorted({*find_images(folder, recursive), *raw})
+    return find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES)
 
 
 def _output_suffix(source: Path) -> str:
