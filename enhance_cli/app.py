@@ -13,6 +13,7 @@ from enhance_cli.commands.lowlight import lowlight
 from enhance_cli.commands.models import models
 from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
+from enhance_cli.commands.video import video
 from enhance_cli.errors import EnhanceError, one_line
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ def _root(
 
 app.command()(lowlight)
 app.command()(superres)
+app.command()(video)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)

@@ -5,6 +5,7 @@ are ``{name}.safetensors``.
 """
 
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
+from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
@@ -12,7 +13,8 @@ from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 
 ARCHITECTURES: dict[str, Architecture] = {
-    entry.name: entry for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, *MNIST_ARCHITECTURES)
+    entry.name: entry
+    for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, FRVSR, SISR, VSR, *MNIST_ARCHITECTURES)
 }
 
 MODELS: dict[str, ModelSpec] = {
@@ -40,5 +42,15 @@ MODELS: dict[str, ModelSpec] = {
                   "SID-net, sRGB to colour (task 2, table 11)"),
         ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
                   "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
+        ModelSpec("frvsr-real", "frvsr", FrvsrConfig(channels=64, blocks=3),
+                  "FRVSR 3-64 for real video: blur, noise and compression"),
+        ModelSpec("frvsr-3-64", "frvsr", FrvsrConfig(channels=64, blocks=3),
+                  "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)"),
+        ModelSpec("frvsr-10-128", "frvsr", FrvsrConfig(),
+                  "FRVSR 10-128, Gaussian blur and sub-sampling (table 3.2)"),
+        ModelSpec("sisr", "sisr", FrvsrConfig(channels=64, blocks=3),
+                  "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)"),
+        ModelSpec("vsr", "vsr", FrvsrConfig(channels=64, blocks=3),
+                  "SRNet 3-64 on three warped frames (baseline of ch. 3.4.1)"),
     )
 }

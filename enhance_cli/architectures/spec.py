@@ -31,6 +31,7 @@ class Contract:
         auto_tile: side of a tile that keeps memory modest, or None for what suits the device.
         tiling: ``exact`` if cropping by the halo gives the untiled result, ``blended`` if tiles
             must overlap and be averaged, ``forbidden`` if the whole picture must be seen.
+        lookahead: frames after the current one that a video network must be shown.
     """
 
     scale: int
@@ -43,6 +44,7 @@ class Contract:
     patch_size: int | None = None
     auto_tile: int | None = None
     tiling: Tiling = "exact"
+    lookahead: int = 0
 
     @property
     def curve(self) -> Curve:

@@ -1,21 +1,26 @@
 """``enhance evaluate``: score models and pictures."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from enhance_cli.commands import options
+
+if TYPE_CHECKING:
+    from enhance_cli.tasks.talk import Talk
 
 
 def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(metavar="NAME",
-                     help="set5, set14, bsd100, urban100; sid, lol or synthetic-dark.")
+                     help="set5, set14, bsd100, urban100; sid, lol or synthetic-dark; vid4 or "
+                          "video-val.")
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option("--pred", metavar="DIR", help="Pictures made elsewhere.")
+        Path | None, typer.Option("--pred", metavar="DIR",
+                                   help="Pictures, or clips, made elsewhere.")
     ] = None,
     references: Annotated[
         Path | None, typer.Option("--gt", metavar="DIR", help="Their ground truth.")
@@ -34,8 +39,8 @@ def evaluate(
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(metavar="y-crop|rgb", help="What is compared.",
-                     show_default="y-crop, for dark pictures rgb"),
+        typer.Option(metavar="y-crop|rgb|video-y", help="What is compared.",
+                     show_default="y-crop, for dark pictures rgb, for video video-y"),
     ] = None,
     metrics: Annotated[
         str | None,
@@ -43,8 +48,24 @@ def evaluate(
                      show_default="psnr,ssim, for dark pictures all"),
     ] = None,
     border: Annotated[
-        int | None, typer.Option(help="Pixels that y-crop cuts off.", min=0,
-                                 show_default="the scale, for dark pictures 0"),
+        int | None, typer.Option(help="Pixels that y-crop and video-y cut off.", min=0,
+                                 show_default="the scale, for dark pictures and video 0"),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(metavar="profile|frames|blur|noise|drift", show_default="none of them",
+                     help="A closer look at video models."),
+    ] = None,
+    row: Annotated[
+        int | None, typer.Option(help="That profile looks at.", min=0, show_default="the middle")
+    ] = None,
+    study_frames: Annotated[
+        int | None, typer.Option(help="That a study looks at.", min=6,
+                                 show_default="all, for drift 600")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR",
+                                  help="Folder for the pictures of profile.")
     ] = None,
     data_root: Annotated[
         Path | None,
@@ -65,8 +86,11 @@ def evaluate(
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
-    """Score models on a benchmark, or one folder of pictures against another."""
+    """Score models on a benchmark, or one folder of pictures or clips against another."""
+    from enhance_cli.data.benchmarks import DATASETS
     from enhance_cli.data.dark_sets import DARK_DATASETS
+    from enhance_cli.data.video_sets import VIDEO_DATASETS, holds_clips
+    from enhance_cli.errors import UsageError
     from enhance_cli.tasks.talk import Talk
 
     talk = Talk(json=json, quiet=quiet, progress=not no_progress)
@@ -75,22 +99,52 @@ def evaluate(
         "csv": csv, "report": report, "tile": options.parse_tile(tile), "device": device,
         "precision": precision,
     }
+    for_video = {"--study": study, "--row": row, "--study-frames": study_frames, "-o": output}
     if protocol is not None:
         shared["protocol"] = protocol
     if metrics is not None:
         shared["metrics"] = [name.strip() for name in metrics.split(",") if name.strip()]
+    if study is not None and dataset is None:
+        raise UsageError(f"--study {study}: needs a dataset of video, add --dataset "
+                         f"{' or '.join(VIDEO_DATASETS)}")
     if dataset in DARK_DATASETS:
         from enhance_cli.tasks.evaluate_dark import DarkEvaluationRequest, run_evaluate_dark
 
-        _refuse(dataset, {"-x": scale, "--pred": predictions, "--gt": references})
+        _refuse(dataset, {"-x": scale, "--pred": predictions, "--gt": references, **for_video})
         dark = DarkEvaluationRequest(dataset=dataset, strategy=strategy, **shared)
         raise typer.Exit(run_evaluate_dark(dark, talk))
+    if dataset in VIDEO_DATASETS or (
+            dataset is None and references is not None and holds_clips(references)):
+        _refuse(dataset, {"--strategy": strategy})
+        _evaluate_video(
+            {**shared, "dataset": dataset, "predictions": predictions, "references": references,
+             "scale": scale, "study": study, "row": row, "study_frames": study_frames,
+             "output": output}, talk)
     from enhance_cli.tasks.evaluate import EvaluationRequest, run_evaluate
 
-    _refuse(dataset, {"--strategy": strategy})
+    if dataset is None or dataset in DATASETS:
+        _refuse(dataset, {"--strategy": strategy, **for_video})
     request = EvaluationRequest(dataset=dataset, predictions=predictions, references=references,
                                 scale=scale, **shared)
     raise typer.Exit(run_evaluate(request, talk))
+
+
+def _evaluate_video(given: dict[str, Any], talk: "Talk") -> None:
+    from enhance_cli.tasks.video_runs import VideoRequest
+
+    if given["study"] is not None:
+        from enhance_cli.tasks.video_studies import run_video_study
+
+        _refuse(f"{given['dataset']} --study {given['study']}",
+                {"--border": given["border"],
+                 "--metrics": ",".join(given["metrics"]) if "metrics" in given else None})
+        raise typer.Exit(run_video_study(VideoRequest(**given), talk))
+    from enhance_cli.tasks.evaluate_video import run_evaluate_video
+
+    _refuse(given["dataset"] and f"{given['dataset']} without --study",
+            {"--row": given["row"], "--study-frames": given["study_frames"],
+             "-o": given["output"]})
+    raise typer.Exit(run_evaluate_video(VideoRequest(**given), talk))
 
 
 def _refuse(dataset: str | None, given: dict[str, object]) -> None:

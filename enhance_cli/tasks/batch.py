@@ -28,6 +28,7 @@ class FileProgress:
         self._progress, self._console, self._name = progress, console, name
         self._task = progress.add_task(one_line(name), total=None, rate="")
         self._start = time.monotonic()
+        self._first: tuple[int, float] | None = None  # frames that a resumed run found done
 
     def update(self, done: int, total: int) -> None:
         """Show so many input pixels of so many."""
@@ -35,6 +36,16 @@ class FileProgress:
         rate = done / seconds
         text = f"{rate / 1e6:.2f} MP/s" if rate > 1e5 else f"{rate / 1e3:.1f} kP/s"
         self._progress.update(self._task, completed=done, total=total, rate=text)
+
+    def frames(self, done: int, total: int | None) -> None:
+        """Show so many frames of so many, where their number is known."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+        frames, seconds = done - self._first[0], max(now - self._first[1], 1e-6)
+        known = f"{done}/{total}" if total else f"{done}"
+        self._progress.update(self._task, completed=done, total=total,
+                              rate=f"{known} frames  {frames / seconds:.2f} frames/s")
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""

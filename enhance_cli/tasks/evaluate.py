@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
@@ -19,6 +18,7 @@ from enhance_cli.data.benchmarks import (
     match_folders,
 )
 from enhance_cli.data.dark_sets import DARK_DATASETS
+from enhance_cli.data.video_sets import VIDEO_DATASETS
 from enhance_cli.engine.catalogue import cache_folder, find_weights, load_model, resolve_name
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.tiled import TilePlan, run_tiled
@@ -30,13 +30,13 @@ from enhance_cli.tasks.score_report import write_report
 from enhance_cli.tasks.scores import (
     Scores,
     check_names,
-    finite,
-    heading,
-    number,
-    score_row,
+    print_table,
+    score_document,
+    score_rows,
+    score_table,
     write_csv,
 )
-from enhance_cli.tasks.talk import Talk, plain_console, print_json
+from enhance_cli.tasks.talk import Talk, print_json
 
 Enlarge = Callable[[Tensor], Tensor]  # (C, h, w) uint8 levels -> (C, scale * h, scale * w)
 
@@ -79,21 +79,25 @@ def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:
     else:
         raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
     if request.csv is not None:
-        write_csv(request.csv, ["model", "image", *request.metrics], _csv_rows(request, results))
+        write_csv(request.csv, ["model", "image", *request.metrics],
+                  score_rows(results, request.metrics))
+    table = score_table(results, request.metrics, "image")
     if request.report is not None:
-        header, *rows = _table(request, results)
-        write_report(request.report, _title(request), header, rows)
+        write_report(request.report, _title(request), table[0], table[1:])
     if talk.json:
-        _print_json(request, results)
+        print_json({"dataset": request.dataset or str(request.references),
+                    "protocol": request.protocol,
+                    "results": score_document(results, request.metrics)})
     else:
-        _print_table(request, results, talk)
+        print_table(_title(request), table, means=True, quiet=talk.quiet)
     return 0
 
 
 def _check_names(request: EvaluationRequest) -> None:
     check_names([request.protocol], request.metrics)
     if request.dataset is not None:
-        check_names([], request.metrics, [request.dataset], [*DATASETS, *DARK_DATASETS])
+        check_names([], request.metrics, [request.dataset],
+                    [*DATASETS, *DARK_DATASETS, *VIDEO_DATASETS])
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 
@@ -208,51 +212,3 @@ def _bicubic(image: Tensor, scale: int) -> Tensor:
 
 def _title(request: EvaluationRequest) -> str:
     return f"{request.dataset or request.references} ({request.protocol})"
-
-
-def _table(request: EvaluationRequest, results: list[Scores]) -> list[list[str]]:
-    """Header, a row per picture, and the means."""
-    metrics = request.metrics
-    pairs = [(result, metric) for result in results for metric in metrics]
-    return [
-        ["image", *(f"{result.model}\n{heading(metric)}" for result, metric in pairs)],
-        *([image["name"], *(number(result.images[index][metric], metric)
-                            for result, metric in pairs)]
-          for index, image in enumerate(results[0].images)),
-        ["mean", *(number(result.mean(metric), metric) for result, metric in pairs)],
-    ]
-
-
-def _print_table(request: EvaluationRequest, results: list[Scores], talk: Talk) -> None:
-    header, *rows, means = _table(request, results)
-    table = Table(title=_title(request))
-    table.add_column(header[0], overflow="fold")
-    for name in header[1:]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    table.add_section()
-    table.add_row(*means, style="bold")
-    plain_console(quiet=talk.quiet).print(table)
-
-
-def _print_json(request: EvaluationRequest, results: list[Scores]) -> None:
-    print_json({
-        "dataset": request.dataset or str(request.references),
-        "protocol": request.protocol,
-        "results": [
-            {"model": result.model,
-             "mean": finite({metric: result.mean(metric) for metric in request.metrics}),
-             "images": [finite(image) for image in result.images]}
-            for result in results
-        ],
-    })
-
-
-def _csv_rows(request: EvaluationRequest, results: list[Scores]) -> list[list[Any]]:
-    rows: list[list[Any]] = []
-    for result in results:
-        rows += [score_row(result.model, image, ["name", *request.metrics])
-                 for image in result.images]
-        rows.append([result.model, "mean", *(result.mean(name) for name in request.metrics)])
-    return rows

@@ -1,7 +1,9 @@
 """A page of scores: a table and figures in one HTML file that needs nothing else."""
 
+import math
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +14,9 @@ from enhance_cli.io.files import replacing
 from enhance_cli.tasks.scores import Scores, heading
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em }
@@ -102,15 +106,82 @@ def draw_histograms(results: Sequence[Scores]) -> bytes:
     return _svg(figure)
 
 
-def _panels(results: Sequence[Scores]) -> "tuple[Figure, list[Any]]":
-    """A figure, and its panels, two in a row and of the same scales."""
+@dataclass(frozen=True)
+class Curve:
+    """A line of a plot; what is not finite is left out."""
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[float | None]
+
+
+def draw_curves(
+    panels: Mapping[str, Sequence[Curve]], xlabel: str, ylabel: str, *, marked: bool = True
+) -> bytes:
+    """Plots side by side.
+
+    Args:
+        panels: curves by the title of their panel.
+        xlabel, ylabel: of the axes; x of words takes them in their order.
+        marked: a mark at every value.
+
+    Returns:
+        An SVG file.
+
+    Raises:
+        OutputError: if matplotlib is not installed.
+    """
+    figure = _figure((10, 4.2))
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    styles = [(dashes, colour) for dashes in ("-", "--", ":") for colour in _COLOURS]
+    for panel, (title, curves) in zip(grid, panels.items(), strict=True):
+        for (dashes, colour), curve in zip(styles, curves, strict=False):
+            known = [math.nan if y is None or not math.isfinite(y) else y for y in curve.y]
+            # Between words there is nothing to draw a line through.
+            panel.plot(curve.x, known, "" if isinstance(curve.x[0], str) else dashes,
+                       color=colour, linewidth=1.2, label=curve.name,
+                       marker="o" if marked else None, markersize=3)
+            if all(isinstance(value, int) for value in curve.x):
+                panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        panel.tick_params(labelleft=True)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    return _svg(figure)
+
+
+def draw_pictures(pictures: Mapping[str, "NDArray[np.uint8]"]) -> bytes:
+    """Pictures (H, W, 3) of one size below each other, each with its name.
+
+    Returns:
+        An SVG file.
+
+    Raises:
+        OutputError: if matplotlib is not installed.
+    """
+    height, width, _ = next(iter(pictures.values())).shape
+    figure = _figure((10, len(pictures) * (10 * height / width + 0.35)))
+    grid = figure.subplots(len(pictures), 1, squeeze=False)[:, 0]
+    for panel, (name, pixels) in zip(grid, pictures.items(), strict=True):
+        panel.imshow(pixels, interpolation="nearest")
+        panel.set_title(name, fontsize="small", loc="left")
+        panel.set_axis_off()
+    return _svg(figure)
+
+
+def _figure(size: tuple[float, float]) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise OutputError("--report needs matplotlib for its figures, run: pip install "
                           "matplotlib") from missing
+    return Figure(figsize=size, layout="constrained")
+
+
+def _panels(results: Sequence[Scores]) -> "tuple[Figure, list[Any]]":
+    """A figure, and its panels, two in a row and of the same scales."""
     rows = (len(results) + 1) // 2
-    figure = Figure(figsize=(10, 3.6 * rows), layout="constrained")
+    figure = _figure((10, 3.6 * rows))
     grid = figure.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).flatten()
     for spare in grid[len(results) :]:
         spare.remove()

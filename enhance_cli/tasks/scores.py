@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from torch import Tensor
 
 from enhance_cli.errors import UnknownNameError, UsageError
@@ -14,6 +15,7 @@ from enhance_cli.io.files import replacing
 from enhance_cli.metrics import METRICS
 from enhance_cli.metrics.distribution import histogram_divergence
 from enhance_cli.metrics.protocols import PROTOCOLS
+from enhance_cli.tasks.talk import plain_console
 
 
 @dataclass
@@ -98,6 +100,52 @@ def finite(values: Mapping[str, Any]) -> dict[str, Any]:
 def score_row(model: str, image: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
     """A picture's line of a CSV file; what is not known is empty."""
     return [model, *("" if image[key] is None else image[key] for key in keys)]
+
+
+def score_table(results: Sequence[Scores], metrics: Sequence[str], kind: str) -> list[list[str]]:
+    """Header, a row per picture (or what ``kind`` says they are), and the means."""
+    pairs = [(result, metric) for result in results for metric in metrics]
+    return [
+        [kind, *(f"{result.model}\n{heading(metric)}" for result, metric in pairs)],
+        *([image["name"], *(number(result.images[index][metric], metric)
+                            for result, metric in pairs)]
+          for index, image in enumerate(results[0].images)),
+        ["mean", *(number(result.mean(metric), metric) for result, metric in pairs)],
+    ]
+
+
+def score_rows(results: Sequence[Scores], metrics: Sequence[str]) -> list[list[Any]]:
+    """Lines of a CSV file: every picture of every model, and the means."""
+    rows: list[list[Any]] = []
+    for result in results:
+        rows += [score_row(result.model, image, ["name", *metrics]) for image in result.images]
+        rows.append([result.model, "mean", *(result.mean(name) for name in metrics)])
+    return rows
+
+
+def score_document(results: Sequence[Scores], metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """The same for JSON."""
+    return [
+        {"model": result.model,
+         "mean": finite({metric: result.mean(metric) for metric in metrics}),
+         "images": [finite(image) for image in result.images]}
+        for result in results
+    ]
+
+
+def print_table(title: str, rows: Sequence[Sequence[str]], *, means: bool, quiet: bool) -> None:
+    """Show a table on stdout: a header, rows, and, with ``means``, a last row set apart."""
+    header, *lines = rows
+    table = Table(title=title)
+    table.add_column(header[0], overflow="fold")
+    for name in header[1:]:
+        table.add_column(name, justify="right")
+    for index, line in enumerate(lines):
+        last = means and index == len(lines) - 1
+        if last:
+            table.add_section()
+        table.add_row(*line, style="bold" if last else None)
+    plain_console(quiet=quiet).print(table)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

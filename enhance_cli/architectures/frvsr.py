@@ -1,0 +1,358 @@
+"""Frame-recurrent video super-resolution and its two baselines (dissertation 003, ch. 3).
+
+A video network works in two halves, so that the engine can run the second in tiles:
+``condition`` makes the input of SRNet from the frame and what is remembered, whole frames at
+once and cheap; ``srnet`` makes the large frame from it, and is fully convolutional.
+
+Departures from the paper, with their reasons:
+
+- The flow is normalised by a fixed displacement of ``max_flow`` LR pixels, not by the size of
+  the frame (eq. 3.1): a convolutional network cannot know that size, and would have to learn
+  another flow for every one.
+- SRNet adds its output to the bicubic enlargement of the frame, as the network that it follows
+  (EnhanceNet, table 2.1) does; that trains several times faster. It has no parameters.
+- The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
+  gives it, in training too.
+- Kaiming initialisation with damped last layers in place of Xavier's: the network begins as
+  bicubic enlargement without motion, and bears a ten times higher rate.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from enhance_cli.architectures.layers import (
+    Chain,
+    Convolution,
+    Enlarge,
+    ResidualBlock,
+    conv3x3,
+    receptive_halo,
+)
+from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.resize import imresize
+
+
+@dataclass(frozen=True)
+class FrvsrConfig:
+    """Hyperparameters; the defaults are those of FRVSR 10-128.
+
+    Attributes:
+        scale: enlargement, 2 or 4; the paper has 4.
+        channels: filters of SRNet.
+        blocks: residual blocks of SRNet.
+        max_flow: largest displacement that FNet can tell, in LR pixels; unused by SISR.
+    """
+
+    scale: int = 4
+    channels: int = 128
+    blocks: int = 10
+    max_flow: float = 24.0
+
+
+class VideoState(NamedTuple):
+    """What a video network remembers of the frame before: all of it.
+
+    Attributes:
+        frame_lr: (N, 3, h, w) the previous input.
+        frame_hr: (N, 3, scale * h, scale * w) the previous estimate, in [0, 1].
+    """
+
+    frame_lr: Tensor
+    frame_hr: Tensor
+
+
+def space_to_depth(image: Tensor, scale: int) -> Tensor:
+    """S_s of eq. 3.5: (N, C, s * H, s * W) -> (N, s * s * C, H, W).
+
+    Channel ``k`` is colour ``k // s^2`` at row ``k % s`` and column ``(k // s) % s`` of each
+    cell, with the equation's ``i`` as the row.
+    """
+    batch, colours, height, width = image.shape
+    cells = image.reshape(batch, colours, height // scale, scale, width // scale, scale)
+    return cells.permute(0, 1, 5, 3, 2, 4).reshape(
+        batch, colours * scale * scale, height // scale, width // scale)
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """WP of eq. 3.3: fetch every pixel from where the flow points, bilinearly.
+
+    Args:
+        image: (N, C, H, W).
+        flow: (N, 2, H, W), displacement in pixels of ``image`` (x, y) from each pixel to its
+            source; beyond the border the border's value is taken.
+
+    Returns:
+        (N, C, H, W) of the type of ``image``.
+    """
+    height, width = image.shape[-2:]
+    with torch.autocast(image.device.type, enabled=False):  # half a pixel is lost in 16 bits
+        flow = flow.float()
+        x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+        y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+        fetched = functional.grid_sample(image.float(), grid, mode="bilinear",
+                                         padding_mode="border", align_corners=False)
+    return fetched.to(image.dtype)
+
+
+class FlowNet(nn.Module):
+    """FNet (fig. 3.4, bottom): 1,745,506 parameters.
+
+    Encoder of three pairs of convolutions, each followed by 2x2 max pooling, and decoder of
+    three pairs, each followed by bilinear doubling; leaky ReLU of 0.2, tanh at the end.
+    """
+
+    _multiple = 8
+
+    def __init__(self, max_flow: float) -> None:
+        super().__init__()
+        self.max_flow = max_flow
+        self.encoder = nn.ModuleList(
+            self._pair(before, after) for before, after in ((6, 32), (32, 64), (64, 128)))
+        self.decoder = nn.ModuleList(
+            self._pair(before, after) for before, after in ((128, 256), (256, 128), (128, 64)))
+        self.last = conv3x3(64, 32)
+        self.out = conv3x3(32, 2)
+
+    @staticmethod
+    def _pair(before: int, after: int) -> nn.Sequential:
+        return nn.Sequential(conv3x3(before, after), nn.LeakyReLU(0.2),
+                             conv3x3(after, after), nn.LeakyReLU(0.2))
+
+    def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        """Flow of eq. 3.1 from two frames (N, 3, h, w) of any size.
+
+        Returns:
+            (N, 2, h, w) float32: where in ``previous_lr`` each pixel of ``frame_lr`` was, as a
+            displacement (x, y) in pixels.
+        """
+        height, width = frame_lr.shape[-2:]
+        features = torch.cat([previous_lr, frame_lr], 1)
+        # Three poolings; what is added at the bottom and right is cut off again.
+        margin = (0, -width % self._multiple, 0, -height % self._multiple)
+        if any(margin):
+            features = functional.pad(features, margin, mode="replicate")
+        for pair in self.encoder:
+            features = functional.max_pool2d(pair(features), 2)
+        for pair in self.decoder:
+            features = functional.interpolate(
+                pair(features), scale_factor=2, mode="bilinear", align_corners=False)
+        features = functional.leaky_relu(self.last(features), 0.2)
+        flow: Tensor = self.max_flow * torch.tanh(self.out(features).float() / self.max_flow)
+        return flow[..., :height, :width]
+
+
+class SuperResolutionNet(nn.Module):
+    """SRNet (fig. 3.4, top): LR features to an HR frame.
+
+    A convolution, residual blocks, a transposed convolution of stride 2 per doubling and a last
+    convolution, with ReLU between. The first three channels of the input are the frame.
+    """
+
+    def __init__(self, channels_in: int, config: FrvsrConfig) -> None:
+        super().__init__()
+        width = config.channels
+        doublings = config.scale.bit_length() - 1
+        self.scale = config.scale
+        self.head = conv3x3(channels_in, width)
+        self.body = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
+        self.enlarge = nn.ModuleList(
+            nn.ConvTranspose2d(width, width, 3, stride=2, padding=1, output_padding=1)
+            for _ in range(doublings))
+        self.out = conv3x3(width, 3)
+        # A transposed convolution looks no farther than doubling and a convolution would.
+        enlargement: Chain = [Enlarge(2), Convolution()] * doublings
+        trunk: Chain = [Convolution()] * (1 + 2 * config.blocks)
+        self.contract = Contract(
+            scale=config.scale, channels_in=channels_in,
+            halo=receptive_halo([*trunk, *enlargement, Convolution()]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, 3, scale * h, scale * w), not limited to [0, 1]."""
+        frame_lr = features[:, :3]
+        features = self.body(functional.relu(self.head(features)))
+        for layer in self.enlarge:
+            features = functional.relu(layer(features))
+        enlarged = imresize(frame_lr, self.scale)
+        frame_hr: Tensor = enlarged + self.out(features).to(enlarged.dtype)
+        return frame_hr
+
+
+class VideoNetwork(nn.Module):
+    """What FRVSR and its baselines share; here the one without any memory.
+
+    Attributes:
+        contract: of the whole, for frames; ``lookahead`` says how many frames after the current
+            one it must be shown.
+        srnet: the second half, with a contract of its own.
+
+    Raises:
+        ValueError: if the config is none that can be built.
+    """
+
+    _lookahead = 0
+
+    def __init__(self, config: FrvsrConfig) -> None:
+        super().__init__()
+        if config.scale not in (2, 4):
+            raise ValueError(f"the network doubles the size: scale 2 or 4, not {config.scale}")
+        if config.channels < 1 or config.blocks < 0 or config.max_flow <= 0:
+            raise ValueError(f"no network of {config.channels} channels, {config.blocks} blocks, "
+                             f"flow up to {config.max_flow}")
+        self.config = config
+        self.srnet = SuperResolutionNet(3 + self._channels_remembered(config), config)
+        self._add_flow_network(config)
+        self.contract = Contract(scale=config.scale, tiling="forbidden",
+                                 lookahead=self._lookahead)
+        self._initialise()
+
+    @staticmethod
+    def _channels_remembered(config: FrvsrConfig) -> int:
+        """Channels that SRNet sees beside the frame."""
+        return 0
+
+    def _add_flow_network(self, config: FrvsrConfig) -> None:
+        """Nothing here to align."""
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, a=0.1, nonlinearity="leaky_relu")
+                if isinstance(module, nn.ConvTranspose2d):
+                    with torch.no_grad():  # each output meets a quarter of the kernel
+                        module.weight.mul_(2.0)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            for block in self.srnet.body:
+                assert isinstance(block, ResidualBlock)
+                block.conv2.weight.mul_(0.1)
+            self.srnet.out.weight.mul_(0.05)
+
+    def condition(
+        self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
+    ) -> Tensor:
+        """SRNet's input (N, C, h, w).
+
+        Args:
+            frame_lr: (N, 3, h, w) in [0, 1].
+            state: of the frame before, or None at the beginning.
+            following: the next frame, for networks that look ahead; None at the end.
+        """
+        return frame_lr
+
+    def step(
+        self, frame_lr: Tensor, state: VideoState | None = None, following: Tensor | None = None
+    ) -> tuple[Tensor, VideoState]:
+        """One frame of a stream; the arguments are those of ``condition``.
+
+        Returns:
+            The estimate (N, 3, scale * h, scale * w) in [0, 1], and the state after it.
+        """
+        frame_hr = self.srnet(self.condition(frame_lr, state, following)).clamp(0, 1)
+        return frame_hr, VideoState(frame_lr, frame_hr)
+
+    def forward(self, frame_lr: Tensor) -> Tensor:
+        """The first frame of a stream: (N, 3, h, w) -> (N, 3, scale * h, scale * w), in [0, 1].
+
+        Every part of the network runs, as it does for later frames, so that the work can be
+        counted; the result is that of ``step`` without a state.
+        """
+        scale = self.config.scale
+        black = frame_lr.repeat_interleave(scale, -1).repeat_interleave(scale, -2) * 0
+        frame_hr, _ = self.step(frame_lr, VideoState(frame_lr, black))
+        return frame_hr
+
+
+class Sisr(VideoNetwork):
+    """The single-image baseline of ch. 3.4.1: SRNet alone."""
+
+
+class Vsr(VideoNetwork):
+    """The sliding-window baseline of ch. 3.4.1: both neighbours warped onto the frame."""
+
+    _lookahead = 1
+
+    @staticmethod
+    def _channels_remembered(config: FrvsrConfig) -> int:
+        return 6
+
+    def _add_flow_network(self, config: FrvsrConfig) -> None:
+        self.fnet = FlowNet(config.max_flow)
+
+    def _initialise(self) -> None:
+        super()._initialise()
+        _still(self.fnet)
+
+    def align(self, frame_lr: Tensor, flow_before: Tensor, before: Tensor,
+              flow_after: Tensor, after: Tensor) -> Tensor:
+        """SRNet's input (N, 9, h, w): the frame and both neighbours, warped onto it."""
+        return torch.cat([frame_lr, warp(before, flow_before), warp(after, flow_after)], 1)
+
+    def condition(
+        self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
+    ) -> Tensor:
+        """As the base class says; a neighbour that is missing is replaced by the frame."""
+        before = frame_lr if state is None else state.frame_lr
+        after = frame_lr if following is None else following
+        return self.align(frame_lr, self.fnet(before, frame_lr), before,
+                          self.fnet(after, frame_lr), after)
+
+
+class Frvsr(VideoNetwork):
+    """FRVSR (fig. 3.2, eq. 3.6): the previous estimate, warped, helps with the next frame."""
+
+    @staticmethod
+    def _channels_remembered(config: FrvsrConfig) -> int:
+        return 3 * config.scale * config.scale
+
+    def _add_flow_network(self, config: FrvsrConfig) -> None:
+        self.fnet = FlowNet(config.max_flow)
+
+    def _initialise(self) -> None:
+        super()._initialise()
+        _still(self.fnet)
+
+    def enlarge_flow(self, flow: Tensor) -> Tensor:
+        """UP of eq. 3.2: (N, 2, h, w) in LR pixels -> (N, 2, s * h, s * w) in HR pixels."""
+        scale = self.config.scale
+        return scale * functional.interpolate(
+            flow, scale_factor=scale, mode="bilinear", align_corners=False)
+
+    def align(self, frame_lr: Tensor, flow: Tensor, frame_hr: Tensor) -> Tensor:
+        """SRNet's input (N, 3 + 3 * s * s, h, w) from the flow and the previous estimate."""
+        warped = warp(frame_hr, self.enlarge_flow(flow))
+        return torch.cat([frame_lr, space_to_depth(warped, self.config.scale)], 1)
+
+    def condition(
+        self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
+    ) -> Tensor:
+        """As the base class says; the frame before the first is black (ch. 3.3.5)."""
+        if state is None:  # black warps to black, whatever the flow
+            batch, _, height, width = frame_lr.shape
+            nothing = frame_lr.new_zeros(batch, self._channels_remembered(self.config),
+                                         height, width)
+            return torch.cat([frame_lr, nothing], 1)
+        return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state.frame_hr)
+
+
+def _still(fnet: FlowNet) -> None:
+    """Let a fresh FNet begin near no motion at all."""
+    with torch.no_grad():
+        fnet.out.weight.mul_(0.01)
+
+
+def _entry(name: str, build: type[VideoNetwork]) -> Architecture:
+    return Architecture(
+        name=name, task="video", config=FrvsrConfig, build=build,
+        source="Sajjadi et al., Frame-Recurrent Video Super-Resolution, CVPR 2018; "
+               "dissertation 003, ch. 3")
+
+
+FRVSR = _entry("frvsr", Frvsr)
+SISR = _entry("sisr", Sisr)
+VSR = _entry("vsr", Vsr)

@@ -1,0 +1,170 @@
+"""Video clips to train on: patches of consecutive frames from videos that stay in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
+from enhance_cli.data.degradation import Degradation
+from enhance_cli.data.motion import MotionSampler
+from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.io.image import find_images, read_rgb8
+
+VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".mov", ".m4v", ".webm", ".avi"))
+
+
+def find_clips(folder: Path) -> list[Path]:
+    """Videos under a folder, and its folders of pictures, each a clip; by name.
+
+    Raises:
+        DatasetError: if there is none.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder, give a folder of videos")
+    files = find_images(folder, recursive=True, suffixes=VIDEO_SUFFIXES)
+    folders = sorted({path.parent for path in find_images(folder, recursive=True)})
+    clips = files + folders
+    if not clips:
+        raise DatasetError(
+            f"{folder}: no videos and no folders of frames in it, give a folder of videos")
+    return clips
+
+
+def read_clip(path: Path, limit: int | None = None) -> Tensor:
+    """The frames of a video or of a folder of pictures in name order: uint8 (T, 3, H, W).
+
+    Raises:
+        DatasetError: if the frames are of several sizes, or there is none.
+        UsageError: if a video is given and PyAV is not installed.
+        InputError: if a picture cannot be read.
+    """
+    if path.is_dir():
+        frames = [np.asarray(read_rgb8(picture)) for picture in find_images(path)[:limit]]
+    else:
+        frames = _decode(path, limit)
+    if len({frame.shape for frame in frames}) != 1:
+        raise DatasetError(f"{path}: its frames must be of one size, and there must be one")
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+
+
+def _decode(path: Path, limit: int | None) -> list[NDArray[Any]]:
+    try:
+        import av
+    except ImportError as missing:
+        raise UsageError(f"{path}: reading video needs PyAV (pip install av); folders of "
+                         "pictures do without") from missing
+    frames: list[NDArray[Any]] = []
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DatasetError(f"{path}: there is no video in it")
+            for frame in container.decode(video=0):
+                if limit is not None and len(frames) == limit:
+                    break
+                frames.append(frame.to_ndarray(format="rgb24"))
+    except av.FFmpegError as error:
+        raise DatasetError(f"{path}: cannot be decoded as video ({error})") from error
+    return frames
+
+
+def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Tensor]:
+    """The scenes of a clip, uint8 (T, 3, H, W): clips to train on hold no cuts (ch. 3.3.5)."""
+    starts = [0] + [
+        index + 1 for index in range(len(clip) - 1)
+        if cut_score(clip[index].float() / 255, clip[index + 1].float() / 255) > threshold
+    ]
+    return [clip[first:last] for first, last in
+            zip(starts, [*starts[1:], len(clip)], strict=True)]
+
+
+class ClipSampler:
+    """Random clips of square patches, each flipped, turned or played backwards.
+
+    Args:
+        clips: uint8 (T, 3, H, W); those too small or too short are left out.
+        motion: gives clips made from photographs, or None.
+        made_share: share of these, where there are any.
+        strides: of the frames, drawn for each clip; a larger one moves more.
+        device: where batches are wanted.
+
+    Raises:
+        DatasetError: if no clip holds a patch of ``side`` over ``length`` frames.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Tensor],
+        *,
+        motion: MotionSampler | None,
+        made_share: float,
+        side: int,
+        length: int,
+        strides: Sequence[int] = (1, 1, 2),
+        device: torch.device,
+    ) -> None:
+        span = (length - 1) * min(strides)
+        self.clips = [clip for clip in clips
+                      if len(clip) > span and min(clip.shape[-2:]) >= side]
+        if not self.clips and not (motion and made_share == 1):
+            raise DatasetError(f"no clip holds {length} frames of {side}x{side} pixels: "
+                               "use longer clips or smaller patches")
+        self._motion, self._made_share = motion, made_share if motion else 0.0
+        self._strides, self._device = strides, device
+        # A clip's chance follows its area, and little its length: long ones repeat themselves.
+        self._chances = torch.tensor(
+            [clip.shape[-1] * clip.shape[-2] * len(clip) ** 0.5 for clip in self.clips])
+
+    def batch(self, count: int, length: int, side: int, generator: torch.Generator) -> Tensor:
+        """(count, length, 3, side, side) float32 in [0, 1]; ``generator`` is one of the CPU."""
+        clips = []
+        for _ in range(count):
+            made = float(torch.rand((), generator=generator)) < self._made_share
+            if made and self._motion is not None:
+                clips.append(self._motion.clip(length, side, generator).to(self._device))
+            else:
+                clips.append(self._cut(length, side, generator).to(self._device).float() / 255)
+        return torch.stack(clips)
+
+    def _cut(self, length: int, side: int, generator: torch.Generator) -> Tensor:
+        clip = self.clips[int(torch.multinomial(self._chances, 1, generator=generator))]
+        frames, _, height, width = clip.shape
+        fitting = [stride for stride in self._strides if (length - 1) * stride < frames]
+        stride = fitting[int(torch.randint(len(fitting), (), generator=generator))]
+        draw = torch.rand(3, generator=generator, dtype=torch.float64)
+        start, top, left = (
+            int(draw[i] * (room + 1)) for i, room in
+            enumerate((frames - 1 - (length - 1) * stride, height - side, width - side)))
+        part = clip[start : start + (length - 1) * stride + 1 : stride, :,
+                    top : top + side, left : left + side]
+        turn, flip, back = torch.randint(8, (3,), generator=generator).tolist()
+        part = torch.rot90(part, turn % 4, (-2, -1))
+        part = part.flip(-1) if flip % 2 else part
+        return part.flip(0) if back % 2 else part
+
+
+def clip_pair(
+    sampler: ClipSampler,
+    degradation: Degradation,
+    *,
+    count: int,
+    length: int,
+    patch: int,
+    scale: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """LR (N, T, 3, p, p) and HR (N, T, 3, s * p, s * p) clips in [0, 1].
+
+    The LR clip is made from a larger field and cut, so that its borders are those of a whole
+    frame's inside.
+    """
+    margin = degradation.margin
+    whole = sampler.batch(count, length, (patch + 2 * margin) * scale, generator)
+    frames_lr = degradation.apply(whole, scale, generator)
+    inside = slice(margin, margin + patch)
+    large = slice(margin * scale, (margin + patch) * scale)
+    return frames_lr[..., inside, inside], whole[..., large, large]

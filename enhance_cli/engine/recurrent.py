@@ -1,0 +1,175 @@
+"""Run a video network over frames, one at a time, with its memory as argument and result."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from enhance_cli.architectures.frvsr import VideoNetwork, VideoState
+from enhance_cli.engine.catalogue import Model
+from enhance_cli.engine.checkpoint import read_metadata, read_tensors
+from enhance_cli.engine.tiled import TilePlan, is_out_of_memory, run_tiled, tile_side
+from enhance_cli.io.files import replacing
+
+
+Item = TypeVar("Item")
+
+
+def with_following(
+    frames: Iterable[Item], lookahead: int
+) -> Iterator[tuple[Item, Item | None]]:
+    """Each frame with the one after it, where a network looks ahead; else with None."""
+    if not lookahead:
+        for frame in frames:
+            yield frame, None
+        return
+    held: Item | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, frame
+        held = frame
+    if held is not None:
+        yield held, None
+
+
+@torch.no_grad()
+def enhance_clip(
+    network: VideoNetwork, frames_lr: Tensor, first_hr: Tensor | None = None
+) -> Tensor:
+    """Enlarge a whole clip that fits in memory.
+
+    Args:
+        network: in evaluation mode.
+        frames_lr: (T, 3, h, w) in [0, 1], on the network's device.
+        first_hr: (3, s * h, s * w) taken as the estimate of a frame before the first, in place
+            of black (fig. 3.7).
+
+    Returns:
+        (T, 3, s * h, s * w) in [0, 1].
+    """
+    state = None if first_hr is None else VideoState(frames_lr[:1], first_hr[None])
+    estimates = []
+    for frame_lr, following in with_following(frames_lr, network.contract.lookahead):
+        frame_hr, state = network.step(
+            frame_lr[None], state, None if following is None else following[None])
+        estimates.append(frame_hr[0])
+    return torch.stack(estimates)
+
+
+@dataclass
+class FrameEnlarger:
+    """Enlarges the frames of streams; remembers nothing between them but how to tile.
+
+    What the flow and the warp need is small and sees the whole frame; only SRNet, which needs
+    most memory by far, runs in tiles. Tiles thus share one state, and are exact.
+
+    Attributes:
+        model: of the task video.
+        plan: of SRNet's tiles, in LR pixels; made smaller when memory ends.
+        notice: called with one line when something had to be changed.
+    """
+
+    model: Model
+    plan: TilePlan
+    notice: Callable[[str], None] = lambda _: None
+
+    @property
+    def network(self) -> VideoNetwork:
+        """The model's network."""
+        network = self.model.network
+        assert isinstance(network, VideoNetwork)
+        return network
+
+    @property
+    def tile_side(self) -> int:
+        """Side of SRNet's tiles in LR pixels; 0 for whole frames."""
+        if self._whole:
+            return 0
+        return tile_side(self.plan, self.network.srnet.contract, self.model.device)
+
+    @property
+    def _whole(self) -> bool:
+        # A GPU is given the whole frame unless tiles are asked for: cut, every frame would
+        # travel to the host and back. A CPU prefers tiles, whose maps stay in its cache.
+        return self.model.device.type != "cpu" and self.plan.tile is None
+
+    @torch.inference_mode()
+    def step(
+        self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
+    ) -> tuple[Tensor, VideoState]:
+        """One frame, as ``VideoNetwork.step``.
+
+        Args:
+            frame_lr: (3, h, w) float32 in [0, 1], anywhere.
+            state: of the frame before, or None at the beginning of a scene.
+            following: the next frame of the scene, for networks that look ahead.
+
+        Returns:
+            The estimate (3, s * h, s * w) float32 in [0, 1] on the device, and the state.
+
+        Raises:
+            DeviceError: if not even small tiles fit in memory.
+        """
+        model = self.model
+        frame_lr = frame_lr[None].to(model.device)
+        after = None if following is None else following[None].to(model.device)
+        with torch.autocast(model.device.type, model.dtype,
+                            enabled=model.dtype != torch.float32):
+            features = self.network.condition(frame_lr, state, after)
+        frame_hr = self._reconstruct(features).clamp(0, 1)
+        return frame_hr[0], VideoState(frame_lr, frame_hr)
+
+    def _reconstruct(self, features: Tensor) -> Tensor:
+        """SRNet, (1, C, h, w) -> (1, 3, s * h, s * w) on the device."""
+        model, srnet = self.model, self.network.srnet
+        if self._whole:
+            try:
+                with torch.autocast(model.device.type, model.dtype,
+                                    enabled=model.dtype != torch.float32):
+                    return srnet(features.contiguous(memory_format=torch.channels_last)).float()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            if model.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.plan = replace(self.plan, tile=256)
+            self.notice(f"out of memory on {model.device}: going on with tiles of 256 pixels")
+        frame_hr = run_tiled(
+            srnet, srnet.contract, features[0].float().cpu(), self.plan, device=model.device,
+            dtype=model.dtype, notice=self.notice)
+        return frame_hr[None].to(model.device)
+
+
+def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ()) -> None:
+    """Write a stream's memory, whole or not at all.
+
+    Args:
+        path: safetensors file.
+        state: of the last frame, or None for nothing remembered.
+        cuts: seconds at which scenes began so far.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    tensors = {} if state is None else {
+        name: value.cpu().contiguous() for name, value in state._asdict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"cuts": json.dumps(list(cuts))})
+
+
+def load_state(path: Path, device: torch.device) -> tuple[VideoState | None, list[float]]:
+    """What ``save_state`` wrote.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
+    tensors, cuts = read_tensors(path), json.loads(read_metadata(path).get("cuts", "[]"))
+    if not tensors:
+        return None, cuts
+    state = VideoState(**{name: tensors[name].to(device) for name in VideoState._fields})
+    return state, cuts

@@ -1,0 +1,347 @@
+"""From segments and the source's other streams to the final file, packet by packet."""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from math import ceil, floor, lcm
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from enhance_cli.errors import InputError
+from enhance_cli.io.files import replacing
+from enhance_cli.io.video import OutputPlan
+from enhance_cli.io.video_probing import codec_name, opened, reason
+from enhance_cli.io.video_timing import Timing, milliseconds_lose, read_timing, segment_packets
+from enhance_cli.io.video_writing import check_written, tag, writing
+
+MP4_LIKE = ("mp4", "mov")
+LARGEST_TIMESCALE = 2**31 - 1
+PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+# Written anew by the muxers, or true only of the old file.
+STALE_KEYS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "bps",
+              "number_of_frames", "number_of_bytes", "_statistics")
+
+Timed = tuple[Fraction, "av.Packet[Any]"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of the source that is kept, in seconds of its clock; None is open.
+
+    Attributes:
+        begin, end: what is outside is cut.
+        shift: taken from all times.
+    """
+
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+
+def assemble_file(
+    plan: OutputPlan,
+    segments: Sequence[Path],
+    target: Path,
+    *,
+    start: float | None,
+    end: float | None,
+    notice: Callable[[str], None],
+) -> None:
+    """See :func:`enhance_cli.io.video.assemble`."""
+    timing = read_timing(plan, segments)
+    window = _window(plan, timing, start, end)
+    if plan.container not in MP4_LIKE and milliseconds_lose(timing.times, plan.time_base):
+        notice("Matroska counts in milliseconds: frame times are rounded to them, use .mp4 to "
+               "keep them exactly")
+    with replacing(target) as temporary, writing(target), ExitStack() as stack:
+        source = None
+        if plan.source.path.is_file():
+            source = stack.enter_context(opened(plan.source.path))
+        first = stack.enter_context(av.open(f"file:{segments[0]}", "r"))
+        output = av.open(f"file:{temporary}", "w", format=plan.container,
+                         container_options=_muxer_options(plan, source))
+        with output:
+            video, copies = _add_streams(plan, timing, output, first, source)
+            if source is not None:
+                _copy_metadata(plan, window, source, output)
+            place = [s.index for s in output.streams.video if not _is_cover(s)].index(video.index)
+            for packet in _merge(plan, segments, timing, window, video, copies, source):
+                output.mux(packet)
+        check_written(target, temporary, len(timing.times), place)
+
+
+def left_out(plan: OutputPlan) -> list[str]:
+    """Which streams of the source the output cannot hold, a line each."""
+    notices = []
+    with opened(plan.source.path) as source, \
+            av.open(BytesIO(), "w", format=plan.container) as output:
+        for stream in source.streams:
+            if stream.index != plan.source.stream and not _copy_stream(plan, output, stream):
+                if _is_written_anew(plan, source, stream):
+                    continue
+                held = stream.type == "attachment" or stream.codec_context is not None
+                why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
+                advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
+                notices.append(f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
+                               f"{why}, left out{advice}")
+    return notices
+
+
+def _kind(stream: Any) -> str:
+    return "cover picture" if _is_cover(stream) else str(stream.type)
+
+
+def _is_cover(stream: Any) -> bool:
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> bool:
+    """Whether MP4 keeps chapters or a time code in it, which are copied as metadata."""
+    if stream.type != "data":
+        return False
+    chapters = codec_name(stream) == "bin_data" and bool(source.chapters())
+    return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
+
+
+def _window(plan: OutputPlan, timing: Timing, start: float | None, end: float | None) -> Window:
+    begin = timing.times[0] * plan.time_base if start else None
+    return Window(begin, None if end is None else timing.end * plan.time_base,
+                  begin or Fraction(0))
+
+
+def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str, str]:
+    if plan.container not in MP4_LIKE:
+        # Else audio that begins before zero, as AAC does, would move all frames.
+        return {"avoid_negative_ts": "disabled"}
+    flags = "+faststart"
+    keys = source.metadata if source is not None else {}
+    if any("." in key or key.startswith("location") for key in keys):
+        flags += "+use_metadata_tags"  # else keys that are not Apple's are dropped
+    scale = plan.time_base.denominator
+    clocks = [scale]
+    if source is not None:
+        clocks += [s.rate for s in source.streams.audio if s.codec_context and s.rate]
+    common = lcm(*clocks)  # in which beginnings other than zero are written
+    return {"movflags": flags, "video_track_timescale": str(scale),
+            "movie_timescale": str(common if common <= LARGEST_TIMESCALE else scale)}
+
+
+def _add_streams(
+    plan: OutputPlan, timing: Timing, output: OutputContainer, first: InputContainer,
+    source: InputContainer | None,
+) -> tuple[VideoStream, dict[int, Any]]:
+    """The video stream, and the others by their index in the source, in its order."""
+    if source is None:
+        return _add_video(plan, timing, output, first), {}
+    video = None
+    copies: dict[int, Any] = {}
+    for stream in source.streams:
+        if stream.index == plan.source.stream:
+            video = _add_video(plan, timing, output, first)
+            _describe(stream, video)
+        else:
+            copy = _copy_stream(plan, output, stream)
+            if copy is not None:
+                copies[stream.index] = copy
+    if video is None:
+        raise InputError(f"{plan.source.path}: changed since it was first read, run it anew")
+    return video, copies
+
+
+def _add_video(
+    plan: OutputPlan, timing: Timing, output: OutputContainer, first: InputContainer
+) -> VideoStream:
+    video = output.add_stream_from_template(first.streams.video[0], opaque=True)
+    video.time_base = plan.time_base
+    tag(video.codec_context, plan)
+    video.codec_context.sample_aspect_ratio = plan.source.sample_aspect_ratio
+    gaps = {later - earlier
+            for earlier, later in zip(timing.times, timing.times[1:], strict=False)}
+    steady = not gaps or max(gaps) - min(gaps) <= max(1, ceil(Fraction(1, 900) / plan.time_base))
+    # Matroska writes it as the duration of each frame.
+    video.codec_context.framerate = plan.rate if steady else Fraction(0)
+    if plan.codec == "hevc" and plan.container in MP4_LIKE:
+        video.codec_context.codec_tag = "hvc1"  # some players know only this one
+    if plan.source.display_matrix:
+        matrix = list(plan.source.display_matrix)
+        matrix[6:8] = [value * plan.scale for value in matrix[6:8]]  # a shift in pixels
+        video.set_display_matrix(matrix)
+    return video
+
+
+def _copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any | None:
+    """A stream like this one, or None where the container cannot hold it."""
+    if stream.type == "attachment":
+        if plan.container != "matroska":
+            return None
+        return output.add_attachment(stream.name or "attachment", stream.mimetype
+                                     or "application/octet-stream", stream.data)
+    if stream.codec_context is None:  # data, and what no decoder knows
+        return None
+    if _is_cover(stream) and plan.container == "matroska":
+        return _attach_cover(output, stream)
+    if _is_cover(stream) and plan.container not in MP4_LIKE:
+        return None
+    if not _holds(plan, stream):
+        return None
+    copy = output.add_stream_from_template(stream, opaque=True)
+    _describe(stream, copy)
+    return copy
+
+
+def _holds(plan: OutputPlan, stream: Any) -> bool:
+    """Whether a file of this stream alone can be begun; tables of codecs promise too much."""
+    trial = av.open(BytesIO(), "w", format=plan.container)
+    try:
+        trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+    except (ValueError, av.FFmpegError):
+        return False
+    finally:
+        with suppress(av.FFmpegError):  # some cannot end without a packet
+            trial.close()
+    return True
+
+
+def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:
+    """Matroska keeps cover pictures as attachments."""
+    name, kind = PICTURE_TYPES.get(codec_name(stream), ("", ""))
+    if not name:
+        return None
+    with opened(Path(stream.container.name.removeprefix("file:"))) as source:
+        for packet in source.demux(source.streams[stream.index]):
+            if packet.size:
+                return output.add_attachment(stream.metadata.get("filename", name), kind,
+                                             bytes(packet))
+    return None
+
+
+def _describe(stream: Any, copy: Any) -> None:
+    copy.metadata.update(_kept(stream.metadata))
+    copy.disposition = stream.disposition
+
+
+def _kept(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items()
+            if not key.lower().startswith(STALE_KEYS)}
+
+
+def _copy_metadata(
+    plan: OutputPlan, window: Window, source: InputContainer, output: OutputContainer
+) -> None:
+    output.metadata.update(_kept(source.metadata))
+    chapters = []
+    for chapter in source.chapters():
+        unit = chapter["time_base"] or Fraction(1, 1000)
+        begin = Fraction(chapter["start"]) * unit
+        end = Fraction(chapter["end"]) * unit
+        clipped = _clip(begin, end, window)
+        if clipped is not None:
+            chapters.append({**chapter, "start": floor(clipped[0] / unit),
+                             "end": floor(clipped[1] / unit)})
+    if chapters:
+        output.set_chapters(chapters)  # type: ignore[arg-type]
+
+
+def _clip(begin: Fraction, end: Fraction, window: Window) -> tuple[Fraction, Fraction] | None:
+    """What of a span is within the window, on the output's clock."""
+    if window.begin is not None:
+        begin = max(begin, window.begin)
+    if window.end is not None:
+        end = min(end, window.end)
+    return (begin - window.shift, end - window.shift) if begin < end else None
+
+
+def _merge(
+    plan: OutputPlan, segments: Sequence[Path], timing: Timing, window: Window,
+    video: VideoStream, copies: dict[int, Any], source: InputContainer | None,
+) -> Iterator["av.Packet[Any]"]:
+    """All packets, nearly in the order of their times; the muxer does the rest."""
+    flows = [_video_packets(plan, segments, timing, window, video)]
+    if source is not None:
+        flows.append(_other_packets(plan, window, copies, source))
+    for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
+        yield packet
+
+
+def _video_packets(
+    plan: OutputPlan, segments: Sequence[Path], timing: Timing, window: Window,
+    video: VideoStream,
+) -> Iterator[Timed]:
+    unit = plan.time_base
+    shift = round(window.shift / unit)
+    ends = dict(zip(timing.times, (*timing.times[1:], timing.end), strict=True))
+    index = 0
+    for segment in segments:
+        for time, packet in segment_packets(plan, segment):
+            decode_time = timing.decode_time(index)
+            packet.pts, packet.dts = time - shift, decode_time - shift
+            packet.duration = ends[time] - time
+            packet.time_base = unit
+            packet.stream = video
+            yield (decode_time - shift) * unit, packet
+            index += 1
+
+
+def _other_packets(
+    plan: OutputPlan, window: Window, copies: dict[int, Any], source: InputContainer
+) -> Iterator[Timed]:
+    streams = [source.streams[index] for index in copies
+               if source.streams[index].type != "attachment"
+               and not (plan.container == "matroska" and _is_cover(source.streams[index]))]
+    if not streams:
+        return
+    time = Fraction(0)
+    try:
+        for packet in source.demux(*streams):
+            if _is_cover(packet.stream) and packet.size:
+                packet.pts = packet.dts = 0
+            elif not packet.size or (packet.dts is None and packet.pts is None):
+                continue
+            elif _cut(packet, window):
+                known = packet.dts if packet.dts is not None else packet.pts
+                time = Fraction(known or 0) * packet.time_base
+            else:
+                continue
+            packet.stream = copies[packet.stream.index]
+            yield time, packet
+    except av.FFmpegError as error:
+        raise InputError(f"{plan.source.path}: cannot be read on ({reason(error)}), get a fresh "
+                         "copy") from error
+
+
+def _cut(packet: "av.Packet[Any]", window: Window) -> bool:
+    """Fit a packet into the window; False where it is outside.
+
+    Subtitles that say how long they last are clipped; other packets are kept that begin inside.
+    """
+    unit = packet.time_base
+    time = packet.pts if packet.pts is not None else packet.dts
+    assert time is not None
+    begin = time * unit
+    if packet.stream.type == "subtitle" and packet.duration:
+        clipped = _clip(begin, begin + packet.duration * unit, window)
+        if clipped is None:
+            return False
+        moved = ceil(clipped[0] / unit)
+        packet.duration = floor(clipped[1] / unit) - moved
+        packet.pts = packet.dts = moved
+        return True
+    if window.begin is not None and begin < window.begin:
+        return False
+    if window.end is not None and begin >= window.end:
+        return False
+    shift = round(window.shift / unit)
+    packet.pts = time - shift
+    # Audio has no other order; what demuxers guess may be off by a tick.
+    known = None if packet.stream.type == "audio" else packet.dts
+    packet.dts = packet.pts if known is None else known - shift
+    return True

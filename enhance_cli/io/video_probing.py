@@ -1,0 +1,302 @@
+"""What a video file holds, from its header and first frame."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from enhance_cli.errors import InputError, one_line
+from enhance_cli.io.video import Colour, StaticHdr, StreamInfo, VideoInfo
+from enhance_cli.io.video_colour import (
+    CONVERTIBLE,
+    HDR_TRANSFERS,
+    MATRICES,
+    PRIMARIES,
+    RANGES,
+    TRANSFERS,
+    UNKNOWN,
+    bits,
+    complete,
+    has_alpha,
+    is_rgb,
+)
+
+FRAME_LIMIT = 2**28  # pixels; a file of a few bytes can ask for any size
+FAST = 240  # frames a second; more is a sign of a header that was guessed
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A file for reading.
+
+    Raises:
+        InputError: if it is absent, may not be read, or is in no known format.
+    """
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file, check the name")
+        if not path.is_file():  # a pipe would be waited for, and can be read only once
+            raise InputError(f"{path}: not a regular file, a video is needed")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: empty file, get a fresh copy")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}), check the name and its "
+                         "permissions") from error
+    try:
+        # With its scheme, for FFmpeg takes a name with a colon for an address.
+        container = av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(f"{path}: not a video that can be read, or damaged; convert it to MP4 "
+                         "or Matroska") from error
+    with container:
+        yield container
+
+
+def reason(error: Exception) -> str:
+    """What FFmpeg says, in one line."""
+    return one_line(str(getattr(error, "strerror", None) or error))
+
+
+def find_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The video stream to work on: the default one, else the largest; never a cover picture.
+
+    Raises:
+        InputError: if there is none, or no decoder for it.
+    """
+    streams = [
+        stream for stream in container.streams.video
+        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+    ]
+    if not streams:
+        held = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        held = "only a cover picture" if container.streams.video else f"only {held}"
+        raise InputError(f"{path}: no video stream, the file holds {held}; name a video")
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise InputError(f"{path}: no decoder for its video stream, convert it to H.264 first")
+    return max(known, key=lambda s: (bool(s.disposition & Disposition.default),
+                                     s.width * s.height))
+
+
+def check_encryption(path: Path, packet: "av.Packet[Any]", stream: VideoStream) -> None:
+    """Raises InputError for a packet that needs a key."""
+    if packet.has_sidedata("encryption_info") or str(stream.codec_context.codec_tag) == "encv":
+        raise InputError(f"{path}: encrypted (DRM), an unencrypted copy is needed")
+
+
+def is_cut_off(path: Path, stream: VideoStream) -> bool:
+    """Whether a file is shorter than its index or header says; FFmpeg takes it for the end."""
+    length = path.stat().st_size
+    if any(entry.pos + entry.size > length for entry in stream.index_entries):
+        return True
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head.startswith(b"\x1a\x45\xdf\xa3"):
+        return False
+    header, width = _ebml_size(head, 4)
+    place = 4 + width + (header or 0)
+    if head[place:place + 4] != b"\x18\x53\x80\x67":
+        return False
+    size, width = _ebml_size(head, place + 4)
+    return size is not None and place + 4 + width + size > length
+
+
+def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
+    """A size in EBML's variable length (None where it is left open), and the bytes it takes."""
+    if place >= len(data) or not data[place]:
+        return None, 1
+    width = 9 - data[place].bit_length()
+    value = int.from_bytes(data[place:place + width], "big") & ((1 << 7 * width) - 1)
+    return (None if value == (1 << 7 * width) - 1 else value), width
+
+
+def probe_file(path: Path) -> VideoInfo:
+    """See :func:`enhance_cli.io.video.probe`."""
+    with opened(path) as container:
+        stream = find_stream(path, container)
+        stream.codec_context.thread_count = 1  # more would decode, and show, frames after it
+        return describe(path, container, stream, _first_frame(path, container, stream))
+
+
+def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> av.VideoFrame:
+    packets = 0
+    try:
+        for packet in container.demux(stream):
+            packets += packet.size > 0
+            check_encryption(path, packet, stream)
+            for frame in packet.decode():
+                return frame
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: its first frame is damaged ({reason(error)}), get a fresh "
+                         "copy") from error
+    if packets:
+        raise InputError(f"{path}: none of its {packets} packets decodes, get a fresh copy")
+    raise InputError(f"{path}: its video stream has no frames, get a fresh copy")
+
+
+def describe(
+    path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+) -> VideoInfo:
+    """From the headers and the first frame.
+
+    Raises:
+        InputError: if frames like this cannot be converted.
+    """
+    pixel_format = frame.format.name
+    if frame.width * frame.height > FRAME_LIMIT:
+        raise InputError(f"{path}: {frame.width}x{frame.height} pixels are more than "
+                         f"{FRAME_LIMIT:,}, make it smaller")
+    if bits(pixel_format) > 16:
+        raise InputError(f"{path}: floating-point samples ({pixel_format}), convert it to 16-bit "
+                         "pictures or a 10-bit video first")
+    colour = _colour(path, frame)
+    hdr = HDR_TRANSFERS.get(colour.transfer)
+    side_data = _side_data(frame)
+    matrix = _display_matrix(side_data.get(SideData.DISPLAYMATRIX))
+    time_base = stream.time_base or Fraction(1, 1000)
+    if frame.pts is None:
+        raise InputError(f"{path}: its frames have no times, remux it to Matroska")
+    rate = _rate(stream)
+    seconds = _seconds(container, stream)
+    return VideoInfo(
+        path=path,
+        width=frame.width,
+        height=frame.height,
+        depth=_depth(pixel_format),
+        pixel_format=pixel_format,
+        colour=colour,
+        hdr=hdr,
+        sample_aspect_ratio=_aspect(stream),
+        rotation=int(frame.rotation) if matrix else 0,
+        time_base=time_base,
+        rate=rate,
+        frames=stream.frames or (round(seconds * rate) if seconds else None),
+        seconds=seconds,
+        streams=tuple(_stream_info(other) for other in container.streams),
+        notices=tuple(_notices(stream, frame, set(side_data))),
+        first=frame.pts,
+        stream=stream.index,
+        codec=stream.codec_context.name,
+        display_matrix=matrix,
+        static_hdr=_static_hdr(side_data) if hdr else None,
+    )
+
+
+def _side_data(frame: av.VideoFrame) -> dict[SideData, bytes]:
+    every: Any = frame.side_data  # its stub says that it yields strings
+    return {data.type: bytes(data) for data in every}
+
+
+def _colour(path: Path, frame: av.VideoFrame) -> Colour:
+    pixel_format = frame.format.name
+    rgb = is_rgb(pixel_format)
+    full = rgb or pixel_format.startswith("yuvj") or frame.color_range == 2
+    told = Colour(
+        RANGES[2 if full else 1],
+        MATRICES.get(frame.colorspace, UNKNOWN),
+        PRIMARIES.get(frame.color_primaries, UNKNOWN),
+        TRANSFERS.get(frame.color_trc, UNKNOWN),
+    )
+    colour = complete(told, frame.width, frame.height, rgb)
+    dynamic = _side_data(frame).keys() & {SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER}
+    if dynamic and told.transfer not in HDR_TRANSFERS and told.matrix != "bt709":
+        raise InputError(f"{path}: Dolby Vision without a standard picture below it (profile 5), "
+                         "convert it to HDR10 first")
+    if colour.matrix not in CONVERTIBLE:
+        raise InputError(f"{path}: colours in {colour.matrix} cannot be converted, convert the "
+                         "video to BT.709 or BT.2020 first")
+    return Colour("tv" if rgb else colour.range, colour.matrix, colour.primaries,
+                  colour.transfer, colour.assumed)
+
+
+def _depth(pixel_format: str) -> int:
+    return next((depth for depth in (8, 10, 12) if bits(pixel_format) <= depth), 16)
+
+
+def _display_matrix(data: bytes | None) -> tuple[int, ...]:
+    if data is None or len(data) < 36:
+        return ()
+    matrix = struct.unpack("=9i", data[:36])
+    return () if matrix[:6] == (1 << 16, 0, 0, 0, 1 << 16, 0) else matrix
+
+
+def _aspect(stream: VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect and aspect > 0 else Fraction(1)
+
+
+def _rate(stream: VideoStream) -> Fraction:
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if not average or (guessed and average > FAST > guessed):
+        average = guessed
+    return average if average and average > 0 else Fraction(25)
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _stream_info(stream: Any) -> StreamInfo:
+    return StreamInfo(stream.index, stream.type, codec_name(stream), stream.language)
+
+
+def codec_name(stream: Any) -> str:
+    """Of a stream, as FFmpeg names its format; ``"unknown"`` where it knows none."""
+    if stream.codec_context is not None:
+        return str(stream.codec_context.codec.canonical_name)
+    if stream.type == "data":
+        return str(stream.name or UNKNOWN)
+    if stream.type == "attachment":
+        return str(stream.mimetype or UNKNOWN)
+    return UNKNOWN
+
+
+def _static_hdr(side_data: dict[SideData, bytes]) -> StaticHdr | None:
+    primaries: tuple[Fraction, ...] = ()
+    luminance: tuple[Fraction, ...] = ()
+    light: tuple[int, ...] = ()
+    mastering = side_data.get(SideData.MASTERING_DISPLAY_METADATA)
+    if mastering and len(mastering) >= 88:  # ten fractions and two flags
+        *numbers, has_primaries, has_luminance = struct.unpack("=22i", mastering[:88])
+        values = [Fraction(a, b or 1) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
+        primaries = tuple(values[:8]) if has_primaries else ()
+        luminance = tuple(values[8:10]) if has_luminance else ()
+    content = side_data.get(SideData.CONTENT_LIGHT_LEVEL)
+    if content and len(content) >= 8:
+        light = struct.unpack("=2I", content[:8])
+    return StaticHdr(primaries, luminance, light) if primaries or luminance or light else None
+
+
+def _notices(
+    stream: VideoStream, frame: av.VideoFrame, found: set[SideData]
+) -> Iterator[str]:
+    others = [
+        other.index for other in stream.container.streams
+        if other.type == "video" and other.index != stream.index
+        and not other.disposition & Disposition.attached_pic
+    ]
+    if others:
+        listed = ", ".join(map(str, others))
+        yield f"several video streams: stream {stream.index} is enlarged, {listed} only copied"
+    if frame.interlaced_frame:
+        yield "interlaced: treated as progressive, deinterlace it first for a better result"
+    if has_alpha(frame.format.name) and stream.codec_context.name != "gif":
+        yield "its transparency is left out"
+    if found & {SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER}:
+        yield "its Dolby Vision metadata is left out, the standard picture below it is kept"
+    if SideData.DYNAMIC_HDR_PLUS in found:
+        yield "its HDR10+ metadata changes from frame to frame and is left out"
+    if SideData.DYNAMIC_HDR_VIVID in found:
+        yield "its HDR Vivid metadata is left out"

@@ -1,0 +1,115 @@
+"""When the frames of all segments are decoded and shown."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from enhance_cli.errors import OutputError
+from enhance_cli.io.video import OutputPlan
+from enhance_cli.io.video_probing import opened
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of all frames, in the plan's time base.
+
+    Attributes:
+        times: rising.
+        delay: by how many frames decoding runs ahead of showing.
+        last_duration: of the last frame.
+    """
+
+    times: tuple[int, ...]
+    delay: int
+    last_duration: int
+
+    @property
+    def end(self) -> int:
+        """When the last frame ends."""
+        return self.times[-1] + self.last_duration
+
+    def decode_time(self, index: int) -> int:
+        """Of the packet at this place: the time of the frame ``delay`` places before."""
+        if index >= self.delay:
+            return self.times[index - self.delay]
+        pairs = zip(self.times, self.times[1:], strict=False)
+        step = min((after - before for before, after in pairs), default=1)
+        return self.times[0] - (self.delay - index) * step
+
+
+def read_timing(plan: OutputPlan, segments: Sequence[Path]) -> Timing:
+    """From the packets of all segments, which must be of one make.
+
+    Raises:
+        OutputError: if they are damaged, overlap, or differ in their settings.
+    """
+    _check_alike(plan, segments)
+    order = [time for segment in segments for time, _ in segment_packets(plan, segment)]
+    if not order:
+        raise OutputError(f"{plan.target}: there are no frames to assemble, run it anew")
+    times = sorted(order)
+    ranks = {time: rank for rank, time in enumerate(times)}
+    if len(ranks) != len(times):
+        raise OutputError(f"{plan.target}: its parts overlap, remove them and run it anew")
+    delay = max(index - ranks[time] for index, time in enumerate(order))
+    return Timing(tuple(times), delay, _last_duration(plan, times))
+
+
+def _check_alike(plan: OutputPlan, segments: Sequence[Path]) -> None:
+    """Raises OutputError for segments of different encoders, which one stream cannot hold."""
+    headers = set()
+    for segment in segments:
+        with suppress(av.FFmpegError, IndexError), av.open(f"file:{segment}", "r") as container:
+            headers.add(container.streams.video[0].codec_context.extradata)
+    if len(headers) > 1:
+        raise OutputError(f"{plan.target}: its parts were made with different settings or "
+                          "versions, remove them and run it anew")
+
+
+def segment_packets(
+    plan: OutputPlan, segment: Path
+) -> Iterator[tuple[int, "av.Packet[Any]"]]:
+    """Packets and the times of their frames in the plan's time base."""
+    try:
+        with av.open(f"file:{segment}", "r") as container:
+            for packet in container.demux(container.streams.video[0]):
+                if packet.pts is not None and packet.size:
+                    time = packet.pts * packet.time_base / plan.time_base
+                    yield round(time) + plan.source.first, packet
+    except (av.FFmpegError, IndexError) as error:
+        raise OutputError(f"{segment}: a part of the output is damaged or gone, remove it and "
+                          "run it anew") from error
+
+
+def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
+    """Until the next frame of the source, else as the source says, else as the frame before."""
+    last = times[-1]
+    known, following = 0, None
+    if plan.source.path.is_file():
+        with opened(plan.source.path) as source:
+            stream = source.streams[plan.source.stream]
+            with suppress(av.FFmpegError):  # a damaged end is not for us to find
+                source.seek(last, stream=stream)
+                for packet in source.demux(stream):
+                    if packet.pts == last:
+                        known = packet.duration or 0
+                    elif packet.pts is not None and packet.pts > last:
+                        following = min(packet.pts, following or packet.pts)
+                        if packet.dts is None or packet.dts >= following:
+                            break
+    if following is not None:
+        return following - last
+    if known * plan.time_base > Fraction(1, 500):  # less is what formats fill in
+        return known
+    before = last - times[-2] if len(times) > 1 else 0
+    return before or max(1, round(1 / (plan.rate * plan.time_base)))
+
+
+def milliseconds_lose(times: Sequence[int], time_base: Fraction) -> bool:
+    """Whether some time is not a whole number of milliseconds."""
+    return any((time * time_base * 1000).denominator != 1 for time in times)

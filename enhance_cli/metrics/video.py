@@ -1,0 +1,124 @@
+"""Measures of video (dissertation 003, ch. 3.4)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from enhance_cli.metrics.quality import luma_bt601, ssim
+
+# Liu et al. (2017) give no estimates for the first and last two frames (ch. 3.4.8).
+LEFT_OUT = 2
+PEAK = 255.0  # of 8-bit luma
+
+VIDEO_METRICS = ("psnr", "ssim")  # those of table 3.2
+
+
+def frame_luma(frame: Tensor) -> Tensor:
+    """BT.601 luma (1, H, W) in float64 of a frame (3, H, W) in [0, 1], rounded to 8 bits."""
+    return luma_bt601(frame.double().clamp(0, 1).mul(255).round() / 255)
+
+
+def frame_error(luma: Tensor, reference: Tensor) -> float:
+    """Mean squared error of two frames' luma.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if luma.shape != reference.shape:
+        raise ValueError(f"shapes differ: {tuple(luma.shape)} and {tuple(reference.shape)}")
+    return float((luma - reference).square().mean())
+
+
+def error_to_psnr(error: float) -> float:
+    """A mean squared error of 8-bit luma in dB; infinite for none."""
+    return 10 * math.log10(PEAK**2 / error) if error else math.inf
+
+
+def counted(values: Sequence[float], left_out: int = LEFT_OUT) -> Sequence[float]:
+    """The values of a clip's frames without those at its beginning and end.
+
+    Raises:
+        ValueError: if none is left.
+    """
+    inside = values[left_out : len(values) - left_out]
+    if not inside:
+        raise ValueError(f"{len(values)} frames: none is left without {left_out} at either end")
+    return inside
+
+
+@dataclass
+class ClipScore:
+    """Scores of a clip that are added up frame by frame, so that none need be kept.
+
+    Attributes:
+        with_ssim: whether structural similarity is wanted; it takes much longer than PSNR.
+        errors: mean squared error of luma of each frame.
+        similarities: SSIM of luma of each frame.
+    """
+
+    with_ssim: bool = True
+    errors: list[float] = field(default_factory=list)
+    similarities: list[float] = field(default_factory=list)
+
+    def add(self, luma: Tensor, reference: Tensor) -> None:
+        """Count the next frame, given its ``frame_luma`` and its reference's.
+
+        Raises:
+            ValueError: if the shapes differ, or are too small for SSIM.
+        """
+        self.errors.append(frame_error(luma, reference))
+        if self.with_ssim:
+            self.similarities.append(ssim(luma, reference, PEAK))
+
+    def psnr(self, left_out: int = LEFT_OUT) -> float:
+        """Video PSNR: of the squared error over all pixels of the counted frames (ch. 3.4)."""
+        inside = counted(self.errors, left_out)
+        return error_to_psnr(sum(inside) / len(inside))
+
+    def ssim(self, left_out: int = LEFT_OUT) -> float:
+        """Mean SSIM of the counted frames."""
+        inside = counted(self.similarities, left_out)
+        return sum(inside) / len(inside)
+
+    def frame_psnrs(self) -> list[float]:
+        """PSNR of every frame for itself, none left out."""
+        return [error_to_psnr(error) for error in self.errors]
+
+
+def video_psnr(frames: Tensor, reference: Tensor, left_out: int = LEFT_OUT) -> float:
+    """PSNR of BT.601 luma from the squared error over all pixels of a clip, in dB.
+
+    Args:
+        frames, reference: (T, 3, H, W) in [0, 1]; both are rounded to 8 bits.
+        left_out: frames not counted at the beginning and at the end.
+
+    Raises:
+        ValueError: if the shapes differ, or no frame is left.
+    """
+    if frames.shape != reference.shape:
+        raise ValueError(f"shapes differ: {tuple(frames.shape)} and {tuple(reference.shape)}")
+    score = ClipScore(with_ssim=False)
+    for pair in zip(frames, reference, strict=True):
+        score.add(*map(frame_luma, pair))
+    return score.psnr(left_out)
+
+
+def flicker(frames: Tensor, reference: Tensor) -> float:
+    """Root mean square error of the change from frame to frame, in levels of 8-bit luma.
+
+    Not a measure of the paper, which judges figure 3.6 by eye: what moves as the truth does
+    has 0 here however blurred it is made by a constant error.
+
+    Args:
+        frames, reference: (T, ...) luma in levels, T at least 2.
+
+    Raises:
+        ValueError: if the shapes differ or there is a single frame.
+    """
+    if frames.shape != reference.shape or len(frames) < 2:
+        raise ValueError(f"two clips of at least 2 frames are compared, not "
+                         f"{tuple(frames.shape)} and {tuple(reference.shape)}")
+    error = frames.double() - reference.double()
+    return float((error[1:] - error[:-1]).square().mean().sqrt())

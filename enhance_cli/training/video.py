@@ -1,0 +1,279 @@
+"""Training of video super-resolution: recipe, loss, validation (dissertation 003, ch. 3)."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr, warp
+from enhance_cli.data.clips import ClipSampler, clip_pair, find_clips, read_clip, split_scenes
+from enhance_cli.data.degradation import Degradation
+from enhance_cli.data.motion import Motion, MotionSampler
+from enhance_cli.data.patches import load_photos
+from enhance_cli.engine.checkpoint import save_checkpoint
+from enhance_cli.engine.recurrent import enhance_clip
+from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.metrics.video import video_psnr
+from enhance_cli.training.loop import Optimisation
+from enhance_cli.training.start import make_network
+
+
+@dataclass(frozen=True)
+class VideoRecipe:
+    """A video network, its degradation and its losses.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        summary: one line for ``enhance train --list``.
+        architecture: key of ``ARCHITECTURES``.
+        config: hyperparameters of the architecture, ``scale`` among them.
+        patch: LR patch side.
+        batch: clips per step, over all processes.
+        frames: length of a clip (10 in ch. 3.3.5).
+        short_frames: length at the beginning, which is quicker and teaches the same flow.
+        short_share: share of the steps with short clips.
+        l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
+            for single pictures: it converges faster at high rates.
+        flow_weight: of eq. 3.8; 1 in the paper.
+        photos: folder of photographs from which moving clips are made beside the videos, or
+            empty for none.
+        made_share: share of the clips made from photographs.
+        degradation: from large clips to small ones.
+        optimisation: schedule and optimiser.
+    """
+
+    name: str
+    summary: str
+    architecture: str
+    config: dict[str, Any]
+    patch: int = 64
+    batch: int = 4
+    frames: int = 10
+    short_frames: int = 5
+    short_share: float = 0.0
+    l1_share: float = 0.0
+    flow_weight: float = 1.0
+    photos: str = ""
+    made_share: float = 0.5
+    degradation: Degradation = field(default_factory=Degradation)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        for name in ("short_share", "l1_share", "made_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+        if not 0 <= self.flow_weight < math.inf:
+            raise ValueError(f"flow_weight must be 0 or more, not {self.flow_weight}")
+        if min(self.patch, self.batch, self.frames, self.short_frames) < 1:
+            raise ValueError("patch, batch, frames and short_frames must be at least 1")
+        if self.short_share and self.short_frames > self.frames:
+            raise ValueError(f"short_frames must not be above frames ({self.frames})")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Name, kind of network and scale."""
+        return self.name, self.architecture, self.config["scale"]
+
+    def prepare(
+        self,
+        data: Path,
+        validation: Path | None,
+        device: torch.device,
+        init: dict[str, Tensor] | None = None,
+    ) -> "VideoSuperResolution":
+        """Read the data and make the network.
+
+        Args:
+            data: folder of videos, or of folders of frames, to train on.
+            validation: the same to validate on; None holds out every fifth clip.
+            device: where the network lives; videos stay on the host.
+            init: tensors to start from; those whose name and shape fit are taken.
+
+        Raises:
+            DatasetError: if there are too few usable videos.
+            CheckpointError: if no tensor of ``init`` fits.
+        """
+        clips = [read_clip(path) for path in find_clips(data)]
+        if validation is not None:
+            held = [read_clip(path, _HELD_FRAMES) for path in find_clips(validation)]
+        else:
+            held = [clip[:_HELD_FRAMES] for clip in clips[::5]]
+            clips = [clip for index, clip in enumerate(clips) if index % 5]
+            if not (clips or self.photos):
+                raise DatasetError(f"{data}: one video is too few to train and validate on")
+        clips = [scene for clip in clips for scene in split_scenes(clip)]
+        photos = load_photos(Path(self.photos)) if self.photos else []
+        torch.manual_seed(self.optimisation.seed)
+        network = make_network(ARCHITECTURES[self.architecture], self.config, init)
+        assert isinstance(network, VideoNetwork)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return VideoSuperResolution(self, network, clips, photos, held, device)
+
+
+# Validation looks at the middle of this many frames, which tells good from bad in seconds.
+_HELD_FRAMES = 20
+_HELD_SIDES = (256, 320)
+
+
+class VideoSuperResolution:
+    """A prepared recipe; see ``training.loop.Experiment``."""
+
+    unit = "dB"
+
+    def __init__(
+        self,
+        recipe: VideoRecipe,
+        network: VideoNetwork,
+        clips: Sequence[Tensor],
+        photos: Sequence[Tensor],
+        held: Sequence[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.network: torch.nn.Module = network
+        self.recipe, self.device = recipe, device
+        self.scale = int(recipe.config["scale"])
+        margin = 2 * recipe.degradation.margin
+        side = (recipe.patch + margin) * self.scale
+        photos = [photo for photo in photos if min(photo.shape[-2:]) >= side]
+        self.data = f"{len(clips)} scenes of video"
+        if photos:
+            self.data += f", {len(photos)} photographs set in motion"
+        self._sampler = ClipSampler(
+            clips, motion=MotionSampler(photos, Motion()) if photos else None,
+            made_share=recipe.made_share, side=side, length=recipe.frames, device=device)
+        self._held = [self._degrade_held(clip, index) for index, clip in enumerate(held)]
+        if not self._held:
+            raise DatasetError("no clip to validate on")
+        steps = recipe.optimisation.steps
+        self._short_steps = round(recipe.short_share * steps)
+        self._l1_steps = round(recipe.l1_share * steps)
+
+    def _degrade_held(self, clip: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """A clip's middle, LR and HR (T, 3, ., .), always degraded alike."""
+        unit = 8 * self.scale
+        height, width = (min(side, most) // unit * unit for side, most in
+                         zip(clip.shape[-2:], _HELD_SIDES, strict=True))
+        if not (height and width) or len(clip) < 5:
+            raise DatasetError(f"a clip to validate on needs 5 frames of {unit} pixels")
+        top, left = (clip.shape[-2] - height) // 2, (clip.shape[-1] - width) // 2
+        frames_hr = clip[:, :, top : top + height, left : left + width].float() / 255
+        generator = torch.Generator().manual_seed(index)
+        frames_lr = self.recipe.degradation.apply(frames_hr[None], self.scale, generator)[0]
+        return frames_lr, frames_hr
+
+    def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
+        """Eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips; through time."""
+        recipe, network = self.recipe, self.network
+        assert isinstance(network, VideoNetwork)
+        with torch.autocast(self.device.type, enabled=False):
+            frames_lr, frames_hr = clip_pair(
+                self._sampler, recipe.degradation, count=recipe.batch,
+                length=recipe.short_frames if step < self._short_steps else recipe.frames,
+                patch=recipe.patch, scale=self.scale, generator=generator)
+        frames_lr, frames_hr = frames_lr[share], frames_hr[share]
+        if not len(frames_lr):
+            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
+        distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
+        estimates, flow_loss = run_clip(network, frames_lr, distance)
+        return distance(estimates, frames_hr) + recipe.flow_weight * flow_loss
+
+    def validate(self, network: torch.nn.Module) -> float:
+        """Mean over clips of the video PSNR of luma in dB, the first and last two frames out."""
+        assert isinstance(network, VideoNetwork)
+        scores = [
+            min(video_psnr(enhance_clip(network, frames_lr.to(self.device)).cpu(), frames_hr), 100)
+            for frames_lr, frames_hr in self._held
+        ]
+        return sum(scores) / len(scores)
+
+    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
+        """Write a checkpoint with its recipe, step and validation score."""
+        save_checkpoint(
+            path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
+            tensors=tensors,
+            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
+                      "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
+        )
+
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+
+def run_clip(
+    network: VideoNetwork, frames_lr: Tensor, distance: Distance
+) -> tuple[Tensor, Tensor]:
+    """A clip through a network, every frame within reach of the gradients of all later ones.
+
+    The flow depends on LR frames alone, so FNet sees all pairs of the clip at once.
+
+    Args:
+        network: any of the video networks.
+        frames_lr: (N, T, 3, h, w) in [0, 1].
+        distance: of eq. 3.8, a mean.
+
+    Returns:
+        Estimates (N, T, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8 as a mean
+        (0 for a network without flow).
+    """
+    if isinstance(network, Frvsr):
+        return _run_recurrent(network, frames_lr, distance)
+    if isinstance(network, Vsr):
+        return _run_window(network, frames_lr, distance)
+    count, length = frames_lr.shape[:2]
+    estimates = network.srnet(_channels_last(frames_lr.flatten(0, 1)))
+    return estimates.unflatten(0, (count, length)), frames_lr.new_zeros(())
+
+
+def _run_recurrent(
+    network: Frvsr, frames_lr: Tensor, distance: Distance
+) -> tuple[Tensor, Tensor]:
+    length = frames_lr.shape[1]
+    flows, flow_loss = _flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:], distance)
+    estimates: list[Tensor] = []
+    for index in range(length):
+        frame_lr = frames_lr[:, index]
+        if index == 0:
+            features = network.condition(frame_lr, None)
+        else:
+            features = network.align(frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
+        estimates.append(network.srnet(_channels_last(features)))
+    return torch.stack(estimates, 1), flow_loss
+
+
+def _run_window(
+    network: Vsr, frames_lr: Tensor, distance: Distance
+) -> tuple[Tensor, Tensor]:
+    count, length = frames_lr.shape[:2]
+    before = torch.cat([frames_lr[:, :1], frames_lr[:, :-1]], 1)
+    after = torch.cat([frames_lr[:, 1:], frames_lr[:, -1:]], 1)
+    flow_before, loss_before = _flows(network.fnet, before, frames_lr, distance)
+    flow_after, loss_after = _flows(network.fnet, after, frames_lr, distance)
+    features = network.align(
+        frames_lr.flatten(0, 1), flow_before.flatten(0, 1), before.flatten(0, 1),
+        flow_after.flatten(0, 1), after.flatten(0, 1))
+    estimates = network.srnet(_channels_last(features))
+    return estimates.unflatten(0, (count, length)), (loss_before + loss_after) / 2
+
+
+def _flows(
+    fnet: torch.nn.Module, sources: Tensor, targets: Tensor, distance: Distance
+) -> tuple[Tensor, Tensor]:
+    """Flows (N, T, 2, h, w) from pairs (N, T, 3, h, w), and eq. 3.8 over all of them."""
+    if not sources.shape[1]:
+        return sources[:, :, :2], sources.new_zeros(())
+    source, target = _channels_last(sources.flatten(0, 1)), _channels_last(targets.flatten(0, 1))
+    flow = fnet(source, target)
+    loss = distance(warp(source, flow), target)
+    return flow.unflatten(0, sources.shape[:2]), loss
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,570 @@
+"""FRVSR and its baselines against the dissertation's figures and equations, and on any frame."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from enhance_cli.architectures.frvsr import (
+    FlowNet,
+    Frvsr,
+    FrvsrConfig,
+    Sisr,
+    VideoNetwork,
+    VideoState,
+    Vsr,
+    space_to_depth,
+    warp,
+)
+from enhance_cli.resize import imresize
+from enhance_cli.training.video import run_clip
+
+NETWORKS: dict[str, type[VideoNetwork]] = {"frvsr": Frvsr, "sisr": Sisr, "vsr": Vsr}
+SIZES = [(1, 1), (1, 5), (7, 13), (8, 16), (17, 3)]
+
+
+def make(kind: str = "frvsr", *, lively: bool = False, **config: float) -> VideoNetwork:
+    """A small network; ``lively`` undoes the damping, so that every layer counts."""
+    torch.manual_seed(0)
+    network = NETWORKS[kind](FrvsrConfig(**{"channels": 4, "blocks": 1} | config))  # type: ignore
+    if lively:
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                size = 0.2
+                if name.startswith("fnet"):  # keep the size of what goes in, up to tanh
+                    size = 1.6 / parameter[0].numel() ** 0.5 if parameter.ndim > 1 else 0.05
+                parameter.copy_(torch.randn_like(parameter) * size)
+    return network.eval()
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def smooth(height: int, width: int, *, left: float = 0, top: float = 0) -> Tensor:
+    """A picture (1, 3, H, W) of slow waves, seen from ``left``, ``top``: shifts are exact."""
+    x, y = torch.arange(width) + left, torch.arange(height)[:, None] + top
+    return torch.stack([0.5 + 0.2 * torch.sin(x / 7 + colour) + 0.2 * torch.cos(y / 9 - colour)
+                        for colour in range(3)])[None]
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+# --- the figures -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("config", "parameters"), [
+    (FrvsrConfig(), 5_054_693), (FrvsrConfig(channels=64, blocks=3), 2_072_101)])
+def test_parameter_counts(config: FrvsrConfig, parameters: int) -> None:
+    with torch.device("meta"):
+        network = Frvsr(config)
+        baselines = Sisr(config), Vsr(config)
+    assert count(network) == parameters
+    assert count(network.fnet) == 1_745_506
+    # The baselines differ in what SRNet sees beside the frame, and SISR has no FNet.
+    width = config.channels
+    assert count(baselines[0]) == parameters - 1_745_506 - 48 * 9 * width
+    assert count(baselines[1]) == parameters - (48 - 6) * 9 * width
+
+
+def convolve(network: nn.Module, name: str, x: Tensor) -> Tensor:
+    weights = network.state_dict()
+    return functional.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+
+
+def double(x: Tensor) -> Tensor:
+    """Bilinear doubling by hand: every output a quarter pixel beside an input."""
+    for axis in (2, 3):
+        length = x.shape[axis]
+        before = x.index_select(axis, torch.arange(-1, length - 1).clamp(min=0))
+        after = x.index_select(axis, torch.arange(1, length + 1).clamp(max=length - 1))
+        x = torch.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+        x = x.flatten(axis, axis + 1)
+    return x
+
+
+def flow_by_hand(network: nn.Module, previous: Tensor, current: Tensor) -> Tensor:
+    """The lower half of fig. 3.4 read aloud, for sides that are multiples of 8.
+
+    In shares of ``max_flow``; before tanh in pixels.
+    """
+
+    def leaky(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, 0.2 * x)
+
+    x = torch.cat([previous, current], 1)
+    for half, steps in (("encoder", range(3)), ("decoder", range(3))):
+        for step in steps:
+            for layer in (0, 2):
+                x = leaky(convolve(network, f"fnet.{half}.{step}.{layer}", x))
+            if half == "encoder":
+                batch, channels, height, width = x.shape
+                x = x.view(batch, channels, height // 2, 2, width // 2, 2).amax((3, 5))
+            else:
+                x = double(x)
+    pixels = convolve(network, "fnet.out", leaky(convolve(network, "fnet.last", x)))
+    return (pixels / network.config.max_flow).tanh()  # type: ignore[union-attr, operator]
+
+
+def transposed(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """A transposed convolution of stride 2: zeros between the pixels, then the kernel turned."""
+    batch, channels, height, width = x.shape
+    spread = x.new_zeros(batch, channels, 2 * height + 2, 2 * width + 2)
+    spread[:, :, 1:-1:2, 1:-1:2] = x
+    return functional.conv2d(spread, weight.flip(2, 3).transpose(0, 1), bias)
+
+
+def srnet_by_hand(network: VideoNetwork, features: Tensor) -> Tensor:
+    """The upper half of fig. 3.4 read aloud, plus the bicubic frame."""
+    weights = network.state_dict()
+    x = convolve(network, "srnet.head", features).relu()
+    for block in range(network.config.blocks):
+        name = f"srnet.body.{block}"
+        inner = convolve(network, f"{name}.conv1", x).relu()
+        x = x + convolve(network, f"{name}.conv2", inner)
+    for layer in range(network.config.scale.bit_length() - 1):
+        name = f"srnet.enlarge.{layer}"
+        x = transposed(x, weights[f"{name}.weight"], weights[f"{name}.bias"]).relu()
+    return imresize(features[:, :3], network.config.scale) + convolve(network, "srnet.out", x)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_srnet_follows_figure_3_4(scale: int) -> None:
+    network = make("frvsr", lively=True, scale=scale, channels=5, blocks=2)
+    features = random(2, 3 + 3 * scale * scale, 5, 7)
+    with torch.no_grad():
+        assert torch.allclose(network.srnet(features), srnet_by_hand(network, features),
+                              rtol=1e-4, atol=1e-4)
+
+
+def test_fnet_follows_figure_3_4() -> None:
+    network = make(lively=True, max_flow=3.0)
+    previous, current = random(2, 3, 16, 24), random(2, 3, 16, 24, seed=1)
+    with torch.no_grad():
+        expected = flow_by_hand(network, previous, current)
+        assert 0.05 < expected.std() < 0.95  # neither nothing nor all at the limit
+        made = network.fnet(previous, current)  # type: ignore[operator]
+        assert torch.allclose(made, 3 * expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_step_follows_equation_3_6() -> None:
+    network = make(lively=True, max_flow=3.0)
+    previous, current = random(1, 3, 8, 16), random(1, 3, 8, 16, seed=1)
+    estimate = random(1, 3, 32, 64, seed=2)
+    with torch.no_grad():
+        flow = 4 * functional.interpolate(3 * flow_by_hand(network, previous, current),
+                                          scale_factor=4, mode="bilinear")
+        warped = space_to_depth(warp(estimate, flow), 4)
+        expected = srnet_by_hand(network, torch.cat([current, warped], 1)).clamp(0, 1)
+        made, state = network.step(current, VideoState(previous, estimate))
+    assert torch.allclose(made, expected, rtol=0, atol=1e-3)
+    assert state.frame_lr is current
+    assert state.frame_hr is made
+
+
+def test_space_to_depth_is_equation_3_5() -> None:
+    for scale in (1, 2, 3, 4):
+        image = random(2, 3, 2 * scale, 3 * scale)
+        made = space_to_depth(image, scale)
+        assert made.shape == (2, 3 * scale * scale, 2, 3)
+        for k in range(3 * scale * scale):
+            for i in range(2):
+                for j in range(3):
+                    expected = image[:, k // scale**2, scale * i + k % scale,
+                                     scale * j + k // scale % scale]
+                    assert torch.equal(made[:, k, i, j], expected)
+
+
+# --- warping ---------------------------------------------------------------------------------
+
+
+def constant_flow(height: int, width: int, x: float, y: float) -> Tensor:
+    return torch.tensor([x, y], dtype=torch.float32).view(1, 2, 1, 1).expand(1, 2, height, width)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (101, 257)])
+def test_no_flow_changes_nothing(size: tuple[int, int]) -> None:
+    image = random(2, 3, *size)
+    assert torch.allclose(warp(image, torch.zeros(2, 2, *size)), image, rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (0, 1), (-3, 2), (4, -5), (100, 0), (0, -100)])
+def test_whole_flow_fetches_pixels_and_repeats_the_border(x: int, y: int) -> None:
+    """The flow points from a pixel to its source."""
+    image = random(1, 2, 9, 11)
+    rows = (torch.arange(9) + y).clamp(0, 8)
+    columns = (torch.arange(11) + x).clamp(0, 10)
+    made = warp(image, constant_flow(9, 11, x, y))
+    assert torch.allclose(made, image[:, :, rows][..., columns], rtol=0, atol=1e-5)
+
+
+def test_flow_between_pixels_is_bilinear() -> None:
+    image = random(1, 1, 6, 7)
+    made = warp(image, constant_flow(6, 7, 0.25, -0.5))
+    expected = 0.5 * (0.75 * image[..., 1:-1, 1:-1] + 0.25 * image[..., 1:-1, 2:]) + 0.5 * (
+        0.75 * image[..., :-2, 1:-1] + 0.25 * image[..., :-2, 2:])
+    assert torch.allclose(made[..., 1:-1, 1:-1], expected, rtol=0, atol=1e-5)
+
+
+def test_every_pixel_and_picture_has_its_own_flow() -> None:
+    image = random(2, 1, 4, 5)
+    flow = torch.zeros(2, 2, 4, 5)
+    flow[0, :, 1, 2] = torch.tensor([2.0, -1.0])
+    made = warp(image, flow)
+    expected = image.clone()
+    expected[0, 0, 1, 2] = image[0, 0, 0, 4]
+    assert torch.allclose(made, expected, rtol=0, atol=1e-5)
+
+
+def test_warping_in_reduced_precision_loses_no_position() -> None:
+    """Eight bits would place columns of a wide frame half a pixel wrong and more."""
+    image = smooth(4, 2000)
+    flow = constant_flow(4, 2000, 1.5, 0)
+    exact = warp(image, flow)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = warp(image, flow)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, exact)
+    half = warp(image.bfloat16(), flow)
+    assert half.dtype == torch.bfloat16
+    assert torch.allclose(half.float(), exact, rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_flow_is_enlarged_with_its_displacements(scale: int) -> None:
+    network = make(scale=scale)
+    assert isinstance(network, Frvsr)
+    made = network.enlarge_flow(constant_flow(3, 5, 0.5, -2))
+    assert made.shape == (1, 2, 3 * scale, 5 * scale)
+    assert torch.allclose(made, constant_flow(3 * scale, 5 * scale, 0.5 * scale, -2 * scale))
+    # A ramp stays where it is: the flow at an HR pixel is that at its place in the LR frame.
+    ramp = torch.stack([torch.arange(8.0).expand(4, 8), torch.arange(4.0)[:, None].expand(4, 8)])
+    made = network.enlarge_flow(ramp[None])[0]
+    place = (torch.arange(8 * scale) + 0.5) / scale - 0.5
+    inner = slice(scale, -scale)
+    assert torch.allclose(made[0, 0, inner], scale * place[inner], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (0.25, -0.5), (-1.75, 0.3)])
+def test_the_previous_estimate_lands_on_the_current_frame(x: float, y: float) -> None:
+    """A scene that moved by a part of an LR pixel: its true flow brings the old estimate here."""
+    network = make()
+    assert isinstance(network, Frvsr)
+    height, width = 10, 12
+    before = smooth(4 * height, 4 * width)
+    now = smooth(4 * height, 4 * width, left=4 * x, top=4 * y)
+    frame_lr = random(1, 3, height, width)
+    made = network.align(frame_lr, constant_flow(height, width, x, y), before)
+    assert made.shape == (1, 51, height, width)
+    assert torch.equal(made[:, :3], frame_lr)
+    inner = (..., slice(3, -3), slice(3, -3))
+    assert torch.allclose(made[:, 3:][inner], space_to_depth(now, 4)[inner], rtol=0, atol=2e-3)
+    unmoved = network.align(frame_lr, torch.zeros(1, 2, height, width), before)
+    wrong = network.align(frame_lr, constant_flow(height, width, -x, -y), before)
+    for other in (unmoved, wrong):
+        assert (other[:, 3:] - space_to_depth(now, 4))[inner].abs().max() > 0.02
+
+
+def test_neighbours_land_on_the_current_frame() -> None:
+    """VSR's scene moves on: the flow to the next frame is another than to the last."""
+    network = make("vsr")
+    assert isinstance(network, Vsr)
+    now, before = smooth(20, 24), smooth(20, 24, left=-1.5)
+    after = smooth(20, 24, left=2, top=0.5)
+    made = network.align(now, constant_flow(20, 24, 1.5, 0), before,
+                         constant_flow(20, 24, -2, -0.5), after)
+    inner = (..., slice(3, -3), slice(3, -3))
+    for part in made.split(3, dim=1):
+        assert torch.allclose(part[inner], now[inner], rtol=0, atol=5e-3)
+
+
+# --- frames of any size ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_nothing_shifts_on_frames_of_any_size(
+    kind: str, size: tuple[int, int], scale: int
+) -> None:
+    """Without its last layer a network is bicubic enlargement, to the last bit."""
+    network = make(kind, lively=True, scale=scale)
+    with torch.no_grad():
+        nn.init.zeros_(network.srnet.out.weight)
+        nn.init.zeros_(network.srnet.out.bias)  # type: ignore[arg-type]
+        frames = random(2, 3, *size), random(2, 3, *size, seed=1), random(2, 3, *size, seed=2)
+        _, state = network.step(frames[0], None, frames[1])
+        made, state = network.step(frames[1], state, frames[2])
+    assert torch.equal(made, imresize(frames[1], scale).clamp(0, 1))
+    assert state.frame_hr.shape == (2, 3, scale * size[0], scale * size[1])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_flow_has_the_size_of_the_frame_and_stays_within_its_limit(
+    size: tuple[int, int]
+) -> None:
+    network = FlowNet(2.5)
+    nn.init.normal_(network.out.weight, std=100)
+    with torch.no_grad():
+        flow = network(random(2, 3, *size), random(2, 3, *size, seed=1))
+        assert flow.shape == (2, 2, *size)
+        assert flow.dtype == torch.float32
+        assert 2.0 < flow.abs().max() <= 2.5
+        with torch.autocast("cpu", torch.bfloat16):
+            assert network(random(2, 3, *size), random(2, 3, *size)).dtype == torch.float32
+
+
+def test_what_is_added_to_a_frame_s_size_is_cut_off_again() -> None:
+    network = make(lively=True)
+    previous, current = random(1, 3, 9, 14), random(1, 3, 9, 14, seed=1)
+    padded = [functional.pad(frame, (0, 2, 0, 7), mode="replicate")
+              for frame in (previous, current)]
+    with torch.no_grad():
+        whole = network.fnet(*padded)  # type: ignore[operator]
+        made = network.fnet(previous, current)  # type: ignore[operator]
+    assert torch.equal(made, whole[..., :9, :14])
+
+
+# --- streams ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_forward_is_the_first_step(kind: str) -> None:
+    network = make(kind, lively=True)
+    frame = random(2, 3, 7, 9)
+    with torch.no_grad():
+        assert torch.equal(network(frame), network.step(frame)[0])
+        assert torch.equal(network(frame), network.step(frame, None)[0])
+
+
+def test_nothing_is_remembered_before_the_first_frame() -> None:
+    """Ch. 3.3.5: it is black, whatever FNet says."""
+    network = make(lively=True)
+    frame = random(1, 3, 6, 5)
+    features = network.condition(frame, None)
+    assert torch.equal(features[:, :3], frame)
+    assert features.shape == (1, 51, 6, 5)
+    assert not features[:, 3:].any()
+    black = VideoState(random(1, 3, 6, 5, seed=1), torch.zeros(1, 3, 24, 20))
+    assert torch.equal(network.condition(frame, black), features)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_estimate_and_what_is_carried_are_in_range(kind: str) -> None:
+    network = make(kind)
+    with torch.no_grad():
+        nn.init.normal_(network.srnet.out.weight)
+        made, state = network.step(random(1, 3, 8, 8))
+        raw = network.srnet(network.condition(random(1, 3, 8, 8), None))
+    assert raw.min() < 0
+    assert raw.max() > 1
+    assert torch.equal(made, raw.clamp(0, 1))
+    assert torch.equal(state.frame_hr, made)
+
+
+def test_frvsr_sees_the_previous_estimate_and_both_frames() -> None:
+    network = make(lively=True)
+    frames = [random(1, 3, 8, 8, seed=index) for index in range(3)]
+    states = [VideoState(frames[0], random(1, 3, 32, 32, seed=5)),
+              VideoState(frames[0], random(1, 3, 32, 32, seed=6)),
+              VideoState(frames[1], random(1, 3, 32, 32, seed=5))]
+    with torch.no_grad():
+        first, estimate, frame = (network.step(frames[2], state)[0] for state in states)
+        assert (first - estimate).abs().mean() > 1e-3
+        assert (first - frame).abs().mean() > 1e-4
+        assert torch.equal(network.step(frames[2], states[0], frames[1])[0], first)
+
+
+def test_sisr_has_no_memory() -> None:
+    network = make("sisr", lively=True)
+    assert network.contract.lookahead == 0
+    assert not hasattr(network, "fnet")
+    frames = [random(1, 3, 8, 8, seed=index) for index in range(3)]
+    with torch.no_grad():
+        first = network.step(frames[0])[0]
+        state = VideoState(frames[1], random(1, 3, 32, 32))
+        assert torch.equal(network.step(frames[0], state, frames[2])[0], first)
+
+
+def test_vsr_sees_both_neighbours_and_no_estimate() -> None:
+    network = make("vsr", lively=True)
+    assert network.contract.lookahead == 1
+    now, before, after, other = (random(1, 3, 8, 8, seed=index) for index in range(4))
+    estimate = random(1, 3, 32, 32)
+
+    def step(previous: Tensor, following: Tensor | None) -> Tensor:
+        return network.step(now, VideoState(previous, estimate), following)[0]
+
+    with torch.no_grad():
+        both = step(before, after)
+        assert (step(other, after) - both).abs().mean() > 1e-3
+        assert (step(before, other) - both).abs().mean() > 1e-3
+        again = network.step(now, VideoState(before, torch.zeros_like(estimate)), after)[0]
+        assert torch.equal(again, both)
+        # At the ends the frame stands in for its neighbour.
+        assert torch.equal(network.step(now, None, after)[0], step(now, after))
+        assert torch.equal(step(before, None), step(before, now))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_contract_of_the_whole(kind: str) -> None:
+    network = make(kind, scale=2)
+    assert network.contract.scale == network.srnet.contract.scale == 2
+    assert network.contract.channels_in == 3
+    assert network.contract.tiling == "forbidden"
+    assert network.srnet.contract.tiling == "exact"
+    assert network.srnet.contract.channels_in == {"frvsr": 15, "sisr": 3, "vsr": 9}[kind]
+
+
+# --- tiles of SRNet --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_halo_is_exact(scale: int, blocks: int) -> None:
+    """A NaN reaches outputs up to the halo, some of them at that distance, and none beyond."""
+    network = make("sisr", scale=scale, blocks=blocks, channels=2, lively=True).srnet
+    halo = network.contract.halo
+    side = 2 * halo + 5
+    farthest = 0
+    for row, column in ((halo + 2, halo + 1), (halo + 1, halo + 3), (1, side - 4), (side - 1, 0)):
+        image = random(1, 3, side, side)
+        image[0, 1, row, column] = torch.nan
+        with torch.no_grad():
+            touched = network(image)[0].isnan().any(0).nonzero() // scale
+        distance = (touched - torch.tensor([row, column])).abs().amax(1)
+        assert distance.max() <= halo, (row, column)
+        farthest = max(farthest, int(distance.max()))
+    assert farthest == halo
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_cropping_by_the_halo_gives_the_whole(scale: int) -> None:
+    network = make(scale=scale, blocks=2, lively=True).srnet
+    halo = network.contract.halo
+    features = random(1, 3 + 3 * scale * scale, 3 * halo, 24)
+    with torch.no_grad():
+        whole = network(features)
+        tile = network(features[:, :, 3 : 3 + 2 * halo + 4])
+    inner = slice((3 + halo) * scale, (3 + halo + 4) * scale)
+    cut = slice(halo * scale, (halo + 4) * scale)
+    assert torch.allclose(tile[:, :, cut], whole[:, :, inner], rtol=0, atol=1e-3)
+
+
+def test_halo_of_the_published_networks() -> None:
+    """1 + 2 * 10 convolutions, then at most 1 more for each doubling to HR."""
+    with torch.device("meta"):
+        assert Frvsr(FrvsrConfig()).srnet.contract.halo == 22
+        assert Frvsr(FrvsrConfig(channels=64, blocks=3)).srnet.contract.halo == 8
+
+
+# --- the beginning, and learning -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_starts_near_bicubic_and_without_motion(kind: str, scale: int) -> None:
+    network = make(kind, scale=scale, channels=32, blocks=2)
+    clip = random(3, 1, 3, 16, 16)
+    state = None
+    with torch.no_grad():
+        for frame, following in zip(clip, [*clip[1:], None], strict=True):
+            if kind != "sisr":
+                before = frame if state is None else state.frame_lr
+                flow = network.fnet(before, frame)  # type: ignore[operator]
+                assert flow.abs().mean() < 1
+            made, state = network.step(frame, state, following)
+            residual = made - imresize(frame, scale).clamp(0, 1)
+            assert 0 < residual.square().mean().sqrt() < 0.1
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_parameter_learns(kind: str) -> None:
+    network = make(kind, channels=8, blocks=2).train()
+    estimates, flow_loss = run_clip(network, random(1, 3, 3, 8, 8), functional.mse_loss)
+    (estimates.square().mean() + flow_loss).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def flow_gradients(pick: Callable[[Tensor], Tensor]) -> Tensor:
+    """How strongly FNet's flow of each pair of a clip of 6 matters to a part of the estimates."""
+    network = make()
+    assert isinstance(network, Frvsr)
+    with torch.no_grad():  # estimates that stay between black and white, so that nothing is cut
+        network.srnet.out.weight.mul_(5)
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, __: object, flow: Tensor) -> None:
+        flow.retain_grad()
+        seen.append(flow)
+
+    network.fnet.register_forward_hook(keep)
+    estimates, _ = run_clip(network, 0.4 + 0.2 * random(1, 6, 3, 8, 8), functional.mse_loss)
+    pick(estimates).backward()  # type: ignore[no-untyped-call]
+    (flows,) = seen
+    assert flows.grad is not None
+    return flows.grad.abs().amax((1, 2, 3))
+
+
+def test_the_last_frame_s_loss_reaches_the_first_flow() -> None:
+    """Ch. 3.3.5: through time, back to the first pair of the clip."""
+    found = flow_gradients(lambda estimates: estimates[:, 5].square().mean())
+    assert found.shape == (5,)
+    assert (found > 0).all()
+
+
+@pytest.mark.parametrize("frame", range(6))
+def test_a_frame_s_loss_reaches_the_flows_up_to_it_and_no_later(frame: int) -> None:
+    found = flow_gradients(lambda estimates: estimates[:, frame].square().mean())
+    assert (found > 0).tolist() == [pair < frame for pair in range(5)]
+
+
+# --- reduced precision -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_autocast_leaves_the_bicubic_part_in_full_precision(kind: str) -> None:
+    network = make(kind, lively=True)
+    with torch.no_grad():
+        nn.init.zeros_(network.srnet.out.weight)
+        nn.init.zeros_(network.srnet.out.bias)  # type: ignore[arg-type]
+        frame, other = random(1, 3, 9, 7), random(1, 3, 9, 7, seed=1)
+        with torch.autocast("cpu", torch.bfloat16):
+            made, state = network.step(frame, None, other)
+            made, _ = network.step(other, state, frame)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, imresize(other, 4).clamp(0, 1))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_autocast_is_near_full_precision(kind: str) -> None:
+    network = make(kind, channels=16)
+    clip = random(4, 1, 3, 12, 12)
+    made: dict[bool, list[Tensor]] = {False: [], True: []}
+    for reduced, estimates in made.items():
+        state = None
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            for frame in clip:
+                estimate, state = network.step(frame, state)
+                estimates.append(estimate)
+    for exact, near in zip(made[False], made[True], strict=True):
+        assert near.dtype == torch.float32
+        assert (exact - near).abs().mean() < 5e-3
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(("setting", "value"), [
+    ("scale", 0), ("scale", 1), ("scale", 3), ("scale", 8), ("channels", 0), ("blocks", -1),
+    ("max_flow", 0.0), ("max_flow", -1.0)])
+def test_networks_that_cannot_be(kind: str, setting: str, value: float) -> None:
+    with pytest.raises(ValueError, match=str(value)):
+        make(kind, **{setting: value})
