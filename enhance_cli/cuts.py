@@ -5,6 +5,8 @@ flash keeps the places. The score is the geometric mean of both changes, from 0 
 no memory but the previous frame.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +32,7 @@ def cut_score(before: Tensor, after: Tensor) -> float:
               for frame in (before, after)]
     colours = [_histograms(frame) for frame in (before, after)]
     recoloured = float((colours[0] - colours[1]).abs().sum(1).mean() / 2)
-    return min(1.0, (_moved(*thumbs) * recoloured) ** 0.5)
+    return min(1.0, math.sqrt(_moved(*thumbs) * recoloured))
 
 
 def _moved(before: Tensor, after: Tensor) -> float:

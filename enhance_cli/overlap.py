@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -14,7 +14,8 @@ _END = object()
 def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """The same items, made by a thread that runs up to ``depth`` of them ahead.
 
-    What the thread raises is raised here. Closing the generator ends the thread and waits for it.
+    What the thread raises is raised here. Closing the generator ends the thread, waits for it,
+    and closes the items where they are a generator.
     """
     held: queue.Queue[object] = queue.Queue(depth)
     closing = threading.Event()
@@ -38,8 +39,7 @@ def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         else:
             put(_END)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    thread = _Thread(work)
     try:
         while (item := held.get()) is not _END:
             if isinstance(item, _Raised):
@@ -47,7 +47,41 @@ def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
             yield item  # type: ignore[misc]
     finally:
         closing.set()
-        thread.join()
+        thread.wait_in_any_case()
+        if isinstance(items, Generator):
+            items.close()
+
+
+class _Thread:
+    """A running thread. Waiting is by an event, since ``Thread.join`` that is interrupted takes
+    the thread for ended (Python 3.11 and 3.12)."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._over = threading.Event()
+        self._work = work
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._over.set()
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        self._over.wait()
+
+    def wait_in_any_case(self) -> None:
+        """Also where the user interrupts the waiting: what is cleaned up then must not be in
+        use. The thread must be about to end."""
+        interrupted: KeyboardInterrupt | None = None
+        while not self._over.is_set():
+            try:
+                self.wait()
+            except KeyboardInterrupt as error:
+                interrupted = error
+        if interrupted is not None:
+            raise interrupted
 
 
 class _Raised:
@@ -62,8 +96,7 @@ class Behind(Generic[Item]):
         self._work = work
         self._held: queue.Queue[object] = queue.Queue(depth)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._thread = _Thread(self._run)
 
     def _run(self) -> None:
         while (item := self._held.get()) is not _END:
@@ -86,9 +119,18 @@ class Behind(Generic[Item]):
     def finish(self) -> None:
         """Wait until all is done, and raise what the work raised."""
         self._held.put(_END)
-        self._thread.join()
+        self._thread.wait()
         if self._error is not None:
             raise self._error
+
+    def abandon(self, error: BaseException) -> None:
+        """Leave what has not been begun, and wait for what has."""
+        self._error = self._error or error
+        with suppress(queue.Empty):
+            while True:
+                self._held.get_nowait()
+        self._held.put_nowait(_END)
+        self._thread.wait_in_any_case()
 
 
 @contextmanager
@@ -100,9 +142,7 @@ def behind(work: Callable[[Item], None], depth: int) -> Generator[Behind[Item], 
     worker = Behind(work, depth)
     try:
         yield worker
+        worker.finish()
     except BaseException as error:
-        worker._error = worker._error or error
-        worker._held.put(_END)
-        worker._thread.join()
+        worker.abandon(error)
         raise
-    worker.finish()

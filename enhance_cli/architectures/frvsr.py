@@ -9,12 +9,17 @@ Departures from the paper, with their reasons:
 - The flow is normalised by a fixed displacement of ``max_flow`` LR pixels, not by the size of
   the frame (eq. 3.1): a convolutional network cannot know that size, and would have to learn
   another flow for every one.
+- FNet is given the difference of the frames and the frame itself, both relative to the contrast
+  around each pixel, in place of the frames. Motion does not depend on contrast, but a network of
+  convolutions and leaky ReLU scales with its input and would have to learn to divide.
 - SRNet adds its output to the bicubic enlargement of the frame, as the network that it follows
   (EnhanceNet, table 2.1) does; that trains several times faster. It has no parameters.
 - The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
   gives it, in training too.
-- Kaiming initialisation with damped last layers in place of Xavier's: the network begins as
-  bicubic enlargement without motion, and bears a ten times higher rate.
+- Kaiming initialisation in place of Xavier's: with damped last layers the network begins as
+  bicubic enlargement without motion, and bears a ten times higher rate. In FNet each kernel's
+  middle is mixed with an orthogonal matrix; else fourteen layers let little more than one
+  direction through, and flow along the other axis is not learnt for thousands of steps.
 """
 
 from dataclasses import dataclass
@@ -131,11 +136,11 @@ class FlowNet(nn.Module):
             displacement (x, y) in pixels.
         """
         height, width = frame_lr.shape[-2:]
-        features = torch.cat([previous_lr, frame_lr], 1)
         # Three poolings; what is added at the bottom and right is cut off again.
         margin = (0, -width % self._multiple, 0, -height % self._multiple)
-        if any(margin):
-            features = functional.pad(features, margin, mode="replicate")
+        pair_of_frames = [functional.pad(frame.float(), margin, mode="replicate")
+                          for frame in (previous_lr, frame_lr)]
+        features = _relative_to_contrast(*pair_of_frames)
         for pair in self.encoder:
             features = functional.max_pool2d(pair(features), 2)
         for pair in self.decoder:
@@ -144,6 +149,24 @@ class FlowNet(nn.Module):
         features = functional.leaky_relu(self.last(features), 0.2)
         flow: Tensor = self.max_flow * torch.tanh(self.out(features).float() / self.max_flow)
         return flow[..., :height, :width]
+
+
+def _relative_to_contrast(before: Tensor, now: Tensor, window: int = 9) -> Tensor:
+    """What FNet sees: (N, 6, h, w) from two frames (N, 3, h, w).
+
+    The difference of the frames, and the frame less its local mean, each by the standard
+    deviation of both frames in a window around the pixel; a hundredth is added to it, which is
+    about the noise of good 8-bit video.
+    """
+
+    def pool(values: Tensor) -> Tensor:
+        padded = functional.pad(values, (window // 2,) * 4, mode="replicate")
+        return functional.avg_pool2d(padded, window, 1)
+
+    mean = pool((before + now) / 2)
+    spread = pool(((before - mean).square() + (now - mean).square()) / 2)
+    contrast = spread.mean(1, keepdim=True).sqrt() + 0.01
+    return torch.cat([(before - now) / contrast, (now - mean) / contrast], 1)
 
 
 class SuperResolutionNet(nn.Module):
@@ -286,7 +309,7 @@ class Vsr(VideoNetwork):
 
     def _initialise(self) -> None:
         super()._initialise()
-        _still(self.fnet)
+        _initialise_flow(self.fnet)
 
     def align(self, frame_lr: Tensor, flow_before: Tensor, before: Tensor,
               flow_after: Tensor, after: Tensor) -> Tensor:
@@ -315,7 +338,7 @@ class Frvsr(VideoNetwork):
 
     def _initialise(self) -> None:
         super()._initialise()
-        _still(self.fnet)
+        _initialise_flow(self.fnet)
 
     def enlarge_flow(self, flow: Tensor) -> Tensor:
         """UP of eq. 3.2: (N, 2, h, w) in LR pixels -> (N, 2, s * h, s * w) in HR pixels."""
@@ -340,10 +363,15 @@ class Frvsr(VideoNetwork):
         return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state.frame_hr)
 
 
-def _still(fnet: FlowNet) -> None:
-    """Let a fresh FNet begin near no motion at all."""
+def _initialise_flow(fnet: FlowNet) -> None:
+    """Let a fresh FNet begin near no motion, with every direction open."""
     with torch.no_grad():
-        fnet.out.weight.mul_(0.01)
+        for module in fnet.modules():
+            if isinstance(module, nn.Conv2d):
+                middle = torch.empty_like(module.weight[:, :, 1, 1])
+                nn.init.orthogonal_(middle, gain=1.1)
+                module.weight.mul_(0.6)[:, :, 1, 1] += middle
+        fnet.out.weight.mul_(0.1)
 
 
 def _entry(name: str, build: type[VideoNetwork]) -> Architecture:

@@ -1,21 +1,19 @@
 """Video clips to train on: patches of consecutive frames from videos that stay in memory."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.data.motion import MotionSampler
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.errors import DatasetError
 from enhance_cli.io.image import find_images, read_rgb8
-
-VIDEO_SUFFIXES = frozenset((".mp4", ".mkv", ".mov", ".m4v", ".webm", ".avi"))
+from enhance_cli.io.video import VIDEO_SUFFIXES, read_rgb8_frames
 
 
 def find_clips(folder: Path) -> list[Path]:
@@ -40,36 +38,15 @@ def read_clip(path: Path, limit: int | None = None) -> Tensor:
 
     Raises:
         DatasetError: if the frames are of several sizes, or there is none.
-        UsageError: if a video is given and PyAV is not installed.
-        InputError: if a picture cannot be read.
+        InputError: if a picture or video cannot be read, or PyAV is missing for a video.
     """
     if path.is_dir():
         frames = [np.asarray(read_rgb8(picture)) for picture in find_images(path)[:limit]]
     else:
-        frames = _decode(path, limit)
+        frames = list(islice(read_rgb8_frames(path), limit))
     if len({frame.shape for frame in frames}) != 1:
         raise DatasetError(f"{path}: its frames must be of one size, and there must be one")
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
-
-
-def _decode(path: Path, limit: int | None) -> list[NDArray[Any]]:
-    try:
-        import av
-    except ImportError as missing:
-        raise UsageError(f"{path}: reading video needs PyAV (pip install av); folders of "
-                         "pictures do without") from missing
-    frames: list[NDArray[Any]] = []
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DatasetError(f"{path}: there is no video in it")
-            for frame in container.decode(video=0):
-                if limit is not None and len(frames) == limit:
-                    break
-                frames.append(frame.to_ndarray(format="rgb24"))
-    except av.FFmpegError as error:
-        raise DatasetError(f"{path}: cannot be decoded as video ({error})") from error
-    return frames
 
 
 def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Tensor]:
@@ -125,7 +102,7 @@ class ClipSampler:
         for _ in range(count):
             made = float(torch.rand((), generator=generator)) < self._made_share
             if made and self._motion is not None:
-                clips.append(self._motion.clip(length, side, generator).to(self._device))
+                clips.append(self._motion.clip(length, side, generator)[0].to(self._device))
             else:
                 clips.append(self._cut(length, side, generator).to(self._device).float() / 255)
         return torch.stack(clips)

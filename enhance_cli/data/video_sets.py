@@ -11,14 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from enhance_cli.data.clips import VIDEO_SUFFIXES
 from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
+from enhance_cli.io.video import VIDEO_SUFFIXES, probe, read_rgb8_frames
 
 MULTIPLE = 8  # that the sides of LR frames are cut to (ch. 3.4.8)
 SHORTEST = 5  # the first and last two frames are not counted
@@ -222,13 +221,8 @@ def count_frames(clip: VideoClip) -> int:
     if clip.frames.is_dir():
         return len(find_images(clip.frames))
     try:
-        import av
-    except ImportError:  # reading it will say
-        return 0
-    try:
-        with av.open(str(clip.frames)) as container:
-            return container.streams.video[0].frames
-    except (av.FFmpegError, IndexError):
+        return probe(clip.frames).frames or 0
+    except InputError:  # reading it will say
         return 0
 
 
@@ -236,35 +230,19 @@ def iterate_frames(path: Path) -> Iterator[Tensor]:
     """Frames of a folder or of a video, one at a time: uint8 (3, H, W).
 
     Raises:
-        DatasetError: if the frames are of several sizes, or a video cannot be decoded.
-        InputError: if a picture cannot be read.
-        UsageError: if a video is given and PyAV is not installed.
+        DatasetError: if the frames are of several sizes.
+        InputError: if a picture or video cannot be read, or PyAV is missing for a video.
     """
     size: tuple[int, ...] | None = None
     pictures = numbered_frames(path) if path.is_dir() else []
-    for index, pixels in enumerate(map(read_rgb8, pictures) if pictures else _decode(path)):
+    for index, pixels in enumerate(
+            map(read_rgb8, pictures) if pictures else read_rgb8_frames(path)):
         if size is not None and pixels.shape != size:
             where = pictures[index] if pictures else f"{path}, frame {index + 1}"
             raise DatasetError(f"{where}: {pixels.shape[1]}x{pixels.shape[0]} pixels, but the "
                                f"frames before it have {size[1]}x{size[0]}")
         size = pixels.shape
         yield torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _decode(path: Path) -> Iterator[np.ndarray]:
-    try:
-        import av
-    except ImportError as missing:
-        raise UsageError(f"{path}: reading video needs PyAV (pip install av); folders of "
-                         "pictures do without") from missing
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DatasetError(f"{path}: there is no video in it")
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except av.FFmpegError as error:
-        raise DatasetError(f"{path}: cannot be decoded as video ({error})") from error
 
 
 def crop_frame(frame: Tensor, scale: int) -> Tensor:

@@ -14,8 +14,8 @@ from enhance_cli.architectures.frvsr import VideoNetwork, VideoState
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.checkpoint import read_metadata, read_tensors
 from enhance_cli.engine.tiled import TilePlan, is_out_of_memory, run_tiled, tile_side
+from enhance_cli.errors import CheckpointError
 from enhance_cli.io.files import replacing
-
 
 Item = TypeVar("Item")
 
@@ -96,7 +96,7 @@ class FrameEnlarger:
     def _whole(self) -> bool:
         # A GPU is given the whole frame unless tiles are asked for: cut, every frame would
         # travel to the host and back. A CPU prefers tiles, whose maps stay in its cache.
-        return self.model.device.type != "cpu" and self.plan.tile is None
+        return self.model.device.type != "cpu" and not self.plan.tile
 
     @torch.inference_mode()
     def step(
@@ -129,9 +129,13 @@ class FrameEnlarger:
         model, srnet = self.model, self.network.srnet
         if self._whole:
             try:
+                features = features.contiguous(memory_format=torch.channels_last)
                 with torch.autocast(model.device.type, model.dtype,
                                     enabled=model.dtype != torch.float32):
-                    return srnet(features.contiguous(memory_format=torch.channels_last)).float()
+                    frame_hr: Tensor = srnet(features).float()
+                if model.dtype != torch.float32 and not torch.isfinite(frame_hr).all():
+                    frame_hr = srnet(features.float())  # as run_tiled does
+                return frame_hr
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -141,8 +145,12 @@ class FrameEnlarger:
             self.notice(f"out of memory on {model.device}: going on with tiles of 256 pixels")
         frame_hr = run_tiled(
             srnet, srnet.contract, features[0].float().cpu(), self.plan, device=model.device,
-            dtype=model.dtype, notice=self.notice)
+            dtype=model.dtype, notice=self.notice, shrunk=self._remember)
         return frame_hr[None].to(model.device)
+
+    def _remember(self, plan: TilePlan) -> None:
+        """So that not every frame runs out of memory first."""
+        self.plan = plan
 
 
 def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ()) -> None:
@@ -168,8 +176,11 @@ def load_state(path: Path, device: torch.device) -> tuple[VideoState | None, lis
     Raises:
         CheckpointError: if the file is missing or damaged.
     """
-    tensors, cuts = read_tensors(path), json.loads(read_metadata(path).get("cuts", "[]"))
-    if not tensors:
-        return None, cuts
-    state = VideoState(**{name: tensors[name].to(device) for name in VideoState._fields})
-    return state, cuts
+    try:
+        tensors, cuts = read_tensors(path), json.loads(read_metadata(path)["cuts"])
+        if not tensors:
+            return None, cuts
+        return VideoState(**{name: tensors[name].to(device) for name in VideoState._fields}), cuts
+    except (CheckpointError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: the memory of an interrupted run is missing or damaged, "
+                              "start over with --overwrite and without --resume") from error

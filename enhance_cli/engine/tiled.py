@@ -75,6 +75,7 @@ def run_tiled(
     levels: torch.dtype = torch.float32,
     progress: Progress = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
+    shrunk: Callable[[TilePlan], None] = lambda _: None,
 ) -> Tensor:
     """Apply a network to a picture.
 
@@ -92,6 +93,7 @@ def run_tiled(
         levels: type of the result: float32, or uint8 or uint16 levels of values in [0, 1].
         progress: called after each batch.
         notice: called with one line when something had to be changed.
+        shrunk: called with what then took the place of the plan.
 
     Returns:
         (C', scale * H, scale * W) of type ``levels``, on the host.
@@ -109,9 +111,10 @@ def run_tiled(
             result = _run(network, contract, padded, layout, device, dtype, levels, progress)
         except _OutOfMemoryError as error:
             plan = _shrink(plan, layout, contract, padded.shape, device, error)
-            notice(f"out of memory on {device}: going on with tiles of {plan.tile} pixels"
-                   if plan.batch == layout.batch else
-                   f"out of memory on {device}: going on with {plan.batch} tiles at a time")
+            shrunk(plan)
+            notice(f"out of memory on {device}: going on with {plan.batch} tiles at a time"
+                   if layout.batch > 1 else
+                   f"out of memory on {device}: going on with tiles of {plan.tile} pixels")
             continue
         return result[:, : height * contract.scale, : width * contract.scale]
 

@@ -40,10 +40,12 @@ class Naming:
     Attributes:
         tag: put behind the stem, e.g. ``"_x4"``.
         suffix: gives an output's suffix from the input's path.
+        folders: whether outputs are folders.
     """
 
     tag: str
     suffix: Callable[[Path], str]
+    folders: bool = False
 
     def name(self, source: Path) -> str:
         """File name of the result."""
@@ -59,6 +61,7 @@ def plan_jobs(
     recursive: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    exact: bool = False,
 ) -> JobList:
     """Expand files, globs and folders, and give each input its output.
 
@@ -70,6 +73,7 @@ def plan_jobs(
         recursive: descend into folders and mirror their tree under ``output``.
         overwrite: replace outputs that exist.
         skip_existing: leave out inputs whose output exists.
+        exact: ``output`` is that of the one input, whatever its name looks like.
 
     Raises:
         UsageError: if one output file is given for many inputs, or an output would be an input.
@@ -85,7 +89,7 @@ def plan_jobs(
                 root = path if path.is_dir() else path.parent
                 for source in found:
                     sources.setdefault(source.parent.resolve() / source.name, (source, root))
-    single = output is not None and _is_file_name(output) and not named_folder
+    single = output is not None and (exact or is_file_name(output)) and not named_folder
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
     if len(sources) > 1:
@@ -104,14 +108,35 @@ def plan_jobs(
                 raise OutputError(f"{source}: {claimed[key]} is written to {target} already, "
                                   "run this one apart with another -o")
             claimed[key] = source
-            if target.exists() and skip_existing:
-                plan.skipped.append((source, f"{target} exists"))
-                continue
-            if target.is_dir() or (target.exists() and not overwrite):
-                raise OutputError(
-                    f"{target}: exists already, add --overwrite or --skip-existing")
-            plan.jobs.append(Job(source, target))
+            take_unless_there(plan, Job(source, target), folder=naming.folders,
+                              overwrite=overwrite, skip_existing=skip_existing)
     return plan
+
+
+def take_unless_there(
+    plan: JobList, job: Job, *, folder: bool, overwrite: bool, skip_existing: bool
+) -> None:
+    """Put a job into the plan, or skip it for an output that exists.
+
+    Args:
+        folder: whether the output is one; an empty one does not count.
+        plan, job, overwrite, skip_existing: see :func:`plan_jobs`.
+
+    Raises:
+        OutputError: if the output exists, and is to be neither replaced nor left.
+    """
+    target = job.target
+    exists, fits = target.exists(), target.is_dir() == folder
+    if exists and fits and folder:
+        exists = any(target.iterdir())
+    if exists and skip_existing:
+        plan.skipped.append((job.source, f"{target} exists"))
+    elif exists and not (fits and overwrite):
+        kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
+        raise OutputError(f"{target}: exists already{kind}, " + (
+            "add --overwrite or --skip-existing" if fits else "choose another -o"))
+    else:
+        plan.jobs.append(job)
 
 
 @contextmanager
@@ -138,7 +163,7 @@ def _resolve(path: Path) -> Path:
         return path
 
 
-def _is_file_name(output: Path) -> bool:
+def is_file_name(output: Path) -> bool:
     """Whether ``--output`` names a file: it has a suffix, known or not, and is no folder."""
     # os.path, since pathlib raises where a name is too long.
     return bool(output.suffix) and not os.path.isdir(output) and not str(output).endswith(os.sep)

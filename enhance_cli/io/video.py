@@ -297,7 +297,23 @@ def open_frames(
     return FileReader(path, start=start, end=end, skip=skip, threads=threads)
 
 
-def plan_output(info: VideoInfo, target: Path, scale: int, options: EncodeOptions) -> OutputPlan:
+def read_rgb8_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a video file, (H, W, 3) of 8 bits; deeper ones are rounded.
+
+    Raises:
+        InputError: if it is no video that can be decoded, or a frame is damaged.
+    """
+    with open_frames(path) as reader:
+        for frame in reader:
+            pixels = frame.pixels
+            if pixels.dtype == np.uint16:
+                pixels = (pixels.astype(np.uint32) + 128) // 257
+            yield pixels.astype(np.uint8, copy=False)
+
+
+def plan_output(
+    info: VideoInfo, target: Path, scale: int, options: EncodeOptions, *, folder: bool = False
+) -> OutputPlan:
     """Decide on the output, and check before any work that it can be made.
 
     Args:
@@ -306,6 +322,7 @@ def plan_output(info: VideoInfo, target: Path, scale: int, options: EncodeOption
             of PNGs.
         scale: output pixels of an input pixel along one side.
         options: of the user.
+        folder: whether the target is one, whatever its name looks like.
 
     Raises:
         UsageError: if an option is unknown or does not fit the codec.
@@ -313,7 +330,7 @@ def plan_output(info: VideoInfo, target: Path, scale: int, options: EncodeOption
     """
     from enhance_cli.io.frame_folders import plan_folder, wants_folder
 
-    if wants_folder(target):
+    if folder or wants_folder(target):
         return plan_folder(info, target, scale)
     _need_pyav(target, OutputError)
     from enhance_cli.io.video_planning import plan_file

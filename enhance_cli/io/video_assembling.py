@@ -119,8 +119,9 @@ def _window(plan: OutputPlan, timing: Timing, start: float | None, end: float | 
 
 def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str, str]:
     if plan.container not in MP4_LIKE:
-        # Else audio that begins before zero, as AAC does, would move all frames.
-        return {"avoid_negative_ts": "disabled"}
+        # Else audio that begins before zero, as AAC does, would move all frames; and Matroska
+        # would draw identifiers by chance, where the same input shall give the same bytes.
+        return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
     flags = "+faststart"
     keys = source.metadata if source is not None else {}
     if any("." in key or key.startswith("location") for key in keys):

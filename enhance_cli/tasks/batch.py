@@ -134,6 +134,7 @@ class _Bars:
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
             console=console, disable=not talk.shows_progress, transient=True,
+            speed_estimate_period=300,  # a large frame may take a minute
         )
         self._files = (
             self._progress.add_task(f"{count} files", total=count, rate="") if count > 1 else None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, with_following
 from enhance_cli.engine.tiled import TilePlan
-from enhance_cli.errors import InputError, UsageError
+from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.jobs import Job
 from enhance_cli.io.video import (
     EncodeOptions,
@@ -39,7 +40,7 @@ from enhance_cli.overlap import Behind, ahead, behind
 from enhance_cli.resize import imresize
 from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.talk import Talk
-from enhance_cli.tasks.video_jobs import plan_video_jobs
+from enhance_cli.tasks.video_jobs import gives_folder, plan_video_jobs
 from enhance_cli.tasks.video_work import SEGMENT_FRAMES, WorkFolder
 
 # Frames decoded ahead of the network, and enlarged ones that wait for the encoder: enough to
@@ -85,12 +86,17 @@ class VideoRequest:
         Raises:
             UsageError: if it is empty.
         """
-        end = self.end
+        start, end = self.start or 0.0, self.end
+        for name, value in (("start", start), ("end", end), ("preview", self.preview)):
+            if value is not None and not (isfinite(value) and value >= 0):
+                raise UsageError(f"--{name} {value}: must be a number of seconds from 0 on")
+        if end is not None and end <= start:
+            raise UsageError(f"--end {end:g}: must be after --start {start:g}")
         if self.preview is not None:
-            last = (self.start or 0.0) + self.preview
+            if not self.preview:
+                raise UsageError("--preview 0: must be more than 0 seconds")
+            last = float(Fraction(str(start)) + Fraction(str(self.preview)))
             end = last if end is None else min(end, last)
-        if end is not None and end <= (self.start or 0.0):
-            raise UsageError(f"--end {end:g}: must be after --start {self.start or 0:g}")
         return self.start, end
 
 
@@ -127,8 +133,17 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
             + (f"tiles of at most {side} pixels" if side else "whole frames at once"))
     source = _Source(model)
 
+    ready: list[Job] = []
+
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
-        return _enhance_file(job, request, span, options, source, plan, bar)
+        try:
+            result = _enhance_file(job, request, span, options, source, plan, bar)
+        except UsageError as error:
+            if not ready:
+                raise
+            raise OutputError(str(error)) from error  # the options did fit another input
+        ready.append(job)
+        return result
 
     return run_batch(jobs, work, talk, {"model": model.info.name, "scale": scale})
 
@@ -177,46 +192,73 @@ def _enhance_file(
     model = source.model
     scale = model.contract.scale
     info = probe(job.source, rate=options.rate)
-    shown = replace(info, width=2 * info.width) if request.compare else info
-    plan = plan_output(shown, job.target, scale, options)
-    for text in dict.fromkeys((*info.notices, *plan.notices)):
+    plan = plan_output(_shown(info) if request.compare else info, job.target, scale, options,
+                       folder=gives_folder(job, request.output, request.frames))
+    for text in dict.fromkeys((*info.notices, *plan.notices, *_unused(plan, request))):
         bar.notice(text)
     folder = WorkFolder(job.target, segment_suffix(plan))
     finished = folder.begin(
-        _settings(job.source, request, span, options, source),
+        _settings(info, request, span, options, source),
         resume=request.resume, overwrite=request.overwrite)
-    if finished:
-        bar.notice(f"going on after {finished * SEGMENT_FRAMES} frames")
-    stream = _Stream(
-        enlarger=FrameEnlarger(model, tiles, bar.notice), info=info, plan=plan, folder=folder,
-        threshold=request.cut_threshold if request.cut_detection else None,
-        compare=request.compare, progress=bar.frames, total=_expected_frames(info, span))
     try:
+        if finished:
+            bar.notice(f"going on after {finished * SEGMENT_FRAMES} frames")
+        stream = _Stream(
+            enlarger=FrameEnlarger(model, tiles, bar.notice), info=info, plan=plan,
+            folder=folder, threshold=request.cut_threshold if request.cut_detection else None,
+            compare=request.compare, progress=bar.frames, total=_expected_frames(info, span))
         stream.run(span, options.rate, finished)
+        segments = [folder.segment(index) for index in range(stream.segments)]
+        assemble(plan, segments, job.target, start=span[0], end=span[1], notice=bar.notice)
     except BaseException:
-        if folder.remove_if_empty():
-            raise
-        bar.notice(f"finished segments are kept in {folder.path}, go on with --resume")
+        if not folder.remove_if_empty():
+            bar.notice(f"finished segments are kept in {folder.path}, go on with --resume")
         raise
-    segments = [folder.segment(index) for index in range(stream.segments)]
-    assemble(plan, segments, job.target, start=span[0], end=span[1], notice=bar.notice)
     folder.remove()
     return {"width": plan.width, "height": plan.height, "frames": stream.done,
             "cuts": stream.cuts}
 
 
+def _shown(info: VideoInfo) -> VideoInfo:
+    """Twice as wide on the screen; players may turn it."""
+    if _quarter_turns(info) % 2:
+        return replace(info, height=2 * info.height)
+    return replace(info, width=2 * info.width)
+
+
+def _quarter_turns(info: VideoInfo) -> int:
+    """Counter-clockwise, that players make."""
+    return round(info.rotation / 90) % 4
+
+
+def _unused(plan: OutputPlan, request: VideoRequest) -> Iterator[str]:
+    """Options that mean nothing here."""
+    if request.rate is not None and not plan.source.names:
+        yield f"--rate {request.rate} is for folders of pictures: not used"
+    given = [f"--{name.replace('_', '-')}" for name in ("codec", "crf", "preset", "pixel_format")
+             if getattr(request, name) is not None]
+    if plan.is_folder and given:
+        yield f"{', '.join(given)}: not used, for the output is a folder of PNGs"
+
+
+def _identity(info: VideoInfo) -> list[Any]:
+    """An input, and what changes when it is changed."""
+    paths = [info.path / name for name in info.names] or [info.path]
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    return [str(info.path.resolve()), hashlib.sha256(repr(stats).encode()).hexdigest()]
+
+
 def _settings(
-    path: Path,
+    info: VideoInfo,
     request: VideoRequest,
     span: tuple[float | None, float | None],
     options: EncodeOptions,
     source: _Source,
 ) -> dict[str, Any]:
     """What a video's frames depend on."""
-    stat = path.stat()
     encoding = {key: str(value) for key, value in asdict(options).items() if value is not None}
     return {
-        "input": [str(path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "input": _identity(info),
         "model": [source.model.info.name, source.digest], "version": __version__,
         "device": source.model.device.type, "precision": str(source.model.dtype),
         "start and end": span, "encoding": encoding, "--compare": request.compare,
@@ -284,8 +326,6 @@ class _Stream:
                     self._enlarge(decoded, state, encoder)
             finally:
                 decoded.close()
-        if not self.done:
-            raise InputError(f"{self.info.path}: no frame between --start and --end")
 
     def _enlarge(
         self, decoded: Iterator["_Seen"], state: VideoState | None,
@@ -314,14 +354,20 @@ class _Stream:
             self.segments += 1
         picture = item.frame_hr
         if self.compare:
-            enlarged = imresize(item.frame_lr.to(picture.device), self.plan.scale).clamp(0, 1)
-            picture = torch.cat([enlarged, picture], -1)
+            picture = self._side_by_side(item.frame_lr.to(picture.device), picture)
         pixels = _to_pixels(picture, item.frame.pixels.dtype)
         self._writer.write(replace(item.frame, pixels=pixels))
         if item.ends:
             self._written.pop_all().close()
             self._writer = None
             self.folder.finish_segment(self.segments - 1)
+
+
+    def _side_by_side(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
+        """Bicubic enlargement and result, left and right where the picture is shown."""
+        both = [imresize(frame_lr, self.plan.scale).clamp(0, 1), frame_hr]
+        turns = _quarter_turns(self.info)
+        return torch.cat(both if turns < 2 else both[::-1], -2 if turns % 2 else -1)
 
 
 class _Seen(NamedTuple):

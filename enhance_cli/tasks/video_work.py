@@ -1,8 +1,10 @@
 """The folder of a video at work: finished segments, and the memory to go on with."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,10 @@ class WorkFolder:
     """
 
     def __init__(self, target: Path, suffix: str) -> None:
+        target = Path(os.path.abspath(target))  # "." has no name
         self.path = target.with_name(f"{target.name}.part")
         self._suffix = suffix
+        self._made: list[Path] = []  # folders around it, the innermost first
 
     def segment(self, index: int) -> Path:
         """Where a segment is written, counted from 0."""
@@ -49,29 +53,36 @@ class WorkFolder:
 
         Raises:
             OutputError: if work lies there and neither is wanted, or it has other settings, or
-                the folder cannot be made.
+                something else lies there, or the folder cannot be made.
         """
         note = self.path / "settings.json"
-        text = json.dumps(settings, sort_keys=True, default=str)
-        if self.path.exists() and not resume:
-            if not overwrite and note.exists():
-                raise OutputError(f"{self.path}: unfinished work lies here, go on with --resume "
-                                  "or start over with --overwrite")
-            self.remove()
-        if note.exists():
-            differing = _differences(note, settings)
-            if differing:
-                raise OutputError(f"{self.path}: begun with another {', '.join(differing)}: "
-                                  "repeat its options, or start over with --overwrite alone")
-            return self._finished()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if note.exists():
+                if resume:
+                    _check_settings(note, settings)
+                    return self._finished()
+                if not overwrite:
+                    raise OutputError(f"{self.path}: unfinished work lies here, go on with "
+                                      "--resume or start over with --overwrite")
+                self.remove()
+            self._make()
         except OSError as error:
             raise OutputError(f"{self.path}: cannot write here ({error.strerror}), choose "
                               "another output with -o") from error
-        with replacing(note) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        try:
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(settings, sort_keys=True, default=str), "utf-8")
+        except BaseException:
+            self.remove_if_empty()
+            raise
         return 0
+
+    def _make(self) -> None:
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise OutputError(f"{self.path}: is in the way and no unfinished work, move it away "
+                              "or choose another output with -o")
+        self._made = [folder for folder in self.path.parents if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
 
     def _finished(self) -> int:
         """Segments from the first on that are whole and whose memory is there."""
@@ -91,6 +102,9 @@ class WorkFolder:
         if self._finished():
             return False
         self.remove()
+        with suppress(OSError):  # others may have put something there
+            for folder in self._made:
+                folder.rmdir()
         return True
 
     def remove(self) -> None:
@@ -98,11 +112,15 @@ class WorkFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _differences(note: Path, settings: Mapping[str, Any]) -> list[str]:
+def _check_settings(note: Path, settings: Mapping[str, Any]) -> None:
     try:
-        before = json.loads(note.read_text(encoding="utf-8"))
-        now = json.loads(json.dumps(settings, default=str))
-        return [key for key in sorted(before.keys() | now.keys())
-                if before.get(key) != now.get(key)]
-    except (AttributeError, OSError, ValueError):
-        return ["version of enhance"]
+        before = dict(json.loads(note.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"{note}: damaged, start over with --overwrite and without "
+                          "--resume") from error
+    now = json.loads(json.dumps(settings, default=str))
+    differing = [key for key in sorted(before.keys() | now.keys())
+                 if before.get(key) != now.get(key)]
+    if differing:
+        raise OutputError(f"{note.parent}: begun with another {', '.join(differing)}: repeat its "
+                          "options, or start over with --overwrite and without --resume")

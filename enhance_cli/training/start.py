@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Architecture
@@ -36,6 +37,9 @@ def make_network(
 ) -> nn.Module:
     """A network, freshly initialised but for those tensors of ``init`` that fit.
 
+    The kernels of a convolution with fewer input channels fit too: those that are left are zero,
+    so that a network which sees more begins as the one that did not.
+
     Raises:
         UsageError: if the architecture refuses the config.
         CheckpointError: if no tensor of ``init`` fits.
@@ -46,6 +50,22 @@ def make_network(
         raise UsageError(f"config {config}: {error}") from error
     if init is not None:
         own = network.state_dict()
-        fitting = {k: v for k, v in init.items() if k in own and own[k].shape == v.shape}
+        fitting = {k: _widen(v, own[k].shape) for k, v in init.items()
+                   if k in own and _fits(v.shape, own[k].shape)}
         load_tensors(network, {**own, **fitting} if fitting else init, "--init")
     return network
+
+
+def _fits(given: torch.Size, wanted: torch.Size) -> bool:
+    """Whether a tensor has the shape of another, or is a kernel with fewer input channels."""
+    return given == wanted or (
+        len(given) == len(wanted) == 4 and given[0] == wanted[0] and given[1] < wanted[1]
+        and given[2:] == wanted[2:])
+
+
+def _widen(value: Tensor, wanted: torch.Size) -> Tensor:
+    if value.shape == wanted:
+        return value
+    wide = value.new_zeros(wanted)
+    wide[:, : value.shape[1]] = value
+    return wide

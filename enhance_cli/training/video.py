@@ -20,6 +20,7 @@ from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.video import video_psnr
+from enhance_cli.training.flow import FlowLessons
 from enhance_cli.training.loop import Optimisation
 from enhance_cli.training.start import make_network
 
@@ -41,6 +42,8 @@ class VideoRecipe:
         l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
             for single pictures: it converges faster at high rates.
         flow_weight: of eq. 3.8; 1 in the paper.
+        flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
+            needs ``photos``.
         photos: folder of photographs from which moving clips are made beside the videos, or
             empty for none.
         made_share: share of the clips made from photographs.
@@ -59,6 +62,7 @@ class VideoRecipe:
     short_share: float = 0.0
     l1_share: float = 0.0
     flow_weight: float = 1.0
+    flow_share: float = 0.0
     photos: str = ""
     made_share: float = 0.5
     degradation: Degradation = field(default_factory=Degradation)
@@ -67,7 +71,7 @@ class VideoRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
-        for name in ("short_share", "l1_share", "made_share"):
+        for name in ("short_share", "l1_share", "made_share", "flow_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if not 0 <= self.flow_weight < math.inf:
@@ -153,8 +157,17 @@ class VideoSuperResolution:
         if not self._held:
             raise DatasetError("no clip to validate on")
         steps = recipe.optimisation.steps
+        self._flow_steps = round(recipe.flow_share * steps)
         self._short_steps = round(recipe.short_share * steps)
         self._l1_steps = round(recipe.l1_share * steps)
+        self._lessons: FlowLessons | None = None
+        if self._flow_steps:
+            if not (photos and isinstance(network, Frvsr | Vsr)):
+                raise UsageError(f"--set flow_share={recipe.flow_share}: needs a network with "
+                                 "flow, and --set photos=DIR to make motion from")
+            self._lessons = FlowLessons(
+                photos, self.scale, recipe.patch, Motion(),
+                noise=recipe.degradation.noise_deviation[1] if recipe.degradation.noise else 0.0)
 
     def _degrade_held(self, clip: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """A clip's middle, LR and HR (T, 3, ., .), always degraded alike."""
@@ -171,6 +184,10 @@ class VideoSuperResolution:
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """Eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips; through time."""
+        if self._lessons is not None and step < self._flow_steps:
+            assert isinstance(self.network, Frvsr | Vsr)
+            return self._lessons.loss(self.network.fnet, step / self._flow_steps, generator,
+                                      share, self.device)
         recipe, network = self.recipe, self.network
         assert isinstance(network, VideoNetwork)
         with torch.autocast(self.device.type, enabled=False):

@@ -96,7 +96,19 @@ def flow_by_hand(network: nn.Module, previous: Tensor, current: Tensor) -> Tenso
     def leaky(x: Tensor) -> Tensor:
         return torch.where(x > 0, x, 0.2 * x)
 
-    x = torch.cat([previous, current], 1)
+    def around(image: Tensor) -> Tensor:
+        """The 81 neighbours (81, N, 3, h, w) of each pixel; the border is repeated."""
+        rows, columns = image.shape[-2:]
+        y = torch.arange(rows)[:, None] + torch.arange(-4, 5)
+        x = torch.arange(columns)[:, None] + torch.arange(-4, 5)
+        near = image[:, :, y.clamp(0, rows - 1)][..., x.clamp(0, columns - 1)]
+        return near.permute(3, 5, 0, 1, 2, 4).flatten(0, 1)
+
+    mean = (around(previous) + around(current)).mean(0) / 2
+    # The squares are of each pixel about its own mean.
+    spread = around((previous - mean) ** 2 + (current - mean) ** 2).mean(0) / 2
+    contrast = spread.mean(1, keepdim=True) ** 0.5 + 0.01
+    x = torch.cat([previous - current, current - mean], 1) / contrast
     for half, steps in (("encoder", range(3)), ("decoder", range(3))):
         for step in steps:
             for layer in (0, 2):

@@ -1,0 +1,93 @@
+"""FNet's first lessons: their truth, their pace, and that reduced precision leaves them alone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from enhance_cli.architectures.frvsr import FlowNet, Frvsr, FrvsrConfig, warp
+from enhance_cli.data.motion import Motion, MotionSampler
+from enhance_cli.training.flow import FlowLessons
+
+CPU = torch.device("cpu")
+WHOLE = slice(None)
+
+
+def smooth_photos(count: int = 2, side: int = 256) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    coarse = torch.rand(count, 3, side // 16, side // 16, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")
+    return list(fine.clamp(0, 1).mul(255).to(torch.uint8))
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+class Recorder(FlowNet):
+    """Keeps the frames that it is shown and answers with no motion."""
+
+    def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        self.seen = (previous_lr, frame_lr)
+        return previous_lr.new_zeros(len(previous_lr), 2, *previous_lr.shape[-2:])
+
+
+def shown(lessons: FlowLessons, part: float, seed: int) -> tuple[tuple[Tensor, Tensor], float]:
+    recorder = Recorder(24.0)
+    loss = lessons.loss(recorder, part, seeded(seed), WHOLE, CPU)
+    return recorder.seen, float(loss)
+
+
+def test_the_truth_lands_the_frame_before_on_the_frame() -> None:
+    still_shapes = Motion(layered=0.0, blurred=0.0)
+    lessons = FlowLessons(smooth_photos(), 4, 16, still_shapes)
+
+    class Oracle(FlowNet):
+        """Answers with the truth, which it draws as the lessons did."""
+
+        def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+            generator = seeded(5)
+            sampler = MotionSampler(lessons._photos, self.motion)
+            flows = torch.stack([sampler.clip(3, 16, generator)[1] for _ in range(16)])
+            self.residual = (warp(previous_lr, flows[:, 1:].flatten(0, 1)) - frame_lr)[
+                ..., 4:-4, 4:-4].abs().mean()
+            self.motionless = (previous_lr - frame_lr)[..., 4:-4, 4:-4].abs().mean()
+            return flows[:, 1:].flatten(0, 1)
+
+    oracle = Oracle(24.0)
+    oracle.motion = replace(lessons._motion, speed=(0.1, 1.0))
+    assert float(lessons.loss(oracle, 0.0, seeded(5), WHOLE, CPU)) == 0
+    assert oracle.residual < 0.3 * oracle.motionless
+
+
+def test_things_move_faster_as_the_lessons_go_on() -> None:
+    lessons = FlowLessons(smooth_photos(), 4, 16, Motion())
+    slow = sum(shown(lessons, 0.0, seed)[1] for seed in range(5))
+    fast = sum(shown(lessons, 1.0, seed)[1] for seed in range(5))
+    assert fast > 1.5 * slow
+
+
+def test_reduced_precision_leaves_the_pictures_and_their_flow_alone() -> None:
+    # A matrix product on the CPU is rounded under autocast: places would be off by pixels.
+    lessons = FlowLessons(smooth_photos(), 4, 16, Motion())
+    exact, loss = shown(lessons, 0.5, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced, loss_reduced = shown(lessons, 0.5, 7)
+    assert torch.equal(exact[0], reduced[0]) and torch.equal(exact[1], reduced[1])
+    assert loss_reduced == pytest.approx(loss, rel=0.02)
+
+
+def test_fnet_learns_a_batch_by_heart() -> None:
+    torch.manual_seed(0)
+    lessons = FlowLessons(smooth_photos(), 4, 16, Motion())
+    fnet = Frvsr(FrvsrConfig(channels=4, blocks=0)).fnet
+    optimiser = torch.optim.Adam(fnet.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(50):
+        loss = lessons.loss(fnet, 0.0, seeded(1), WHOLE, CPU)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.6 * losses[0]
