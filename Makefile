@@ -20,6 +20,8 @@ demo: setup
 	$(BIN)/python examples/darken.py demo/astronaut_x4.png --ratio 100 --iso 1600 -o demo/night.dng
 	$(BIN)/enhance lowlight demo/night.dng --overwrite
 	$(BIN)/python examples/dark_sheet.py demo/night.dng -o demo/night.png
+	$(BIN)/python examples/pan.py examples/astronaut.png demo/pan.mp4
+	$(BIN)/enhance video demo/pan.mp4 --overwrite
 
 test: setup
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
@@ -38,6 +40,7 @@ check: lint types imports test
 bench: setup
 	$(BIN)/python benchmarks/tiles.py
 	$(BIN)/python benchmarks/strategies.py
+	$(BIN)/python benchmarks/video.py
 
 clean:
 	rm -rf $(VENV) demo build dist

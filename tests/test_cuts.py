@@ -55,7 +55,7 @@ def test_what_is_no_cut(seed: int) -> None:
     wide = picture(seed, 120, 200)
     noise = torch.randn(frame.shape, generator=torch.Generator().manual_seed(seed))
     lamp = torch.zeros_like(frame)
-    lamp[:, 30:80, 40:90] = 0.5
+    lamp[:, 30:60, 40:80] = 0.3
     changes = {
         "pan": (wide[..., :160], wide[..., 16:176]),
         "brighter": (frame * 0.7, frame * 0.85),

@@ -1,6 +1,8 @@
 """Every command of the README runs."""
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_dng(tmp_path / name, levels, white=4095, black=256,
                   as_shot_neutral=(0.5, 1, 0.6), color_matrix=np.eye(3))
     photo.resize((48, 40)).save(tmp_path / "dark" / "photo.png")
+    (tmp_path / "frames").mkdir()
+    for index in range(3):
+        photo.crop((index, 0, index + 32, 24)).save(tmp_path / "frames" / f"{index:03d}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -42,12 +47,22 @@ def test_there_are_commands_to_test():
     assert len(commands()) >= 10
 
 
+@pytest.fixture
+def film(desk: Path) -> Path:
+    """The video that the examples name, made as the demo makes its own."""
+    pytest.importorskip("av")
+    script = [sys.executable, PROJECT / "examples" / "pan.py", desk / "photo.png", desk / "old.mp4",
+              "--frames", "30", "--width", "40", "--height", "32"]
+    subprocess.run(script, check=True)
+    return desk / "old.mp4"
+
+
 @pytest.mark.parametrize("command", commands())
 def test_command(command: str, desk: Path, enhance: Callable, request: pytest.FixtureRequest):
     arguments = shlex.split(command)[1:]
     if "--dataset" in arguments:
         request.getfixturevalue("shared_data")
-        if "synthetic-dark" in arguments:
+        if "synthetic-dark" in arguments or "video-val" in arguments:
             pytest.skip("takes minutes; the same command is tested on a small set")
         arguments += ["--model", "bicubic"]  # the models' figures have a test of their own
     if "train" in arguments and "--list" not in arguments:
@@ -59,6 +74,8 @@ def test_command(command: str, desk: Path, enhance: Callable, request: pytest.Fi
             begin = [word for word in arguments if word != "--resume"]
             assert enhance(*begin, *quick).code == 0
         arguments += quick
+    if "old.mp4" in arguments:
+        request.getfixturevalue("film")
     if "--weights" in arguments:
         path = desk / arguments[arguments.index("--weights") + 1]
         path.parent.mkdir(parents=True)

@@ -31,7 +31,7 @@ def make() -> ModuleType:
 
 SHIPPED = sorted(name for name, entry in MANIFEST.items() if "untrained" not in entry)
 BY_TASK = {task: [name for name in SHIPPED if MANIFEST[name]["task"] == task]
-           for task in ("superres", "lowlight")}
+           for task in ("superres", "lowlight", "video")}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -93,3 +93,23 @@ def test_the_manifest_states_what_evaluate_measures_in_the_dark(
     assert model["psnr"] == pytest.approx(stated["psnr"], abs=0.02)
     assert model["ssim"] == pytest.approx(stated["ssim"], abs=0.001)
     assert model["psnr"] > plain["psnr"] + 4  # what it is for
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BY_TASK["video"])
+def test_the_manifest_states_what_evaluate_measures_of_video(
+    name: str, shared_data: Path, enhance: Callable, tmp_path: Path
+):
+    # One clip of the three, which is quick.
+    clip = shared_data / "video" / "val" / "bear.mp4"
+    (tmp_path / "video" / "val").mkdir(parents=True)
+    (tmp_path / "video" / "val" / clip.name).symlink_to(clip)
+    ran = enhance("evaluate", "--dataset", "video-val", "--model", name, "--json",
+                  "--data-root", tmp_path)
+    assert ran.code == 0, ran.err
+    bicubic, model = (result["mean"] for result in json.loads(ran.out)["results"])
+    stated = MANIFEST[name]["clips"]["bear"]
+    assert model["psnr"] == pytest.approx(stated["psnr"], abs=0.01)
+    assert model["ssim"] == pytest.approx(stated["ssim"], abs=0.0005)
+    if name != "frvsr-real":  # which is not for this degradation
+        assert model["psnr"] > bicubic["psnr"] + 0.5

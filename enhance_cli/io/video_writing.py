@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -51,6 +52,7 @@ class FileSegmentWriter:
         stream.time_base = plan.time_base
         self._stream = stream
         self._converter = FromRgb(plan.width, plan.height, plan.pixel_format, plan.colour)
+        self._last: int | None = None  # decoding time
         self.count = 0
 
     def write(self, frame: Frame) -> None:
@@ -67,12 +69,23 @@ class FileSegmentWriter:
         picture.pts = frame.time - self._plan.source.first
         picture.time_base = self._plan.time_base
         picture.duration = frame.duration
-        self._container.mux(self._stream.encode(picture))
+        self._mux(self._stream.encode(picture))
         self.count += 1
 
     def finish(self) -> None:
         """Encode what the encoder still holds."""
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
+
+    def _mux(self, packets: "list[av.Packet[Any]]") -> None:
+        for packet in packets:
+            # x265 gives any decoding time to the frames of a very short video; only those of
+            # the assembled file count, which are made from the frames' times.
+            if packet.pts is not None and packet.dts is not None:
+                packet.dts = min(packet.dts, packet.pts)
+                if self._last is not None and packet.dts <= self._last:
+                    packet.dts = self._last + 1
+                self._last = packet.dts
+            self._container.mux(packet)
 
 
 @contextmanager

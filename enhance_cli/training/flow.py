@@ -20,7 +20,8 @@ from enhance_cli.data.patches import crop_to_multiple
 
 _CLIPS = 16
 _FRAMES = 3
-_SLOW, _MEDIUM = 0.1, 1.0  # pixels per frame: of the slowest, and of the fastest at first
+_SLOW, _MEDIUM = 0.1, 1.0  # LR pixels per frame: of the slowest, and of the fastest at first
+_TOLERANCE = 0.3  # LR pixels: errors are relative above, absolute below
 
 
 class FlowLessons:
@@ -50,7 +51,7 @@ class FlowLessons:
 
     def loss(self, fnet: FlowNet, part: float, generator: torch.Generator,
              share: slice, device: torch.device) -> Tensor:
-        """Mean absolute error of the flow in LR pixels.
+        """Mean absolute error of the flow, relative to the speed.
 
         Args:
             fnet: to be taught.
@@ -70,5 +71,8 @@ class FlowLessons:
         frames, truth = torch.stack(clips) + deviation * noise, torch.stack(flows)
         frames, truth = frames[share].to(device), truth[share].to(device)
         flow = fnet(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
-        error: Tensor = (flow - truth[:, 1:].flatten(0, 1)).abs().mean()
+        wanted = truth[:, 1:].flatten(0, 1)
+        # A tenth of a pixel matters where little moves, not where much does.
+        weight = 1 / (_TOLERANCE + wanted.norm(dim=1, keepdim=True))
+        error: Tensor = (weight * (flow - wanted).abs()).mean()
         return error

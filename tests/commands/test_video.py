@@ -486,3 +486,42 @@ def test_ctrl_c_in_earnest(tmp_path: Path, enhance: Run, tiny: list):
     assert "going on after" in ran.err
     assert enhance("video", *options, "-o", tmp_path / "whole.mkv").code == 0
     assert (tmp_path / "a_x4.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["video", "--help"]])
+def test_help_loads_neither_torch_nor_pyav(arguments: list[str]):
+    code = (
+        "import sys\nfrom enhance_cli.app import main\n"
+        f"sys.argv = ['enhance', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as left:\n    assert not left.code, left.code\n"
+        "loaded = [name for name in ('torch', 'av', 'numpy', 'PIL') if name in sys.modules]\n"
+        "assert not loaded, loaded\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "video" in ran.stdout
+
+
+def test_progress_shows_rate_and_what_is_left():
+    from io import StringIO
+
+    from rich.console import Console
+
+    from enhance_cli.tasks.batch import _Bars
+    from enhance_cli.tasks.talk import Talk
+
+    console = Console(file=StringIO(), force_terminal=True, width=160)
+    bars = _Bars(console, Talk(), 1)
+    bars._progress.disable = False
+    with bars.file(Path("a.mkv")) as bar:
+        for done in (40, 41, 42):
+            bar.frames(done, 50)
+            time.sleep(0.01)
+        row = bars._progress.tasks[0]
+        assert (row.completed, row.total) == (42, 50)
+        assert row.fields["rate"].startswith("42/50 frames  ")
+        rate = float(row.fields["rate"].split()[2])
+        assert 0 < rate < 250  # of the two that were done, not of the 40 found
+        assert row.time_remaining is not None
+        bar.frames(43, None)
+        assert row.fields["rate"].startswith("43 frames  ")

@@ -103,7 +103,7 @@ def test_reduced_precision_stays_close(model: Model) -> None:
     low = replace(model, dtype=torch.bfloat16)
     result = stream(low, clip(), TilePlan())
     assert result.dtype == torch.float32
-    assert (result - stream(model, clip(), TilePlan())).abs().mean() < 0.01
+    assert (result - stream(model, clip(), TilePlan())).abs().mean() < 0.02
 
 
 def test_a_smaller_tile_is_remembered(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@
 
 Writes what each shipped model makes of one corner of examples/astronaut.png, in fp32 on the CPU,
 and PROVENANCE.md: enlargements, and for low light what becomes of the corner after it has been
-darkened 50 times and given noise (seed 0).
+darkened 50 times and given noise (seed 0); for video the last of five frames of a pan over it.
 """
 
 import hashlib
@@ -15,10 +15,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures import MODELS as MODEL_SPECS
+from enhance_cli.architectures.frvsr import VideoNetwork
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.data.darkness import pack
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
+from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.io.image import read_rgb8
 from enhance_cli.tasks.superres import to_tensor
@@ -26,7 +30,8 @@ from enhance_cli.tasks.superres import to_tensor
 FOLDER = Path(__file__).resolve().parent
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
-MODELS = ("enet-e-x2", "enet-e-x4", "sid-fcn", "sid-fcn-grey", "sid-fcn-srgb")
+MODELS = ("enet-e-x2", "enet-e-x4", "frvsr-3-64", "frvsr-real", "sid-fcn", "sid-fcn-grey",
+          "sid-fcn-srgb", "sisr", "vsr")
 RATIO = 50.0
 
 
@@ -53,9 +58,23 @@ def brighten_corner(name: str) -> torch.Tensor:
     return brighten(model, DarkImage(dark), RATIO, TilePlan(tile=0), levels=torch.uint8)
 
 
+def pan(name: str) -> torch.Tensor:
+    """(3, 192, 160) uint8: the corner as the fourth frame of a pan of 1 by 2 pixels a frame."""
+    model = load_model("video", name=name, device=torch.device("cpu"))
+    picture = to_tensor(read_rgb8(SOURCE))
+    rows, columns = CORNER
+    frames = torch.stack([
+        picture[:, rows.start - 3 + step : rows.stop - 3 + step,
+                columns.start - 6 + 2 * step : columns.stop - 6 + 2 * step]
+        for step in range(5)])
+    assert isinstance(model.network, VideoNetwork)
+    return enhance_clip(model.network, frames)[3].mul(255).round().to(torch.uint8)
+
+
 def make(name: str) -> torch.Tensor:
     """What is stored for a model."""
-    return (brighten_corner if name.startswith("sid") else enlarge)(name)
+    task = ARCHITECTURES[MODEL_SPECS[name].architecture].task
+    return {"superres": enlarge, "lowlight": brighten_corner, "video": pan}[task](name)
 
 
 def main() -> None:

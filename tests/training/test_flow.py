@@ -63,9 +63,17 @@ def test_the_truth_lands_the_frame_before_on_the_frame() -> None:
 
 def test_things_move_faster_as_the_lessons_go_on() -> None:
     lessons = FlowLessons(smooth_photos(), 4, 16, Motion())
-    slow = sum(shown(lessons, 0.0, seed)[1] for seed in range(5))
-    fast = sum(shown(lessons, 1.0, seed)[1] for seed in range(5))
-    assert fast > 1.5 * slow
+
+    def change(part: float) -> float:
+        pairs = (shown(lessons, part, seed)[0] for seed in range(5))
+        return sum(float((before - now).abs().mean()) for before, now in pairs)
+
+    assert change(1.0) > 1.5 * change(0.0)
+
+
+def test_no_flow_is_an_error_below_one_however_fast() -> None:
+    lessons = FlowLessons(smooth_photos(), 4, 16, Motion(still=0.0))
+    assert shown(lessons, 0.0, 1)[1] < shown(lessons, 1.0, 1)[1] < 1
 
 
 def test_reduced_precision_leaves_the_pictures_and_their_flow_alone() -> None:
