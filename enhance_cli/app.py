@@ -56,6 +56,8 @@ def main() -> None:
     """
     try:
         code = app(prog_name="enhance", standalone_mode=False)
+        if code == 130:  # Typer makes this of an interruption, without a word
+            raise KeyboardInterrupt
     except EnhanceError as error:
         _leave(str(error), error.exit_code)
     except typer.TyperException as error:

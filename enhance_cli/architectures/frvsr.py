@@ -138,9 +138,9 @@ class FlowNet(nn.Module):
         height, width = frame_lr.shape[-2:]
         # Three poolings; what is added at the bottom and right is cut off again.
         margin = (0, -width % self._multiple, 0, -height % self._multiple)
-        pair_of_frames = [functional.pad(frame.float(), margin, mode="replicate")
-                          for frame in (previous_lr, frame_lr)]
-        features = _relative_to_contrast(*pair_of_frames)
+        before, now = (functional.pad(frame.float(), margin, mode="replicate")
+                       for frame in (previous_lr, frame_lr))
+        features = _relative_to_contrast(before, now)
         for pair in self.encoder:
             features = functional.max_pool2d(pair(features), 2)
         for pair in self.decoder:

@@ -305,9 +305,8 @@ def read_rgb8_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     """
     with open_frames(path) as reader:
         for frame in reader:
-            pixels = frame.pixels
-            if pixels.dtype == np.uint16:
-                pixels = (pixels.astype(np.uint32) + 128) // 257
+            deep = frame.pixels.dtype == np.uint16
+            pixels = (frame.pixels.astype(np.uint32) + 128) // 257 if deep else frame.pixels
             yield pixels.astype(np.uint8, copy=False)
 
 

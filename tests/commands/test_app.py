@@ -8,11 +8,12 @@ import pytest
 
 import enhance_cli
 
-HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "enhance_cli.training")
+HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "av",
+         "enhance_cli.training")
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--help"], ["--version"], ["superres", "--help"], ["evaluate", "--help"],
+    ["--help"], ["--version"], ["superres", "--help"], ["video", "--help"], ["evaluate", "--help"],
     ["train", "--help"], ["models", "--help"], ["weights", "--help"],
 ])
 def test_help_and_version_load_nothing_heavy(arguments: list[str]):

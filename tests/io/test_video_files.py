@@ -355,6 +355,18 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert times(tmp_path / "resumed.mp4") == times(tmp_path / "whole.mp4")
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("per", [1, 2, 12])
+def test_segments_of_very_few_frames(tmp_path: Path, codec: str, per: int) -> None:
+    # x265 leaves the decoding times of such streams to chance.
+    source = make_video(tmp_path / "in.mp4", UNEVEN)
+    options = EncodeOptions(codec, preset="ultrafast", threads=1)
+    for turn in range(3):
+        target = tmp_path / f"{turn}.mp4"
+        convert(source, target, per=per, options=options)
+        assert times(target) == times(source)
+
+
 def test_segments_hold_what_one_stream_would(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4")
     lossless = EncodeOptions("ffv1", threads=1)
