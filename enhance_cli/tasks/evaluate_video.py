@@ -15,16 +15,9 @@ from enhance_cli.data.video_sets import (
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.protocols import cut_border
 from enhance_cli.metrics.video import ClipScore, frame_luma
-from enhance_cli.tasks.score_report import write_report
-from enhance_cli.tasks.scores import (
-    Scores,
-    print_table,
-    score_document,
-    score_rows,
-    score_table,
-    write_csv,
-)
-from enhance_cli.tasks.talk import Talk, print_json
+from enhance_cli.tasks.score_report import Publication, publish
+from enhance_cli.tasks.scores import Scores
+from enhance_cli.tasks.talk import Talk
 from enhance_cli.tasks.video_runs import (
     VideoRequest,
     check_request,
@@ -57,18 +50,10 @@ def run_evaluate_video(request: VideoRequest, talk: Talk) -> int:
         results = _score_folder(request, request.predictions, request.references, talk)
     else:
         raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
-    if request.csv is not None:
-        write_csv(request.csv, ["model", "image", *request.metrics],
-                  score_rows(results, request.metrics))
-    table = score_table(results, request.metrics, "clip")
-    if request.report is not None:
-        write_report(request.report, _title(request), table[0], table[1:])
-    if talk.json:
-        print_json({"dataset": request.dataset or str(request.references),
-                    "protocol": request.protocol,
-                    "results": score_document(results, request.metrics)})
-    else:
-        print_table(_title(request), table, means=True, quiet=talk.quiet)
+    publish(results, Publication(
+        title=_title(request), dataset=request.dataset or str(request.references),
+        protocol=request.protocol, kind="clip", metrics=request.metrics, csv=request.csv,
+        report=request.report), talk)
     return 0
 
 

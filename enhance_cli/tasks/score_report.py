@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
-from enhance_cli.tasks.scores import Scores, heading
+from enhance_cli.tasks.scores import (
+    Scores,
+    heading,
+    print_table,
+    score_document,
+    score_rows,
+    score_table,
+    write_csv,
+)
+from enhance_cli.tasks.talk import Talk, print_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +34,47 @@ th, td { padding: .2em .8em; text-align: right } th:first-child, td:first-child 
 tr:nth-child(even) { background: #8881 } figure { margin: 2em 0 } img { max-width: 100% }
 """
 _COLOURS = ("#1b6ca8", "#e08e0b", "#b3261e", "#3c7d3c", "#6d4c9f")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Where the scores of an evaluation go, and under which names.
+
+    Attributes:
+        title: of the table and the page.
+        dataset, protocol: as the JSON document names them.
+        kind: of what was scored: ``"image"`` or ``"clip"``.
+        metrics: keys of ``METRICS``, in the order of the columns.
+        csv: file for the numbers, or None.
+        report: page to write, or None.
+    """
+
+    title: str
+    dataset: str
+    protocol: str
+    kind: str
+    metrics: Sequence[str]
+    csv: Path | None
+    report: Path | None
+
+
+def publish(results: Sequence[Scores], where: Publication, talk: Talk) -> None:
+    """Write the files that are wanted, and tell the scores as JSON or as a table.
+
+    Raises:
+        OutputError: if a file cannot be written.
+    """
+    if where.csv is not None:
+        write_csv(where.csv, ["model", "image", *where.metrics],
+                  score_rows(results, where.metrics))
+    table = score_table(results, where.metrics, where.kind)
+    if where.report is not None:
+        write_report(where.report, where.title, table[0], table[1:])
+    if talk.json:
+        print_json({"dataset": where.dataset, "protocol": where.protocol,
+                    "results": score_document(results, where.metrics)})
+    else:
+        print_table(where.title, table, means=True, quiet=talk.quiet)
 
 
 def write_report(
