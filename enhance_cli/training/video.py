@@ -42,6 +42,8 @@ class VideoRecipe:
         l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
             for single pictures: it converges faster at high rates.
         flow_weight: of eq. 3.8; 1 in the paper.
+        truth_share: share of a batch's clips whose first estimate is replaced by the truth before
+            it is carried on (as in fig. 3.7): what is carried is then worth using from the start.
         flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
             needs ``photos``.
         photos: folder of photographs from which moving clips are made beside the videos, or
@@ -62,6 +64,7 @@ class VideoRecipe:
     short_share: float = 0.0
     l1_share: float = 0.0
     flow_weight: float = 1.0
+    truth_share: float = 0.0
     flow_share: float = 0.0
     photos: str = ""
     made_share: float = 0.5
@@ -71,7 +74,8 @@ class VideoRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
-        for name in ("short_share", "l1_share", "made_share", "flow_share"):
+        for name in ("short_share", "l1_share", "made_share", "truth_share",
+                     "flow_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if not 0 <= self.flow_weight < math.inf:
@@ -199,7 +203,11 @@ class VideoSuperResolution:
         if not len(frames_lr):
             raise UsageError(f"batch={recipe.batch}: too small for so many processes")
         distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
-        estimates, flow_loss = run_clip(network, frames_lr, distance)
+        given = (torch.rand(recipe.batch, generator=generator) < recipe.truth_share)[share]
+        estimates, flow_loss = run_clip(
+            network, frames_lr, distance,
+            first_hr=frames_hr[:, 0] if bool(given.any()) else None,
+            given=given.to(self.device))
         return distance(estimates, frames_hr) + recipe.flow_weight * flow_loss
 
     def validate(self, network: torch.nn.Module) -> float:
@@ -225,7 +233,12 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 def run_clip(
-    network: VideoNetwork, frames_lr: Tensor, distance: Distance
+    network: VideoNetwork,
+    frames_lr: Tensor,
+    distance: Distance,
+    *,
+    first_hr: Tensor | None = None,
+    given: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """A clip through a network, every frame within reach of the gradients of all later ones.
 
@@ -235,13 +248,16 @@ def run_clip(
         network: any of the video networks.
         frames_lr: (N, T, 3, h, w) in [0, 1].
         distance: of eq. 3.8, a mean.
+        first_hr: (N, 3, s * h, s * w) carried on in place of the first estimate; of use to a
+            recurrent network alone.
+        given: (N,) for which clips, all if None.
 
     Returns:
         Estimates (N, T, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8 as a mean
         (0 for a network without flow).
     """
     if isinstance(network, Frvsr):
-        return _run_recurrent(network, frames_lr, distance)
+        return _run_recurrent(network, frames_lr, distance, first_hr, given)
     if isinstance(network, Vsr):
         return _run_window(network, frames_lr, distance)
     count, length = frames_lr.shape[:2]
@@ -250,7 +266,11 @@ def run_clip(
 
 
 def _run_recurrent(
-    network: Frvsr, frames_lr: Tensor, distance: Distance
+    network: Frvsr,
+    frames_lr: Tensor,
+    distance: Distance,
+    first_hr: Tensor | None,
+    given: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     length = frames_lr.shape[1]
     flows, flow_loss = _flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:], distance)
@@ -260,7 +280,11 @@ def _run_recurrent(
         if index == 0:
             features = network.condition(frame_lr, None)
         else:
-            features = network.align(frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
+            carried = estimates[-1].clamp(0, 1)
+            if index == 1 and first_hr is not None:
+                carried = first_hr if given is None else torch.where(
+                    given[:, None, None, None], first_hr, carried)
+            features = network.align(frame_lr, flows[:, index - 1], carried)
         estimates.append(network.srnet(_channels_last(features)))
     return torch.stack(estimates, 1), flow_loss
 

@@ -17,7 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.architectures.frvsr import Frvsr, FrvsrConfig, Sisr, VideoNetwork, Vsr, warp
+from enhance_cli.architectures.frvsr import (
+    Frvsr,
+    FrvsrConfig,
+    Sisr,
+    VideoNetwork,
+    VideoState,
+    Vsr,
+    warp,
+)
 from enhance_cli.data.clips import ClipSampler, clip_pair
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
@@ -120,9 +128,23 @@ def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale
         assert made.shape == (2, length, 3, 9 * scale, 7 * scale)
         for clip, estimates in zip(clips, made, strict=True):
             stream = enhance_clip(network, clip)
-            assert torch.allclose(estimates.clamp(0, 1), stream, rtol=0, atol=2e-5)
+            assert torch.allclose(estimates.clamp(0, 1), stream, rtol=0, atol=1e-3)
     assert made.min() < 0  # the loss sees what lies outside, the memory does not
     assert made.max() > 1
+
+
+def test_the_truth_is_carried_on_where_it_is_given() -> None:
+    network = lively("frvsr")
+    clips, truth = random(3, 3, 3, 8, 8), random(3, 3, 32, 32)
+    given = torch.tensor([True, False, True])
+    with torch.no_grad():
+        plain, _ = run_clip(network, clips, functional.mse_loss)
+        made, _ = run_clip(network, clips, functional.mse_loss, first_hr=truth, given=given)
+        second, _ = network.step(clips[:, 1], VideoState(clips[:, 0], truth))
+    assert torch.equal(made[:, 0], plain[:, 0])
+    assert torch.allclose(made[1], plain[1], atol=1e-3)
+    assert torch.allclose(made[given, 1].clamp(0, 1), second[given], atol=1e-3)
+    assert (made[given, 2] - plain[given, 2]).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize(("kind", "length", "shown"), [
@@ -236,10 +258,11 @@ def test_short_clips_come_first(videos: Path, monkeypatch: pytest.MonkeyPatch) -
     experiment = prepare(tiny(short_share=0.5, frames=4), videos)
     lengths = []
 
-    def note(network: VideoNetwork, frames_lr: Tensor, distance: Any) -> tuple[Tensor, Tensor]:
+    def note(network: VideoNetwork, frames_lr: Tensor, *rest: Any,
+             **options: Any) -> tuple[Tensor, Tensor]:
         lengths.append(frames_lr.shape[1])
         assert frames_lr.shape == (2, lengths[-1], 3, 8, 8)
-        return run_clip(network, frames_lr, distance)
+        return run_clip(network, frames_lr, *rest, **options)
 
     monkeypatch.setitem(VideoSuperResolution.loss.__globals__, "run_clip", note)
     for step in range(6):
@@ -249,7 +272,7 @@ def test_short_clips_come_first(videos: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_losses_of_the_shares_average_to_the_loss(videos: Path, kind: str) -> None:
-    experiment = prepare(tiny(kind, batch=4), videos)
+    experiment = prepare(tiny(kind, batch=4, truth_share=0.5), videos)
     for step in (0, 5):
         losses = [loss(experiment, step, share)
                   for share in (slice(None), slice(0, None, 2), slice(1, None, 2))]
@@ -276,8 +299,8 @@ def test_training_learns_one_clip(tmp_path: Path, kind: str) -> None:
     with torch.no_grad():
         score = experiment.validate(experiment.network.eval())
     experiment.network.train()
-    optimiser = torch.optim.Adam(experiment.network.parameters(), lr=2e-3)
-    for step in range(40):
+    optimiser = torch.optim.Adam(experiment.network.parameters(), lr=5e-4)
+    for step in range(60):
         optimiser.zero_grad()
         loss(experiment, step).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(experiment.network.parameters(), 0.5)
