@@ -20,6 +20,7 @@ from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.video import video_psnr
+from enhance_cli.training.carrying import lay_path
 from enhance_cli.training.flow import FlowLessons
 from enhance_cli.training.loop import Optimisation
 from enhance_cli.training.start import make_network
@@ -44,6 +45,8 @@ class VideoRecipe:
         flow_weight: of eq. 3.8; 1 in the paper.
         truth_share: share of a batch's clips whose first estimate is replaced by the truth before
             it is carried on (as in fig. 3.7): what is carried is then worth using from the start.
+        carried: how much of the warped estimate's detail SRNet hands on when training begins, 0
+            to below 1; see ``training.carrying``.
         flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
             needs ``photos``.
         photos: folder of photographs from which moving clips are made beside the videos, or
@@ -65,6 +68,7 @@ class VideoRecipe:
     l1_share: float = 0.0
     flow_weight: float = 1.0
     truth_share: float = 0.0
+    carried: float = 0.0
     flow_share: float = 0.0
     photos: str = ""
     made_share: float = 0.5
@@ -74,6 +78,8 @@ class VideoRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        if not 0 <= self.carried < 1:
+            raise ValueError(f"carried must be from 0 to below 1, not {self.carried}")
         for name in ("short_share", "l1_share", "made_share", "truth_share",
                      "flow_share"):
             if not 0 <= getattr(self, name) <= 1:
@@ -122,6 +128,10 @@ class VideoRecipe:
         torch.manual_seed(self.optimisation.seed)
         network = make_network(ARCHITECTURES[self.architecture], self.config, init)
         assert isinstance(network, VideoNetwork)
+        if self.carried:
+            if not isinstance(network, Frvsr):
+                raise UsageError(f"--set carried={self.carried}: {self.name} carries nothing on")
+            lay_path(network, self.carried)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return VideoSuperResolution(self, network, clips, photos, held, device)
 

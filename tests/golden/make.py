@@ -31,7 +31,7 @@ FOLDER = Path(__file__).resolve().parent
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
 MODELS = ("enet-e-x2", "enet-e-x4", "frvsr-3-64", "frvsr-real", "sid-fcn", "sid-fcn-grey",
-          "sid-fcn-srgb", "sisr", "vsr")
+          "sid-fcn-srgb", "sisr")
 RATIO = 50.0
 
 
