@@ -94,13 +94,12 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
         (N, C, H, W) of the type of ``image``.
     """
     height, width = image.shape[-2:]
-    with torch.autocast(image.device.type, enabled=False):  # half a pixel is lost in 16 bits
-        flow = flow.float()
-        x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
-        y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
-        grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-        fetched = functional.grid_sample(image.float(), grid, mode="bilinear",
-                                         padding_mode="border", align_corners=False)
+    flow = flow.float()  # half a pixel is lost in 16 bits
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    fetched = functional.grid_sample(image.float(), grid, mode="bilinear",
+                                     padding_mode="border", align_corners=False)
     return fetched.to(image.dtype)
 
 
