@@ -231,10 +231,12 @@ class VideoSuperResolution:
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
         """Write a checkpoint with its recipe, step and validation score."""
+        # A checkpoint may be given away: where the photographs lie is nobody's business.
+        recipe = {**asdict(self.recipe), "photos": Path(self.recipe.photos).name}
         save_checkpoint(
             path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
             tensors=tensors,
-            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
+            training={"recipe": recipe, "data": self.data, "step": step,
                       "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
         )
 
