@@ -24,12 +24,11 @@ from enhance_cli.resize import imresize
 Codec = Literal["h264", "jpeg"]
 
 
-def gaussian_taps(sigma: Tensor, scale: int, radius: int) -> Tensor:
+def gaussian_taps(sigma: Tensor, radius: int) -> Tensor:
     """Weights (N, 2 * radius) of Gaussians in the middle between two pixels.
 
     Args:
         sigma: (N,) standard deviations in HR pixels; 0 takes the mean of the two nearest.
-        scale: unused but for the kernels' common signature.
         radius: taps on either side.
     """
     place = torch.arange(2 * radius, dtype=torch.float64) - radius + 0.5
@@ -101,7 +100,7 @@ def blur_and_subsample(frames: Tensor, sigma: float = 1.5, scale: int = 4) -> Te
         raise ValueError(f"frames of {frames.shape[-1]}x{frames.shape[-2]}: "
                          f"sides must be multiples of {scale}")
     radius = max(math.ceil(4 * sigma), 1)
-    taps = gaussian_taps(torch.tensor([sigma]), scale, radius)
+    taps = gaussian_taps(torch.tensor([sigma]), radius)
     return reduce_frames(frames[None], taps, scale)[0]
 
 
@@ -186,7 +185,7 @@ class Degradation:
         radius = max(math.ceil(4 * self.blur[1]), scale)
         if self.other_kernels:
             radius = max(radius, 2 * scale)
-        taps = gaussian_taps(sigma, scale, radius)
+        taps = gaussian_taps(sigma, radius)
         kind = torch.rand(count, generator=generator)
         taps = torch.where((kind < self.other_kernels)[:, None],
                            bicubic_taps(count, scale, radius) if self.other_kernels else taps,

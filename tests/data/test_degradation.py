@@ -48,8 +48,8 @@ def taps_of(kernel: str, scale: int) -> Tensor:
     """Every kernel that ``Degradation`` may draw, as it draws it."""
     radius = 4 * scale
     return {
-        "gaussian": lambda: gaussian_taps(torch.tensor([1.5]), scale, radius),
-        "narrow": lambda: gaussian_taps(torch.tensor([0.0]), scale, radius),
+        "gaussian": lambda: gaussian_taps(torch.tensor([1.5]), radius),
+        "narrow": lambda: gaussian_taps(torch.tensor([0.0]), radius),
         "area": lambda: area_taps(1, scale, radius),
         "bicubic": lambda: bicubic_taps(1, scale, radius),
     }[kernel]()
@@ -72,7 +72,7 @@ def test_kernels_are_symmetric_and_of_sum_one(kernel: str, scale: int) -> None:
 
 def test_every_clip_has_a_gaussian_of_its_own() -> None:
     sigmas = torch.tensor([0.0, 0.5, 1.5, 3.0])
-    taps = gaussian_taps(sigmas, 4, 12)
+    taps = gaussian_taps(sigmas, 12)
     place = torch.arange(-11.5, 12)
     for row, sigma in zip(taps[1:], sigmas[1:], strict=True):
         expected = torch.exp(-place.square() / (2 * sigma.square()))
@@ -192,7 +192,7 @@ def test_a_constant_frame_stays_constant(kernel: str, side: int) -> None:
 
 def test_the_clips_of_a_batch_do_not_mix() -> None:
     frames = random(3, 2, 3, 16, 16)
-    taps = gaussian_taps(torch.tensor([0.5, 1.5, 3.0]), 4, 12)
+    taps = gaussian_taps(torch.tensor([0.5, 1.5, 3.0]), 12)
     made = reduce_frames(frames, taps, 4)
     for index in range(3):
         alone = reduce_frames(frames[index : index + 1], taps[index : index + 1], 4)
@@ -281,7 +281,7 @@ def test_shares_are_as_asked() -> None:
     made = degradation.apply(frames, 4, generator())[:, 0, 0, 2, 2] * 255
     kinds, counts = made.round().unique(return_counts=True)
     expected = {round(255 * float(t[0, 15:17].sum())): share for t, share in (
-        (gaussian_taps(torch.tensor([0.7]), 4, 16), 0.6), (area_taps(1, 4, 16), 0.2),
+        (gaussian_taps(torch.tensor([0.7]), 16), 0.6), (area_taps(1, 4, 16), 0.2),
         (bicubic_taps(1, 4, 16), 0.2))}
     found = dict(zip(kinds.int().tolist(), counts.tolist(), strict=True))
     assert found.keys() == expected.keys()
