@@ -123,6 +123,9 @@ def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
 def probe_file(path: Path) -> VideoInfo:
     """See :func:`enhance_cli.io.video.probe`."""
     with opened(path) as container:
+        if container.format.name.endswith("_pipe") or container.format.name == "image2":
+            raise InputError(f"{path}: a picture, not a video: use enhance superres, or name a "
+                             "folder of numbered pictures")
         stream = find_stream(path, container)
         stream.codec_context.thread_count = 1  # more would decode, and show, frames after it
         return describe(path, container, stream, _first_frame(path, container, stream))
@@ -193,7 +196,10 @@ def describe(
 
 
 def _side_data(frame: av.VideoFrame) -> dict[SideData, bytes]:
-    every: Any = frame.side_data  # its stub says that it yields strings
+    try:
+        every: Any = frame.side_data  # its stub says that it yields strings
+    except ValueError:  # PyAV cannot list kinds newer than itself, as EXIF of motion JPEG
+        return {}
     return {data.type: bytes(data) for data in every}
 
 

@@ -119,3 +119,14 @@ def test_odd_names(tmp_path: Path) -> None:
     target = tmp_path / "concat:out %03d.mp4"
     convert(odd, target)
     assert probe(target).frames == 12
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".avi"])
+def test_a_picture_is_no_video_whatever_its_suffix(tmp_path: Path, suffix: str) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"  # side data that the library cannot name
+    path = tmp_path / f"still{suffix}"
+    Image.new("RGB", (32, 24), "red").save(path, "JPEG", exif=exif)
+    refuse(path, "a picture, not a video")
