@@ -4,6 +4,10 @@ A model is an architecture with hyperparameters and a name; its weights, where t
 are ``{name}.safetensors``.
 """
 
+from dataclasses import replace
+from typing import Any
+
+from enhance_cli.architectures.autoencoder import AUTOENCODER, AutoencoderConfig
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
 from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
@@ -14,8 +18,32 @@ from enhance_cli.architectures.spec import Architecture, ModelSpec
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
-    for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, FRVSR, SISR, VSR, *MNIST_ARCHITECTURES)
+    for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, FRVSR, SISR, VSR, AUTOENCODER,
+                  *MNIST_ARCHITECTURES)
 }
+
+# A quarter of the filters of table 6.1, which two CPU cores can train; --set width=128 is the rest.
+_DIGITS = AutoencoderConfig(side=28, padding=2, channels=1, latent=16, width=32, kernel=4)
+_FACES = AutoencoderConfig(width=32)
+
+
+def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]:
+    """The lines of tables 6.2 and 6.3."""
+    kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("vae", "VAE", {"posterior": "gaussian", "prior": True}),
+        ("cv-vae", "VAE of constant variance", {"posterior": "constant"}),
+        ("wae", "WAE-MMD", {"prior": True}),
+        ("rae-gp", "RAE, gradient penalty", {}),
+        ("rae-l2", "RAE, weight decay of the decoder", {}),
+        ("rae-sn", "RAE, spectral normalisation of the decoder", {"spectral": True}),
+        ("rae", "RAE, no regulariser but the size of the codes", {}),
+        ("ae", "plain autoencoder", {}),
+    )
+    return tuple(
+        ModelSpec(f"{family}-{kind}", "autoencoder", replace(base, **settings),
+                  f"{family}: {summary} (tables 6.1 to 6.3)")
+        for kind, summary, settings in kinds)
+
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -52,5 +80,13 @@ MODELS: dict[str, ModelSpec] = {
                   "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)"),
         ModelSpec("vsr", "vsr", FrvsrConfig(channels=64, blocks=3),
                   "SRNet 3-64 on three warped frames (baseline of ch. 3.4.1)"),
+        *_autoencoders("digits", _DIGITS),
+        *_autoencoders("faces", _FACES),
+        ModelSpec("faces-vae-white", "autoencoder",
+                  replace(_FACES, posterior="gaussian", prior=True, likelihood="white"),
+                  "faces: VAE, one learnt variance of all pixels (document 004's baseline)"),
+        ModelSpec("faces-vae-blur", "autoencoder",
+                  replace(_FACES, posterior="gaussian", prior=True, likelihood="blur"),
+                  "faces: VAE whose likelihood weighs blur errors (document 004)"),
     )
 }

@@ -27,7 +27,8 @@ from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 # The model family that a task takes when none is named.
-DEFAULT_MODELS = {"superres": "enet-e", "lowlight": "sid-fcn", "video": "frvsr-real"}
+DEFAULT_MODELS = {"superres": "enet-e", "lowlight": "sid-fcn", "video": "frvsr-real",
+                  "sample": "faces-rae-gp"}
 
 
 @dataclass(frozen=True)

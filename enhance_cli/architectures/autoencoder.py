@@ -1,0 +1,255 @@
+"""Autoencoders that draw pictures (dissertation 003, ch. 6, table 6.1), one network for all.
+
+What differs between VAE, CV-VAE, WAE-MMD, AE and the RAEs is the posterior, the normalisation of
+the decoder and the objective; the last is in ``training.autoencoder``. A checkpoint holds the
+densities of its codes beside the networks (ch. 6.5), so that samples need no training data.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from enhance_cli.architectures.blur_error import BlurGaussian, WhiteGaussian
+from enhance_cli.architectures.spec import Architecture, Contract
+
+Posterior = Literal["point", "constant", "gaussian"]
+LikelihoodName = Literal["squares", "white", "blur"]
+DENSITIES = ("prior", "gaussian", "mixture")
+
+_DECODED_FROM = 8  # side of the decoder's first map in table 6.1
+# Beyond these a standard deviation is meaningless, and its logarithm overflows in half precision.
+_LOG_VARIANCE = (-20.0, 10.0)
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Hyperparameters; the defaults are the column CelebA of table 6.1.
+
+    Attributes:
+        side: of the pictures in pixels.
+        padding: zeros around them before the encoder sees them, cut off again by the decoder:
+            2 for the digits of 28x28.
+        channels: of the pictures, 1 or 3.
+        latent: dimensions of a code.
+        width: filters of the first convolution; table 6.1 has 128.
+        kernel: side of all kernels, 4 for MNIST and 5 for CelebA.
+        posterior: ``point`` (AE, RAE, WAE: a code is a function of its picture), ``constant``
+            (CV-VAE: eq. 6.13) or ``gaussian`` (VAE: eq. 6.11).
+        deviation: standard deviation of the ``constant`` posterior.
+        prior: whether training pulls the codes to N(0, I), so that it can be sampled from.
+        spectral: spectral normalisation of the decoder (eq. 6.18).
+        components: of the mixture that is fitted to the codes.
+        likelihood: of a picture given its code: ``squares`` (eq. 6.10), ``white`` (one variance
+            for all pixels, learnt) or ``blur`` (see ``architectures.blur_error``).
+        blur_kernel: side of the kernels that ``blur`` predicts, odd.
+        wiener: C of ``blur``.
+    """
+
+    side: int = 64
+    padding: int = 0
+    channels: int = 3
+    latent: int = 64
+    width: int = 128
+    kernel: int = 5
+    posterior: Posterior = "point"
+    deviation: float = 0.3
+    prior: bool = False
+    spectral: bool = False
+    components: int = 10
+    likelihood: LikelihoodName = "squares"
+    blur_kernel: int = 11
+    wiener: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, kinds in (("posterior", Posterior), ("likelihood", LikelihoodName)):
+            if getattr(self, name) not in get_args(kinds):
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r}: choose from {', '.join(get_args(kinds))}")
+        padded = self.side + 2 * self.padding
+        if padded < 16 or padded & (padded - 1) or self.padding < 0:
+            raise ValueError(f"side {self.side} with padding {self.padding} must make a power of "
+                             "two from 16 on")
+        if self.kernel not in (4, 5):
+            raise ValueError(f"kernel {self.kernel}: table 6.1 has 4 and 5")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, not {self.channels}")
+        if min(self.latent, self.width, self.components) < 1:
+            raise ValueError("latent, width and components must be at least 1")
+        if self.deviation <= 0 or self.wiener <= 0:
+            raise ValueError("deviation and wiener must be above 0")
+        if self.blur_kernel % 2 == 0 or not 0 < self.blur_kernel <= self.side:
+            raise ValueError(f"blur_kernel must be odd and at most {self.side}")
+
+
+class Densities(nn.Module):
+    """Densities of the codes, fitted once training has ended (eq. and ch. 6.5).
+
+    Attributes:
+        gaussian_mean: (D,).
+        gaussian_factor: (D, D), lower triangular: factor @ factor.T is the covariance.
+        mixture_weights: (K,), summing to 1; all 0 where nothing has been fitted.
+        mixture_means: (K, D).
+        mixture_factors: (K, D, D), as ``gaussian_factor``.
+    """
+
+    gaussian_mean: Tensor
+    gaussian_factor: Tensor
+    mixture_weights: Tensor
+    mixture_means: Tensor
+    mixture_factors: Tensor
+
+    def __init__(self, latent: int, components: int) -> None:
+        super().__init__()
+        self.latent = latent
+        self.register_buffer("gaussian_mean", torch.zeros(latent))
+        self.register_buffer("gaussian_factor", torch.zeros(latent, latent))
+        self.register_buffer("mixture_weights", torch.zeros(components))
+        self.register_buffer("mixture_means", torch.zeros(components, latent))
+        self.register_buffer("mixture_factors", torch.zeros(components, latent, latent))
+
+    @property
+    def fitted(self) -> bool:
+        """Whether ``gaussian`` and ``mixture`` hold anything."""
+        return bool(self.mixture_weights.sum() > 0)
+
+    def sample(
+        self, density: str, count: int, temperature: float, generator: torch.Generator
+    ) -> Tensor:
+        """Draw codes.
+
+        Args:
+            density: one of ``DENSITIES``.
+            count: how many.
+            temperature: factor on every standard deviation; 0 gives the means.
+            generator: on the CPU, so that a seed gives the same codes for every device.
+
+        Returns:
+            (count, D) float32 on the CPU.
+
+        Raises:
+            ValueError: if the density is none of ours, or has not been fitted.
+        """
+        if density not in DENSITIES:
+            raise ValueError(f"density {density!r}: choose from {', '.join(DENSITIES)}")
+        # Both are drawn whatever the density, so that the same seed gives kindred samples.
+        noise = torch.randn(count, self.latent, generator=generator) * temperature
+        share = torch.rand(count, generator=generator, dtype=torch.float64)
+        if density == "prior":
+            return noise
+        if not self.fitted:
+            raise ValueError(f"no {density} has been fitted to these codes")
+        if density == "gaussian":
+            return self.gaussian_mean.cpu() + noise @ self.gaussian_factor.cpu().T
+        bounds = self.mixture_weights.cpu().double().cumsum(0)
+        chosen = torch.searchsorted(bounds / bounds[-1], share).clamp(max=len(bounds) - 1)
+        factors = self.mixture_factors.cpu()[chosen]
+        return self.mixture_means.cpu()[chosen] + (factors @ noise[:, :, None])[:, :, 0]
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder of table 6.1.
+
+    Attributes:
+        config: hyperparameters.
+        contract: for whoever enlarges nothing: it takes pictures of one size.
+        densities: of the codes.
+        likelihood: of eq. 6.2, with its parameters; None for ``squares``.
+    """
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.contract = Contract(
+            scale=1, channels_in=config.channels, channels_out=config.channels,
+            colour="srgb" if config.channels == 3 else "grey", patch_size=config.side,
+            tiling="forbidden",
+        )
+        width, padded = config.width, config.side + 2 * config.padding
+        filters = [width, 2 * width, 4 * width, 8 * width]
+        self.encoder = nn.Sequential()
+        before = config.channels
+        for count in filters:
+            # A bias in front of batch normalisation would be taken away again.
+            self.encoder.append(nn.Conv2d(before, count, config.kernel, stride=2,
+                                          padding=(config.kernel - 1) // 2, bias=False))
+            self.encoder.append(nn.BatchNorm2d(count))
+            self.encoder.append(nn.ReLU())
+            before = count
+        heads = 2 if config.posterior == "gaussian" else 1
+        self.code = nn.Linear(before * (padded // 16) ** 2, heads * config.latent)
+        self.decoder = _decoder(config, padded)
+        self.densities = Densities(config.latent, config.components)
+        self.likelihood: WhiteGaussian | BlurGaussian | None = None
+        if config.likelihood == "white":
+            self.likelihood = WhiteGaussian()
+        elif config.likelihood == "blur":
+            self.likelihood = BlurGaussian(config.latent, config.blur_kernel, config.wiener)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """q(z|x), from pictures (N, C, side, side) in [0, 1].
+
+        Returns:
+            Mean (N, D), and log-variance (N, D), or None for a posterior that is a point.
+        """
+        padding = self.config.padding
+        features = self.encoder(functional.pad(x, (padding,) * 4))
+        codes: Tensor = self.code(features.flatten(1)).float()
+        if self.config.posterior == "gaussian":
+            mean, log_variance = codes.chunk(2, 1)
+            return mean, log_variance.clamp(*_LOG_VARIANCE)
+        if self.config.posterior == "constant":
+            return codes, torch.full_like(codes, self.config.deviation).log().mul(2)
+        return codes, None
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Codes (N, D) -> pictures (N, C, side, side) in [0, 1], the mean of p(x|z)."""
+        padding, side = self.config.padding, self.config.side
+        planes: Tensor = self.decoder(z).float()
+        return planes[..., padding : padding + side, padding : padding + side].sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (N, C, side, side) in [0, 1] -> their reconstructions from q's mean."""
+        return self.decode(self.encode(x)[0])
+
+
+class _Trimmed(nn.ConvTranspose2d):
+    """Transposed convolution of stride 1 and even kernel, its odd row and column cut off."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        return super().forward(x, output_size)[..., : x.shape[-2], : x.shape[-1]]
+
+
+def _decoder(config: AutoencoderConfig, padded: int) -> nn.Sequential:
+    kernel, first = config.kernel, 8 * config.width
+    even, padding = kernel % 2 == 0, (kernel - 1) // 2
+
+    def normal(layer: nn.Module) -> nn.Module:
+        return spectral_norm(layer) if config.spectral else layer
+
+    layers: list[nn.Module] = [
+        normal(nn.Linear(config.latent, first * _DECODED_FROM**2, bias=False)),
+        nn.Unflatten(1, (first, _DECODED_FROM, _DECODED_FROM)),
+        nn.BatchNorm2d(first), nn.ReLU(),
+    ]
+    before, side = first, _DECODED_FROM
+    while side < padded:
+        layers += [
+            normal(nn.ConvTranspose2d(before, before // 2, kernel, stride=2, padding=padding,
+                                      output_padding=0 if even else 1, bias=False)),
+            nn.BatchNorm2d(before // 2), nn.ReLU(),
+        ]
+        before, side = before // 2, side * 2
+    last = _Trimmed if even else nn.ConvTranspose2d
+    layers.append(normal(last(before, config.channels, kernel, padding=padding)))
+    return nn.Sequential(*layers)
+
+
+AUTOENCODER = Architecture(
+    name="autoencoder", task="sample", config=AutoencoderConfig, build=Autoencoder,
+    source="Ghosh, Sajjadi et al., From Variational to Deterministic Autoencoders, 2019, table 6.1",
+)

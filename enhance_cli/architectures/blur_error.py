@@ -1,0 +1,133 @@
+r"""A likelihood that weighs blur errors, and is a likelihood (document 004).
+
+The document gives the ingredients in its section 2: blurring as a convolution with a kernel k,
+its inverse in the frequency domain, and Wiener's regularised inverse,
+
+    F*(k) / (|F(k)|^2 + C).
+
+It ends before the loss, so that is derived here.
+
+**From Wiener's filter to a Gaussian.** Let r = x - mu(z) be the error of a reconstruction, and B
+the (circulant) matrix of a convolution with k. Wiener's filter is not just a recipe: it is the
+solution of a least-squares problem,
+
+    s*(r) = argmin_s |s|^2 + |r - B s|^2 / C,      F(s*) = F*(k) / (|F(k)|^2 + C) F(r),
+
+that is: which sharp error s, blurred by k, explains the error r best, when what is left over costs
+1 / C times as much? The value of that problem at its solution is what such an error costs. By the
+matrix inversion lemma it is a quadratic form in r,
+
+    min_s |s|^2 + |r - B s|^2 / C  =  r^T (B B^T + C I)^-1 r,
+
+and a quadratic form with a positive matrix is all that a Gaussian needs. So p(x|z) is
+
+    N(x; mu(z), Sigma(z)),      Sigma(z) = sigma^2 (B(z) B(z)^T + C I),
+
+which reads: errors are white noise that has been blurred by k(z), and a little white noise beside.
+Frequencies that the blur passes have a large variance, and errors there cost little; frequencies
+that it takes away (the fine detail that a blurry reconstruction lacks) have the variance
+sigma^2 C, and errors there cost up to 1 / C times as much. B is circulant, so the Fourier
+transform makes it diagonal, and with n pixels of c channels
+
+    -log p(x|z) = 1/2 sum_f |F(r)(f)|^2 / (n sigma^2 (|F(k)(f)|^2 + C))
+                  + c/2 sum_f log(sigma^2 (|F(k)(f)|^2 + C)) + c n / 2 log(2 pi)
+
+(the division by n is Parseval's). The log-determinant keeps the loss honest: a kernel that blurs
+more makes errors of fine detail dearer, and pays nothing for it only if there are few of them.
+Without it the network would choose the kernel for which all errors are cheap.
+
+**Why not W^T W.** Taking Wiener's filter W itself as the square root of the precision gives the
+eigenvalues |F(k)|^2 / (|F(k)|^2 + C)^2, which fall to 0 where k suppresses a frequency: errors of
+the very detail that blur destroys would be free, and where F(k) is 0 there is no density at all.
+The form above has W inside (s* is the deconvolved error), has no such hole, and becomes W^T W for
+C -> 0.
+
+**The kernel** is predicted from z, by a network of one hidden layer, since some pictures (beards,
+hats, backgrounds) are blurred more than others. A softmax makes it non-negative with sum 1: it
+blurs and cannot amplify, F(k)(0) is 1 and sigma^2 alone sets the scale. With k = delta the density
+is the usual Gaussian with one variance for all pixels, so a VAE with this likelihood can always
+do as well as one with squared errors. Kernel, sigma, decoder and encoder all climb the one ELBO.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+_HIDDEN = 64
+# Standard deviation in pixels of the kernel that training starts from: open, and far from both
+# the delta and a blur whose high frequencies are all below C.
+_FIRST_BLUR = 0.6
+
+
+class WhiteGaussian(nn.Module):
+    """N(x; mu(z), sigma^2 I) with a learnt sigma: squared errors as a proper likelihood."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_deviation = nn.Parameter(torch.tensor(-2.0))
+
+    def negative_log(self, x: Tensor, estimate: Tensor, z: Tensor) -> Tensor:
+        """-log p(x|z) in nats, (N,).
+
+        Args:
+            x, estimate: picture and mean of the density, (N, C, H, W).
+            z: codes (N, D), which change nothing here.
+        """
+        error = (x - estimate).to(self.log_deviation.dtype).square().flatten(1)
+        log_variance = 2 * self.log_deviation + math.log(2 * math.pi)
+        scaled = error.sum(1) * torch.exp(-2 * self.log_deviation)
+        total: Tensor = (scaled + error.shape[1] * log_variance) / 2
+        return total
+
+
+class BlurGaussian(nn.Module):
+    """N(x; mu(z), sigma^2 (B(z) B(z)^T + C I)); see the module's docstring.
+
+    Args:
+        latent: dimensions of z.
+        side: of the kernels, odd; at most that of the pictures.
+        wiener: C.
+    """
+
+    def __init__(self, latent: int, side: int, wiener: float) -> None:
+        super().__init__()
+        self.side, self.wiener = side, wiener
+        self.log_deviation = nn.Parameter(torch.tensor(-2.0))
+        self.hidden = nn.Linear(latent, _HIDDEN)
+        self.logits = nn.Linear(_HIDDEN, side * side)
+        place = torch.arange(side) - side // 2
+        with torch.no_grad():
+            self.logits.weight.mul_(0.1)
+            self.logits.bias.copy_(
+                -(place[:, None] ** 2 + place**2).flatten() / (2 * _FIRST_BLUR**2))
+
+    def kernels(self, z: Tensor) -> Tensor:
+        """Kernels (N, side, side) for codes (N, D): non-negative, their sum 1."""
+        dtype = self.log_deviation.dtype  # whatever autocast makes of the two layers
+        hidden = torch.relu(self.hidden(z.to(dtype)))
+        weights: Tensor = self.logits(hidden).to(dtype).softmax(1)
+        return weights.view(-1, self.side, self.side)
+
+    def variances(self, z: Tensor, height: int, width: int) -> Tensor:
+        """Eigenvalues of Sigma(z), (N, height, width), in the order of ``torch.fft.fft2``."""
+        # Where a kernel's centre lies changes only the phase of its transform.
+        gain = torch.fft.fft2(self.kernels(z), s=(height, width)).abs().square()
+        variances: Tensor = torch.exp(2 * self.log_deviation) * (gain + self.wiener)
+        return variances
+
+    def negative_log(self, x: Tensor, estimate: Tensor, z: Tensor) -> Tensor:
+        """-log p(x|z) in nats, (N,).
+
+        Args:
+            x, estimate: picture and mean of the density, (N, C, H, W), at least as large as the
+                kernels.
+            z: codes (N, D).
+        """
+        channels, height, width = x.shape[1:]
+        variances = self.variances(z, height, width)
+        error = (x - estimate).to(self.log_deviation.dtype)
+        power = torch.fft.fft2(error, norm="ortho").abs().square().sum(1)
+        log_variances = variances.log() + math.log(2 * math.pi)
+        cost: Tensor = power / variances + channels * log_variances
+        return cost.flatten(1).sum(1) / 2

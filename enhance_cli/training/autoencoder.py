@@ -1,0 +1,302 @@
+"""Training of the autoencoders that draw pictures (dissertation 003, ch. 6; document 004)."""
+
+import math
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from enhance_cli.architectures.autoencoder import AUTOENCODER, Autoencoder, AutoencoderConfig
+from enhance_cli.data.picture_sets import PICTURE_SETS
+from enhance_cli.engine.checkpoint import save_checkpoint
+from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.training.loop import Optimisation, step_generator
+from enhance_cli.training.objectives import gaussian_kl, reparameterise, summed
+from enhance_cli.training.start import make_network
+
+_AT_ONCE = 250  # pictures of a validation
+_VALIDATED = 2_000
+_FITTED = 20_000  # codes: a mixture of ten needs no more, and EM grows with them
+_EM_STEPS = 100  # ch. 6.8
+# Kernel widths of Tolstikhin et al. (2018), from whom ch. 6.7.1 takes WAE-MMD.
+_MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """One line of tables 6.2 and 6.3, or a VAE of document 004.
+
+    The loss of a picture is ``-log p(x|z)`` (eq. 6.10, whose squared error is that of a Gaussian
+    of variance 1/2 but for a constant, or the config's likelihood) plus the terms below.
+
+    Attributes:
+        name: of the recipe and of the model that it makes.
+        summary: one line for ``enhance train --list``.
+        dataset: key of ``PICTURE_SETS``.
+        config: of ``architectures.autoencoder``.
+        divergence: weight of the KL-divergence from N(0, I) (eq. 6.12, 6.14).
+        codes: beta of eq. 6.15, on half the squared norm of a code.
+        decay: lambda of eq. 6.16, on the squared norm of the decoder's parameters.
+        gradient: lambda of eq. 6.17, on the squared norm of the decoder's Jacobian.
+        discrepancy: weight of WAE's maximum mean discrepancy from N(0, I).
+        mirror: show half of the pictures mirrored. The paper has 160,000 faces; here are few.
+        batch: pictures per step, over all processes (100 in ch. 6.8).
+        architecture: there is one.
+        optimisation: schedule and optimiser. The text halves the rate whenever the validation
+            loss stays; half a cosine does the same for a number of steps known beforehand.
+    """
+
+    name: str
+    summary: str
+    dataset: str
+    config: dict[str, Any]
+    divergence: float = 0.0
+    codes: float = 0.0
+    decay: float = 0.0
+    gradient: float = 0.0
+    discrepancy: float = 0.0
+    mirror: bool = False
+    batch: int = 100
+    architecture: str = AUTOENCODER.name
+    optimisation: Optimisation = field(default_factory=Optimisation)
+
+    def __post_init__(self) -> None:
+        if self.dataset not in PICTURE_SETS:
+            raise UnknownNameError("dataset", self.dataset, PICTURE_SETS)
+        if self.architecture != AUTOENCODER.name:
+            raise ValueError(f"architecture must be {AUTOENCODER.name}")
+        if self.batch < 2:
+            raise ValueError(f"batch must be at least 2 for its normalisation, not {self.batch}")
+        for name in ("divergence", "codes", "decay", "gradient", "discrepancy"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """All of the network but its width and the size of what is fitted to the codes."""
+        kept = {k: v for k, v in self.config.items() if k not in ("width", "components")}
+        return self.name, self.dataset, *sorted(kept.items())
+
+    def prepare(
+        self,
+        data: Path,
+        validation: Path | None,
+        device: torch.device,
+        init: dict[str, Tensor] | None = None,
+    ) -> "Autoencoding":
+        """Read the data and make the network.
+
+        Args:
+            data: the file of ``dataset``, or its folder; its own split is used.
+            validation: another such file, whose pictures for validation are taken.
+            device: where pixels and network live.
+            init: tensors to start from; those whose name and shape fit are taken.
+
+        Raises:
+            DatasetError: if a file is missing or holds something else.
+            UsageError: if the architecture refuses the config, or there are fewer pictures than
+                a batch holds.
+            CheckpointError: if no tensor of ``init`` fits.
+        """
+        read = PICTURE_SETS[self.dataset].read
+        sets = read(data)
+        held = sets.validation if validation is None else read(validation).validation
+        if len(sets.train) < self.batch:
+            raise UsageError(f"batch={self.batch}: more than the {len(sets.train)} pictures to "
+                             "train on, choose fewer with --set batch=...")
+        torch.manual_seed(self.optimisation.seed)
+        network = make_network(AUTOENCODER, self.config, init)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return Autoencoding(self, network, sets.train.to(device), held[:_VALIDATED].to(device))
+
+
+class Autoencoding:
+    """A prepared recipe; see ``training.loop.Experiment``."""
+
+    def __init__(
+        self, recipe: AutoencoderRecipe, network: nn.Module, train: Tensor, held: Tensor
+    ) -> None:
+        self.recipe, self.network = recipe, network
+        self.data = f"{len(train)} pictures of {recipe.dataset}"
+        self._train, self._held = train, held
+        self._epoch = len(train) // recipe.batch  # steps
+        self._values = train[0].numel()
+        self._fitted: dict[str, Tensor] = {}
+        self._figures: dict[str, float] = {}
+        self._is_density = recipe.config["likelihood"] != "squares"
+        self.unit = "nats/value" if self._is_density else "-loss"
+
+    def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
+        """Mean loss of this process's share; each picture comes once an epoch."""
+        recipe = self.recipe
+        epoch, place = divmod(step, self._epoch)
+        order = torch.randperm(len(self._train), generator=step_generator(
+            recipe.optimisation.seed, -1 - epoch))
+        index = order[place * recipe.batch:][: recipe.batch][share].to(self._train.device)
+        if len(index) < 2:
+            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
+        # Processes have different pictures, so they need different noise.
+        own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
+        x = self._train[index].float() / 255
+        if recipe.mirror:
+            turned = (torch.rand(len(x), generator=own) < 0.5).to(x.device)
+            x = torch.where(turned[:, None, None, None], x.flip(-1), x)
+        network = cast(Autoencoder, self.network)
+        mean, log_variance = network.encode(x)
+        z = mean if log_variance is None else reparameterise(mean, log_variance, own)
+        total = _error(network, x, z, own, recipe.gradient)
+        total = total + _divergence(mean, log_variance, network.config) * recipe.divergence
+        total = total.mean() + recipe.codes * z.square().sum(1).mean() / 2
+        if recipe.decay:
+            total = total + recipe.decay * sum(
+                parameter.square().sum() for parameter in network.decoder.parameters())
+        if recipe.discrepancy:
+            prior = torch.randn(z.shape, generator=own).to(z)
+            total = total + recipe.discrepancy * mean_discrepancy(z, prior)
+        return total
+
+    def validate(self, network: nn.Module) -> float:
+        """The negative of the loss without regularisers; fits the densities of the codes too.
+
+        That is the bound of eq. 6.4 per value where the recipe has a normalised likelihood. Every
+        time the same random numbers are used, so that scores can be compared.
+        """
+        model = cast(Autoencoder, network)
+        generator = torch.Generator().manual_seed(0)
+        error = divergence = 0.0
+        for part in self._held.split(_AT_ONCE):  # type: ignore[no-untyped-call]
+            x = part.float() / 255
+            mean, log_variance = model.encode(x)
+            z = mean if log_variance is None else reparameterise(mean, log_variance, generator)
+            error += float(_error(model, x, z, generator, 0).double().sum())
+            divergence += float(_divergence(mean, log_variance, model.config).double().sum())
+        count = len(self._held)
+        self._figures = {"error": error / count, "divergence": divergence / count}
+        codes = [model.encode(part.float() / 255)[0].cpu()
+                 for part in self._train[:_FITTED].split(_AT_ONCE)]  # type: ignore[no-untyped-call]
+        self._fitted = {f"densities.{name}": value for name, value in fit_densities(
+            torch.cat(codes), model.config.components, self.recipe.optimisation.seed).items()}
+        total = (error + self.recipe.divergence * divergence) / count
+        return -total / self._values if self._is_density else -total
+
+    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
+        """Write a checkpoint; with densities of the codes where they have just been fitted."""
+        measured = math.isfinite(score)
+        save_checkpoint(
+            path, self.network, AUTOENCODER, self.recipe.name,
+            tensors={**tensors, **self._fitted} if measured else tensors,
+            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
+                      "epochs": round(step / self._epoch, 2),
+                      **({"validation": round(score, 4)} if measured else {}),
+                      **{name: round(value, 4) for name, value in self._figures.items()
+                         if measured}},
+        )
+
+
+def _error(
+    network: Autoencoder, x: Tensor, z: Tensor, generator: torch.Generator, gradient: float
+) -> Tensor:
+    """-log p(x|z) as the recipe has it, with eq. 6.17 where it has a weight, (N,)."""
+    if gradient and not z.requires_grad:
+        z = z.requires_grad_()
+    estimate = network.decode(z)
+    if network.likelihood is None:
+        error = summed((x - estimate).square())
+    else:
+        error = network.likelihood.negative_log(x, estimate, z)
+    if not gradient:
+        return error
+    return error + gradient * jacobian_norm(estimate, z, generator)
+
+
+def jacobian_norm(outputs: Tensor, inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Squared Frobenius norm of d outputs / d inputs for each item, (N,) (eq. 6.17).
+
+    Estimated without bias from one random direction, since a row at a time would take as many
+    passes as there are pixels: for v ~ N(0, I) the mean of |J^T v|^2 is |J|^2.
+
+    Args:
+        outputs: (N, ...), made from ``inputs`` item by item.
+        inputs: (N, D).
+        generator: of v, on the CPU.
+    """
+    direction = torch.randn(outputs.shape, generator=generator).to(outputs)
+    (slope,) = torch.autograd.grad((outputs * direction).sum(), inputs, create_graph=True)
+    return summed(slope.square())
+
+
+def _divergence(mean: Tensor, log_variance: Tensor | None, config: AutoencoderConfig) -> Tensor:
+    """Eq. 6.12, with the half and the signs that the divergence has, or eq. 6.14; (N,)."""
+    if log_variance is None:
+        return torch.zeros(len(mean), device=mean.device)
+    if config.posterior == "constant":
+        return summed(mean.square()) / 2
+    return gaussian_kl(mean, log_variance)
+
+
+def mean_discrepancy(codes: Tensor, prior: Tensor) -> Tensor:
+    """Unbiased estimate of WAE's squared maximum mean discrepancy (Tolstikhin et al., 2018).
+
+    The kernels are inverse multiquadrics, c / (c + |a - b|^2), summed over seven widths.
+
+    Args:
+        codes, prior: (N, D), N at least 2; the prior's from N(0, I).
+
+    Returns:
+        A number, 0 in the mean where both have one distribution; it can be negative.
+    """
+    count, latent = codes.shape
+    total = codes.new_zeros(())
+    others = 1 - torch.eye(count, device=codes.device)
+    within = [(torch.cdist(part, part).square() * others) for part in (codes, prior)]
+    between = torch.cdist(codes, prior).square()
+    for scale in _MMD_SCALES:
+        width = 2 * latent * scale
+        for distance in within:
+            kernel = width / (width + distance) * others
+            total = total + kernel.sum() / (count * (count - 1))
+        total = total - 2 * (width / (width + between)).mean()
+    return total
+
+
+def fit_densities(codes: Tensor, components: int, seed: int) -> dict[str, Tensor]:
+    """Fit a Gaussian and a mixture of full covariances to codes (ch. 6.5).
+
+    Args:
+        codes: (N, D).
+        components: of the mixture; fewer where there are fewer codes, the rest without weight.
+        seed: of the mixture's beginning.
+
+    Returns:
+        The buffers of ``architectures.autoencoder.Densities`` by name, float32.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    # EM's floor for variances is absolute, so the codes are brought to one scale.
+    scale = float(codes.double().std(0).mean().clamp_min(1e-12))
+    points = (codes.double() / scale).numpy()
+    found = {}
+    for name, count in (("gaussian", 1), ("mixture", min(components, len(points)))):
+        mixture = GaussianMixture(count, max_iter=_EM_STEPS, random_state=seed, reg_covar=1e-6)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the text stops there too
+            mixture.fit(points)
+        weights, means, covariances = (
+            torch.from_numpy(value)
+            for value in (mixture.weights_, mixture.means_, mixture.covariances_))
+        factors = torch.linalg.cholesky(covariances)
+        found[name] = (weights, means * scale, factors * scale)
+    weights, means, factors = found["mixture"]
+    spare, latent = components - len(weights), codes.shape[1]
+    _, mean, factor = found["gaussian"]
+    tensors = {
+        "gaussian_mean": mean[0], "gaussian_factor": factor[0],
+        "mixture_weights": torch.cat([weights, weights.new_zeros(spare)]),
+        "mixture_means": torch.cat([means, means.new_zeros(spare, latent)]),
+        "mixture_factors": torch.cat([factors, factors.new_zeros(spare, latent, latent)]),
+    }
+    return {name: value.float() for name, value in tensors.items()}

@@ -1,0 +1,94 @@
+"""Sets of small pictures: their splits, and files that are not what they should be."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.data.picture_sets import (
+    FACES_FILE,
+    PICTURE_SETS,
+    find_picture_set,
+    read_digits,
+    read_faces,
+)
+from enhance_cli.errors import DatasetError
+
+
+def jpeg(value: int, side: int = 64) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (side, side), (value, 2 * value % 256, 128)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def write_faces(folder: Path, files: list[bytes]) -> Path:
+    offsets = np.cumsum([0, *map(len, files)])
+    path = folder / FACES_FILE
+    np.savez(path, data=np.frombuffer(b"".join(files), np.uint8), offsets=offsets)
+    return path
+
+
+def test_faces_are_parted_in_order(tmp_path: Path):
+    path = write_faces(tmp_path, [jpeg(10 * index) for index in range(10)])
+    for given in (path, tmp_path):
+        sets = read_faces(given)
+        assert [len(part) for part in (sets.train, sets.validation, sets.test)] == [6, 2, 2]
+        for index, face in enumerate(torch.cat([sets.train, sets.validation, sets.test])):
+            assert face.dtype == torch.uint8 and face.shape == (3, 64, 64)
+            wanted = torch.tensor([10 * index, 20 * index % 256, 128])
+            assert (face.float().mean((1, 2)) - wanted).abs().max() < 4
+
+
+def test_digits_keep_their_own_test_set(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    arrays = {"x_train": rng.integers(0, 256, (25, 28, 28), dtype=np.uint8),
+              "y_train": np.zeros(25, np.uint8),
+              "x_test": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
+              "y_test": np.zeros(4, np.uint8)}
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    sets = read_digits(tmp_path)
+    assert (torch.cat([sets.train, sets.validation])[:, 0].numpy() == arrays["x_train"]).all()
+    assert len(sets.validation) == 5
+    assert (sets.test[:, 0].numpy() == arrays["x_test"]).all()
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda p: None, "no such file, give --data the path of faces64.npz"),
+    (lambda p: p.write_bytes(b"PK\3\4 rubbish"), "not an npz file, or a damaged one"),
+    (lambda p: p.write_bytes(b""), "not an npz file, or a damaged one"),
+    (lambda p: np.savez(p, data=np.zeros(3, np.uint8)), "holds no offsets"),
+    (lambda p: np.savez(p, data=np.zeros(3, np.uint8), offsets=np.array([0, 1, 2])),
+     "offsets must rise from 0"),
+    (lambda p: np.savez(p, data=np.zeros(9, np.float32), offsets=np.arange(10)),
+     "data must be uint8"),
+    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [b"no picture"]), "picture 7 is damaged"),
+    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1)[:200]]), "picture 7 is damaged"),
+    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1, 32)]), "picture 7 has 32x32 pixels"),
+])
+def test_a_file_that_holds_no_faces_is_told(tmp_path: Path, make, message: str):
+    path = tmp_path / FACES_FILE
+    make(path)
+    with pytest.raises(DatasetError, match=f"^{re.escape(str(path))}: .*{message}"):
+        read_faces(path)
+
+
+def test_sets_are_found_in_a_root_and_in_its_folder(tmp_path: Path):
+    (tmp_path / "a" / "generative").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    one = write_faces(tmp_path / "a" / "generative", [jpeg(1)])
+    two = write_faces(tmp_path / "b", [jpeg(1)])
+    assert find_picture_set("faces", [tmp_path / "a", tmp_path / "b"]) == one
+    assert find_picture_set("faces", [tmp_path / "c", tmp_path / "b"]) == two
+    with pytest.raises(DatasetError, match="'mnist' is not in .*--data-root"):
+        find_picture_set("mnist", [tmp_path / "a"])
+
+
+@pytest.mark.parametrize("name", PICTURE_SETS)
+def test_the_real_sets(name: str, shared_data: Path):
+    sets = PICTURE_SETS[name].read(find_picture_set(name, [shared_data]))
+    counts = {"mnist": [50_000, 10_000, 10_000], "faces": [3000, 1000, 1000]}
+    assert [len(part) for part in (sets.train, sets.validation, sets.test)] == counts[name]

@@ -1,0 +1,248 @@
+"""Training of the autoencoders of ch. 6: their terms, their densities, whole runs."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.architectures import MODELS
+from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.data.picture_sets import FACES_FILE
+from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
+from enhance_cli.errors import UsageError
+from enhance_cli.training.autoencoder import (
+    AutoencoderRecipe,
+    Autoencoding,
+    fit_densities,
+    jacobian_norm,
+    mean_discrepancy,
+)
+from enhance_cli.training.loop import train
+from enhance_cli.training.recipes import RECIPES
+
+CPU = torch.device("cpu")
+KINDS = ("vae", "cv-vae", "wae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae")
+ALL = [f"{family}-{kind}" for family in ("digits", "faces") for kind in KINDS]
+ALL += ["faces-vae-white", "faces-vae-blur"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both sets, very small: soft blobs at random places."""
+    folder = tmp_path_factory.mktemp("sets")
+    rng = np.random.default_rng(0)
+
+    def blob(side: int) -> np.ndarray:
+        y, x = np.mgrid[:side, :side] / side - rng.uniform(0.3, 0.7, (2, 1, 1))
+        return (255 * np.exp(-(x**2 + y**2) / 0.03)).astype(np.uint8)
+
+    digits = np.stack([blob(28) for _ in range(60)])
+    np.savez(folder / "mnist.npz", x_train=digits, y_train=np.zeros(60, np.uint8),
+             x_test=digits[:10], y_test=np.zeros(10, np.uint8))
+    files = []
+    for _ in range(50):
+        file = BytesIO()
+        Image.fromarray(np.stack([blob(64)] * 3, -1)).save(file, "JPEG", quality=95)
+        files.append(file.getvalue())
+    np.savez(folder / FACES_FILE, data=np.frombuffer(b"".join(files), np.uint8),
+             offsets=np.cumsum([0, *map(len, files)]))
+    return folder
+
+
+def small(name: str, **settings: object) -> AutoencoderRecipe:
+    recipe = RECIPES[name]
+    assert isinstance(recipe, AutoencoderRecipe)
+    config = {**recipe.config, "width": 2, "latent": 3, "components": 2}
+    plan = replace(recipe.optimisation, steps=6, validate_every=3)
+    return replace(recipe, config=config, batch=10, optimisation=plan, **settings)
+
+
+def prepare(name: str, data: Path, **settings: object) -> Autoencoding:
+    return small(name, **settings).prepare(data, None, CPU)
+
+
+def generator(seed: int = 3) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_every_model_has_a_recipe_of_its_config():
+    assert {name for name, spec in MODELS.items() if spec.architecture == "autoencoder"} == set(ALL)
+    for name in ALL:
+        recipe = RECIPES[name]
+        assert isinstance(recipe, AutoencoderRecipe)
+        assert recipe.config == asdict(MODELS[name].config)
+        assert recipe.batch == 100 and recipe.config["width"] == 32
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_run_gives_a_checkpoint_that_can_be_sampled(name: str, data: Path, tmp_path: Path):
+    recipe = small(name)
+    last = train(recipe.prepare(data, None, CPU), recipe.optimisation, tmp_path, name,
+                 fingerprint="", device=CPU)
+    assert last.step == 6 and math.isfinite(last.best)
+    for file in (f"{name}.safetensors", "last.safetensors"):
+        info = read_checkpoint_info(tmp_path / file)
+        assert info.name == name and info.training["validation"] <= round(last.best, 4)
+        network = load_network(info)
+        assert isinstance(network, Autoencoder) and network.densities.fitted
+        for density in ("gaussian", "mixture"):
+            pictures = network.decode(network.densities.sample(density, 4, 1.0, generator()))
+            assert pictures.shape[1:] == (recipe.config["channels"],
+                                          *2 * (recipe.config["side"],))
+            assert pictures.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["digits-vae", "digits-rae-gp", "digits-wae"])
+def test_a_resumed_run_equals_one_without_a_break(name: str, data: Path, tmp_path: Path):
+    recipe = small(name)
+    once, twice = tmp_path / "once", tmp_path / "twice"
+
+    def run(out: Path, **options: object) -> None:
+        train(recipe.prepare(data, None, CPU), recipe.optimisation, out, name, fingerprint="",
+              device=CPU, **options)
+
+    run(once)
+    run(twice, seconds=0)
+    assert json.loads(json.dumps(read_checkpoint_info(
+        twice / "last.safetensors").training["step"])) == 1
+    run(twice, resume=True)
+    one, two = (load_network(read_checkpoint_info(out / "last.safetensors")).state_dict()
+                for out in (once, twice))
+    for key, value in one.items():
+        assert torch.equal(value, two[key]), key
+
+
+@pytest.mark.parametrize(("name", "term", "weight"), [
+    ("digits-vae", "divergence", 2.0), ("digits-cv-vae", "divergence", 2.0),
+    ("digits-wae", "discrepancy", 50.0), ("digits-rae-gp", "gradient", 3.0),
+    ("digits-rae-l2", "decay", 0.5), ("digits-rae", "codes", 7.0),
+])
+def test_each_term_is_added_with_its_weight(name: str, term: str, weight: float, data: Path):
+    """The loss is affine in every weight, and the slope is that term's value."""
+    losses = [float(prepare(name, data, **{term: value}).loss(0, generator(), slice(None)).detach())
+              for value in (0.0, weight, 2 * weight)]
+    assert losses[1] > losses[0] or term == "discrepancy"
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=2e-3, abs=1e-2)
+    experiment = prepare(name, data, **{term: 1.0})
+    network = experiment.network
+    assert isinstance(network, Autoencoder)
+    slope = (losses[1] - losses[0]) / weight
+    if term == "decay":
+        wanted = sum(float(p.detach().square().sum()) for p in network.decoder.parameters())
+        assert slope == pytest.approx(wanted, rel=1e-3)
+    if term in ("divergence", "codes"):
+        assert slope > 0
+
+
+def test_the_divergence_has_its_closed_form(data: Path):
+    """KL of a diagonal Gaussian from N(0, I), against torch's own."""
+    from torch.distributions import Independent, Normal, kl_divergence
+
+    losses = []
+    for weight in (0.0, 1.0):
+        experiment = prepare("digits-vae", data, divergence=weight)
+        losses.append(float(experiment.loss(0, generator(), slice(None)).detach()))
+    network = experiment.network
+    assert isinstance(network, Autoencoder)
+    network.train()
+    order = torch.randperm(48, generator=torch.Generator().manual_seed((-1) * 7919 + 17))[:10]
+    mean, log_variance = network.encode(experiment._train[order].float() / 255)
+    assert log_variance is not None
+    q = Independent(Normal(mean, (log_variance / 2).exp()), 1)
+    p = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
+    assert losses[1] - losses[0] == pytest.approx(float(kl_divergence(q, p).mean().detach()),
+                                                  rel=1e-3, abs=1e-3)
+
+
+def test_the_jacobian_norm_is_right_in_the_mean():
+    torch.manual_seed(0)
+    matrix = torch.randn(5, 3)
+    inputs = torch.randn(20_000, 3, requires_grad=True)
+    outputs = torch.tanh(inputs @ matrix.T)
+    found = jacobian_norm(outputs, inputs, generator()).detach()
+    slopes = (1 - outputs.detach().square())[:, :, None] * matrix
+    wanted = slopes.square().sum((1, 2))
+    assert float(found.mean()) == pytest.approx(float(wanted.mean()), rel=0.03)
+
+
+def test_the_discrepancy_is_unbiased_and_tells_distributions_apart():
+    torch.manual_seed(0)
+    same = [float(mean_discrepancy(torch.randn(50, 4), torch.randn(50, 4))) for _ in range(200)]
+    assert abs(np.mean(same)) < 4 * np.std(same) / math.sqrt(200)
+    far = float(mean_discrepancy(torch.randn(50, 4) + 2, torch.randn(50, 4)))
+    tight = float(mean_discrepancy(torch.randn(50, 4) / 10, torch.randn(50, 4)))
+    assert min(far, tight) > 10 * np.std(same)
+
+
+def test_the_discrepancy_equals_its_definition():
+    torch.manual_seed(1)
+    codes, prior = torch.randn(4, 2).double(), torch.randn(4, 2).double()
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> float:
+        distance = float((a - b).square().sum())
+        return sum(4 * s / (4 * s + distance) for s in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+
+    wanted = 0.0
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                wanted += (kernel(codes[i], codes[j]) + kernel(prior[i], prior[j])) / 12
+            wanted -= 2 * kernel(codes[i], prior[j]) / 16
+    assert float(mean_discrepancy(codes, prior)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_densities_fit_what_they_are_given(scale: float):
+    """Two clusters far apart: the mixture finds them, whatever their scale."""
+    torch.manual_seed(0)
+    factor = torch.tensor([[1.0, 0.0], [0.8, 0.4]])
+    codes = torch.randn(4000, 2) @ factor.T
+    codes[:1000] += torch.tensor([20.0, 0.0])
+    found = fit_densities(codes * scale, 2, 0)
+    assert sorted(found["mixture_weights"].tolist()) == pytest.approx([0.25, 0.75], abs=0.01)
+    means = found["mixture_means"][found["mixture_weights"].argsort()] / scale
+    torch.testing.assert_close(means, torch.tensor([[20.0, 0], [0, 0]]), atol=0.15, rtol=0)
+    for part in found["mixture_factors"] / scale:
+        torch.testing.assert_close(part @ part.T, factor @ factor.T, atol=0.12, rtol=0)
+    whole = found["gaussian_factor"] / scale
+    torch.testing.assert_close(whole @ whole.T, torch.cov(codes.T), atol=0.1, rtol=0.02)
+
+
+def test_fewer_codes_than_components_leave_the_rest_without_weight():
+    found = fit_densities(torch.randn(3, 2), 5, 0)
+    assert found["mixture_weights"].shape == (5,)
+    assert float(found["mixture_weights"].sum()) == pytest.approx(1, abs=1e-5)
+    assert (found["mixture_weights"] == 0).sum() >= 2
+
+
+def test_faces_are_mirrored_and_digits_are_not():
+    assert RECIPES["faces-rae"].mirror and not RECIPES["digits-rae"].mirror
+
+
+@pytest.mark.parametrize(("name", "settings", "error", "message"), [
+    ("digits-vae", {"batch": 1}, ValueError, "batch must be at least 2"),
+    ("digits-vae", {"divergence": -1.0}, ValueError, "divergence must be 0 or more"),
+    ("digits-vae", {"codes": math.nan}, ValueError, "codes must be 0 or more"),
+])
+def test_impossible_recipes_are_refused(name, settings, error, message):
+    with pytest.raises(error, match=message):
+        replace(RECIPES[name], **settings)
+
+
+def test_a_batch_larger_than_the_data_is_told(data: Path):
+    with pytest.raises(UsageError, match="batch=100: more than the 48 pictures"):
+        RECIPES["digits-ae"].prepare(data, None, CPU)
+
+
+def test_width_may_change_and_the_rest_may_not():
+    recipe = RECIPES["faces-vae"]
+    assert isinstance(recipe, AutoencoderRecipe)
+    assert replace(recipe, config={**recipe.config, "width": 128}).identity == recipe.identity
+    for key, value in (("latent", 32), ("posterior", "point"), ("likelihood", "white")):
+        assert replace(recipe, config={**recipe.config, key: value}).identity != recipe.identity
