@@ -1,0 +1,143 @@
+"""Frechet distance of two sets of features (dissertation 003, eq. 5.2; Heusel et al., 2017).
+
+With the features of the official Inception network it is FID; with those of any other network
+the figure is of another scale and must carry another name.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """The Gaussian that stands for a set of features.
+
+    Attributes:
+        count: of pictures.
+        mean: (D,) float64.
+        covariance: (D, D) float64, of the sample (divided by ``count - 1``, as the published FID
+            has it); zeros for a single picture.
+    """
+
+    count: int
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def from_features(cls, features: Tensor) -> "FeatureStatistics":
+        """Statistics of (N, D) features, worked out in float64.
+
+        Raises:
+            ValueError: if there are no features, or one is not finite.
+        """
+        if features.ndim != 2 or not features.numel():
+            raise ValueError(f"statistics need (N, D) features, not {tuple(features.shape)}")
+        values = features.detach().double().cpu()
+        if not torch.isfinite(values).all():
+            raise ValueError("features that are not finite have no statistics")
+        mean = values.mean(0)
+        centred = values - mean
+        return cls(len(values), mean, centred.T @ centred / max(len(values) - 1, 1))
+
+    @classmethod
+    def from_batches(cls, batches: Iterable[Tensor]) -> "FeatureStatistics":
+        """Statistics of features that come in batches (n, D), of which one is held at a time.
+
+        Raises:
+            ValueError: as ``from_features``; or if there is no batch, or widths differ.
+        """
+        whole: FeatureStatistics | None = None
+        for batch in batches:
+            part = cls.from_features(batch)
+            whole = part if whole is None else whole.merged(part)
+        if whole is None:
+            raise ValueError("statistics need at least one batch of features")
+        return whole
+
+    def merged(self, other: "FeatureStatistics") -> "FeatureStatistics":
+        """Statistics of both sets together (Chan et al., 1979: no cancelling of large sums).
+
+        Raises:
+            ValueError: if the dimensions differ.
+        """
+        _check_dimensions(self, other)
+        count = self.count + other.count
+        step = other.mean - self.mean
+        scatter = (
+            self.covariance * (self.count - 1)
+            + other.covariance * (other.count - 1)
+            + torch.outer(step, step) * (self.count * other.count / count)
+        )
+        mean = self.mean + step * (other.count / count)
+        return FeatureStatistics(count, mean, scatter / (count - 1))
+
+
+def _check_dimensions(first: FeatureStatistics, second: FeatureStatistics) -> None:
+    if first.mean.shape != second.mean.shape:
+        raise ValueError(
+            f"features of one network are compared, not of {len(first.mean)} "
+            f"and {len(second.mean)} dimensions"
+        )
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """F of (D, rank) with F F^T = covariance; rounding beyond the rank is dropped.
+
+    What is below the rank's usual tolerance, D times the rounding of the largest eigenvalue, is
+    noise; its square root would not be negligible.
+    """
+    eigenvalues, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
+    tolerance = len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps * eigenvalues.abs().max()
+    kept = eigenvalues > tolerance
+    factor: Tensor = vectors[:, kept] * eigenvalues[kept].sqrt()
+    return factor
+
+
+def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> float:
+    """Squared Frechet (2-Wasserstein) distance of two Gaussians (eq. 5.2).
+
+    Float64 throughout. With S = F F^T, Tr((S1 S2)^1/2) is the sum of the singular values of
+    F1^T F2. That is eq. 5.2 exactly, needs no root of a matrix that is not symmetric, and is as
+    good for covariances of low rank, where fewer pictures than dimensions are given.
+
+    Returns:
+        0 for equal Gaussians, else more. What rounding makes negative is given as 0.
+
+    Raises:
+        ValueError: if the dimensions differ, or a set has fewer than two pictures.
+    """
+    _check_dimensions(first, second)
+    if min(first.count, second.count) < 2:
+        raise ValueError(
+            f"a Frechet distance of {first.count} and {second.count} pictures: a covariance needs "
+            "at least 2 on each side, give more"
+        )
+    common = torch.linalg.svdvals(_factor(first.covariance).T @ _factor(second.covariance)).sum()
+    distance = (
+        (first.mean - second.mean).square().sum()
+        + first.covariance.trace() + second.covariance.trace() - 2 * common
+    )
+    return max(float(distance), 0.0)
+
+
+def bias_note(count: int, dimensions: int) -> str:
+    """What must be said beside a Frechet distance of so few pictures.
+
+    Args:
+        count: pictures of the smaller set.
+        dimensions: of the features.
+    """
+    pictures = f"{count} picture{'' if count == 1 else 's'}"
+    if count <= dimensions:
+        return (
+            f"{pictures} for {dimensions} features: the covariance lacks full rank and the "
+            "distance is biased strongly upwards; use more pictures than features, and compare "
+            "only figures of as many pictures"
+        )
+    return (
+        f"{pictures} for {dimensions} features: the distance is biased upwards; compare only "
+        "figures of as many pictures"
+    )
