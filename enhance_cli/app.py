@@ -11,6 +11,7 @@ from enhance_cli.commands import weights
 from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.commands.lowlight import lowlight
 from enhance_cli.commands.models import models
+from enhance_cli.commands.sample import sample
 from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
 from enhance_cli.commands.video import video
@@ -42,6 +43,7 @@ def _root(
 app.command()(lowlight)
 app.command()(superres)
 app.command()(video)
+app.command()(sample)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)

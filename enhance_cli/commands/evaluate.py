@@ -8,6 +8,8 @@ import typer
 from enhance_cli.commands import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from enhance_cli.tasks.talk import Talk
 
 
@@ -16,7 +18,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME",
                      help="set5, set14, bsd100, urban100; sid, lol or synthetic-dark; vid4 or "
-                          "video-val.")
+                          "video-val; mnist or faces for models that draw pictures.")
     ] = None,
     predictions: Annotated[
         Path | None, typer.Option("--pred", metavar="DIR",
@@ -40,12 +42,29 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(metavar="y-crop|rgb|video-y", help="What is compared.",
-                     show_default="y-crop, for dark pictures rgb, for video video-y"),
+                     show_default="y-crop, for dark pictures and lpips rgb, for video video-y"),
     ] = None,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="NAME,...", help="psnr, ssim, mae, jsd.",
+        typer.Option(metavar="NAME,...",
+                     help="psnr, ssim, mae, jsd; of --pred and --gt also lpips, or of whole sets "
+                          "frechet, fid, prd, jsd.",
                      show_default="psnr,ssim, for dark pictures all"),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH",
+                     help="Network that frechet, fid and prd look through: inception, squeezenet "
+                          "or a file of weights for one of them.",
+                     show_default="inception if it has been fetched, else squeezenet"),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Pictures on each side, for mnist and faces.", min=1,
+                                 show_default="all")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of samples and clusters, for mnist, faces and whole sets.",
+                                 min=0, max=2**63 - 1, show_default="0"),
     ] = None,
     border: Annotated[
         int | None, typer.Option(help="Pixels that y-crop and video-y cut off.", min=0,
@@ -53,8 +72,9 @@ def evaluate(
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(metavar="profile|frames|blur|noise|drift", show_default="none of them",
-                     help="A closer look at video models."),
+        typer.Option(metavar="profile|frames|blur|noise|drift|modes", show_default="none of them",
+                     help="A closer look at video models; modes, with mnist, at the measures of "
+                          "samples."),
     ] = None,
     row: Annotated[
         int | None, typer.Option(help="That profile looks at.", min=0, show_default="the middle")
@@ -89,6 +109,7 @@ def evaluate(
     """Score models on a benchmark, or one folder of pictures or clips against another."""
     from enhance_cli.data.benchmarks import DATASETS
     from enhance_cli.data.dark_sets import DARK_DATASETS
+    from enhance_cli.data.picture_sets import PICTURE_SETS
     from enhance_cli.data.video_sets import VIDEO_DATASETS, holds_clips
     from enhance_cli.errors import UsageError
     from enhance_cli.tasks.talk import Talk
@@ -100,22 +121,44 @@ def evaluate(
         "precision": precision,
     }
     for_video = {"--study": study, "--row": row, "--study-frames": study_frames, "-o": output}
+    for_samples = {"--features": features, "--count": count, "--seed": seed}
     if protocol is not None:
         shared["protocol"] = protocol
     if metrics is not None:
         shared["metrics"] = [name.strip() for name in metrics.split(",") if name.strip()]
     if study is not None and dataset is None:
-        raise UsageError(f"--study {study}: needs a dataset of video, add --dataset "
-                         f"{' or '.join(VIDEO_DATASETS)}")
+        wanted = "--dataset mnist" if study == "modes" else (
+            f"a dataset of video, add --dataset {' or '.join(VIDEO_DATASETS)}")
+        raise UsageError(f"--study {study}: needs {wanted}")
+    if dataset in PICTURE_SETS:
+        _refuse(dataset, {
+            "-x": scale, "--strategy": strategy, "--protocol": protocol, "--metrics": metrics,
+            "--border": border, "--pred": predictions, "--gt": references,
+            "--tile": None if tile == "auto" else tile, **for_video, "--study": None})
+        _evaluate_samples({**shared, "dataset": dataset, "study": study, "features": features,
+                           "count": count, "seed": seed or 0}, talk)
+    if dataset is None and _judges_samples(shared.get("metrics", ())):
+        _refuse(None, {"-x": scale, "--strategy": strategy, "--count": count, **for_video,
+                       "--model": ",".join(models) if models else None, "--weights": weights,
+                       "--tile": None if tile == "auto" else tile,
+                       "--precision": None if precision == "auto" else precision})
+        from enhance_cli.tasks.sample_folders import FoldersRequest, run_evaluate_folders
+
+        folders = FoldersRequest(
+            predictions, references, shared["metrics"], features=features, seed=seed,
+            protocol=protocol, border=border, data_root=data_root, csv=csv, report=report,
+            device=device)
+        raise typer.Exit(run_evaluate_folders(folders, talk))
     if dataset in DARK_DATASETS:
         from enhance_cli.tasks.evaluate_dark import DarkEvaluationRequest, run_evaluate_dark
 
-        _refuse(dataset, {"-x": scale, "--pred": predictions, "--gt": references, **for_video})
+        _refuse(dataset, {"-x": scale, "--pred": predictions, "--gt": references, **for_video,
+                          **for_samples})
         dark = DarkEvaluationRequest(dataset=dataset, strategy=strategy, **shared)
         raise typer.Exit(run_evaluate_dark(dark, talk))
     if dataset in VIDEO_DATASETS or (
             dataset is None and references is not None and holds_clips(references)):
-        _refuse(dataset, {"--strategy": strategy})
+        _refuse(dataset, {"--strategy": strategy, **for_samples})
         _evaluate_video(
             {**shared, "dataset": dataset, "predictions": predictions, "references": references,
              "scale": scale, "study": study, "row": row, "study_frames": study_frames,
@@ -123,10 +166,34 @@ def evaluate(
     from enhance_cli.tasks.evaluate import EvaluationRequest, run_evaluate
 
     if dataset is None or dataset in DATASETS:
-        _refuse(dataset, {"--strategy": strategy, **for_video})
+        _refuse(dataset, {"--strategy": strategy, **for_video, **for_samples})
     request = EvaluationRequest(dataset=dataset, predictions=predictions, references=references,
                                 scale=scale, **shared)
     raise typer.Exit(run_evaluate(request, talk))
+
+
+def _judges_samples(metrics: "Sequence[str]") -> bool:
+    """Whether a measure is among them that looks through a network."""
+    from enhance_cli.tasks.sample_folders import NAMES
+
+    return any(name in NAMES for name in metrics)
+
+
+def _evaluate_samples(given: dict[str, Any], talk: "Talk") -> None:
+    from enhance_cli.tasks.sample_scores import SampleRequest
+
+    unused = ("border", "tile", "protocol", "metrics")
+    request = SampleRequest(**{key: value for key, value in given.items() if key not in unused})
+    if request.study is None:
+        from enhance_cli.tasks.evaluate_samples import run_evaluate_samples
+
+        raise typer.Exit(run_evaluate_samples(request, talk))
+    from enhance_cli.tasks.sample_studies import run_sample_study
+
+    _refuse(f"{request.dataset} --study {request.study}", {
+        "--model": ",".join(request.models) or None, "--weights": request.weights,
+        "--precision": None if request.precision == "auto" else request.precision})
+    raise typer.Exit(run_sample_study(request, talk))
 
 
 def _evaluate_video(given: dict[str, Any], talk: "Talk") -> None:

@@ -160,7 +160,7 @@ def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
     sine = angle.sin()
     curved = (torch.sin((1 - t) * angle) * one + torch.sin(t * angle) * two) / sine
     round_way = curved * ((1 - t) * lengths[0] + t * lengths[1])
-    known = (sine > 1e-4) & (lengths[0] > 0) & (lengths[1] > 0)
+    known = (sine > 1e-4) & (lengths[0] > 1e-12) & (lengths[1] > 1e-12)
     return torch.where(known, round_way, (1 - t) * first + t * second)
 
 

@@ -18,6 +18,7 @@ from enhance_cli.data.benchmarks import (
     match_folders,
 )
 from enhance_cli.data.dark_sets import DARK_DATASETS
+from enhance_cli.data.picture_sets import PICTURE_SETS
 from enhance_cli.data.video_sets import VIDEO_DATASETS
 from enhance_cli.engine.catalogue import cache_folder, find_weights, load_model, resolve_name
 from enhance_cli.engine.device import choose_device, choose_dtype
@@ -81,7 +82,7 @@ def _check_names(request: EvaluationRequest) -> None:
     check_names([request.protocol], request.metrics)
     if request.dataset is not None:
         check_names([], request.metrics, [request.dataset],
-                    [*DATASETS, *DARK_DATASETS, *VIDEO_DATASETS])
+                    [*DATASETS, *DARK_DATASETS, *VIDEO_DATASETS, *PICTURE_SETS])
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 

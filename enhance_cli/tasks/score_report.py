@@ -47,6 +47,7 @@ class Publication:
         metrics: keys of ``METRICS``, in the order of the columns.
         csv: file for the numbers, or None.
         report: page to write, or None.
+        notes: lines for people, in JSON too.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Publication:
     metrics: Sequence[str]
     csv: Path | None
     report: Path | None
+    notes: Sequence[str] = ()
 
 
 def publish(results: Sequence[Scores], where: Publication, talk: Talk) -> None:
@@ -69,17 +71,20 @@ def publish(results: Sequence[Scores], where: Publication, talk: Talk) -> None:
                   score_rows(results, where.metrics))
     table = score_table(results, where.metrics, where.kind)
     if where.report is not None:
-        write_report(where.report, where.title, table[0], table[1:])
+        write_report(where.report, where.title, table[0], table[1:], notes=where.notes)
     if talk.json:
         print_json({"dataset": where.dataset, "protocol": where.protocol,
+                    **({"notes": list(where.notes)} if where.notes else {}),
                     "results": score_document(results, where.metrics)})
     else:
         print_table(where.title, table, means=True, quiet=talk.quiet)
+    for note in where.notes:
+        talk.console.print(note)
 
 
 def write_report(
     path: Path, title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
-    figures: Sequence[tuple[bytes, str]] = (),
+    figures: Sequence[tuple[bytes, str]] = (), notes: Sequence[str] = (),
 ) -> None:
     """Write one HTML file, whole or not at all.
 
@@ -88,6 +93,7 @@ def write_report(
         title: its heading.
         header, rows: of the table.
         figures: SVG files and their captions.
+        notes: lines below the table.
 
     Raises:
         OutputError: if it cannot be written.
@@ -99,11 +105,12 @@ def write_report(
         f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,'
         f'{b64encode(svg).decode()}"><figcaption>{escape(caption)}</figcaption></figure>'
         for svg, caption in figures)
+    remarks = "".join(f"<p>{escape(note)}</p>\n" for note in notes)
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
         f"</title><style>{_STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n"
         f"<table><thead><tr>{cells}</tr></thead><tbody>\n{lines}\n</tbody></table>\n"
-        f"{pictures}\n</body></html>\n"
+        f"{remarks}{pictures}\n</body></html>\n"
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -166,7 +173,8 @@ class Curve:
 
 
 def draw_curves(
-    panels: Mapping[str, Sequence[Curve]], xlabel: str, ylabel: str, *, marked: bool = True
+    panels: Mapping[str, Sequence[Curve]], xlabel: str, ylabel: str, *, marked: bool = True,
+    limits: tuple[float, float] | None = None, yscale: str = "linear",
 ) -> bytes:
     """Plots side by side.
 
@@ -174,6 +182,8 @@ def draw_curves(
         panels: curves by the title of their panel.
         xlabel, ylabel: of the axes; x of words takes them in their order.
         marked: a mark at every value.
+        limits: of both axes, for panels that are then square.
+        yscale: ``linear`` or ``log``.
 
     Returns:
         An SVG file.
@@ -193,7 +203,9 @@ def draw_curves(
                        marker="o" if marked else None, markersize=3)
             if all(isinstance(value, int) for value in curve.x):
                 panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        panel.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale=yscale)
+        if limits is not None:
+            panel.set(xlim=limits, ylim=limits, aspect="equal")
         panel.tick_params(labelleft=True)
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")

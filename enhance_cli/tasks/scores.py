@@ -81,14 +81,14 @@ def check_names(
 
 
 def heading(metric: str) -> str:
-    """A metric's name for a column, with its unit."""
-    unit = METRICS[metric].unit
+    """A metric's name for a column, with its unit; those that need weights are no ``METRICS``."""
+    unit = METRICS[metric].unit if metric in METRICS else ""
     return f"{metric.upper()} ({unit})" if unit else metric.upper()
 
 
 def number(value: float, metric: str) -> str:
     """A metric's value with the decimals that are worth showing."""
-    return f"{value:.{METRICS[metric].decimals}f}"
+    return f"{value:.{METRICS[metric].decimals if metric in METRICS else 4}f}"
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

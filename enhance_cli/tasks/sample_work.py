@@ -1,0 +1,254 @@
+"""Small pictures in and out: what an autoencoder can take, grids, and folders of many."""
+
+import math
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+
+from enhance_cli.architectures.spec import Contract
+from enhance_cli.errors import OutputError
+from enhance_cli.io.image import Picture, check_writable, read_image, write_image
+from enhance_cli.metrics.quality import luma_bt601
+from enhance_cli.resize import imresize
+from enhance_cli.tasks.talk import Talk
+
+Levels = NDArray[np.uint8]
+
+MARGIN = 2  # white pixels between the pictures of a grid and around it
+GRID_PIXELS = 10**8
+_DIGITS = 5
+_NUMBERED = re.compile(rf"[0-9]{{{_DIGITS},}}\.png")
+
+
+@dataclass(frozen=True)
+class GridShape:
+    """Where pictures lie in a grid.
+
+    Attributes:
+        count: pictures, empty places included.
+        columns: of the grid.
+        side: of a picture in pixels, enlarged already.
+    """
+
+    count: int
+    columns: int
+    side: int
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return math.ceil(self.count / self.columns) * (self.side + MARGIN) + MARGIN
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.columns * (self.side + MARGIN) + MARGIN
+
+    def check(self, path: Path) -> None:
+        """Check that such a grid can be written, before any work.
+
+        Raises:
+            OutputError: if it is too large, or as :func:`check_writable`.
+        """
+        if self.height * self.width > GRID_PIXELS:
+            raise OutputError(
+                f"{path}: {self.count} pictures make a grid of {self.width}x{self.height} pixels, "
+                f"at most {GRID_PIXELS // 10**6} million are drawn: give -o a folder for single "
+                "pictures, or draw fewer")
+        check_writable(path, self.height, self.width, depth=8, alpha=False)
+
+
+def square_columns(count: int) -> int:
+    """Columns of a grid that is a square, or one column wider than high."""
+    return math.isqrt(count - 1) + 1
+
+
+def make_grid(pictures: Sequence[Levels | None], columns: int) -> Levels:
+    """Put pictures side by side on white, row by row.
+
+    Args:
+        pictures: (side, side, C) each, or None for an empty place; at least one picture.
+        columns: of the grid.
+
+    Returns:
+        (H, W, C), see :class:`GridShape`.
+    """
+    side, _, channels = next(picture.shape for picture in pictures if picture is not None)
+    shape = GridShape(len(pictures), columns, side)
+    grid: Levels = np.full((shape.height, shape.width, channels), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        if picture is not None:
+            row, column = divmod(place, columns)
+            top, left = (MARGIN + index * (side + MARGIN) for index in (row, column))
+            grid[top : top + side, left : left + side] = picture
+    return grid
+
+
+def pair_rows(
+    above: Sequence[Levels], below: Sequence[Levels], columns: int
+) -> list[Levels | None]:
+    """Pictures of a grid in which each row of ``above`` has that of ``below`` under it."""
+    places: list[Levels | None] = []
+    for start in range(0, len(above), columns):
+        for row in (above, below):
+            part = list(row[start : start + columns])
+            places += [*part, *[None] * (columns - len(part))]
+    return places
+
+
+def to_levels(picture: Tensor, zoom: int = 1) -> Levels:
+    """(C, side, side) in [0, 1] -> (zoom * side, zoom * side, C), each pixel ``zoom`` wide."""
+    levels = picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
+
+
+def read_square(path: Path, contract: Contract) -> tuple[Tensor, list[str]]:
+    """Read a picture as a network with a patch size takes it.
+
+    The middle square is resized with MATLAB's bicubic; colours become BT.601 luma for a network
+    of one plane, grey is repeated for one of three, and what is transparent lies on white.
+
+    Args:
+        path: of the picture, 8 or 16 bits.
+        contract: of the network.
+
+    Returns:
+        (C, side, side) float32 in [0, 1], and a line on each thing that was changed.
+
+    Raises:
+        InputError: as ``read_image``.
+    """
+    assert contract.patch_size is not None
+    picture = read_image(path)
+    side, shorter = contract.patch_size, min(picture.height, picture.width)
+    values = _middle(picture.pixels, shorter)
+    notices = _size_notices(picture, side)
+    if picture.alpha is not None and (picture.alpha < picture.max_value).any():
+        cover = _middle(picture.alpha[..., None], shorter)
+        values = values * cover + (1 - cover)
+        notices.append("transparency placed on white")
+    if shorter != side:
+        # Rounding may make the scaled side a hair too long, and imresize rounds up.
+        values = imresize(values, side / shorter)[:, :side, :side].clamp(0, 1)
+    if len(values) > contract.channels_in:
+        values = (luma_bt601(values) - 16) / 219
+        notices.append("colours turned to grey")
+    elif len(values) < contract.channels_in:
+        values = values.expand(contract.channels_in, -1, -1)
+        notices.append("grey taken as colour")
+    return values, notices
+
+
+def _middle(samples: NDArray[Any], side: int) -> Tensor:
+    """The middle square of (H, W, C) levels, as (C, side, side) in [0, 1]."""
+    top, left = ((length - side) // 2 for length in samples.shape[:2])
+    middle = samples[top : top + side, left : left + side]
+    values = torch.from_numpy(middle.astype(np.float32)).permute(2, 0, 1)
+    return values / np.iinfo(samples.dtype).max
+
+
+def _size_notices(picture: Picture, side: int) -> list[str]:
+    shorter = min(picture.height, picture.width)
+    steps = [text for text, needed in (
+        (f"cut to the middle {shorter}x{shorter}", picture.height != picture.width),
+        (f"resized to {side}x{side}", shorter != side),
+    ) if needed]
+    return [f"{picture.width}x{picture.height} pixels {' and '.join(steps)}"] if steps else []
+
+
+@dataclass(frozen=True)
+class NumberedFiles:
+    """A folder that gets ``00000.png`` and so on.
+
+    Attributes:
+        folder: made if need be.
+        count: how many pictures.
+    """
+
+    folder: Path
+    count: int
+
+    def path(self, number: int) -> Path:
+        """File of one picture; all names of a folder have the same length."""
+        digits = max(_DIGITS, len(str(self.count - 1)))
+        return self.folder / f"{number:0{digits}}.png"
+
+    def namesake(self, path: Path) -> Path | None:
+        """The file that bears the name of another, if there is to be one."""
+        number = int(path.stem) if _NUMBERED.fullmatch(path.name) else self.count
+        same = number < self.count and self.path(number).name == path.name
+        return self.path(number) if same else None
+
+    def check(self, side: int, overwrite: bool) -> int:
+        """Check that the folder can be written and holds no numbered pictures, before any work.
+
+        Args:
+            side: of the pictures in pixels.
+            overwrite: let it hold some.
+
+        Returns:
+            How many numbered pictures it holds that will not be replaced.
+
+        Raises:
+            OutputError: if not.
+        """
+        check_writable(self.path(0), side, side, depth=8, alpha=False)
+        if not self.folder.is_dir():
+            return 0
+        there = {path.name for path in self.folder.iterdir() if _NUMBERED.fullmatch(path.name)}
+        if there and not overwrite:
+            raise OutputError(f"{self.folder}: holds {min(there)} already, add --overwrite or "
+                              "choose another -o")
+        last = self.path(self.count - 1).name
+        return sum(len(name) != len(last) or name > last for name in there)
+
+    def write(self, number: int, levels: Levels) -> None:
+        """Write one picture, whole or not at all.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        write_image(self.path(number), Picture(levels))
+
+
+class Count:
+    """How many pictures are done."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("pictures", total=total, rate="")
+        self._start, self._done = time.monotonic(), 0
+
+    def advance(self, pictures: int = 1) -> None:
+        """So many more."""
+        self._done += pictures
+        rate = self._done / max(time.monotonic() - self._start, 1e-6)
+        self._progress.update(self._task, completed=self._done, rate=f"{rate:.0f}/s")
+
+
+@contextmanager
+def counting(talk: Talk, console: Console, total: int) -> Iterator[Count]:
+    """A bar over pictures, where one is wanted."""
+    with Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+        console=console, disable=not talk.shows_progress, transient=True,
+    ) as progress:
+        yield Count(progress, total)

@@ -1,0 +1,431 @@
+"""The networks of dissertation 003, table 6.1, counted by hand, and the densities of codes."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.autoencoder import (
+    DENSITIES,
+    Autoencoder,
+    AutoencoderConfig,
+    Densities,
+)
+from enhance_cli.engine.checkpoint import (
+    build,
+    load_network,
+    read_checkpoint_info,
+    save_checkpoint,
+)
+from enhance_cli.engine.complexity import measure_complexity
+
+ENTRY = ARCHITECTURES["autoencoder"]
+SAMPLED = [spec for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == "sample"]
+
+MNIST = AutoencoderConfig(side=28, padding=2, channels=1, latent=16, kernel=4)
+CELEBA = AutoencoderConfig()
+SMALL = AutoencoderConfig(side=16, width=2, latent=3, kernel=4, components=2)
+VARIANTS = [
+    SMALL,
+    replace(SMALL, kernel=5),
+    replace(SMALL, channels=1, side=12, padding=2),
+    replace(SMALL, side=28, padding=2, kernel=5, posterior="constant"),
+    replace(SMALL, posterior="gaussian", prior=True, side=32),
+    replace(SMALL, spectral=True),
+    replace(SMALL, posterior="gaussian", likelihood="white"),
+    replace(SMALL, posterior="gaussian", likelihood="blur", blur_kernel=5),
+    replace(SMALL, components=1, latent=1),
+]
+
+
+def make(config: AutoencoderConfig) -> Autoencoder:
+    torch.manual_seed(0)
+    network = build(ENTRY, config)
+    assert isinstance(network, Autoencoder)
+    return network
+
+
+def pictures(config: AutoencoderConfig, count: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(count, config.channels, config.side, config.side, generator=generator)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+# Table 6.1.
+
+def convolution(before: int, after: int, kernel: int) -> int:
+    """Conv or ConvT followed by BN: no bias, a scale and a shift per filter."""
+    return before * after * kernel**2 + 2 * after
+
+
+# MNIST: 32x32 -> 16 -> 8 -> 4 -> 2, kernels of 4x4, one code.
+MNIST_ENCODER = (convolution(1, 128, 4) + convolution(128, 256, 4) + convolution(256, 512, 4)
+                 + convolution(512, 1024, 4) + (2 * 2 * 1024 + 1) * 16)
+MNIST_DECODER = (16 * 8 * 8 * 1024 + 2 * 1024 + convolution(1024, 512, 4)
+                 + convolution(512, 256, 4) + 256 * 1 * 16 + 1)
+# CelebA: 64x64 -> 32 -> 16 -> 8 -> 4, kernels of 5x5. The table's last ConvT_1 has three here:
+# its pictures have three colours.
+CELEBA_ENCODER = (convolution(3, 128, 5) + convolution(128, 256, 5) + convolution(256, 512, 5)
+                  + convolution(512, 1024, 5) + (4 * 4 * 1024 + 1) * 64)
+CELEBA_DECODER = (64 * 8 * 8 * 1024 + 2 * 1024 + convolution(1024, 512, 5)
+                  + convolution(512, 256, 5) + convolution(256, 128, 5) + 128 * 3 * 25 + 3)
+# M = 2 in the row "FC": mean and variance.
+MNIST_SECOND_HEAD, CELEBA_SECOND_HEAD = (2 * 2 * 1024 + 1) * 16, (4 * 4 * 1024 + 1) * 64
+
+
+@pytest.mark.parametrize(("config", "expected"), [
+    (MNIST, MNIST_ENCODER + MNIST_DECODER),
+    (replace(MNIST, posterior="constant"), MNIST_ENCODER + MNIST_DECODER),
+    (replace(MNIST, posterior="gaussian"), MNIST_ENCODER + MNIST_DECODER + MNIST_SECOND_HEAD),
+    (replace(MNIST, spectral=True), MNIST_ENCODER + MNIST_DECODER),
+    (CELEBA, CELEBA_ENCODER + CELEBA_DECODER),
+    (replace(CELEBA, posterior="gaussian"),
+     CELEBA_ENCODER + CELEBA_DECODER + CELEBA_SECOND_HEAD),
+    (replace(CELEBA, likelihood="white"), CELEBA_ENCODER + CELEBA_DECODER + 1),
+    (replace(CELEBA, likelihood="blur"),
+     CELEBA_ENCODER + CELEBA_DECODER + 1 + 65 * 64 + 65 * 11**2),
+])
+def test_parameters_of_table_6_1(config: AutoencoderConfig, expected: int):
+    network = build(ENTRY, config, "meta")
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected
+
+
+def maps(network: Autoencoder) -> list[tuple[int, ...]]:
+    """Shapes that come out of the layers with weights, without normalisation."""
+    found: list[tuple[int, ...]] = []
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(
+                lambda _module, _given, out: found.append(tuple(out.shape[1:])))
+    config = network.config
+    with torch.no_grad():
+        network.eval()(torch.empty(1, config.channels, config.side, config.side, device="meta"))
+    return found
+
+
+def test_layers_of_table_6_1():
+    assert maps(build(ENTRY, MNIST, "meta")) == [
+        (128, 16, 16), (256, 8, 8), (512, 4, 4), (1024, 2, 2), (16,),
+        (8 * 8 * 1024,), (512, 16, 16), (256, 32, 32), (1, 32, 32)]
+    assert maps(build(ENTRY, CELEBA, "meta")) == [
+        (128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4), (64,),
+        (8 * 8 * 1024,), (512, 16, 16), (256, 32, 32), (128, 64, 64), (3, 64, 64)]
+
+
+@pytest.mark.parametrize(("config", "kernel"), [(MNIST, 4), (CELEBA, 5)])
+def test_kernels_strides_and_normalisation(config: AutoencoderConfig, kernel: int):
+    network = build(ENTRY, config, "meta")
+    assert isinstance(network, Autoencoder)
+    convolutions = [module for module in network.modules()
+                    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    assert {module.kernel_size for module in convolutions} == {(kernel, kernel)}
+    strides = [module.stride for module in convolutions]
+    assert strides == [(2, 2)] * (len(strides) - 1) + [(1, 1)]
+    for part in (network.encoder, network.decoder):
+        kinds = [type(module) for module in part]
+        weighted = [index for index, module in enumerate(part) if hasattr(module, "weight")
+                    and not isinstance(module, nn.BatchNorm2d)]
+        for index in weighted if part is network.encoder else weighted[:-1]:
+            after = kinds[index + 1 :]
+            after = [kind for kind in after if kind is not nn.Unflatten]
+            assert after[:2] == [nn.BatchNorm2d, nn.ReLU]
+    assert weighted[-1] == len(network.decoder) - 1  # nothing follows the last layer
+
+
+# Running it.
+
+@pytest.mark.parametrize("config", VARIANTS, ids=str)
+def test_shapes_and_ranges(config: AutoencoderConfig):
+    network = make(config).eval()
+    x = pictures(config)
+    with torch.no_grad():
+        mean, log_variance = network.encode(x)
+        decoded, reconstructed = network.decode(mean), network(x)
+    assert mean.shape == (3, config.latent)
+    assert decoded.shape == x.shape
+    assert ((decoded >= 0) & (decoded <= 1)).all()
+    assert torch.equal(decoded, reconstructed)
+    if config.posterior == "point":
+        assert log_variance is None
+    else:
+        assert log_variance is not None
+        assert log_variance.shape == mean.shape
+    assert (network.likelihood is None) == (config.likelihood == "squares")
+
+
+@pytest.mark.parametrize("spec", SAMPLED, ids=lambda spec: spec.name)
+def test_every_model_of_the_task(spec):
+    network = build(ENTRY, spec.config, "meta").eval()
+    side = spec.config.side
+    x = torch.empty(2, spec.config.channels, side, side, device="meta")
+    assert network(x).shape == x.shape
+    assert network.contract.patch_size == side
+    assert network.contract.tiling == "forbidden"
+    size = measure_complexity(ENTRY, spec.config)
+    assert size.macs_input == (spec.config.channels, side, side)
+    # A file of half-precision parameters and densities stays below 12 MB.
+    assert 2 * sum(tensor.numel() for tensor in network.state_dict().values()) < 12e6
+
+
+def test_the_lines_of_the_tables_are_there():
+    kinds = {"vae", "cv-vae", "wae", "rae-gp", "rae-l2", "rae-sn", "rae", "ae"}
+    names = {spec.name for spec in SAMPLED}
+    assert names >= {f"{family}-{kind}" for family in ("digits", "faces") for kind in kinds}
+    for family in ("digits", "faces"):
+        priors = {spec.name for spec in SAMPLED
+                  if spec.name.startswith(family) and spec.config.prior}
+        assert {f"{family}-vae", f"{family}-wae"} <= priors
+        assert f"{family}-cv-vae" not in priors  # its aggregate is no N(0, I) (ch. 6.2.2)
+
+
+def test_padding_is_that_of_zeros_around_the_picture():
+    """A digit of 28x28 goes the way of one of 32x32 with a black border."""
+    padded = make(replace(SMALL, side=28, padding=2)).eval()
+    whole = make(replace(SMALL, side=32)).eval()
+    whole.load_state_dict(padded.state_dict())
+    x = pictures(padded.config)
+    bordered = torch.zeros(3, 3, 32, 32)
+    bordered[:, :, 2:30, 2:30] = x
+    with torch.no_grad():
+        assert torch.allclose(padded.encode(x)[0], whole.encode(bordered)[0], atol=1e-6)
+        assert torch.allclose(padded(x), whole(bordered)[:, :, 2:30, 2:30], atol=1e-6)
+
+
+def test_posteriors():
+    constant = make(replace(SMALL, posterior="constant", deviation=0.2)).eval()
+    gaussian = make(replace(SMALL, posterior="gaussian")).eval()
+    x = pictures(SMALL)
+    with torch.no_grad():
+        _, log_variance = constant.encode(x)
+        assert torch.allclose((log_variance / 2).exp(), torch.tensor(0.2))
+        mean, log_variance = gaussian.encode(x)
+        both = gaussian.code(gaussian.encoder(x).flatten(1))
+        assert torch.equal(torch.cat([mean, log_variance], 1), both)
+        gaussian.code.weight.mul_(1e6)
+        _, log_variance = gaussian.encode(x)
+        assert torch.isfinite(log_variance.exp()).all()
+        assert (log_variance.exp() > 0).all()
+
+
+@pytest.mark.parametrize("config", VARIANTS, ids=str)
+def test_evaluation_depends_on_nothing_but_the_picture(config: AutoencoderConfig):
+    """Running statistics, fixed spectral vectors, and no noise."""
+    network = make(config)
+    with torch.no_grad():
+        network(pictures(config, 4))
+        network.eval()
+        before = {key: value.clone() for key, value in network.state_dict().items()}
+        x = pictures(config, 5)
+        first, second = network(x), network(x)
+        assert torch.equal(first, second)
+        alone = torch.cat([network(x[index : index + 1]) for index in range(5)])
+    assert torch.allclose(first, alone, atol=1e-6)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_every_parameter_learns():
+    for config in VARIANTS:
+        network = make(config).train()
+        x = pictures(config, 4)
+        mean, log_variance = network.encode(x)
+        loss = network.decode(mean).sub(x).square().sum() + mean.square().sum()
+        if config.posterior == "gaussian":
+            loss = loss + log_variance.square().sum()
+        if network.likelihood is not None:
+            loss = loss + network.likelihood.negative_log(x, network.decode(mean), mean).sum()
+        loss.backward()
+        idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+        assert idle == []
+
+
+# Spectral normalisation (eq. 6.18).
+
+def test_spectral_normalisation_of_the_decoder_alone():
+    network = make(replace(SMALL, spectral=True, width=4))
+    with torch.no_grad():
+        for parameter in network.decoder.parameters():
+            parameter.mul_(3)
+        for _ in range(30):  # each pass is a step of the power iteration
+            network(pictures(SMALL, 4))
+    network.eval()
+    layers = [module for module in network.decoder if is_parametrized(module)]
+    assert len(layers) == 3  # FC, ConvT and the last
+    for layer in layers:
+        # As ``spectral_norm`` reads it: rows are outputs, which ConvTranspose2d has as axis 1.
+        axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        matrix = layer.weight.detach().movedim(axis, 0).flatten(1)
+        assert torch.linalg.svdvals(matrix)[0].item() == pytest.approx(1, abs=0.02)
+    assert not any(is_parametrized(module) for module in network.encoder.modules())
+    assert not is_parametrized(network.code)
+    plain = make(SMALL)
+    assert not any(is_parametrized(module) for module in plain.modules())
+
+
+# Densities of codes (ch. 6.5).
+
+def fitted(latent: int = 3, components: int = 2) -> Densities:
+    densities = Densities(latent, components)
+    draw = torch.Generator().manual_seed(7)
+    densities.gaussian_mean.copy_(torch.randn(latent, generator=draw))
+    densities.gaussian_factor.copy_(torch.randn(latent, latent, generator=draw).tril())
+    densities.mixture_weights.copy_(torch.tensor([0.2, 0.8]))
+    densities.mixture_means.copy_(20 * torch.randn(components, latent, generator=draw))
+    densities.mixture_factors.copy_(torch.randn(components, latent, latent, generator=draw).tril())
+    return densities
+
+
+COUNT = 40_000
+
+
+def assert_moments(codes: Tensor, mean: Tensor, factor: Tensor) -> None:
+    covariance = factor @ factor.T
+    scale = covariance.diagonal().max().item()
+    assert torch.allclose(codes.mean(0), mean, atol=5 * (scale / len(codes)) ** 0.5)
+    assert torch.allclose(codes.T.cov(), covariance, atol=8 * scale / len(codes) ** 0.5)
+
+
+def test_gaussian_samples_have_the_stored_mean_and_covariance():
+    densities = fitted()
+    codes = densities.sample("gaussian", COUNT, 1.0, generator())
+    assert codes.shape == (COUNT, 3)
+    assert codes.dtype == torch.float32
+    assert_moments(codes, densities.gaussian_mean, densities.gaussian_factor)
+    # The other way round it would be another covariance: the test above can fail.
+    factor = densities.gaussian_factor
+    assert not torch.allclose(factor @ factor.T, factor.T @ factor, atol=0.3)
+
+
+def test_mixture_samples_have_the_stored_shares_means_and_covariances():
+    densities = fitted()
+    codes = densities.sample("mixture", COUNT, 1.0, generator())
+    nearest = torch.cdist(codes, densities.mixture_means).argmin(1)
+    for component in range(2):
+        own = codes[nearest == component]
+        share = densities.mixture_weights[component].item()
+        assert len(own) / COUNT == pytest.approx(share, abs=0.01)
+        assert_moments(own, densities.mixture_means[component],
+                       densities.mixture_factors[component])
+
+
+def test_weights_need_not_sum_to_one_exactly():
+    densities = fitted()
+    expected = densities.sample("mixture", 500, 1.0, generator())
+    densities.mixture_weights.mul_(0.9999)
+    codes = densities.sample("mixture", 500, 1.0, generator())
+    assert torch.isfinite(codes).all()
+    assert torch.equal(codes, expected)
+
+
+def test_components_without_weight_are_never_drawn():
+    densities = fitted()
+    for dead in range(2):
+        densities.mixture_weights.copy_(torch.tensor([1.0, 1.0]))
+        densities.mixture_weights[dead] = 0
+        densities.mixture_means[dead] = torch.nan
+        assert torch.isfinite(densities.sample("mixture", 2000, 1.0, generator())).all()
+        densities.mixture_means[dead] = 0
+
+
+def test_prior_samples_are_standard_normal():
+    codes = Densities(3, 2).sample("prior", COUNT, 1.0, generator())
+    assert_moments(codes, torch.zeros(3), torch.eye(3))
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_temperature_scales_every_deviation(density: str):
+    densities = fitted()
+    still, half, whole = (densities.sample(density, 50, temperature, generator())
+                          for temperature in (0.0, 0.5, 1.0))
+    assert torch.allclose(half - still, (whole - still) / 2, atol=1e-5)
+    means = {"prior": torch.zeros(1, 3), "gaussian": densities.gaussian_mean[None],
+             "mixture": densities.mixture_means}[density]
+    assert ((still[:, None] == means).all(2).any(1)).all()
+    assert len(still.unique(dim=0)) == len(means)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_a_generator_decides_the_samples(density: str):
+    densities = fitted()
+    one, again, other = (densities.sample(density, 20, 1.0, generator(seed)) for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_the_same_seed_gives_kindred_samples():
+    densities = fitted()
+    densities.gaussian_mean.zero_()
+    densities.gaussian_factor.copy_(2 * torch.eye(3))
+    assert torch.equal(densities.sample("gaussian", 9, 1.0, generator()),
+                       2 * densities.sample("prior", 9, 1.0, generator()))
+
+
+def test_unknown_and_unfitted_densities():
+    densities = Densities(3, 2)
+    assert not densities.fitted
+    assert fitted().fitted
+    with pytest.raises(ValueError, match="'laplace': choose from prior, gaussian, mixture"):
+        densities.sample("laplace", 1, 1.0, generator())
+    for density in ("gaussian", "mixture"):
+        with pytest.raises(ValueError, match=f"no {density} has been fitted"):
+            densities.sample(density, 1, 1.0, generator())
+
+
+# Checkpoints.
+
+@pytest.mark.parametrize("config", VARIANTS, ids=str)
+def test_a_checkpoint_brings_all_of_it_back(config: AutoencoderConfig, tmp_path: Path):
+    network = make(config)
+    with torch.no_grad():
+        for _ in range(3):
+            network(pictures(config, 4))
+        for index, buffer in enumerate(network.densities.buffers()):
+            buffer.uniform_(0.1, 1, generator=generator(index))
+    network.eval()
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, network, ENTRY, "a")
+    info = read_checkpoint_info(path)
+    assert info.config == config
+    assert info.contract == network.contract
+    restored = load_network(info)
+    assert isinstance(restored, Autoencoder)
+    assert restored.state_dict().keys() == network.state_dict().keys()
+    with torch.no_grad():
+        assert torch.equal(restored(pictures(config)), network(pictures(config)))
+    for density in DENSITIES:
+        assert torch.equal(restored.densities.sample(density, 5, 1.0, generator()),
+                           network.densities.sample(density, 5, 1.0, generator()))
+
+
+def test_a_full_network_and_a_narrow_one_are_told_apart(tmp_path: Path):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, make(SMALL), ENTRY, "a")
+    assert asdict(read_checkpoint_info(path).config) == asdict(SMALL)
+
+
+@pytest.mark.parametrize(("settings", "text"), [
+    ({"posterior": "laplace"}, "posterior 'laplace': choose from point, constant, gaussian"),
+    ({"likelihood": "cauchy"}, "likelihood 'cauchy': choose from squares, white, blur"),
+    ({"side": 28}, "side 28 with padding 0 must make a power of two from 16 on"),
+    ({"side": 8}, "side 8 with padding 0 must make a power of two"),
+    ({"side": 68, "padding": -2}, "side 68 with padding -2"),
+    ({"kernel": 3}, "kernel 3: table 6.1 has 4 and 5"),
+    ({"channels": 2}, "channels must be 1 or 3, not 2"),
+    ({"latent": 0}, "at least 1"),
+    ({"width": 0}, "at least 1"),
+    ({"components": 0}, "at least 1"),
+    ({"deviation": 0.0}, "above 0"),
+    ({"wiener": -1.0}, "above 0"),
+    ({"blur_kernel": 10}, "blur_kernel must be odd and at most 64"),
+    ({"blur_kernel": 65}, "blur_kernel must be odd and at most 64"),
+    ({"blur_kernel": -1}, "blur_kernel must be odd and at most 64"),
+])
+def test_bad_configs(settings: dict, text: str):
+    with pytest.raises(ValueError, match=text):
+        AutoencoderConfig(**settings)
