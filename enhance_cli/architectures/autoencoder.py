@@ -219,7 +219,8 @@ class Autoencoder(nn.Module):
 class SpectralNorm(nn.Module):
     """A weight divided by an estimate of its largest singular value (eq. 6.18).
 
-    torch has the same, which takes 8 s on the ``meta`` device, where models are only described.
+    torch's own computes on the ``meta`` device too, where models are only described; that loads
+    torch's compiler, which takes 8 s.
 
     Args:
         weight: of the layer.
@@ -231,11 +232,11 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor, axis: int) -> None:
         super().__init__()
         self.axis = axis
-        direction = torch.randn(weight.shape[axis])
-        self.register_buffer("direction", functional.normalize(direction, dim=0))
-        with torch.no_grad():
-            for _ in range(15):
-                self._turn(self._matrix(weight))
+        self.register_buffer("direction", weight.new_empty(weight.shape[axis]).uniform_(-1, 1))
+        if not weight.is_meta:
+            with torch.no_grad():
+                for _ in range(15):
+                    self._turn(self._matrix(weight))
 
     def _matrix(self, weight: Tensor) -> Tensor:
         return weight.transpose(0, self.axis).flatten(1)
@@ -251,11 +252,13 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight, normalised; in training after one more step of the power method."""
+        if weight.is_meta:
+            return weight
         matrix = self._matrix(weight)
         if self.training:
             with torch.no_grad():
                 self._turn(matrix.detach())
-        normalised: Tensor = weight / self._across(matrix).norm()
+        normalised: Tensor = weight / torch.linalg.vector_norm(self._across(matrix))
         return normalised
 
 

@@ -252,13 +252,13 @@ def test_spectral_normalisation_of_the_decoder_alone():
     with torch.no_grad():
         for parameter in network.decoder.parameters():
             parameter.mul_(3)
-        for _ in range(30):  # each pass is a step of the power iteration
+        for _ in range(60):  # each pass is a step of the power iteration
             network(pictures(SMALL, 4))
     network.eval()
     layers = [module for module in network.decoder if is_parametrized(module)]
     assert len(layers) == 3  # FC, ConvT and the last
     for layer in layers:
-        # As ``spectral_norm`` reads it: rows are outputs, which ConvTranspose2d has as axis 1.
+        # Rows are outputs, which ConvTranspose2d has as axis 1.
         axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
         matrix = layer.weight.detach().movedim(axis, 0).flatten(1)
         assert torch.linalg.svdvals(matrix)[0].item() == pytest.approx(1, abs=0.02)

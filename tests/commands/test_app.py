@@ -13,8 +13,8 @@ HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "av",
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--help"], ["--version"], ["superres", "--help"], ["video", "--help"], ["sample", "--help"], ["evaluate", "--help"],
-    ["train", "--help"], ["models", "--help"], ["weights", "--help"],
+    ["--help"], ["--version"], ["superres", "--help"], ["video", "--help"], ["sample", "--help"],
+    ["evaluate", "--help"], ["train", "--help"], ["models", "--help"], ["weights", "--help"],
 ])
 def test_help_and_version_load_nothing_heavy(arguments: list[str]):
     code = (
