@@ -162,7 +162,10 @@ def f_beta(precision: Floats, recall: Floats, beta: float) -> float:
     return float(np.divide(above, below, out=np.zeros_like(above), where=below > 0).max())
 
 
-def _histograms(union: NDArray[Any], first: int, clusters: int, seed: int) -> tuple[Floats, Floats]:
+def _histograms(
+    distinct: NDArray[Any], places: NDArray[Any], first: int, clusters: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Shares of the clusters in both sets, whose rows are ``distinct[places]``."""
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
 
@@ -170,7 +173,9 @@ def _histograms(union: NDArray[Any], first: int, clusters: int, seed: int) -> tu
     # times as long as they work.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # fewer distinct pictures than clusters are no mistake
-        labels = MiniBatchKMeans(clusters, n_init=_STARTS, random_state=seed).fit(union).labels_
+        clustering = MiniBatchKMeans(clusters, n_init=_STARTS, random_state=seed).fit(distinct[places])
+        # Equal pictures count alike: rounding could give two rows of one value two labels.
+        labels = clustering.predict(distinct)[places]
     counts = (np.bincount(part, minlength=clusters) for part in (labels[:first], labels[first:]))
     p, q = (count.astype(np.float64) for count in counts)
     return p, q
@@ -220,12 +225,15 @@ def precision_recall_curve(
             f"and {tuple(features_samples.shape)}"
         )
     parts = (features_reference, features_samples)
-    union = np.concatenate([part.detach().float().cpu().numpy() for part in parts])
+    union = np.concatenate([part.detach().double().cpu().numpy() for part in parts])
     if not np.isfinite(union).all():
         raise ValueError("features that are not finite cannot be clustered")
+    # Distances come from products, which lose what is small beside a common mean.
+    centred = (union - union.mean(0)).astype(np.float32)
+    distinct, places = np.unique(centred, axis=0, return_inverse=True)
     curves, ends = [], []
     for state in np.random.SeedSequence(seed).generate_state(runs):
-        p, q = _histograms(union, first, clusters, int(state))
+        p, q = _histograms(distinct, places, first, clusters, int(state))
         curves.append(prd_curve(p, q, angles))
         ends.append(max_precision_recall(p, q))
     precision, recall = np.mean(curves, axis=0)

@@ -223,3 +223,19 @@ def test_balanced() -> None:
     equal = balance(a, a + 1)
     assert equal.note is None
     assert torch.equal(equal.first, a)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_equal_sets_score_one_whatever_their_mean(offset: float):
+    features = torch.rand(22, 64, generator=torch.Generator().manual_seed(0)) + offset
+    equal = precision_recall_curve(features, features.flip(0), runs=3)
+    assert (equal.f8, equal.f1_8) == pytest.approx((1, 1))
+
+
+def test_a_common_mean_changes_nothing():
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randint(0, 64, (40, 8), generator=generator).float() for _ in range(2))
+    plain, moved = (precision_recall_curve(first + add, second + add, clusters=5, runs=3)
+                    for add in (0, 4096))
+    assert (plain.f8, plain.f1_8) == pytest.approx((moved.f8, moved.f1_8))
+    assert plain.f8 < 0.99
