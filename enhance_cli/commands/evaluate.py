@@ -180,10 +180,11 @@ def _judges_samples(metrics: "Sequence[str]") -> bool:
 
 
 def _evaluate_samples(given: dict[str, Any], talk: "Talk") -> None:
-    from enhance_cli.tasks.sample_scores import SampleRequest
+    from enhance_cli.tasks.sample_scores import SampleEvaluationRequest
 
     unused = ("border", "tile", "protocol", "metrics")
-    request = SampleRequest(**{key: value for key, value in given.items() if key not in unused})
+    request = SampleEvaluationRequest(
+        **{key: value for key, value in given.items() if key not in unused})
     if request.study is None:
         from enhance_cli.tasks.evaluate_samples import run_evaluate_samples
 

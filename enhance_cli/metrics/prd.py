@@ -173,7 +173,8 @@ def _histograms(
     # times as long as they work.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # fewer distinct pictures than clusters are no mistake
-        clustering = MiniBatchKMeans(clusters, n_init=_STARTS, random_state=seed).fit(distinct[places])
+        clustering = MiniBatchKMeans(clusters, n_init=_STARTS, random_state=seed)
+        clustering.fit(distinct[places])
         # Equal pictures count alike: rounding could give two rows of one value two labels.
         labels = clustering.predict(distinct)[places]
     counts = (np.bincount(part, minlength=clusters) for part in (labels[:first], labels[first:]))

@@ -28,7 +28,7 @@ from enhance_cli.tasks.sample_scores import (
     PRD_AXES,
     UNIT,
     Reference,
-    SampleRequest,
+    SampleEvaluationRequest,
     SetScore,
     choose_features,
     csv_cells,
@@ -65,7 +65,7 @@ class SampleScores:
     elbo: float | None = None
 
 
-def run_evaluate_samples(request: SampleRequest, talk: Talk) -> int:
+def run_evaluate_samples(request: SampleEvaluationRequest, talk: Talk) -> int:
     """Score, and print tables or JSON, and write CSV and a page.
 
     As ch. 6.8 has it, reconstructions and interpolations are of validation pictures, and all is
@@ -103,7 +103,7 @@ def run_evaluate_samples(request: SampleRequest, talk: Talk) -> int:
     return 0
 
 
-def _choose_count(request: SampleRequest, sets: PictureSets, path: Path) -> int:
+def _choose_count(request: SampleEvaluationRequest, sets: PictureSets, path: Path) -> int:
     there = min(len(sets.train), len(sets.validation), len(sets.test))
     if there < CLUSTERS:
         raise DatasetError(f"{path}: its smallest part has {there} pictures, precision and recall "
@@ -116,7 +116,9 @@ def _choose_count(request: SampleRequest, sets: PictureSets, path: Path) -> int:
     return request.count
 
 
-def _load_models(request: SampleRequest, sets: PictureSets, talk: Talk) -> dict[str, Model]:
+def _load_models(
+    request: SampleEvaluationRequest, sets: PictureSets, talk: Talk
+) -> dict[str, Model]:
     """Those asked for, else every model of such pictures that has weights."""
     channels, side = sets.test.shape[1:3]
     device = choose_device(request.device)
@@ -196,7 +198,7 @@ def _score_data(
 
 
 def _tell(
-    request: SampleRequest, results: Sequence[SampleScores], measure: str, count: int,
+    request: SampleEvaluationRequest, results: Sequence[SampleScores], measure: str, count: int,
     notes: Sequence[str], talk: Talk,
 ) -> None:
     if request.csv is not None:

@@ -30,7 +30,7 @@ _AT_ONCE = 50  # pictures: Inception enlarges each to 299x299
 
 
 @dataclass(frozen=True)
-class SampleRequest:
+class SampleEvaluationRequest:
     """The options of ``enhance evaluate`` for generative models; see its help."""
 
     dataset: str

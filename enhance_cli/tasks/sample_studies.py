@@ -24,7 +24,7 @@ from enhance_cli.tasks.sample_scores import (
     PRD_AXES,
     PRD_MEASURES,
     UNIT,
-    SampleRequest,
+    SampleEvaluationRequest,
     choose_features,
     draw_from,
     feature_notes,
@@ -57,7 +57,7 @@ class ModeScore:
     curve: PrecisionRecall
 
 
-def run_sample_study(request: SampleRequest, talk: Talk) -> int:
+def run_sample_study(request: SampleEvaluationRequest, talk: Talk) -> int:
     """Run a study, and print a table or JSON, and write CSV and a page.
 
     Returns:
@@ -71,7 +71,7 @@ def run_sample_study(request: SampleRequest, talk: Talk) -> int:
     return STUDIES[request.study](request, talk)
 
 
-def _study_modes(request: SampleRequest, talk: Talk) -> int:
+def _study_modes(request: SampleEvaluationRequest, talk: Talk) -> int:
     """Classes dropped and added (fig. 5.5 and 5.12).
 
     P has test pictures of the first five classes, Q_i as many training pictures of the first i,
@@ -105,7 +105,7 @@ def _study_modes(request: SampleRequest, talk: Talk) -> int:
     return 0
 
 
-def _choose_count(request: SampleRequest, path: Path, test: Digits, train: Digits) -> int:
+def _choose_count(request: SampleEvaluationRequest, path: Path, test: Digits, train: Digits) -> int:
     there = min(int((test.labels < _KEPT).sum()), int((train.labels < 1).sum()))
     if there < CLUSTERS:
         raise DatasetError(
@@ -131,8 +131,8 @@ def _features(
 
 
 def _tell(
-    request: SampleRequest, scores: list[ModeScore], extractor: FeatureExtractor, count: int,
-    talk: Talk,
+    request: SampleEvaluationRequest, scores: list[ModeScore], extractor: FeatureExtractor,
+    count: int, talk: Talk,
 ) -> None:
     header = ["classes of Q", extractor.name, *_NAMES.values()]
     rows = [[str(score.classes), f"{score.frechet:.1f}",
@@ -178,4 +178,4 @@ def _draw(scores: list[ModeScore], measure: str) -> list[tuple[bytes, str]]:
     ]
 
 
-STUDIES: dict[str, Callable[[SampleRequest, Talk], int]] = {"modes": _study_modes}
+STUDIES: dict[str, Callable[[SampleEvaluationRequest, Talk], int]] = {"modes": _study_modes}

@@ -5,6 +5,7 @@
 Writes what each shipped model makes of one corner of examples/astronaut.png, in fp32 on the CPU,
 and PROVENANCE.md: enlargements, and for low light what becomes of the corner after it has been
 darkened 50 times and given noise (seed 0); for video the last of five frames of a pan over it.
+Models that draw show six samples of their mixture (seed 0).
 """
 
 import hashlib
@@ -17,21 +18,24 @@ from PIL import Image
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures import MODELS as MODEL_SPECS
+from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.architectures.frvsr import VideoNetwork
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.data.darkness import pack
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
+from enhance_cli.engine.generation import decode_codes, draw_codes
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.io.image import read_rgb8
 from enhance_cli.tasks.superres import to_tensor
 
 FOLDER = Path(__file__).resolve().parent
+SAMPLED = ()
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
 MODELS = ("enet-e-x2", "enet-e-x4", "frvsr-3-64", "frvsr-real", "sid-fcn", "sid-fcn-grey",
-          "sid-fcn-srgb", "sisr")
+          "sid-fcn-srgb", "sisr", *SAMPLED)
 RATIO = 50.0
 
 
@@ -71,10 +75,20 @@ def pan(name: str) -> torch.Tensor:
     return enhance_clip(model.network, frames)[3].mul(255).round().to(torch.uint8)
 
 
+def draw(name: str) -> torch.Tensor:
+    """(3 or 1, side, 6 * side) uint8: six samples side by side."""
+    model = load_model("sample", name=name, device=torch.device("cpu"))
+    assert isinstance(model.network, Autoencoder)
+    codes = draw_codes(model.network, "mixture", 6)
+    (pictures,) = decode_codes(model, codes)
+    return torch.cat(list(pictures), 2).mul(255).round().to(torch.uint8)
+
+
 def make(name: str) -> torch.Tensor:
     """What is stored for a model."""
     task = ARCHITECTURES[MODEL_SPECS[name].architecture].task
-    return {"superres": enlarge, "lowlight": brighten_corner, "video": pan}[task](name)
+    makers = {"superres": enlarge, "lowlight": brighten_corner, "video": pan, "sample": draw}
+    return makers[task](name)
 
 
 def main() -> None:
