@@ -22,6 +22,7 @@ demo: setup
 	$(BIN)/python examples/dark_sheet.py demo/night.dng -o demo/night.png
 	$(BIN)/python examples/pan.py examples/astronaut.png demo/pan.mp4
 	$(BIN)/enhance video demo/pan.mp4 --overwrite
+	$(BIN)/enhance sample -o demo/samples.png --overwrite
 
 test: setup
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)

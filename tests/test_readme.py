@@ -64,7 +64,8 @@ def test_command(command: str, desk: Path, enhance: Callable, request: pytest.Fi
         request.getfixturevalue("shared_data")
         if "synthetic-dark" in arguments or "video-val" in arguments:
             pytest.skip("takes minutes; the same command is tested on a small set")
-        arguments += ["--model", "bicubic"]  # the models' figures have a test of their own
+        # The models' figures have a test of their own.
+        arguments += ["--count", "20"] if "faces" in arguments else ["--model", "bicubic"]
     if "train" in arguments and "--list" not in arguments:
         small = {"enet-e-x4": ["patch=4", "blocks=1"], "sid-fcn": ["patch=32", "width=2"]}
         quick = ["--steps", "1", "--set", "batch=1"]

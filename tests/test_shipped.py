@@ -31,7 +31,7 @@ def make() -> ModuleType:
 
 SHIPPED = sorted(name for name, entry in MANIFEST.items() if "untrained" not in entry)
 BY_TASK = {task: [name for name in SHIPPED if MANIFEST[name]["task"] == task]
-           for task in ("superres", "lowlight", "video")}
+           for task in ("superres", "lowlight", "video", "sample")}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -113,3 +113,26 @@ def test_the_manifest_states_what_evaluate_measures_of_video(
     assert model["ssim"] == pytest.approx(stated["ssim"], abs=0.0005)
     if name != "frvsr-real":  # which is not for this degradation
         assert model["psnr"] > bicubic["psnr"] + 0.5
+
+
+def measure_samples(name: str, data: Path, enhance: Callable) -> dict[str, dict[str, float]]:
+    dataset = "faces" if name.startswith("faces") else "mnist"
+    ran = enhance("evaluate", "--dataset", dataset, "--model", name, "--count", "100", "--json",
+                  "--features", "squeezenet", "--data-root", data)
+    assert ran.code == 0, ran.err
+    return {result["model"]: result for result in json.loads(ran.out)["results"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BY_TASK["sample"])
+def test_the_manifest_states_what_evaluate_measures_of_samples(
+    name: str, shared_data: Path, enhance: Callable
+):
+    found = measure_samples(name, shared_data, enhance)[name]
+    (stated,) = (scores for dataset, scores in MANIFEST[name]["scores"].items()
+                 if dataset.endswith("-100"))
+    for source in ("reconstruction", "gaussian", "mixture", "interpolation"):
+        assert found[source]["frechet"] == pytest.approx(stated[source], rel=0.02)
+    assert found["mixture"]["high_frequencies"] == pytest.approx(stated["sharpness"], rel=0.02)
+    if "elbo" in stated:
+        assert found["elbo"] == pytest.approx(stated["elbo"], abs=0.002)
