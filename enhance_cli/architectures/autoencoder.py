@@ -62,7 +62,7 @@ class AutoencoderConfig:
     components: int = 10
     likelihood: LikelihoodName = "squares"
     blur_kernel: int = 11
-    wiener: float = 0.01
+    wiener: float = 0.03
 
     def __post_init__(self) -> None:
         for name, kinds in (("posterior", Posterior), ("likelihood", LikelihoodName)):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures.autoencoder import AUTOENCODER, Autoencoder, AutoencoderConfig
+from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.data.picture_sets import PICTURE_SETS
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import UnknownNameError, UsageError
@@ -207,6 +208,10 @@ def _error(
         error = summed((x - estimate).square())
     else:
         error = network.likelihood.negative_log(x, estimate, z)
+        if network.training and isinstance(network.likelihood, BlurGaussian):
+            # Another loss, of other parameters: the kernels alone.
+            blur = network.likelihood.blur_distance(x, estimate, z)
+            error = error + blur - blur.detach()
     if not gradient:
         return error
     return error + gradient * jacobian_norm(estimate, z, generator)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from enhance_cli.architectures import MODELS
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.data.picture_sets import FACES_FILE
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.errors import UsageError
@@ -246,3 +247,19 @@ def test_width_may_change_and_the_rest_may_not():
     assert replace(recipe, config={**recipe.config, "width": 128}).identity == recipe.identity
     for key, value in (("latent", 32), ("posterior", "point"), ("likelihood", "white")):
         assert replace(recipe, config={**recipe.config, key: value}).identity != recipe.identity
+
+
+def test_the_fit_of_the_kernels_changes_no_value_of_the_loss(data: Path):
+    """It is a loss of other parameters: what is reported stays the bound."""
+    experiment = prepare("faces-vae-blur", data)
+    network = experiment.network
+    assert isinstance(network, Autoencoder)
+    network.train()
+    total = experiment.loss(0, generator(), slice(None))
+    total.backward()
+    assert isinstance(network.likelihood, BlurGaussian)
+    assert float(network.likelihood.logits.weight.grad.abs().sum()) > 0
+    blind = prepare("faces-vae-blur", data)
+    blind.network.likelihood.blur_distance = lambda x, estimate, z: torch.zeros(len(x))
+    assert float(blind.loss(0, generator(), slice(None)).detach()) == pytest.approx(
+        float(total.detach()), rel=1e-6)
