@@ -13,7 +13,7 @@ Files = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="See: enhance models.", show_default="faces-rae-gp")
+    typer.Option(metavar="NAME", help="See: enhance models.", show_default="faces-vae-blur")
 ]
 Count = Annotated[
     int | None, typer.Option("--count", "-n", metavar="N", help="How many samples.",

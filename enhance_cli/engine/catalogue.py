@@ -28,7 +28,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 # The model family that a task takes when none is named.
 DEFAULT_MODELS = {"superres": "enet-e", "lowlight": "sid-fcn", "video": "frvsr-real",
-                  "sample": "faces-rae-gp"}
+                  "sample": "faces-vae-blur"}
 
 
 @dataclass(frozen=True)

@@ -292,12 +292,12 @@ def test_the_default_model(enhance: Run, tiny: list, tmp_path: Path,
                            monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "weights"
     folder.mkdir()
-    path = save_tiny(folder / "faces-rae-gp.safetensors")
+    path = save_tiny(folder / "faces-vae-blur.safetensors")
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(folder))
     ran = enhance("sample", "-n", 1, "-v", "--device", "cpu")
     assert ran.code == 0, ran.err
     assert ran.err.splitlines()[0] == (
-        f"faces-rae-gp from {path}, on cpu in float32")
+        f"faces-vae-blur from {path}, on cpu in float32")
 
 
 # Interpolations.
