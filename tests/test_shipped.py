@@ -136,3 +136,20 @@ def test_the_manifest_states_what_evaluate_measures_of_samples(
     assert found["mixture"]["high_frequencies"] == pytest.approx(stated["sharpness"], rel=0.02)
     if "elbo" in stated:
         assert found["elbo"] == pytest.approx(stated["elbo"], abs=0.002)
+
+
+@pytest.mark.slow
+def test_weighing_blur_gives_sharper_faces_at_no_lower_bound(
+    shared_data: Path, enhance: Callable
+):
+    """Document 004's claim, after equal training; power beyond 0.25 cycles per pixel."""
+    ran = enhance("evaluate", "--dataset", "faces", "--model", "faces-vae-white", "--model",
+                  "faces-vae-blur", "--count", "200", "--json", "--features", "squeezenet",
+                  "--data-root", shared_data)
+    assert ran.code == 0, ran.err
+    white, blur = json.loads(ran.out)["results"][2:]
+    assert (white["model"], blur["model"]) == ("faces-vae-white", "faces-vae-blur")
+    assert blur["elbo"] > white["elbo"]
+    for source in ("reconstruction", "mixture"):
+        sharpness = blur[source]["high_frequencies"]
+        assert white[source]["high_frequencies"] < sharpness < 1
