@@ -1,14 +1,14 @@
 """MNIST, the digits of thesis 000, ch. 5, from the one file ``mnist.npz``."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from enhance_cli.data.arrays import read_arrays
 from enhance_cli.errors import DatasetError
 
 FILE_NAME = "mnist.npz"
@@ -55,29 +55,13 @@ def read_mnist(path: Path) -> Mnist:
         DatasetError: if there is no such file, or it holds something else.
     """
     file = path / FILE_NAME if path.is_dir() else path
-    try:
-        # Opened here, since numpy leaves a damaged archive open.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return Mnist(_digits(file, arrays, "train"), _digits(file, arrays, "test"))
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"{file}: no such file, give --data the path of {FILE_NAME} or its folder"
-        ) from error
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(
-            f"{file}: not an npz file, or a damaged one: fetch {FILE_NAME} again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error})") from error
+    names = [f"{kind}_{part}" for part in ("train", "test") for kind in "xy"]
+    arrays = read_arrays(path, FILE_NAME, names)
+    return Mnist(_digits(file, arrays, "train"), _digits(file, arrays, "test"))
 
 
-def _digits(file: Path, arrays: "np.lib.npyio.NpzFile", part: str) -> Digits:
+def _digits(file: Path, arrays: dict[str, Any], part: str) -> Digits:
     names = [f"{kind}_{part}" for kind in "xy"]
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise DatasetError(
-            f"{file}: holds no {' and no '.join(missing)}, give --data the {FILE_NAME} of Keras"
-        )
     pictures, labels = (arrays[name] for name in names)
     if pictures.dtype != np.uint8 or pictures.shape[1:] != (SIDE, SIDE) or not len(pictures):
         raise DatasetError(

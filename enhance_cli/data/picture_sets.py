@@ -1,7 +1,5 @@
 """Sets of small pictures that generative models learn. To add one: its line in ``PICTURE_SETS``."""
 
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from enhance_cli.data.arrays import read_arrays
 from enhance_cli.data.mnist import FILE_NAME, read_mnist
 from enhance_cli.errors import DatasetError
 
@@ -75,21 +74,8 @@ def read_faces(path: Path) -> PictureSets:
         DatasetError: if there is no such file, or it holds something else.
     """
     file = path / FACES_FILE if path.is_dir() else path
-    try:
-        # Opened here, since numpy leaves a damaged archive open.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            missing = [name for name in ("data", "offsets") if name not in arrays]
-            if missing:
-                raise DatasetError(f"{file}: holds no {' and no '.join(missing)}, the file must "
-                                   "hold JPEG bytes as data, and offsets")
-            data, offsets = arrays["data"], arrays["offsets"]
-    except FileNotFoundError as error:
-        raise DatasetError(
-            f"{file}: no such file, give --data the path of {FACES_FILE} or its folder") from error
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"{file}: not an npz file, or a damaged one: fetch it again") from error
-    except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error})") from error
+    arrays = read_arrays(path, FACES_FILE, ["data", "offsets"])
+    data, offsets = arrays["data"], arrays["offsets"]
     if (data.dtype != np.uint8 or data.ndim != 1 or offsets.dtype.kind not in "iu"
             or offsets.ndim != 1 or len(offsets) <= _HELD_SHARE
             or (np.diff(offsets.astype(np.int64)) <= 0).any() or offsets[0] != 0
