@@ -111,7 +111,9 @@ class AutoencoderRecipe:
         torch.manual_seed(self.optimisation.seed)
         network = make_network(AUTOENCODER, self.config, init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Autoencoding(self, network, sets.train.to(device), held[:_VALIDATED].to(device))
+        # From everywhere, since some sets are sorted by what they show.
+        held = held[:: -(-len(held) // _VALIDATED)]
+        return Autoencoding(self, network, sets.train.to(device), held.to(device))
 
 
 class Autoencoding:
@@ -176,8 +178,9 @@ class Autoencoding:
             divergence += float(_divergence(mean, log_variance, model.config).double().sum())
         count = len(self._held)
         self._figures = {"error": error / count, "divergence": divergence / count}
+        shown = self._train[:: -(-len(self._train) // _FITTED)]
         codes = [model.encode(part.float() / 255)[0].cpu()
-                 for part in self._train[:_FITTED].split(_AT_ONCE)]  # type: ignore[no-untyped-call]
+                 for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
         self._fitted = {f"densities.{name}": value for name, value in fit_densities(
             torch.cat(codes), model.config.components, self.recipe.optimisation.seed).items()}
         total = (error + self.recipe.divergence * divergence) / count

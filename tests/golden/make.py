@@ -31,7 +31,7 @@ from enhance_cli.io.image import read_rgb8
 from enhance_cli.tasks.superres import to_tensor
 
 FOLDER = Path(__file__).resolve().parent
-SAMPLED = ()
+SAMPLED = ("digits-rae-l2", "faces-rae-sn", "faces-vae-blur", "faces-vae-white")
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
 MODELS = ("enet-e-x2", "enet-e-x4", "frvsr-3-64", "frvsr-real", "sid-fcn", "sid-fcn-grey",

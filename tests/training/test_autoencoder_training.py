@@ -263,3 +263,26 @@ def test_the_fit_of_the_kernels_changes_no_value_of_the_loss(data: Path):
     blind.network.likelihood.blur_distance = lambda x, estimate, z: torch.zeros(len(x))
     assert float(blind.loss(0, generator(), slice(None)).detach()) == pytest.approx(
         float(total.detach()), rel=1e-6)
+
+
+def test_a_sorted_set_is_seen_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """MNIST's file is sorted: densities fitted to its first digits knew no nines."""
+    monkeypatch.setattr("enhance_cli.training.autoencoder._FITTED", 20)
+    monkeypatch.setattr("enhance_cli.training.autoencoder._VALIDATED", 5)
+    brightness = np.arange(120, dtype=np.uint8)
+    pictures = np.broadcast_to(brightness[:, None, None], (120, 28, 28))
+    np.savez(tmp_path / "mnist.npz", x_train=pictures, y_train=np.zeros(120, np.uint8),
+             x_test=pictures[:5], y_test=np.zeros(5, np.uint8))
+    seen: list[torch.Tensor] = []
+    experiment = prepare("digits-ae", tmp_path)
+    network = experiment.network
+    network.eval()
+    monkeypatch.setattr(network, "encode", lambda x: (
+        seen.append(x.mean((1, 2, 3)) * 255) or x.mean((2, 3)).expand(-1, 3).clone(), None))
+    with torch.no_grad():
+        experiment.validate(network)
+    held, fitted = seen[0], torch.cat(seen[1:])
+    assert len(held) <= 5 and held.max() > 90
+    assert len(fitted) <= 20 and fitted.max() > 110
