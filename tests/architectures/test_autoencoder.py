@@ -15,6 +15,7 @@ from enhance_cli.architectures.autoencoder import (
     AutoencoderConfig,
     Densities,
 )
+from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.engine.checkpoint import (
     build,
     load_network,
@@ -240,6 +241,8 @@ def test_every_parameter_learns():
             loss = loss + log_variance.square().sum()
         if network.likelihood is not None:
             loss = loss + network.likelihood.negative_log(x, network.decode(mean), mean).sum()
+        if isinstance(network.likelihood, BlurGaussian):
+            loss = loss + network.likelihood.blur_distance(x, network.decode(mean), mean).sum()
         loss.backward()
         idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
         assert idle == []
