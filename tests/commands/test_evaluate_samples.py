@@ -55,7 +55,7 @@ def bars(count: int, seed: int, colours: int = 0, side: int = 28) -> np.ndarray:
     return np.round(255 * values).astype(np.uint8)
 
 
-def write_digits(path: Path, test: int = TEST, train: int = 5 * HELD) -> None:
+def write_digits(path: Path, test: int = TEST, train: int = 6 * HELD) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, x_train=bars(train, 0), y_train=(np.arange(train) % 10).astype(np.uint8),
              x_test=bars(test, 1), y_test=(np.arange(test) % 10).astype(np.uint8))

@@ -32,7 +32,8 @@ class Linear(Autoencoder):
         self.weight = columns * torch.tensor([0.5, 0.9])
         self.shift = shift
         assert self.likelihood is not None
-        self.likelihood.log_deviation.data.fill_(math.log(DEVIATION))
+        unit = self.likelihood.log_deviation.detach() / self.likelihood.scale.detach()
+        self.likelihood.scale.data.copy_(math.log(DEVIATION) / unit)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         precision = 1 + self.weight.square().sum(0) / DEVIATION**2
