@@ -135,6 +135,7 @@ def score(
     root: Path, weights: Path, tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> Callable:
     """``enhance evaluate`` in this little world."""
+    monkeypatch.setenv("COLUMNS", "200")  # side by side with other processes pytest says 80
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(weights))
     monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ENHANCE_DATA", raising=False)
