@@ -1,9 +1,9 @@
 """Files that appear whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from enhance_cli.errors import OutputError
@@ -20,24 +20,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, choose another output")
+    # Named before it is made, so that no interruption comes between and leaves it behind.
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
-        ) from error
-    temporary = Path(name)
-    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot write here ({error.strerror}), choose another output with -o"
+            ) from error
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files
+        temporary.chmod(0o666 & ~umask)  # it was made private
         temporary.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made there is nothing to remove
+            temporary.unlink()
