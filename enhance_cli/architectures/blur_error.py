@@ -55,8 +55,8 @@ it too. That gives the higher bound, but its kernels fit the spectrum of all err
 blur: they weigh the very finest frequencies, which a code of 64 numbers cannot predict, and not the
 middle ones, which an eye calls sharp. Faces, 600 steps after 1,500 with k = delta (then: 600 more
 of those), power of the reconstructions beyond 0.1 cycles per pixel as a share of the data's, and
-bound in nats per value: k = delta 0.32 and 0.82; k climbing the bound 0.31 and 1.43; k fitted to
-the blur 0.37 and 1.10.
+bound in nats per value: k = delta 0.32 and 0.82; k climbing the bound (there C was 0.01 and
+sigma slow) 0.31 and 1.43; k fitted to the blur 0.37 and 1.10.
 """
 
 import math
