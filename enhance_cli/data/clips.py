@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
 from enhance_cli.data.degradation import Degradation
@@ -96,16 +98,27 @@ class ClipSampler:
         self._chances = torch.tensor(
             [clip.shape[-1] * clip.shape[-2] * len(clip) ** 0.5 for clip in self.clips])
 
-    def batch(self, count: int, length: int, side: int, generator: torch.Generator) -> Tensor:
-        """(count, length, 3, side, side) float32 in [0, 1]; ``generator`` is one of the CPU."""
-        clips = []
+    def batch(
+        self, count: int, length: int, side: int, generator: torch.Generator
+    ) -> tuple[Tensor, list[Tensor | None]]:
+        """Clips, and the flow of those that were made.
+
+        Returns:
+            (count, length, 3, side, side) float32 in [0, 1], and for each clip its flow as of
+            ``MotionSampler.clip``, on the CPU, or None. ``generator`` is one of the CPU.
+        """
+        clips: list[Tensor] = []
+        flows: list[Tensor | None] = []
         for _ in range(count):
             made = float(torch.rand((), generator=generator)) < self._made_share
             if made and self._motion is not None:
-                clips.append(self._motion.clip(length, side, generator)[0].to(self._device))
+                clip, flow = self._motion.clip(length, side, generator)
+                clips.append(clip.to(self._device))
+                flows.append(flow)
             else:
                 clips.append(self._cut(length, side, generator).to(self._device).float() / 255)
-        return torch.stack(clips)
+                flows.append(None)
+        return torch.stack(clips), flows
 
     def _cut(self, length: int, side: int, generator: torch.Generator) -> Tensor:
         clip = self.clips[int(torch.multinomial(self._chances, 1, generator=generator))]
@@ -124,7 +137,28 @@ class ClipSampler:
         return part.flip(0) if back % 2 else part
 
 
-def clip_pair(
+class ClipBatch(NamedTuple):
+    """Clips to train on.
+
+    Attributes:
+        frames_lr: (N, T, 3, p, p) in [0, 1].
+        frames_hr: (N, T, 3, s * p, s * p) in [0, 1].
+        flow: (N, T, 2, p, p) the displacement (x, y) in LR pixels from each pixel to where it
+            was in the frame before; 0 for the first frame, and where it is not known.
+        known: (N,) bool, the clips whose flow is known.
+    """
+
+    frames_lr: Tensor
+    frames_hr: Tensor
+    flow: Tensor
+    known: Tensor
+
+    def part(self, share: slice) -> "ClipBatch":
+        """Some of the clips."""
+        return ClipBatch(*(tensor[share] for tensor in self))
+
+
+def clip_batch(
     sampler: ClipSampler,
     degradation: Degradation,
     *,
@@ -133,15 +167,22 @@ def clip_pair(
     patch: int,
     scale: int,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """LR (N, T, 3, p, p) and HR (N, T, 3, s * p, s * p) clips in [0, 1].
+) -> ClipBatch:
+    """Draw clips and make their small versions.
 
     The LR clip is made from a larger field and cut, so that its borders are those of a whole
     frame's inside.
     """
     margin = degradation.margin
-    whole = sampler.batch(count, length, (patch + 2 * margin) * scale, generator)
+    whole, flows = sampler.batch(count, length, (patch + 2 * margin) * scale, generator)
     frames_lr = degradation.apply(whole, scale, generator)
     inside = slice(margin, margin + patch)
     large = slice(margin * scale, (margin + patch) * scale)
-    return frames_lr[..., inside, inside], whole[..., large, large]
+    frames_lr, frames_hr = frames_lr[..., inside, inside], whole[..., large, large]
+    flow = torch.zeros(count, length, 2, patch, patch)
+    for index, known in enumerate(flows):
+        if known is not None:
+            flow[index] = functional.avg_pool2d(known[..., large, large], scale) / scale
+    return ClipBatch(
+        frames_lr, frames_hr, flow.to(frames_lr.device),
+        torch.tensor([known is not None for known in flows], device=frames_lr.device))

@@ -1,9 +1,9 @@
-"""First lessons for FNet: small photographs in motion, whose flow is known.
+"""Lessons for FNet alone: first small photographs in motion, whose flow is known, then clips.
 
 The dissertation (ch. 3.3.5) trains both networks together from the start, for two million steps.
 Over the first ten thousand of them FNet would stay at no motion: a warped frame's error says
 little where things move by more than a pixel. So it is first taught alone, by the flow itself,
-from motion below a pixel up to the fastest. Eq. 3.8 goes on from there.
+from motion below a pixel up to the fastest; then by the large frames of the clips themselves.
 """
 
 import math
@@ -12,16 +12,21 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from enhance_cli.architectures.frvsr import FlowNet
+from enhance_cli.architectures.frvsr import FlowNet, Frvsr, Vsr, enlarge_flow, warp
+from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.data.patches import crop_to_multiple
+from enhance_cli.training.unroll import find_flows
 
 _CLIPS = 16
 _FRAMES = 3
 _SLOW, _MEDIUM = 0.1, 1.0  # LR pixels per frame: of the slowest, and of the fastest at first
 _TOLERANCE = 0.3  # LR pixels: errors are relative above, absolute below
+_UNSEEN = 4  # LR pixels along the border of a patch
+_SOFT = 0.01  # of [0, 1]: smaller differences count little, in detail too
 
 
 class FlowLessons:
@@ -71,8 +76,41 @@ class FlowLessons:
         frames, truth = torch.stack(clips) + deviation * noise, torch.stack(flows)
         frames, truth = frames[share].to(device), truth[share].to(device)
         flow = fnet(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
-        wanted = truth[:, 1:].flatten(0, 1)
-        # A tenth of a pixel matters where little moves, not where much does.
-        weight = 1 / (_TOLERANCE + wanted.norm(dim=1, keepdim=True))
-        error: Tensor = (weight * (flow - wanted).abs()).mean()
-        return error
+        return _relative_error(flow, truth[:, 1:].flatten(0, 1)).mean()
+
+
+def alignment_loss(network: Frvsr | Vsr, batch: ClipBatch) -> Tensor:
+    """How far FNet's flow is from the known one, and from landing large frames on each other.
+
+    The second is eq. 3.8 on the true large frames, in which flow shows four times finer than in
+    those that FNet sees, relative to their detail: else sharp clips alone would be learnt from.
+
+    Args:
+        network: whose FNet is to be taught.
+        batch: of at least two frames.
+    """
+    frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
+    scale = frames_hr.shape[-1] // frames_lr.shape[-1]
+    flow = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
+    # What comes from outside the patch cannot be told.
+    margin = min(_UNSEEN, (frames_lr.shape[-1] - 1) // 2)
+    error = _inside(_relative_error(flow, batch.flow[:, 1:]), margin).mean((1, 2, 3, 4))
+    before, now = frames_hr[:, :-1].flatten(0, 1), frames_hr[:, 1:].flatten(0, 1)
+    landed = warp(before, enlarge_flow(flow.flatten(0, 1), scale))
+    left = ((landed - now).square() + _SOFT**2).sqrt()
+    detail = (now - functional.avg_pool2d(now, 9, 1, 4, count_include_pad=False)).abs()
+    detail = detail.mean((1, 2, 3)) + _SOFT
+    left = _inside(left, margin * scale).mean((1, 2, 3)) / detail
+    loss: Tensor = (error * batch.known).mean() + left.mean()
+    return loss
+
+
+def _relative_error(flow: Tensor, wanted: Tensor) -> Tensor:
+    """Of flows (..., 2, h, w) in LR pixels, of the same shape."""
+    # A tenth of a pixel matters where little moves, not where much does.
+    error: Tensor = (flow - wanted).abs() / (_TOLERANCE + wanted.norm(dim=-3, keepdim=True))
+    return error
+
+
+def _inside(images: Tensor, margin: int) -> Tensor:
+    return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]

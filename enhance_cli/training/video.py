@@ -1,18 +1,25 @@
 """Training of video super-resolution: recipe, loss, validation (dissertation 003, ch. 3)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr, warp
-from enhance_cli.data.clips import ClipSampler, clip_pair, find_clips, read_clip, split_scenes
+from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr
+from enhance_cli.data.clips import (
+    ClipBatch,
+    ClipSampler,
+    clip_batch,
+    find_clips,
+    read_clip,
+    split_scenes,
+)
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.data.patches import load_photos
@@ -21,9 +28,10 @@ from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.training.carrying import lay_path
-from enhance_cli.training.flow import FlowLessons
+from enhance_cli.training.flow import FlowLessons, alignment_loss
 from enhance_cli.training.loop import Optimisation
 from enhance_cli.training.start import make_network
+from enhance_cli.training.unroll import Frames, run_clip
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,12 @@ class VideoRecipe:
             to below 1; see ``training.carrying``.
         flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
             needs ``photos``.
+        align_share: share of the steps, those after them, that teach FNet alone on the clips:
+            with the flow where it is known, and by how well it lands one large frame on the next.
+        given_share: share of the steps, those after these, that warp along the known flow where
+            it is known: what there is to gain shows long before FNet's flow is good enough.
+        flow_frames: the frames of eq. 3.8: ``lr`` as in the paper, or ``hr``, the true large ones
+            (with the flow enlarged as the estimates' is), in which flow shows four times finer.
         photos: folder of photographs from which moving clips are made beside the videos, or
             empty for none.
         made_share: share of the clips made from photographs.
@@ -70,6 +84,9 @@ class VideoRecipe:
     truth_share: float = 0.0
     carried: float = 0.0
     flow_share: float = 0.0
+    align_share: float = 0.0
+    given_share: float = 0.0
+    flow_frames: Frames = "lr"
     photos: str = ""
     made_share: float = 0.5
     degradation: Degradation = field(default_factory=Degradation)
@@ -80,10 +97,12 @@ class VideoRecipe:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
         if not 0 <= self.carried < 1:
             raise ValueError(f"carried must be from 0 to below 1, not {self.carried}")
-        for name in ("short_share", "l1_share", "made_share", "truth_share",
-                     "flow_share"):
+        for name in ("short_share", "l1_share", "made_share", "truth_share", "flow_share",
+                     "align_share", "given_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+        if self.flow_frames not in get_args(Frames):
+            raise ValueError(f"flow_frames {self.flow_frames!r}: choose from {get_args(Frames)}")
         if not 0 <= self.flow_weight < math.inf:
             raise ValueError(f"flow_weight must be 0 or more, not {self.flow_weight}")
         if min(self.patch, self.batch, self.frames, self.short_frames) < 1:
@@ -172,9 +191,13 @@ class VideoSuperResolution:
             raise DatasetError("no clip to validate on")
         steps = recipe.optimisation.steps
         self._flow_steps = round(recipe.flow_share * steps)
+        self._align_steps = self._flow_steps + round(recipe.align_share * steps)
+        self._given_steps = self._align_steps + round(recipe.given_share * steps)
         self._short_steps = round(recipe.short_share * steps)
         self._l1_steps = round(recipe.l1_share * steps)
         self._lessons: FlowLessons | None = None
+        if recipe.align_share and not isinstance(network, Frvsr | Vsr):
+            raise UsageError(f"--set align_share={recipe.align_share}: {recipe.name} has no flow")
         if self._flow_steps:
             if not (photos and isinstance(network, Frvsr | Vsr)):
                 raise UsageError(f"--set flow_share={recipe.flow_share}: needs a network with "
@@ -204,21 +227,26 @@ class VideoSuperResolution:
                                       share, self.device)
         recipe, network = self.recipe, self.network
         assert isinstance(network, VideoNetwork)
+        batch = self._draw(step, generator).part(share)
+        if not len(batch.known):
+            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
+        if step < self._align_steps:
+            assert isinstance(network, Frvsr | Vsr)
+            return alignment_loss(network, batch)
+        distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
+        truth = (torch.rand(recipe.batch, generator=generator) < recipe.truth_share)[share]
+        estimates, flow_loss = run_clip(
+            network, batch, distance, flow_frames=recipe.flow_frames,
+            truth=truth.to(self.device), given_flow=step < self._given_steps)
+        return distance(estimates, batch.frames_hr) + recipe.flow_weight * flow_loss
+
+    def _draw(self, step: int, generator: torch.Generator) -> ClipBatch:
+        recipe = self.recipe
         with torch.autocast(self.device.type, enabled=False):
-            frames_lr, frames_hr = clip_pair(
+            return clip_batch(
                 self._sampler, recipe.degradation, count=recipe.batch,
                 length=recipe.short_frames if step < self._short_steps else recipe.frames,
                 patch=recipe.patch, scale=self.scale, generator=generator)
-        frames_lr, frames_hr = frames_lr[share], frames_hr[share]
-        if not len(frames_lr):
-            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
-        distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
-        given = (torch.rand(recipe.batch, generator=generator) < recipe.truth_share)[share]
-        estimates, flow_loss = run_clip(
-            network, frames_lr, distance,
-            first_hr=frames_hr[:, 0] if bool(given.any()) else None,
-            given=given.to(self.device))
-        return distance(estimates, frames_hr) + recipe.flow_weight * flow_loss
 
     def validate(self, network: torch.nn.Module) -> float:
         """Mean over clips of the video PSNR of luma in dB, the first and last two frames out."""
@@ -239,94 +267,3 @@ class VideoSuperResolution:
             training={"recipe": recipe, "data": self.data, "step": step,
                       "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
         )
-
-
-Distance = Callable[[Tensor, Tensor], Tensor]
-
-
-def run_clip(
-    network: VideoNetwork,
-    frames_lr: Tensor,
-    distance: Distance,
-    *,
-    first_hr: Tensor | None = None,
-    given: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """A clip through a network, every frame within reach of the gradients of all later ones.
-
-    The flow depends on LR frames alone, so FNet sees all pairs of the clip at once.
-
-    Args:
-        network: any of the video networks.
-        frames_lr: (N, T, 3, h, w) in [0, 1].
-        distance: of eq. 3.8, a mean.
-        first_hr: (N, 3, s * h, s * w) carried on in place of the first estimate; of use to a
-            recurrent network alone.
-        given: (N,) for which clips, all if None.
-
-    Returns:
-        Estimates (N, T, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8 as a mean
-        (0 for a network without flow).
-    """
-    if isinstance(network, Frvsr):
-        return _run_recurrent(network, frames_lr, distance, first_hr, given)
-    if isinstance(network, Vsr):
-        return _run_window(network, frames_lr, distance)
-    count, length = frames_lr.shape[:2]
-    estimates = network.srnet(_channels_last(frames_lr.flatten(0, 1)))
-    return estimates.unflatten(0, (count, length)), frames_lr.new_zeros(())
-
-
-def _run_recurrent(
-    network: Frvsr,
-    frames_lr: Tensor,
-    distance: Distance,
-    first_hr: Tensor | None,
-    given: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    length = frames_lr.shape[1]
-    flows, flow_loss = _flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:], distance)
-    estimates: list[Tensor] = []
-    for index in range(length):
-        frame_lr = frames_lr[:, index]
-        if index == 0:
-            features = network.condition(frame_lr, None)
-        else:
-            carried = estimates[-1].clamp(0, 1)
-            if index == 1 and first_hr is not None:
-                carried = first_hr if given is None else torch.where(
-                    given[:, None, None, None], first_hr, carried)
-            features = network.align(frame_lr, flows[:, index - 1], carried)
-        estimates.append(network.srnet(_channels_last(features)))
-    return torch.stack(estimates, 1), flow_loss
-
-
-def _run_window(
-    network: Vsr, frames_lr: Tensor, distance: Distance
-) -> tuple[Tensor, Tensor]:
-    count, length = frames_lr.shape[:2]
-    before = torch.cat([frames_lr[:, :1], frames_lr[:, :-1]], 1)
-    after = torch.cat([frames_lr[:, 1:], frames_lr[:, -1:]], 1)
-    flow_before, loss_before = _flows(network.fnet, before, frames_lr, distance)
-    flow_after, loss_after = _flows(network.fnet, after, frames_lr, distance)
-    features = network.align(
-        frames_lr.flatten(0, 1), flow_before.flatten(0, 1), before.flatten(0, 1),
-        flow_after.flatten(0, 1), after.flatten(0, 1))
-    estimates = network.srnet(_channels_last(features))
-    return estimates.unflatten(0, (count, length)), (loss_before + loss_after) / 2
-
-
-def _flows(
-    fnet: torch.nn.Module, sources: Tensor, targets: Tensor, distance: Distance
-) -> tuple[Tensor, Tensor]:
-    """Flows (N, T, 2, h, w) from pairs (N, T, 3, h, w), and eq. 3.8 over all of them."""
-    if not sources.shape[1]:
-        return sources[:, :, :2], sources.new_zeros(())
-    source, target = _channels_last(sources.flatten(0, 1)), _channels_last(targets.flatten(0, 1))
-    flow = fnet(source, target)
-    loss = distance(warp(source, flow), target)
-    return flow.unflatten(0, sources.shape[:2]), loss
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)

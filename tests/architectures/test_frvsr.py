@@ -15,11 +15,13 @@ from enhance_cli.architectures.frvsr import (
     VideoNetwork,
     VideoState,
     Vsr,
+    enlarge_flow,
     space_to_depth,
     warp,
 )
+from enhance_cli.data.clips import ClipBatch
 from enhance_cli.resize import imresize
-from enhance_cli.training.video import run_clip
+from enhance_cli.training.unroll import run_clip
 
 NETWORKS: dict[str, type[VideoNetwork]] = {"frvsr": Frvsr, "sisr": Sisr, "vsr": Vsr}
 SIZES = [(1, 1), (1, 5), (7, 13), (8, 16), (17, 3)]
@@ -248,14 +250,12 @@ def test_warping_in_reduced_precision_loses_no_position() -> None:
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_flow_is_enlarged_with_its_displacements(scale: int) -> None:
-    network = make(scale=scale)
-    assert isinstance(network, Frvsr)
-    made = network.enlarge_flow(constant_flow(3, 5, 0.5, -2))
+    made = enlarge_flow(constant_flow(3, 5, 0.5, -2), scale)
     assert made.shape == (1, 2, 3 * scale, 5 * scale)
     assert torch.allclose(made, constant_flow(3 * scale, 5 * scale, 0.5 * scale, -2 * scale))
     # A ramp stays where it is: the flow at an HR pixel is that at its place in the LR frame.
     ramp = torch.stack([torch.arange(8.0).expand(4, 8), torch.arange(4.0)[:, None].expand(4, 8)])
-    made = network.enlarge_flow(ramp[None])[0]
+    made = enlarge_flow(ramp[None], scale)[0]
     place = (torch.arange(8 * scale) + 0.5) / scale - 0.5
     inner = slice(scale, -scale)
     assert torch.allclose(made[0, 0, inner], scale * place[inner], rtol=1e-5)
@@ -494,10 +494,18 @@ def test_starts_near_bicubic_and_without_motion(kind: str, scale: int) -> None:
             assert 0 < residual.square().mean().sqrt() < 0.1
 
 
+def unlabelled(frames_lr: Tensor) -> ClipBatch:
+    """Clips of which nothing but the small frames matters."""
+    count, length, _, height, width = frames_lr.shape
+    return ClipBatch(frames_lr, torch.zeros(count, length, 3, 4 * height, 4 * width),
+                     torch.zeros(count, length, 2, height, width),
+                     torch.zeros(count, dtype=torch.bool))
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_every_parameter_learns(kind: str) -> None:
     network = make(kind, channels=8, blocks=2).train()
-    estimates, flow_loss = run_clip(network, random(1, 3, 3, 8, 8), functional.mse_loss)
+    estimates, flow_loss = run_clip(network, unlabelled(random(1, 3, 3, 8, 8)), functional.mse_loss)
     (estimates.square().mean() + flow_loss).backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
@@ -517,7 +525,8 @@ def flow_gradients(pick: Callable[[Tensor], Tensor]) -> Tensor:
         seen.append(flow)
 
     network.fnet.register_forward_hook(keep)
-    estimates, _ = run_clip(network, 0.4 + 0.2 * random(1, 6, 3, 8, 8), functional.mse_loss)
+    estimates, _ = run_clip(
+        network, unlabelled(0.4 + 0.2 * random(1, 6, 3, 8, 8)), functional.mse_loss)
     pick(estimates).backward()  # type: ignore[no-untyped-call]
     (flows,) = seen
     assert flows.grad is not None
@@ -580,3 +589,29 @@ def test_autocast_is_near_full_precision(kind: str) -> None:
 def test_networks_that_cannot_be(kind: str, setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=str(value)):
         make(kind, **{setting: value})
+
+
+def test_bicubic_warping_keeps_more_detail_through_many_frames() -> None:
+    """Half a pixel to and fro, forty times; whole pixels are fetched exactly by both."""
+    x = torch.arange(48.0)
+    wave = (0.5 + 0.4 * torch.sin(x / 1.6)).expand(1, 3, 48, 48)
+    left = {}
+    for interpolation in ("bilinear", "bicubic"):
+        moved = wave
+        for step in range(40):
+            moved = warp(moved, constant_flow(48, 48, 0.5 * (-1) ** step, 0), interpolation)
+        left[interpolation] = float(moved[..., 8:-8].std() / wave[..., 8:-8].std())
+        exact = warp(wave, constant_flow(48, 48, 2, 0), interpolation)
+        assert torch.allclose(exact[..., 4:-4], wave.roll(-2, -1)[..., 4:-4], atol=1e-4)
+    assert left["bilinear"] < 0.2
+    assert left["bicubic"] > 0.6
+
+
+def test_warping_is_one_of_two() -> None:
+    with pytest.raises(ValueError, match="warping 'nearest': choose from"):
+        Frvsr(FrvsrConfig(channels=4, blocks=1, warping="nearest"))  # type: ignore[arg-type]
+    networks = [make(warping=kind) for kind in ("bilinear", "bicubic")]  # type: ignore[arg-type]
+    frame, state = random(1, 3, 8, 8), VideoState(random(1, 3, 8, 8), random(1, 3, 32, 32))
+    made = [network.condition(frame, state) for network in networks]
+    assert torch.equal(made[0][:, :3], made[1][:, :3])
+    assert not torch.equal(made[0][:, 3:], made[1][:, 3:])

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from enhance_cli.architectures.frvsr import enlarge_flow, warp
 from enhance_cli.data.clips import (
     ClipSampler,
-    clip_pair,
+    clip_batch,
     find_clips,
     read_clip,
     split_scenes,
@@ -207,7 +208,7 @@ def test_no_clips_and_no_photographs() -> None:
     motion = MotionSampler([texture(1, 40, 40)[0]])
     with pytest.raises(DatasetError):
         sampler_of([], motion=motion, made_share=0.9)
-    made = sampler_of([], motion=motion, made_share=1.0).batch(3, 3, 8, generator())
+    made = sampler_of([], motion=motion, made_share=1.0).batch(3, 3, 8, generator())[0]
     assert made.shape == (3, 3, 3, 8, 8)
 
 
@@ -215,7 +216,7 @@ def test_no_clips_and_no_photographs() -> None:
 def test_a_clip_exactly_as_large_as_needed(strides: tuple[int, ...]) -> None:
     frames = 2 * min(strides) + 1
     clip = coordinates(frames, 8, 8)
-    made = sampler_of([clip], strides=strides).batch(30, 3, 8, generator()) * 255
+    made = sampler_of([clip], strides=strides).batch(30, 3, 8, generator())[0] * 255
     assert made.shape == (30, 3, 3, 8, 8)
     for patch in made:
         seen = patch[:, 2, 0, 0].round().int().tolist()
@@ -230,7 +231,7 @@ def test_a_clip_too_short_for_every_stride_is_left_out() -> None:
 
 
 def test_patches_are_cut_from_consecutive_frames_at_one_place() -> None:
-    made = sampler_of([coordinates(9, 20, 30)], strides=(1, 2)).batch(100, 3, 8, generator())
+    made = sampler_of([coordinates(9, 20, 30)], strides=(1, 2)).batch(100, 3, 8, generator())[0]
     levels = (made * 255).round().int()
     steps = set()
     for patch in levels:
@@ -249,7 +250,7 @@ def test_patches_are_cut_from_consecutive_frames_at_one_place() -> None:
 
 def test_all_places_and_orientations_occur() -> None:
     clip = coordinates(6, 12, 14)
-    made = sampler_of([clip], strides=(1,)).batch(3000, 3, 8, generator())
+    made = sampler_of([clip], strides=(1,)).batch(3000, 3, 8, generator())[0]
     levels = (made * 255).round().int()
     assert set(levels[:, :, 2].amin((1, 2, 3)).tolist()) == set(range(4))
     assert set(levels[:, 0, 0].amin((1, 2)).tolist()) == set(range(7))
@@ -268,7 +269,7 @@ def test_large_clips_come_more_often() -> None:
     clips = [coordinates(3, 8, 8), coordinates(3, 16, 16), coordinates(12, 16, 16)]
     for index, clip in enumerate(clips):
         clip[:, 2] = index
-    made = sampler_of(clips).batch(1500, 3, 8, generator())
+    made = sampler_of(clips).batch(1500, 3, 8, generator())[0]
     counts = (made[:, 0, 2, 0, 0] * 255).round().int().bincount().tolist()
     for count, expected in zip(counts, (1, 4, 8), strict=True):
         assert count == pytest.approx(1500 * expected / 13, rel=0.25)
@@ -279,7 +280,7 @@ def test_photographs_in_motion_come_as_often_as_asked() -> None:
     clips = [torch.full((3, 3, 8, 8), 50, dtype=torch.uint8)]
     for share in (0.0, 0.3, 1.0):
         sampler = sampler_of(clips, motion=MotionSampler([photo], Motion()), made_share=share)
-        made = sampler.batch(300, 3, 8, generator())
+        made = sampler.batch(300, 3, 8, generator())[0]
         assert made.shape == (300, 3, 3, 8, 8)
         found = int((made[:, 0, 0, 0, 0] > 0.5).sum())
         assert found == pytest.approx(300 * share, abs=40 * (0 < share < 1))
@@ -288,10 +289,35 @@ def test_photographs_in_motion_come_as_often_as_asked() -> None:
 def test_the_generator_decides() -> None:
     sampler = sampler_of([texture(9, 30, 40)], motion=MotionSampler([texture(1, 40, 40)[0]]),
                          made_share=0.5)
-    batches = [sampler.batch(6, 3, 8, generator(seed)) for seed in (1, 1, 2)]
+    batches = [sampler.batch(6, 3, 8, generator(seed))[0] for seed in (1, 1, 2)]
     assert torch.equal(batches[0], batches[1])
     assert not torch.equal(batches[0], batches[2])
     assert batches[0].dtype == torch.float32
+
+
+def test_the_flow_of_made_clips_comes_with_them() -> None:
+    """And lands the small frame before on the small frame."""
+    smooth = imresize(torch.rand(3, 12, 12, generator=generator()), 16).clamp(0, 1)
+    photo = (smooth * 255).to(torch.uint8)
+    sampler = sampler_of(
+        [texture(3, 64, 64)], side=64, made_share=0.5,
+        motion=MotionSampler([photo], Motion(speed=(4.0, 8.0), still=0.0, layered=0.0, blurred=0)))
+    batch = clip_batch(sampler, Degradation(), count=12, length=3, patch=8, scale=4,
+                       generator=generator(1))
+    assert batch.flow.shape == (12, 3, 2, 8, 8)
+    assert 2 < int(batch.known.sum()) < 10
+    assert not batch.flow[~batch.known].any()
+    assert batch.flow[:, 0].abs().max() < 1e-4
+    made = batch.part(slice(None))
+    flow = made.flow[made.known][:, 1:].flatten(0, 1)
+    assert 0.8 < flow.norm(dim=1).mean() < 2.5  # LR pixels
+    for frames, scale in ((made.frames_lr, 1), (made.frames_hr, 4)):
+        before, now = (frames[made.known][:, part].flatten(0, 1)
+                       for part in (slice(None, -1), slice(1, None)))
+        inner = (..., slice(2 * scale, -2 * scale), slice(2 * scale, -2 * scale))
+        still = (before - now)[inner].abs().mean()
+        left = (warp(before, enlarge_flow(flow, scale)) - now)[inner].abs().mean()
+        assert left < 0.15 * still
 
 
 # --- pairs -----------------------------------------------------------------------------------
@@ -301,8 +327,9 @@ def pair_of(clip: Tensor, degradation: Degradation, scale: int, *, patch: int = 
             count: int = 4, length: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
     side = (patch + 2 * degradation.margin) * scale
     sampler = sampler_of([clip], side=side, length=length)
-    return clip_pair(sampler, degradation, count=count, length=length, patch=patch, scale=scale,
-                     generator=generator(seed))
+    batch = clip_batch(sampler, degradation, count=count, length=length, patch=patch,
+                       scale=scale, generator=generator(seed))
+    return batch.frames_lr, batch.frames_hr
 
 
 @pytest.mark.parametrize("degradation", [

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.architectures.frvsr import FlowNet, Frvsr, FrvsrConfig, warp
+from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.motion import Motion, MotionSampler
-from enhance_cli.training.flow import FlowLessons
+from enhance_cli.training.flow import FlowLessons, alignment_loss
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)
@@ -99,3 +101,45 @@ def test_fnet_learns_a_batch_by_heart() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.6 * losses[0]
+
+
+class Constant(FlowNet):
+    """Answers with one flow for all pixels."""
+
+    def answer(self, flow: tuple[float, float]) -> "Constant":
+        self.flow = torch.tensor(flow)
+        return self
+
+    def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        return self.flow[:, None, None].expand(len(frame_lr), 2, *frame_lr.shape[-2:])
+
+
+def panned(known: bool, contrast: float = 1.0) -> ClipBatch:
+    """Both axes move by half an LR pixel per frame."""
+    photo = (contrast * smooth_photos(1)[0].float() + (1 - contrast) * 128)
+    hr = torch.stack([photo[:, 100 + 2 * t : 164 + 2 * t, 100 + 2 * t : 164 + 2 * t]
+                      for t in range(3)])[None] / 255
+    flow = torch.zeros(1, 3, 2, 16, 16)
+    if known:
+        flow[:, 1:] = 0.5
+    return ClipBatch(functional.avg_pool2d(hr[0], 4)[None], hr, flow, torch.tensor([known]))
+
+
+def test_alignment_is_best_where_large_frames_land() -> None:
+    network = Frvsr(FrvsrConfig(channels=4, blocks=1))
+    flows = [(0.5, 0.5), (0.4, 0.5), (0.5, 0.75), (0.0, 0.0), (-0.5, -0.5)]
+    for known in (True, False):
+        losses = []
+        for flow in flows:
+            network.fnet = Constant(24.0).answer(flow)
+            losses.append(float(alignment_loss(network, panned(known))))
+        assert losses == sorted(losses), known
+        assert losses[1] - losses[0] > 0.05  # a tenth of a pixel shows
+
+
+def test_dull_clips_teach_as_much() -> None:
+    network = Frvsr(FrvsrConfig(channels=4, blocks=1))
+    network.fnet = Constant(24.0).answer((-0.5, 0.0))
+    sharp, dull = (float(alignment_loss(network, panned(False, contrast)))
+                   for contrast in (1.0, 0.5))
+    assert dull == pytest.approx(sharp, rel=0.3)

@@ -26,7 +26,7 @@ from enhance_cli.architectures.frvsr import (
     Vsr,
     warp,
 )
-from enhance_cli.data.clips import ClipSampler, clip_pair
+from enhance_cli.data.clips import ClipBatch, ClipSampler, clip_batch
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.engine.recurrent import enhance_clip, with_following
@@ -36,7 +36,8 @@ from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation, step_generator
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.run import override, run_recipe
-from enhance_cli.training.video import VideoRecipe, VideoSuperResolution, run_clip
+from enhance_cli.training.unroll import run_clip
+from enhance_cli.training.video import VideoRecipe, VideoSuperResolution
 
 CPU = torch.device("cpu")
 VIDEO = [name for name, recipe in RECIPES.items() if isinstance(recipe, VideoRecipe)]
@@ -114,6 +115,18 @@ def lively(kind: str, **config: Any) -> VideoNetwork:
     return network
 
 
+def batch_of(frames_lr: Tensor, scale: int = 4, frames_hr: Tensor | None = None,
+             flow: Tensor | None = None, known: Tensor | None = None) -> ClipBatch:
+    """Clips of which no more matters than what is given."""
+    count, length, _, height, width = frames_lr.shape
+    return ClipBatch(
+        frames_lr,
+        torch.zeros(count, length, 3, scale * height, scale * width)
+        if frames_hr is None else frames_hr,
+        torch.zeros(count, length, 2, height, width) if flow is None else flow,
+        torch.zeros(count, dtype=torch.bool) if known is None else known)
+
+
 # --- clips through time ----------------------------------------------------------------------
 
 
@@ -124,7 +137,7 @@ def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale
     network = lively(kind, scale=scale).eval()
     clips = random(2, length, 3, 9, 7)
     with torch.no_grad():
-        made, _ = run_clip(network, clips, functional.mse_loss)
+        made, _ = run_clip(network, batch_of(clips, scale), functional.mse_loss)
         assert made.shape == (2, length, 3, 9 * scale, 7 * scale)
         for clip, estimates in zip(clips, made, strict=True):
             stream = enhance_clip(network, clip)
@@ -135,12 +148,13 @@ def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale
 
 def test_the_truth_is_carried_on_where_it_is_given() -> None:
     network = lively("frvsr")
-    clips, truth = random(3, 3, 3, 8, 8), random(3, 3, 32, 32)
+    clips, truth = random(3, 3, 3, 8, 8), random(3, 3, 3, 32, 32)
+    batch = batch_of(clips, frames_hr=truth)
     given = torch.tensor([True, False, True])
     with torch.no_grad():
-        plain, _ = run_clip(network, clips, functional.mse_loss)
-        made, _ = run_clip(network, clips, functional.mse_loss, first_hr=truth, given=given)
-        second, _ = network.step(clips[:, 1], VideoState(clips[:, 0], truth))
+        plain, _ = run_clip(network, batch, functional.mse_loss)
+        made, _ = run_clip(network, batch, functional.mse_loss, truth=given)
+        second, _ = network.step(clips[:, 1], VideoState(clips[:, 0], truth[:, 0]))
     assert torch.equal(made[:, 0], plain[:, 0])
     assert torch.allclose(made[1], plain[1], atol=1e-3)
     assert torch.allclose(made[given, 1].clamp(0, 1), second[given], atol=1e-3)
@@ -179,9 +193,9 @@ def test_flow_loss_of_a_still_clip_without_flow_is_nothing() -> None:
         with torch.no_grad():
             nn.init.zeros_(network.fnet.out.weight)  # type: ignore[union-attr, arg-type]
         still = random(2, 1, 3, 8, 8).expand(2, 4, 3, 8, 8)
-        _, flow_loss = run_clip(network, still, functional.mse_loss)
+        _, flow_loss = run_clip(network, batch_of(still), functional.mse_loss)
         assert flow_loss.item() < 1e-10
-        _, flow_loss = run_clip(network, random(2, 4, 3, 8, 8), functional.mse_loss)
+        _, flow_loss = run_clip(network, batch_of(random(2, 4, 3, 8, 8)), functional.mse_loss)
         assert flow_loss.item() > 0.05
 
 
@@ -195,7 +209,7 @@ def test_flow_loss_is_equation_3_8() -> None:
         with torch.no_grad():
             expected = sum(distance(warp(before, network.fnet(before, now)), now).item()
                            for before, now in pairs) / 3
-            assert run_clip(network, clips, distance)[1].item() == pytest.approx(
+            assert run_clip(network, batch_of(clips), distance)[1].item() == pytest.approx(
                 expected, rel=1e-4)
         window = lively("vsr")
         assert isinstance(window, Vsr)
@@ -205,13 +219,14 @@ def test_flow_loss_is_equation_3_8() -> None:
         with torch.no_grad():
             expected = sum(distance(warp(other, window.fnet(other, now)), now).item()
                            for other, now in pairs) / 8
-            assert run_clip(window, clips, distance)[1].item() == pytest.approx(
+            assert run_clip(window, batch_of(clips), distance)[1].item() == pytest.approx(
                 expected, rel=1e-4)
 
 
 def test_networks_without_pairs_have_no_flow_loss() -> None:
-    assert run_clip(network_of("sisr"), random(1, 3, 3, 8, 8), functional.mse_loss)[1] == 0
-    assert run_clip(network_of("frvsr"), random(1, 1, 3, 8, 8), functional.mse_loss)[1] == 0
+    for kind, length in (("sisr", 3), ("frvsr", 1)):
+        batch = batch_of(random(1, length, 3, 8, 8))
+        assert run_clip(network_of(kind), batch, functional.mse_loss)[1] == 0
 
 
 def test_flow_loss_is_least_for_the_true_flow_of_a_sliding_scene() -> None:
@@ -229,10 +244,60 @@ def test_flow_loss_is_least_for_the_true_flow_of_a_sliding_scene() -> None:
         nn.init.zeros_(network.fnet.out.weight)  # one flow for all pixels
         for way in ((-1.0, -0.5), (0.0, 0.0), (-0.5, -0.25), (1.0, 0.5), (0.5, 1.0), (-2.0, -1.0)):
             bias.copy_(3 * torch.tensor(way).div(3).atanh())
-            losses[way] = run_clip(network, clip, functional.mse_loss)[1].item()
+            losses[way] = run_clip(network, batch_of(clip), functional.mse_loss)[1].item()
     # Frame t shows at x what frame t - 1 showed at x + 1.
     assert min(losses, key=losses.__getitem__) == (1.0, 0.5)
     assert losses[(1.0, 0.5)] < 0.6 * losses[(0.0, 0.0)]  # the rest is the border
+
+
+def sliding(length: int = 3, side: int = 16) -> tuple[Tensor, Tensor]:
+    """A wave that goes an LR pixel to the left with every frame: (1, T, 3, s, s), LR and HR."""
+    clips = []
+    for scale in (1, 4):
+        x = (torch.arange(side * scale) + 0.5) / scale
+        wave = torch.stack([0.5 + 0.3 * torch.sin((x + t) / 2.0) for t in range(length)])
+        clips.append(wave[None, :, None, None, :].expand(1, length, 3, side * scale, side * scale))
+    return clips[0], clips[1]
+
+
+@pytest.mark.parametrize("kind", ["frvsr", "vsr"])
+def test_flow_may_be_judged_on_the_large_frames(kind: str) -> None:
+    frames_lr, frames_hr = sliding()
+    network = network_of(kind, max_flow=3.0)
+    assert isinstance(network, Frvsr | Vsr)
+    bias = network.fnet.out.bias
+    assert bias is not None
+    losses = {}
+    with torch.no_grad():
+        nn.init.zeros_(network.fnet.out.weight)
+        for across in (0.0, 0.5, 1.0):
+            bias.copy_(3 * torch.tensor([across, 0.0]).div(3).atanh())
+            losses[across] = [
+                run_clip(network, batch_of(frames_lr, frames_hr=large), functional.l1_loss,
+                         flow_frames="hr")[1].item()
+                for large in (frames_hr, frames_hr * 0)]
+    assert all(of_black == 0 for _, of_black in losses.values())  # the small ones do not matter
+    if kind == "frvsr":
+        assert losses[1.0][0] < 0.5 * losses[0.5][0] < 0.4 * losses[0.0][0]
+        expected = functional.l1_loss(frames_hr[:, :-1], frames_hr[:, 1:]).item()
+        assert losses[0.0][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_known_flow_is_given_to_those_clips_that_have_it() -> None:
+    network = lively("frvsr").eval()
+    assert isinstance(network, Frvsr)
+    clips = random(2, 3, 3, 8, 8)
+    batch = batch_of(clips, flow=2 * random(2, 3, 2, 8, 8), known=torch.tensor([True, False]))
+    with torch.no_grad():
+        plain, flow_loss = run_clip(network, batch, functional.mse_loss)
+        given, same_loss = run_clip(network, batch, functional.mse_loss, given_flow=True)
+        second = network.srnet(network.align(
+            clips[:1, 1], batch.flow[:1, 1], plain[:1, 0].clamp(0, 1)))
+    assert torch.equal(given[:, 0], plain[:, 0])
+    assert torch.allclose(given[:1, 1], second, atol=1e-4)
+    assert (given[0, 1] - plain[0, 1]).abs().mean() > 1e-3
+    assert torch.equal(given[1], plain[1])
+    assert flow_loss == same_loss  # FNet goes on learning
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -244,13 +309,13 @@ def test_loss_is_l1_then_squares_of_both_terms(videos: Path, kind: str) -> None:
     sampler = ClipSampler([moving_clip(index) for index in range(3)], motion=None, made_share=0,
                           side=(8 + 2 * recipe.degradation.margin) * 4, length=3, device=CPU)
     for step in range(6):
-        frames_lr, frames_hr = clip_pair(
+        batch = clip_batch(
             sampler, recipe.degradation, count=2, length=3, patch=8, scale=4,
             generator=step_generator(1, step))
         distance = functional.l1_loss if step < 3 else functional.mse_loss
         with torch.no_grad():
-            estimates, flow_loss = run_clip(network, frames_lr, distance)
-            expected = distance(estimates, frames_hr) + 0.7 * flow_loss
+            estimates, flow_loss = run_clip(network, batch, distance)
+            expected = distance(estimates, batch.frames_hr) + 0.7 * flow_loss
             assert loss(experiment, step).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
@@ -258,16 +323,44 @@ def test_short_clips_come_first(videos: Path, monkeypatch: pytest.MonkeyPatch) -
     experiment = prepare(tiny(short_share=0.5, frames=4), videos)
     lengths = []
 
-    def note(network: VideoNetwork, frames_lr: Tensor, *rest: Any,
+    def note(network: VideoNetwork, batch: ClipBatch, *rest: Any,
              **options: Any) -> tuple[Tensor, Tensor]:
-        lengths.append(frames_lr.shape[1])
-        assert frames_lr.shape == (2, lengths[-1], 3, 8, 8)
-        return run_clip(network, frames_lr, *rest, **options)
+        lengths.append(batch.frames_lr.shape[1])
+        assert batch.frames_lr.shape == (2, lengths[-1], 3, 8, 8)
+        return run_clip(network, batch, *rest, **options)
 
     monkeypatch.setitem(VideoSuperResolution.loss.__globals__, "run_clip", note)
     for step in range(6):
         loss(experiment, step)
     assert lengths == [2, 2, 2, 4, 4, 4]
+
+
+def test_fnet_alone_is_aligned_first(videos: Path, photos: Path) -> None:
+    """Then known flow is used, then none is given: by the shares of the recipe."""
+    recipe = tiny("frvsr", photos=str(photos), align_share=0.34, given_share=0.33, batch=4,
+                  flow_frames="hr")
+    experiment = prepare(recipe, videos)
+    learning = []
+    for step in range(6):
+        experiment.network.zero_grad()
+        loss(experiment, step).backward()  # type: ignore[no-untyped-call]
+        learning.append({name.split(".")[0] for name, parameter
+                         in experiment.network.named_parameters() if parameter.grad is not None})
+    assert learning == [{"fnet"}] * 2 + [{"fnet", "srnet"}] * 4
+    given = []
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setitem(VideoSuperResolution.loss.__globals__, "run_clip",
+                      lambda *rest, **options: given.append(options["given_flow"])
+                      or run_clip(*rest, **options))
+        for step in range(2, 6):
+            loss(experiment, step)
+    assert given == [True, True, False, False]
+
+
+def test_what_has_no_flow_cannot_be_aligned(videos: Path) -> None:
+    with pytest.raises(UsageError, match="align_share=0.5: .* has no flow"):
+        prepare(tiny("sisr", align_share=0.5), videos)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -1,0 +1,123 @@
+"""A clip through a video network, every frame within reach of the gradients of all later ones."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from enhance_cli.architectures.frvsr import FlowNet, Frvsr, VideoNetwork, Vsr, enlarge_flow, warp
+from enhance_cli.data.clips import ClipBatch
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+Frames = Literal["lr", "hr"]
+
+
+def run_clip(
+    network: VideoNetwork,
+    batch: ClipBatch,
+    distance: Distance,
+    *,
+    flow_frames: Frames = "lr",
+    truth: Tensor | None = None,
+    given_flow: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Estimates of clips, and how well the flow explains them (ch. 3.3.2).
+
+    The flow depends on LR frames alone, so FNet sees all pairs of the clip at once.
+
+    Args:
+        network: any of the video networks.
+        batch: the clips.
+        distance: of eq. 3.8, a mean.
+        flow_frames: of eq. 3.8.
+        truth: (N,) bool, for which clips the first true large frame is carried on in place of
+            the first estimate; of use to a recurrent network alone. None for none.
+        given_flow: whether a recurrent network warps along the batch's flow where it is known.
+
+    Returns:
+        Estimates (N, T, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8 as a mean
+        (0 for a network without flow).
+    """
+    if isinstance(network, Frvsr):
+        return _run_recurrent(network, batch, distance, flow_frames, truth, given_flow)
+    if isinstance(network, Vsr):
+        return _run_window(network, batch, distance, flow_frames)
+    count, length = batch.frames_lr.shape[:2]
+    estimates = network.srnet(channels_last(batch.frames_lr.flatten(0, 1)))
+    return estimates.unflatten(0, (count, length)), batch.frames_lr.new_zeros(())
+
+
+def _run_recurrent(
+    network: Frvsr,
+    batch: ClipBatch,
+    distance: Distance,
+    flow_frames: Frames,
+    truth: Tensor | None,
+    given_flow: bool,
+) -> tuple[Tensor, Tensor]:
+    frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
+    flows = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
+    frames = frames_lr if flow_frames == "lr" else frames_hr
+    flow_loss = warped_distance(frames[:, :-1], frames[:, 1:], flows, distance)
+    if given_flow:
+        flows = torch.where(batch.known[:, None, None, None, None], batch.flow[:, 1:], flows)
+    estimates: list[Tensor] = []
+    for index in range(frames_lr.shape[1]):
+        frame_lr = frames_lr[:, index]
+        if index == 0:
+            features = network.condition(frame_lr, None)
+        else:
+            carried = estimates[-1].clamp(0, 1)
+            if index == 1 and truth is not None and bool(truth.any()):
+                carried = torch.where(truth[:, None, None, None], frames_hr[:, 0], carried)
+            features = network.align(frame_lr, flows[:, index - 1], carried)
+        estimates.append(network.srnet(channels_last(features)))
+    return torch.stack(estimates, 1), flow_loss
+
+
+def _run_window(
+    network: Vsr, batch: ClipBatch, distance: Distance, flow_frames: Frames
+) -> tuple[Tensor, Tensor]:
+    frames_lr = batch.frames_lr
+    count, length = frames_lr.shape[:2]
+    frames = frames_lr if flow_frames == "lr" else batch.frames_hr
+    arguments, losses = [], []
+    for shift in (-1, 1):
+        other = [min(max(index + shift, 0), length - 1) for index in range(length)]
+        flow = find_flows(network.fnet, frames_lr[:, other], frames_lr)
+        losses.append(warped_distance(frames[:, other], frames, flow, distance))
+        arguments += [flow.flatten(0, 1), frames_lr[:, other].flatten(0, 1)]
+    features = network.align(frames_lr.flatten(0, 1), *arguments)
+    estimates = network.srnet(channels_last(features))
+    return estimates.unflatten(0, (count, length)), (losses[0] + losses[1]) / 2
+
+
+def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> Tensor:
+    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w)."""
+    if not sources.shape[1]:
+        return sources[:, :, :2]
+    flow: Tensor = fnet(channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
+    return flow.reshape(*sources.shape[:2], *flow.shape[1:])
+
+
+def warped_distance(
+    sources: Tensor, targets: Tensor, flows: Tensor, distance: Distance
+) -> Tensor:
+    """Eq. 3.8 over all pairs: what is left after ``sources`` have been warped onto ``targets``.
+
+    Args:
+        sources: (N, T, 3, s * h, s * w) the frames before, of any size ``s`` times the flow's.
+        targets: the frames, as large.
+        flows: (N, T, 2, h, w) in LR pixels.
+        distance: a mean.
+    """
+    if not flows.shape[1]:
+        return sources.new_zeros(())
+    flow = enlarge_flow(flows.flatten(0, 1), sources.shape[-1] // flows.shape[-1])
+    return distance(warp(sources.flatten(0, 1), flow), targets.flatten(0, 1))
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """The layout that convolutions run fastest in."""
+    return images.contiguous(memory_format=torch.channels_last)
