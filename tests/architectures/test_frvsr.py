@@ -615,3 +615,25 @@ def test_warping_is_one_of_two() -> None:
     made = [network.condition(frame, state) for network in networks]
     assert torch.equal(made[0][:, :3], made[1][:, :3])
     assert not torch.equal(made[0][:, 3:], made[1][:, 3:])
+
+
+def test_the_way_of_training_gives_the_same() -> None:
+    """A transposed convolution's bias is added apart where gradients are wanted."""
+    network = make(lively=True)
+    features = random(2, 51, 6, 7)
+    trained = network.srnet(features)
+    with torch.no_grad():
+        assert torch.allclose(trained, network.srnet(features), atol=1e-5)
+    trained.square().sum().backward()
+    layer = network.srnet.enlarge[-1]
+    assert isinstance(layer, nn.ConvTranspose2d)
+    assert layer.bias is not None
+    assert layer.bias.grad is not None
+    nudged, step = [], 1e-2
+    for sign in (1, -1):
+        with torch.no_grad():
+            layer.bias[1] += sign * step
+            nudged.append(network.srnet(features).double().square().sum())
+            layer.bias[1] -= sign * step
+    slope = float(nudged[0] - nudged[1]) / (2 * step)
+    assert float(layer.bias.grad[1]) == pytest.approx(slope, rel=1e-2)
