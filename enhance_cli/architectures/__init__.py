@@ -45,6 +45,8 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
         for kind, summary, settings in kinds)
 
 
+_FRVSR = FrvsrConfig(warping="bicubic", trust=0.8)
+
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
@@ -70,11 +72,11 @@ MODELS: dict[str, ModelSpec] = {
                   "SID-net, sRGB to colour (task 2, table 11)"),
         ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
                   "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
-        ModelSpec("frvsr-real", "frvsr", FrvsrConfig(channels=64, blocks=3, warping="bicubic"),
+        ModelSpec("frvsr-real", "frvsr", replace(_FRVSR, channels=64, blocks=3),
                   "FRVSR 3-64 for real video: blur, noise and compression"),
-        ModelSpec("frvsr-3-64", "frvsr", FrvsrConfig(channels=64, blocks=3, warping="bicubic"),
+        ModelSpec("frvsr-3-64", "frvsr", replace(_FRVSR, channels=64, blocks=3),
                   "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)"),
-        ModelSpec("frvsr-10-128", "frvsr", FrvsrConfig(warping="bicubic"),
+        ModelSpec("frvsr-10-128", "frvsr", _FRVSR,
                   "FRVSR 10-128, Gaussian blur and sub-sampling (table 3.2)"),
         ModelSpec("sisr", "sisr", FrvsrConfig(channels=64, blocks=3),
                   "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)"),

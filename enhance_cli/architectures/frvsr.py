@@ -14,6 +14,10 @@ Departures from the paper, with their reasons:
   convolutions and leaky ReLU scales with its input and would have to learn to divide.
 - SRNet adds its output to the bicubic enlargement of the frame, as the network that it follows
   (EnhanceNet, table 2.1) does; that trains several times faster. It has no parameters.
+- FRVSR may add it instead to the warped estimate, corrected so that its small version is the
+  frame, wherever that version was near the frame already (``trust``). What was found before then
+  stays of itself, and SRNet need not learn to hand it through 16 positions per LR pixel, which
+  it had hardly begun to after thousands of steps. It has no parameters either.
 - The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
   gives it, in training too.
 - It may be fetched bicubically where eq. 3.3 does so bilinearly: the blur of one bilinear fetch
@@ -24,7 +28,8 @@ Departures from the paper, with their reasons:
   direction through, and flow along the other axis is not learnt for thousands of steps.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -55,6 +60,10 @@ class FrvsrConfig:
         blocks: residual blocks of SRNet.
         max_flow: largest displacement that FNet can tell, in LR pixels; unused by SISR.
         warping: how FRVSR fetches the previous estimate between its pixels.
+        trust: how far FRVSR's result builds on the warped estimate, from 0 (not at all, as in
+            the paper) to below 1.
+        tolerance: where the estimate's small version differs from the frame by this much of
+            [0, 1], trust falls to 37% (1 / e).
     """
 
     scale: int = 4
@@ -62,6 +71,8 @@ class FrvsrConfig:
     blocks: int = 10
     max_flow: float = 24.0
     warping: Interpolation = "bilinear"
+    trust: float = 0.0
+    tolerance: float = 0.05
 
 
 class VideoState(NamedTuple):
@@ -86,6 +97,43 @@ def space_to_depth(image: Tensor, scale: int) -> Tensor:
     cells = image.reshape(batch, colours, height // scale, scale, width // scale, scale)
     return cells.permute(0, 1, 5, 3, 2, 4).reshape(
         batch, colours * scale * scale, height // scale, width // scale)
+
+
+def depth_to_space(cells: Tensor, scale: int) -> Tensor:
+    """The inverse of S_s: (N, s * s * C, H, W) -> (N, C, s * H, s * W)."""
+    batch, channels, height, width = cells.shape
+    colours = channels // (scale * scale)
+    parts = cells.reshape(batch, colours, scale, scale, height, width)
+    return parts.permute(0, 1, 4, 3, 5, 2).reshape(
+        batch, colours, scale * height, scale * width)
+
+
+def reduce_frame(frame_hr: Tensor, scale: int) -> Tensor:
+    """The paper's degradation (ch. 3.3.5), a Gaussian of 1.5 pixels for x4, sampled mid-cell.
+
+    As ``data.degradation.blur_and_subsample``, but without convolutions, which mixed precision
+    would round: what is left of two nearly equal frames matters here.
+
+    Args:
+        frame_hr: (N, C, s * h, s * w); outside, its border is repeated.
+        scale: s, even.
+
+    Returns:
+        (N, C, h, w).
+    """
+    place = (torch.arange(3 * scale) - (3 * scale - 1) / 2) / (0.375 * scale)
+    taps = torch.softmax(-place.square() / 2, 0).tolist()
+    padded = functional.pad(frame_hr, (scale,) * 4, mode="replicate")
+    height, width = frame_hr.shape[-2:]
+    rows = _sum(tap * padded[..., at : at + height : scale, :] for at, tap in enumerate(taps))
+    return _sum(tap * rows[..., at : at + width : scale] for at, tap in enumerate(taps))
+
+
+def _sum(terms: Iterator[Tensor]) -> Tensor:
+    total = next(terms)
+    for term in terms:
+        total = total + term
+    return total
 
 
 def enlarge_flow(flow: Tensor, scale: int) -> Tensor:
@@ -210,14 +258,43 @@ class SuperResolutionNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, scale * h, scale * w), not limited to [0, 1]."""
-        frame_lr = features[:, :3]
+        seen = features
         features = self.body(functional.relu(self.head(features)))
         for layer in self.enlarge:
             assert isinstance(layer, nn.ConvTranspose2d)
             features = functional.relu(_enlarge_features(layer, features))
-        enlarged = imresize(frame_lr, self.scale)
-        frame_hr: Tensor = enlarged + self.out(features).to(enlarged.dtype)
-        return frame_hr
+        enlarged = imresize(seen[:, :3], self.scale)
+        return self._add(self.out(features).to(enlarged.dtype), enlarged, seen)
+
+    def _add(self, residual: Tensor, enlarged: Tensor, seen: Tensor) -> Tensor:
+        """The result, from SRNet's own part, the enlarged frame and SRNet's input."""
+        return enlarged + residual
+
+
+class TrustingNet(SuperResolutionNet):
+    """SRNet whose result builds on the warped estimate where that explains the frame.
+
+    With the frame x, the warped estimate m, reduction D, bicubic enlargement U, trust c and
+    SRNet's own part r the result is U x + c (m + U (x - D m) - U x) + (1 - c) r: for constant c
+    and r = SISR's part, a filter that keeps the estimate and moves it by 1 - c towards SISR's.
+    """
+
+    def __init__(self, channels_in: int, config: FrvsrConfig) -> None:
+        super().__init__(channels_in, config)
+        self.trust, self.tolerance = config.trust, config.tolerance
+        # D sees one LR pixel around, the mean of its errors and their enlargement one each.
+        self.contract = replace(self.contract, halo=max(self.contract.halo, 4))
+
+    def _add(self, residual: Tensor, enlarged: Tensor, seen: Tensor) -> Tensor:
+        warped = depth_to_space(seen[:, 3:], self.scale).to(enlarged.dtype)
+        missing = seen[:, :3].to(enlarged.dtype) - reduce_frame(warped, self.scale)
+        size = missing.detach().abs().mean(1, keepdim=True)
+        size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
+        trust = self.trust * torch.exp(-(size / self.tolerance).square())
+        trust = functional.interpolate(
+            trust, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        kept = warped + imresize(missing, self.scale) - enlarged
+        return enlarged + trust * kept + (1 - trust) * residual
 
 
 def _enlarge_features(layer: nn.ConvTranspose2d, features: Tensor) -> Tensor:
@@ -255,10 +332,13 @@ class VideoNetwork(nn.Module):
         if config.channels < 1 or config.blocks < 0 or config.max_flow <= 0:
             raise ValueError(f"no network of {config.channels} channels, {config.blocks} blocks, "
                              f"flow up to {config.max_flow}")
+        if not (0 <= config.trust < 1 and config.tolerance > 0):
+            raise ValueError(f"trust from 0 to below 1 and a tolerance above 0, not "
+                             f"{config.trust} and {config.tolerance}")
         if config.warping not in get_args(Interpolation):
             raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
-        self.srnet = SuperResolutionNet(3 + self._channels_remembered(config), config)
+        self.srnet = self._make_srnet(3 + self._channels_remembered(config), config)
         self._add_flow_network(config)
         self.contract = Contract(scale=config.scale, tiling="forbidden",
                                  lookahead=self._lookahead)
@@ -268,6 +348,10 @@ class VideoNetwork(nn.Module):
     def _channels_remembered(config: FrvsrConfig) -> int:
         """Channels that SRNet sees beside the frame."""
         return 0
+
+    @staticmethod
+    def _make_srnet(channels_in: int, config: FrvsrConfig) -> SuperResolutionNet:
+        return SuperResolutionNet(channels_in, config)
 
     def _add_flow_network(self, config: FrvsrConfig) -> None:
         """Nothing here to align."""
@@ -363,6 +447,11 @@ class Frvsr(VideoNetwork):
     @staticmethod
     def _channels_remembered(config: FrvsrConfig) -> int:
         return 3 * config.scale * config.scale
+
+    @staticmethod
+    def _make_srnet(channels_in: int, config: FrvsrConfig) -> SuperResolutionNet:
+        kind = TrustingNet if config.trust else SuperResolutionNet
+        return kind(channels_in, config)
 
     def _add_flow_network(self, config: FrvsrConfig) -> None:
         self.fnet = FlowNet(config.max_flow)

@@ -19,7 +19,6 @@ def run_clip(
     distance: Distance,
     *,
     flow_frames: Frames = "lr",
-    truth: Tensor | None = None,
     given_flow: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Estimates of clips, and how well the flow explains them (ch. 3.3.2).
@@ -31,8 +30,6 @@ def run_clip(
         batch: the clips.
         distance: of eq. 3.8, a mean.
         flow_frames: of eq. 3.8.
-        truth: (N,) bool, for which clips the first true large frame is carried on in place of
-            the first estimate; of use to a recurrent network alone. None for none.
         given_flow: whether a recurrent network warps along the batch's flow where it is known.
 
     Returns:
@@ -40,7 +37,7 @@ def run_clip(
         (0 for a network without flow).
     """
     if isinstance(network, Frvsr):
-        return _run_recurrent(network, batch, distance, flow_frames, truth, given_flow)
+        return _run_recurrent(network, batch, distance, flow_frames, given_flow)
     if isinstance(network, Vsr):
         return _run_window(network, batch, distance, flow_frames)
     count, length = batch.frames_lr.shape[:2]
@@ -53,7 +50,6 @@ def _run_recurrent(
     batch: ClipBatch,
     distance: Distance,
     flow_frames: Frames,
-    truth: Tensor | None,
     given_flow: bool,
 ) -> tuple[Tensor, Tensor]:
     frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
@@ -68,10 +64,7 @@ def _run_recurrent(
         if index == 0:
             features = network.condition(frame_lr, None)
         else:
-            carried = estimates[-1].clamp(0, 1)
-            if index == 1 and truth is not None and bool(truth.any()):
-                carried = torch.where(truth[:, None, None, None], frames_hr[:, 0], carried)
-            features = network.align(frame_lr, flows[:, index - 1], carried)
+            features = network.align(frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
         estimates.append(network.srnet(channels_last(features)))
     return torch.stack(estimates, 1), flow_loss
 

@@ -27,7 +27,6 @@ from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.video import video_psnr
-from enhance_cli.training.carrying import lay_path
 from enhance_cli.training.flow import FlowLessons, alignment_loss
 from enhance_cli.training.loop import Optimisation
 from enhance_cli.training.start import make_network
@@ -51,10 +50,6 @@ class VideoRecipe:
         l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
             for single pictures: it converges faster at high rates.
         flow_weight: of eq. 3.8; 1 in the paper.
-        truth_share: share of a batch's clips whose first estimate is replaced by the truth before
-            it is carried on (as in fig. 3.7): what is carried is then worth using from the start.
-        carried: how much of the warped estimate's detail SRNet hands on when training begins, 0
-            to below 1; see ``training.carrying``.
         flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
             needs ``photos``.
         align_share: share of the steps, those after them, that teach FNet alone on the clips:
@@ -81,8 +76,6 @@ class VideoRecipe:
     short_share: float = 0.0
     l1_share: float = 0.0
     flow_weight: float = 1.0
-    truth_share: float = 0.0
-    carried: float = 0.0
     flow_share: float = 0.0
     align_share: float = 0.0
     given_share: float = 0.0
@@ -95,10 +88,8 @@ class VideoRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
-        if not 0 <= self.carried < 1:
-            raise ValueError(f"carried must be from 0 to below 1, not {self.carried}")
-        for name in ("short_share", "l1_share", "made_share", "truth_share", "flow_share",
-                     "align_share", "given_share"):
+        for name in ("short_share", "l1_share", "made_share", "flow_share", "align_share",
+                     "given_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.flow_frames not in get_args(Frames):
@@ -147,10 +138,6 @@ class VideoRecipe:
         torch.manual_seed(self.optimisation.seed)
         network = make_network(ARCHITECTURES[self.architecture], self.config, init)
         assert isinstance(network, VideoNetwork)
-        if self.carried:
-            if not isinstance(network, Frvsr):
-                raise UsageError(f"--set carried={self.carried}: {self.name} carries nothing on")
-            lay_path(network, self.carried)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return VideoSuperResolution(self, network, clips, photos, held, device)
 
@@ -234,10 +221,9 @@ class VideoSuperResolution:
             assert isinstance(network, Frvsr | Vsr)
             return alignment_loss(network, batch)
         distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
-        truth = (torch.rand(recipe.batch, generator=generator) < recipe.truth_share)[share]
         estimates, flow_loss = run_clip(
             network, batch, distance, flow_frames=recipe.flow_frames,
-            truth=truth.to(self.device), given_flow=step < self._given_steps)
+            given_flow=step < self._given_steps)
         return distance(estimates, batch.frames_hr) + recipe.flow_weight * flow_loss
 
     def _draw(self, step: int, generator: torch.Generator) -> ClipBatch:

@@ -15,11 +15,14 @@ from enhance_cli.architectures.frvsr import (
     VideoNetwork,
     VideoState,
     Vsr,
+    depth_to_space,
     enlarge_flow,
+    reduce_frame,
     space_to_depth,
     warp,
 )
 from enhance_cli.data.clips import ClipBatch
+from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.resize import imresize
 from enhance_cli.training.unroll import run_clip
 
@@ -637,3 +640,119 @@ def test_the_way_of_training_gives_the_same() -> None:
             layer.bias[1] -= sign * step
     slope = float(nudged[0] - nudged[1]) / (2 * step)
     assert float(layer.bias.grad[1]) == pytest.approx(slope, rel=1e-2)
+
+
+# --- trust -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_depth_to_space_undoes_space_to_depth(scale: int) -> None:
+    image = random(2, 3, 3 * scale, 5 * scale)
+    assert torch.equal(depth_to_space(space_to_depth(image, scale), scale), image)
+
+
+def test_frames_are_reduced_as_the_paper_degrades_them() -> None:
+    frames = random(2, 3, 20, 28)
+    assert torch.allclose(reduce_frame(frames, 4), blur_and_subsample(frames), atol=1e-6)
+    flat = torch.full((1, 3, 8, 12), 0.3)
+    for scale in (2, 4):
+        assert torch.allclose(reduce_frame(flat, scale), torch.full((1, 3, 8 // scale, 12 // scale),
+                                                                    0.3))
+
+
+def trusting(trust: float = 0.8, *, silent: bool = False, **config: float) -> Frvsr:
+    network = make(lively=True, trust=trust, **config)
+    assert isinstance(network, Frvsr)
+    if silent:
+        with torch.no_grad():
+            network.srnet.out.weight.zero_()
+            network.srnet.out.bias.zero_()  # type: ignore[union-attr]
+    return network
+
+
+def features_of(frame_lr: Tensor, warped: Tensor, scale: int = 4) -> Tensor:
+    return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_an_estimate_that_explains_the_frame_stays(scale: int) -> None:
+    """But for the share that is not trusted, which goes to the enlarged frame."""
+    network = trusting(0.75, silent=True, scale=scale)
+    warped = random(1, 3, 5 * scale, 7 * scale)
+    frame = reduce_frame(warped, scale)
+    made = network.srnet(features_of(frame, warped, scale))
+    assert torch.allclose(made, 0.75 * warped + 0.25 * imresize(frame, scale), atol=1e-5)
+
+
+def test_an_estimate_that_does_not_is_dropped() -> None:
+    network = trusting(0.75)
+    frame = 0.5 + 0.5 * random(1, 3, 6, 7)
+    plain = make(lively=True)
+    black = torch.zeros(1, 3, 24, 28)
+    assert torch.allclose(network.srnet(features_of(frame, black)),
+                          plain.srnet(features_of(frame, black)), atol=1e-4)
+
+
+def test_what_is_kept_is_corrected_towards_the_frame() -> None:
+    """Small errors of brightness vanish: the result's small version is the frame's."""
+    network = trusting(0.9, silent=True, tolerance=1.0)
+    warped = imresize(random(1, 3, 6, 7), 4).clamp(0, 1)
+    frame = reduce_frame(warped, 4) + 0.02
+    made = network.srnet(features_of(frame, warped))
+    before = (reduce_frame(warped, 4) - frame).abs().mean()
+    after = (reduce_frame(made, 4) - frame).abs().mean()
+    assert after < 0.35 * before
+
+
+def test_trust_adds_no_parameters_and_begins_as_bicubic() -> None:
+    plain, other = make(), make(trust=0.8)
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in other.parameters()]
+    assert type(make("vsr", trust=0.8).srnet) is type(make("sisr", trust=0.8).srnet)
+    with torch.no_grad():
+        other.srnet.out.weight.zero_()
+        frame = random(1, 3, 6, 7)
+        first, _ = other.step(frame)
+    assert (first - imresize(frame, 4).clamp(0, 1)).abs().max() < 1e-5
+
+
+def test_a_sharp_still_scene_grows_sharper_with_every_frame() -> None:
+    """Without a trained part: by correction alone, and without bounds being left."""
+    network = trusting(0.9, silent=True)
+    with torch.no_grad():
+        network.fnet.out.weight.zero_()
+        network.fnet.out.bias.zero_()  # type: ignore[union-attr]
+        truth = (0.2 + 0.6 * random(1, 3, 48, 64).gt(0.5).float())
+        truth = imresize(imresize(truth, 0.5), 2).clamp(0, 1)
+        frame, state, errors = reduce_frame(truth, 4), None, []
+        for _ in range(12):
+            made, state = network.step(frame, state)
+            errors.append(float((made - truth).square().mean()))
+    assert errors[5] < 0.97 * errors[0]
+    assert errors[-1] <= 1.001 * errors[5]  # and it stays so
+
+
+@pytest.mark.parametrize("trust", [-0.1, 1.0])
+def test_trust_is_a_share(trust: float) -> None:
+    with pytest.raises(ValueError, match="trust from 0 to below 1"):
+        Frvsr(FrvsrConfig(channels=4, blocks=1, trust=trust))
+
+
+def test_trusted_estimates_are_the_same_in_tiles() -> None:
+    network = trusting(0.8)
+    features = features_of(random(1, 3, 30, 34), random(1, 3, 120, 136))
+    whole = network.srnet(features)
+    halo = network.srnet.contract.halo
+    part = network.srnet(features[..., 10 - halo : 20 + halo, 12 - halo : 22 + halo])
+    inner = part[..., 4 * halo : -4 * halo, 4 * halo : -4 * halo]
+    assert torch.allclose(inner, whole[..., 40:80, 48:88], atol=1e-5)
+
+
+def test_trust_is_kept_in_reduced_precision() -> None:
+    network = trusting(0.8)
+    warped = random(1, 3, 24, 28)
+    features = features_of(reduce_frame(warped, 4), warped)
+    exact = network.srnet(features)
+    with torch.autocast("cpu", torch.bfloat16):
+        near = network.srnet(features)
+    assert near.dtype == torch.float32
+    assert (near - exact).abs().mean() < 0.02

@@ -22,7 +22,6 @@ from enhance_cli.architectures.frvsr import (
     FrvsrConfig,
     Sisr,
     VideoNetwork,
-    VideoState,
     Vsr,
     warp,
 )
@@ -144,21 +143,6 @@ def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale
             assert torch.allclose(estimates.clamp(0, 1), stream, rtol=0, atol=1e-3)
     assert made.min() < 0  # the loss sees what lies outside, the memory does not
     assert made.max() > 1
-
-
-def test_the_truth_is_carried_on_where_it_is_given() -> None:
-    network = lively("frvsr")
-    clips, truth = random(3, 3, 3, 8, 8), random(3, 3, 3, 32, 32)
-    batch = batch_of(clips, frames_hr=truth)
-    given = torch.tensor([True, False, True])
-    with torch.no_grad():
-        plain, _ = run_clip(network, batch, functional.mse_loss)
-        made, _ = run_clip(network, batch, functional.mse_loss, truth=given)
-        second, _ = network.step(clips[:, 1], VideoState(clips[:, 0], truth[:, 0]))
-    assert torch.equal(made[:, 0], plain[:, 0])
-    assert torch.allclose(made[1], plain[1], atol=1e-3)
-    assert torch.allclose(made[given, 1].clamp(0, 1), second[given], atol=1e-3)
-    assert (made[given, 2] - plain[given, 2]).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize(("kind", "length", "shown"), [
@@ -365,7 +349,7 @@ def test_what_has_no_flow_cannot_be_aligned(videos: Path) -> None:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_losses_of_the_shares_average_to_the_loss(videos: Path, kind: str) -> None:
-    experiment = prepare(tiny(kind, batch=4, truth_share=0.5), videos)
+    experiment = prepare(tiny(kind, batch=4), videos)
     for step in (0, 5):
         losses = [loss(experiment, step, share)
                   for share in (slice(None), slice(0, None, 2), slice(1, None, 2))]
