@@ -1,4 +1,4 @@
-"""A clip through a video network, every frame within reach of the gradients of all later ones."""
+"""A clip through a video network: back-propagation through time, whole or truncated."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -20,6 +20,7 @@ def run_clip(
     *,
     flow_frames: Frames = "lr",
     given_flow: bool = False,
+    burn_in: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Estimates of clips, and how well the flow explains them (ch. 3.3.2).
 
@@ -31,13 +32,17 @@ def run_clip(
         distance: of eq. 3.8, a mean.
         flow_frames: of eq. 3.8.
         given_flow: whether a recurrent network warps along the batch's flow where it is known.
+        burn_in: frames at the beginning, fewer than there are, that are only remembered: nothing
+            is learnt from them, and gradients do not reach back to them.
 
     Returns:
-        Estimates (N, T, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8 as a mean
-        (0 for a network without flow).
+        Estimates (N, T - burn_in, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8
+        as a mean over their flows (0 for a network without flow).
     """
     if isinstance(network, Frvsr):
-        return _run_recurrent(network, batch, distance, flow_frames, given_flow)
+        return _run_recurrent(network, batch, distance, flow_frames, given_flow, burn_in)
+    batch = ClipBatch(batch.frames_lr[:, burn_in:], batch.frames_hr[:, burn_in:],
+                      batch.flow[:, burn_in:], batch.known)
     if isinstance(network, Vsr):
         return _run_window(network, batch, distance, flow_frames)
     count, length = batch.frames_lr.shape[:2]
@@ -51,22 +56,33 @@ def _run_recurrent(
     distance: Distance,
     flow_frames: Frames,
     given_flow: bool,
+    burn_in: int,
 ) -> tuple[Tensor, Tensor]:
-    frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
-    flows = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
-    frames = frames_lr if flow_frames == "lr" else frames_hr
-    flow_loss = warped_distance(frames[:, :-1], frames[:, 1:], flows, distance)
+    frames_lr = batch.frames_lr
+    frames = frames_lr if flow_frames == "lr" else batch.frames_hr
+    sources, targets = slice(max(burn_in - 1, 0), -1), slice(max(burn_in, 1), None)
+    learnt = find_flows(network.fnet, frames_lr[:, sources], frames_lr[:, targets])
+    flow_loss = warped_distance(frames[:, sources], frames[:, targets], learnt, distance)
+    with torch.no_grad():
+        before = find_flows(
+            network.fnet, frames_lr[:, : sources.start], frames_lr[:, 1 : sources.start + 1])
+    flows = torch.cat([before, learnt], 1)
     if given_flow:
         flows = torch.where(batch.known[:, None, None, None, None], batch.flow[:, 1:], flows)
     estimates: list[Tensor] = []
     for index in range(frames_lr.shape[1]):
-        frame_lr = frames_lr[:, index]
-        if index == 0:
-            features = network.condition(frame_lr, None)
-        else:
-            features = network.align(frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
-        estimates.append(network.srnet(channels_last(features)))
-    return torch.stack(estimates, 1), flow_loss
+        with torch.set_grad_enabled(torch.is_grad_enabled() and index >= burn_in):
+            frame_lr = frames_lr[:, index]
+            if index == 0:
+                features = network.condition(frame_lr, None)
+            else:
+                features = network.align(
+                    frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
+            estimates.append(network.srnet(channels_last(features)))
+        if index == burn_in - 1:
+            # Autocast keeps the kernels that it has rounded, here without their gradients.
+            torch.clear_autocast_cache()
+    return torch.stack(estimates[burn_in:], 1), flow_loss
 
 
 def _run_window(

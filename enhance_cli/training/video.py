@@ -47,6 +47,8 @@ class VideoRecipe:
         frames: length of a clip (10 in ch. 3.3.5).
         short_frames: length at the beginning, which is quicker and teaches the same flow.
         short_share: share of the steps with short clips.
+        burn_in: frames at the beginning of each clip that are remembered but not learnt from. They
+            cost a third, and the batch may hold as many more clips; 0 in the paper.
         l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
             for single pictures: it converges faster at high rates.
         flow_weight: of eq. 3.8; 1 in the paper.
@@ -74,6 +76,7 @@ class VideoRecipe:
     frames: int = 10
     short_frames: int = 5
     short_share: float = 0.0
+    burn_in: int = 0
     l1_share: float = 0.0
     flow_weight: float = 1.0
     flow_share: float = 0.0
@@ -98,6 +101,9 @@ class VideoRecipe:
             raise ValueError(f"flow_weight must be 0 or more, not {self.flow_weight}")
         if min(self.patch, self.batch, self.frames, self.short_frames) < 1:
             raise ValueError("patch, batch, frames and short_frames must be at least 1")
+        shortest = self.short_frames if self.short_share else self.frames
+        if not 0 <= self.burn_in < shortest:
+            raise ValueError(f"burn_in must be from 0 to below {shortest}, not {self.burn_in}")
         if self.short_share and self.short_frames > self.frames:
             raise ValueError(f"short_frames must not be above frames ({self.frames})")
 
@@ -223,8 +229,9 @@ class VideoSuperResolution:
         distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
         estimates, flow_loss = run_clip(
             network, batch, distance, flow_frames=recipe.flow_frames,
-            given_flow=step < self._given_steps)
-        return distance(estimates, batch.frames_hr) + recipe.flow_weight * flow_loss
+            given_flow=step < self._given_steps, burn_in=recipe.burn_in)
+        wanted = batch.frames_hr[:, recipe.burn_in :]
+        return distance(estimates, wanted) + recipe.flow_weight * flow_loss
 
     def _draw(self, step: int, generator: torch.Generator) -> ClipBatch:
         recipe = self.recipe

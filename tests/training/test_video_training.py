@@ -284,6 +284,51 @@ def test_known_flow_is_given_to_those_clips_that_have_it() -> None:
     assert flow_loss == same_loss  # FNet goes on learning
 
 
+@pytest.mark.parametrize("burn_in", [1, 2, 3])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_burnt_in_frames_are_remembered_but_not_learnt_from(kind: str, burn_in: int) -> None:
+    network = lively(kind)
+    batch = batch_of(random(2, 4, 3, 8, 8))
+    batch.frames_lr.requires_grad_()
+    whole, _ = run_clip(network, batch, functional.mse_loss)
+    made, flow_loss = run_clip(network, batch, functional.mse_loss, burn_in=burn_in)
+    assert made.shape == (2, 4 - burn_in, 3, 32, 32)
+    if kind == "vsr":  # whose first frame has lost its neighbour
+        assert torch.allclose(made[:, 1:], whole[:, burn_in + 1 :], atol=1e-4)
+    else:
+        assert torch.allclose(made, whole[:, burn_in:], atol=1e-4)
+    made.square().mean().backward()
+    assert batch.frames_lr.grad is not None
+    reached = batch.frames_lr.grad.abs().amax((0, 2, 3, 4)) > 0
+    # The first that is learnt from is compared with the one before it.
+    first = burn_in - (kind == "frvsr")
+    assert reached.tolist() == [index >= first for index in range(4)]
+    if kind == "frvsr":
+        frames = batch.frames_lr.detach()
+        with torch.no_grad():
+            rest = batch_of(frames[:, burn_in - 1 :])
+            assert flow_loss.item() == pytest.approx(
+                run_clip(network, rest, functional.mse_loss)[1].item(), rel=1e-4)
+
+
+def test_burning_in_leaves_gradients_in_reduced_precision() -> None:
+    """Autocast's cache of rounded kernels would otherwise be one without gradients."""
+    network = lively("frvsr")
+    with torch.autocast("cpu", torch.bfloat16):
+        made, flow_loss = run_clip(
+            network, batch_of(random(1, 3, 3, 8, 8)), functional.mse_loss, burn_in=2)
+        (made.float().square().mean() + flow_loss).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+
+
+@pytest.mark.parametrize(("settings", "below"), [
+    ({"burn_in": 3}, 3), ({"burn_in": 2, "short_share": 0.5}, 2), ({"burn_in": -1}, 3)])
+def test_something_must_be_left_to_learn_from(settings: dict[str, Any], below: int) -> None:
+    with pytest.raises(ValueError, match=f"burn_in must be from 0 to below {below}"):
+        tiny("frvsr", **settings)
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_loss_is_l1_then_squares_of_both_terms(videos: Path, kind: str) -> None:
     recipe = tiny(kind, l1_share=0.5, flow_weight=0.7)
