@@ -79,9 +79,6 @@ def _run_recurrent(
                 features = network.align(
                     frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
             estimates.append(network.srnet(channels_last(features)))
-        if index == burn_in - 1:
-            # Autocast keeps the kernels that it has rounded, here without their gradients.
-            torch.clear_autocast_cache()
     return torch.stack(estimates[burn_in:], 1), flow_loss
 
 

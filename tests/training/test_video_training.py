@@ -312,7 +312,7 @@ def test_burnt_in_frames_are_remembered_but_not_learnt_from(kind: str, burn_in: 
 
 
 def test_burning_in_leaves_gradients_in_reduced_precision() -> None:
-    """Autocast's cache of rounded kernels would otherwise be one without gradients."""
+    """Autocast keeps the kernels that it has rounded: they must not be those without gradients."""
     network = lively("frvsr")
     with torch.autocast("cpu", torch.bfloat16):
         made, flow_loss = run_clip(
