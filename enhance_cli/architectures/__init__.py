@@ -45,7 +45,7 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
         for kind, summary, settings in kinds)
 
 
-_FRVSR = FrvsrConfig(warping="bicubic", trust=0.8)
+_FRVSR = FrvsrConfig(passes=2, warping="bicubic", trust=0.8)
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec

@@ -22,6 +22,8 @@ Departures from the paper, with their reasons:
   gives it, in training too.
 - It may be fetched bicubically where eq. 3.3 does so bilinearly: the blur of one bilinear fetch
   is small, but a recurrent network pays it again with every frame.
+- FNet may look twice (``passes``): at the frame before as it lands along the first flow. What is
+  left to find is small then, which is what the network finds best.
 - Kaiming initialisation in place of Xavier's: with damped last layers the network begins as
   bicubic enlargement without motion, and bears a ten times higher rate. In FNet each kernel's
   middle is mixed with an orthogonal matrix; else fourteen layers let little more than one
@@ -58,7 +60,8 @@ class FrvsrConfig:
         scale: enlargement, 2 or 4; the paper has 4.
         channels: filters of SRNet.
         blocks: residual blocks of SRNet.
-        max_flow: largest displacement that FNet can tell, in LR pixels; unused by SISR.
+        max_flow: largest displacement that FNet can tell at once, in LR pixels; unused by SISR.
+        passes: how often FNet looks, with the same kernels.
         warping: how FRVSR fetches the previous estimate between its pixels.
         trust: how far FRVSR's result builds on the warped estimate, from 0 (not at all, as in
             the paper) to below 1.
@@ -70,6 +73,7 @@ class FrvsrConfig:
     channels: int = 128
     blocks: int = 10
     max_flow: float = 24.0
+    passes: int = 1
     warping: Interpolation = "bilinear"
     trust: float = 0.0
     tolerance: float = 0.05
@@ -175,9 +179,9 @@ class FlowNet(nn.Module):
 
     _multiple = 8
 
-    def __init__(self, max_flow: float) -> None:
+    def __init__(self, max_flow: float, passes: int = 1) -> None:
         super().__init__()
-        self.max_flow = max_flow
+        self.max_flow, self.passes = max_flow, passes
         self.encoder = nn.ModuleList(
             self._pair(before, after) for before, after in ((6, 32), (32, 64), (64, 128)))
         self.decoder = nn.ModuleList(
@@ -197,6 +201,13 @@ class FlowNet(nn.Module):
             (N, 2, h, w) float32: where in ``previous_lr`` each pixel of ``frame_lr`` was, as a
             displacement (x, y) in pixels.
         """
+        flow = self._look(previous_lr, frame_lr)
+        for _ in range(self.passes - 1):
+            rest = self._look(warp(previous_lr, flow.detach(), "bicubic"), frame_lr)
+            flow = rest + warp(flow, rest)
+        return flow
+
+    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         height, width = frame_lr.shape[-2:]
         # Three poolings; what is added at the bottom and right is cut off again.
         margin = (0, -width % self._multiple, 0, -height % self._multiple)
@@ -332,6 +343,8 @@ class VideoNetwork(nn.Module):
         if config.channels < 1 or config.blocks < 0 or config.max_flow <= 0:
             raise ValueError(f"no network of {config.channels} channels, {config.blocks} blocks, "
                              f"flow up to {config.max_flow}")
+        if config.passes < 1:
+            raise ValueError(f"FNet must look at least once: passes=1 or more, not {config.passes}")
         if not (0 <= config.trust < 1 and config.tolerance > 0):
             raise ValueError(f"trust from 0 to below 1 and a tolerance above 0, not "
                              f"{config.trust} and {config.tolerance}")
@@ -420,7 +433,7 @@ class Vsr(VideoNetwork):
         return 6
 
     def _add_flow_network(self, config: FrvsrConfig) -> None:
-        self.fnet = FlowNet(config.max_flow)
+        self.fnet = FlowNet(config.max_flow, config.passes)
 
     def _initialise(self) -> None:
         super()._initialise()
@@ -454,7 +467,7 @@ class Frvsr(VideoNetwork):
         return kind(channels_in, config)
 
     def _add_flow_network(self, config: FrvsrConfig) -> None:
-        self.fnet = FlowNet(config.max_flow)
+        self.fnet = FlowNet(config.max_flow, config.passes)
 
     def _initialise(self) -> None:
         super()._initialise()

@@ -756,3 +756,44 @@ def test_trust_is_kept_in_reduced_precision() -> None:
         near = network.srnet(features)
     assert near.dtype == torch.float32
     assert (near - exact).abs().mean() < 0.02
+
+
+# --- several looks ---------------------------------------------------------------------------
+
+
+class HalfSeen(FlowNet):
+    """Finds half of what a ramp has moved, by its values: a pixel to the right is 0.02 more."""
+
+    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        across = (frame_lr - previous_lr).mean(1) / 0.02 / 2
+        return torch.stack([across, torch.zeros_like(across)], 1)
+
+
+@pytest.mark.parametrize(("passes", "found"), [(1, 2.0), (2, 3.0), (3, 3.5)])
+def test_every_look_finds_of_what_is_left(passes: int, found: float) -> None:
+    """Each pixel shows what was four to its right."""
+    ramp = 0.02 * torch.arange(40.0).expand(1, 3, 6, 40)
+    flow = HalfSeen(24.0, passes)(ramp, ramp + 0.08)
+    inside = flow[..., 5:-8]
+    assert torch.allclose(inside[:, 0], torch.full_like(inside[:, 0], found), atol=1e-3)
+    assert not inside[:, 1].any()
+
+
+def test_looks_are_chained_as_they_land() -> None:
+    """The first flow is read where the second points, as warping twice would."""
+    network = make(passes=2)
+    assert isinstance(network, Frvsr)
+    first, second = 2 * random(1, 2, 9, 11) - 1, constant_flow(9, 11, 2, -1)
+    answers = iter([first, second])
+    network.fnet._look = lambda *_: next(answers)  # type: ignore[method-assign]
+    frame = random(1, 3, 9, 11)
+    flow = network.fnet(frame, frame)
+    inner = (..., slice(2, -2), slice(2, -3))
+    assert torch.allclose(flow[inner], (second + first.roll((1, -2), (-2, -1)))[inner], atol=1e-5)
+
+
+def test_looking_again_needs_no_more_parameters_but_at_least_one_look() -> None:
+    shapes = [[p.shape for p in make(passes=passes).parameters()] for passes in (1, 2)]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match="passes=1 or more, not 0"):
+        make(passes=0)
