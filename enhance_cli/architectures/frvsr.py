@@ -201,11 +201,16 @@ class FlowNet(nn.Module):
             (N, 2, h, w) float32: where in ``previous_lr`` each pixel of ``frame_lr`` was, as a
             displacement (x, y) in pixels.
         """
-        flow = self._look(previous_lr, frame_lr)
+        return self.looks(previous_lr, frame_lr)[-1]
+
+    def looks(self, previous_lr: Tensor, frame_lr: Tensor) -> list[Tensor]:
+        """The flow after each look. Each is to be taught: no gradient reaches the looks before."""
+        flows = [self._look(previous_lr, frame_lr)]
         for _ in range(self.passes - 1):
-            rest = self._look(warp(previous_lr, flow.detach(), "bicubic"), frame_lr)
-            flow = rest + warp(flow, rest)
-        return flow
+            found = flows[-1].detach()
+            rest = self._look(warp(previous_lr, found, "bicubic"), frame_lr)
+            flows.append(rest + warp(found, rest))
+        return flows
 
     def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         height, width = frame_lr.shape[-2:]

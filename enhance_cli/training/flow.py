@@ -59,7 +59,7 @@ class FlowLessons:
         """Mean absolute error of the flow, relative to the speed.
 
         Args:
-            fnet: to be taught.
+            fnet: to be taught, each of its looks.
             part: of the lessons that are over, 0 to 1; decides the speed.
             generator: of the CPU.
             share: of the clips that this process takes.
@@ -75,8 +75,9 @@ class FlowLessons:
             deviation = self._noise * torch.rand(_CLIPS, 1, 1, 1, 1, generator=generator)
         frames, truth = torch.stack(clips) + deviation * noise, torch.stack(flows)
         frames, truth = frames[share].to(device), truth[share].to(device)
-        flow = fnet(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
-        return _relative_error(flow, truth[:, 1:].flatten(0, 1)).mean()
+        looks = fnet.looks(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
+        wanted = truth[:, 1:].flatten(0, 1)
+        return torch.stack([_relative_error(flow, wanted).mean() for flow in looks]).mean()
 
 
 def alignment_loss(network: Frvsr | Vsr, batch: ClipBatch) -> Tensor:
@@ -86,23 +87,25 @@ def alignment_loss(network: Frvsr | Vsr, batch: ClipBatch) -> Tensor:
     those that FNet sees, relative to their detail: else sharp clips alone would be learnt from.
 
     Args:
-        network: whose FNet is to be taught.
+        network: whose FNet is to be taught, each of its looks.
         batch: of at least two frames.
     """
     frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
     scale = frames_hr.shape[-1] // frames_lr.shape[-1]
-    flow = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
     # What comes from outside the patch cannot be told.
     margin = min(_UNSEEN, (frames_lr.shape[-1] - 1) // 2)
-    error = _inside(_relative_error(flow, batch.flow[:, 1:]), margin).mean((1, 2, 3, 4))
     before, now = frames_hr[:, :-1].flatten(0, 1), frames_hr[:, 1:].flatten(0, 1)
-    landed = warp(before, enlarge_flow(flow.flatten(0, 1), scale))
-    left = ((landed - now).square() + _SOFT**2).sqrt()
     detail = (now - functional.avg_pool2d(now, 9, 1, 4, count_include_pad=False)).abs()
     detail = detail.mean((1, 2, 3)) + _SOFT
-    left = _inside(left, margin * scale).mean((1, 2, 3)) / detail
-    loss: Tensor = (error * batch.known).mean() + left.mean()
-    return loss
+    looks = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
+    loss = frames_lr.new_zeros(())
+    for flow in looks:
+        error = _inside(_relative_error(flow, batch.flow[:, 1:]), margin).mean((1, 2, 3, 4))
+        landed = warp(before, enlarge_flow(flow.flatten(0, 1), scale))
+        left = ((landed - now).square() + _SOFT**2).sqrt()
+        left = _inside(left, margin * scale).mean((1, 2, 3)) / detail
+        loss = loss + (error * batch.known).mean() + left.mean()
+    return loss / len(looks)
 
 
 def _relative_error(flow: Tensor, wanted: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """A clip through a video network: back-propagation through time, whole or truncated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -61,12 +61,12 @@ def _run_recurrent(
     frames_lr = batch.frames_lr
     frames = frames_lr if flow_frames == "lr" else batch.frames_hr
     sources, targets = slice(max(burn_in - 1, 0), -1), slice(max(burn_in, 1), None)
-    learnt = find_flows(network.fnet, frames_lr[:, sources], frames_lr[:, targets])
-    flow_loss = warped_distance(frames[:, sources], frames[:, targets], learnt, distance)
+    looks = find_flows(network.fnet, frames_lr[:, sources], frames_lr[:, targets])
+    flow_loss = warped_distance(frames[:, sources], frames[:, targets], looks, distance)
     with torch.no_grad():
         before = find_flows(
             network.fnet, frames_lr[:, : sources.start], frames_lr[:, 1 : sources.start + 1])
-    flows = torch.cat([before, learnt], 1)
+    flows = torch.cat([before[-1], looks[-1]], 1)
     if given_flow:
         flows = torch.where(batch.known[:, None, None, None, None], batch.flow[:, 1:], flows)
     estimates: list[Tensor] = []
@@ -91,37 +91,42 @@ def _run_window(
     arguments, losses = [], []
     for shift in (-1, 1):
         other = [min(max(index + shift, 0), length - 1) for index in range(length)]
-        flow = find_flows(network.fnet, frames_lr[:, other], frames_lr)
-        losses.append(warped_distance(frames[:, other], frames, flow, distance))
-        arguments += [flow.flatten(0, 1), frames_lr[:, other].flatten(0, 1)]
+        looks = find_flows(network.fnet, frames_lr[:, other], frames_lr)
+        losses.append(warped_distance(frames[:, other], frames, looks, distance))
+        arguments += [looks[-1].flatten(0, 1), frames_lr[:, other].flatten(0, 1)]
     features = network.align(frames_lr.flatten(0, 1), *arguments)
     estimates = network.srnet(channels_last(features))
     return estimates.unflatten(0, (count, length)), (losses[0] + losses[1]) / 2
 
 
-def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> Tensor:
-    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w)."""
+def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> list[Tensor]:
+    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w), after each look."""
     if not sources.shape[1]:
-        return sources[:, :, :2]
-    flow: Tensor = fnet(channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
-    return flow.reshape(*sources.shape[:2], *flow.shape[1:])
+        return [sources[:, :, :2]]
+    looks = fnet.looks(
+        channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
+    return [flow.reshape(*sources.shape[:2], *flow.shape[1:]) for flow in looks]
 
 
 def warped_distance(
-    sources: Tensor, targets: Tensor, flows: Tensor, distance: Distance
+    sources: Tensor, targets: Tensor, looks: Sequence[Tensor], distance: Distance
 ) -> Tensor:
     """Eq. 3.8 over all pairs: what is left after ``sources`` have been warped onto ``targets``.
 
     Args:
         sources: (N, T, 3, s * h, s * w) the frames before, of any size ``s`` times the flow's.
         targets: the frames, as large.
-        flows: (N, T, 2, h, w) in LR pixels.
+        looks: flows (N, T, 2, h, w) in LR pixels; what they leave is averaged.
         distance: a mean.
     """
-    if not flows.shape[1]:
-        return sources.new_zeros(())
-    flow = enlarge_flow(flows.flatten(0, 1), sources.shape[-1] // flows.shape[-1])
-    return distance(warp(sources.flatten(0, 1), flow), targets.flatten(0, 1))
+    total = sources.new_zeros(())
+    if not sources.shape[1]:
+        return total
+    before, now = sources.flatten(0, 1), targets.flatten(0, 1)
+    for found in looks:
+        flow = enlarge_flow(found.flatten(0, 1), sources.shape[-1] // found.shape[-1])
+        total = total + distance(warp(before, flow), now) / len(looks)
+    return total
 
 
 def channels_last(images: Tensor) -> Tensor:

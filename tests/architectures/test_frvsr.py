@@ -523,11 +523,16 @@ def flow_gradients(pick: Callable[[Tensor], Tensor]) -> Tensor:
         network.srnet.out.weight.mul_(5)
     seen: list[Tensor] = []
 
-    def keep(_: nn.Module, __: object, flow: Tensor) -> None:
-        flow.retain_grad()
-        seen.append(flow)
+    look = network.fnet._look
 
-    network.fnet.register_forward_hook(keep)
+    def keep(previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        flow = look(previous_lr, frame_lr)
+        if flow.requires_grad and len(flow):
+            flow.retain_grad()
+            seen.append(flow)
+        return flow
+
+    network.fnet._look = keep  # type: ignore[method-assign]
     estimates, _ = run_clip(
         network, unlabelled(0.4 + 0.2 * random(1, 6, 3, 8, 8)), functional.mse_loss)
     pick(estimates).backward()  # type: ignore[no-untyped-call]

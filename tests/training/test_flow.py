@@ -11,6 +11,7 @@ from enhance_cli.architectures.frvsr import FlowNet, Frvsr, FrvsrConfig, warp
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.training.flow import FlowLessons, alignment_loss
+from enhance_cli.training.unroll import run_clip
 
 CPU = torch.device("cpu")
 WHOLE = slice(None)
@@ -30,7 +31,7 @@ def seeded(seed: int) -> torch.Generator:
 class Recorder(FlowNet):
     """Keeps the frames that it is shown and answers with no motion."""
 
-    def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         self.seen = (previous_lr, frame_lr)
         return previous_lr.new_zeros(len(previous_lr), 2, *previous_lr.shape[-2:])
 
@@ -48,7 +49,7 @@ def test_the_truth_lands_the_frame_before_on_the_frame() -> None:
     class Oracle(FlowNet):
         """Answers with the truth, which it draws as the lessons did."""
 
-        def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
             generator = seeded(5)
             sampler = MotionSampler(lessons._photos, self.motion)
             flows = torch.stack([sampler.clip(3, 16, generator)[1] for _ in range(16)])
@@ -110,7 +111,7 @@ class Constant(FlowNet):
         self.flow = torch.tensor(flow)
         return self
 
-    def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         return self.flow[:, None, None].expand(len(frame_lr), 2, *frame_lr.shape[-2:])
 
 
@@ -143,3 +144,25 @@ def test_dull_clips_teach_as_much() -> None:
     sharp, dull = (float(alignment_loss(network, panned(False, contrast)))
                    for contrast in (1.0, 0.5))
     assert dull == pytest.approx(sharp, rel=0.3)
+
+
+class Nearer(Constant):
+    """Finds the first half at once, then all."""
+
+    def looks(self, previous_lr: Tensor, frame_lr: Tensor) -> list[Tensor]:
+        flow = self._look(previous_lr, frame_lr)
+        return [flow / 2, flow]
+
+
+def test_every_look_is_taught() -> None:
+    network = Frvsr(FrvsrConfig(channels=4, blocks=1))
+    losses = []
+    for fnet in (Nearer(24.0).answer((0.5, 0.5)), Constant(24.0).answer((0.25, 0.25)),
+                 Constant(24.0).answer((0.5, 0.5))):
+        network.fnet = fnet
+        batch = panned(True)
+        flow_loss = run_clip(network, batch, functional.l1_loss, flow_frames="hr")[1]
+        losses.append((float(alignment_loss(network, batch)), float(flow_loss)))
+    both, half, whole = losses
+    for index in (0, 1):
+        assert both[index] == pytest.approx((half[index] + whole[index]) / 2, rel=1e-4)
