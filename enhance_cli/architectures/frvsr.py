@@ -274,43 +274,56 @@ class SuperResolutionNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, scale * h, scale * w), not limited to [0, 1]."""
-        seen = features
+        enlarged = imresize(features[:, :3], self.scale)
+        return enlarged + self._residual(features).to(enlarged.dtype)
+
+    def _residual(self, features: Tensor) -> Tensor:
         features = self.body(functional.relu(self.head(features)))
         for layer in self.enlarge:
             assert isinstance(layer, nn.ConvTranspose2d)
             features = functional.relu(_enlarge_features(layer, features))
-        enlarged = imresize(seen[:, :3], self.scale)
-        return self._add(self.out(features).to(enlarged.dtype), enlarged, seen)
-
-    def _add(self, residual: Tensor, enlarged: Tensor, seen: Tensor) -> Tensor:
-        """The result, from SRNet's own part, the enlarged frame and SRNet's input."""
-        return enlarged + residual
+        residual: Tensor = self.out(features)
+        return residual
 
 
 class TrustingNet(SuperResolutionNet):
     """SRNet whose result builds on the warped estimate where that explains the frame.
 
-    With the frame x, the warped estimate m, reduction D, bicubic enlargement U, trust c and
-    SRNet's own part r the result is U x + c (m + U (x - D m) - U x) + (1 - c) r: for constant c
-    and r = SISR's part, a filter that keeps the estimate and moves it by 1 - c towards SISR's.
+    With the frame x, the warped estimate m, reduction D, bicubic enlargement U and the likeness l
+    of x and D m, from 0 to 1, the memory adds k = l (m + U (x - D m) - U x) to what x shows. SRNet
+    is shown x and k in place of x and m: what is common to both, which is nearly all of m, would
+    drown what matters. With its part r and trust t the result is U x + t k + (1 - t l) r. For l = 1
+    and r = SISR's part that is a filter that keeps the estimate and moves it by 1 - t to SISR's.
     """
 
     def __init__(self, channels_in: int, config: FrvsrConfig) -> None:
         super().__init__(channels_in, config)
         self.trust, self.tolerance = config.trust, config.tolerance
-        # D sees one LR pixel around, the mean of its errors and their enlargement one each.
-        self.contract = replace(self.contract, halo=max(self.contract.halo, 4))
+        # D sees one LR pixel around, U two of its errors; their mean and its enlargement two, too.
+        self.contract = replace(self.contract, halo=self.contract.halo + 3)
 
-    def _add(self, residual: Tensor, enlarged: Tensor, seen: Tensor) -> Tensor:
-        warped = depth_to_space(seen[:, 3:], self.scale).to(enlarged.dtype)
-        missing = seen[:, :3].to(enlarged.dtype) - reduce_frame(warped, self.scale)
+    def forward(self, features: Tensor) -> Tensor:
+        """As SRNet's."""
+        frame_lr = features[:, :3]
+        warped = depth_to_space(features[:, 3:], self.scale)
+        enlarged = imresize(frame_lr, self.scale)
+        missing = frame_lr - reduce_frame(warped, self.scale)
+        likeness = self._likeness(missing)
+        kept = likeness * (warped + imresize(missing, self.scale) - enlarged)
+        seen = torch.cat([frame_lr, space_to_depth(_AMPLIFY * kept, self.scale)], 1)
+        residual = self._residual(seen.contiguous(memory_format=torch.channels_last))
+        return enlarged + self.trust * kept + (1 - self.trust * likeness) * residual.to(kept.dtype)
+
+    def _likeness(self, missing: Tensor) -> Tensor:
+        """(N, 1, s * h, s * w) in [0, 1], from what the estimate leaves of the frame."""
         size = missing.detach().abs().mean(1, keepdim=True)
         size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
-        trust = self.trust * torch.exp(-(size / self.tolerance).square())
-        trust = functional.interpolate(
-            trust, scale_factor=self.scale, mode="bilinear", align_corners=False)
-        kept = warped + imresize(missing, self.scale) - enlarged
-        return enlarged + trust * kept + (1 - trust) * residual
+        return functional.interpolate(
+            torch.exp(-(size / self.tolerance).square()), scale_factor=self.scale,
+            mode="bilinear", align_corners=False)
+
+
+_AMPLIFY = 8.0  # what a memory adds is a few hundredths; the frame's own contrast is ten times that
 
 
 def _enlarge_features(layer: nn.ConvTranspose2d, features: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ class Motion:
 
     Attributes:
         speed: pixels per frame, from .. to, drawn evenly in its logarithm.
-        still: share of clips without motion.
+        still: share of clips without motion. As many films are: a network that seldom met them
+            takes its own last result for news.
         turn: largest rotation per frame, in radians.
         zoom: largest change of size per frame.
         shake: largest deviation of a hand's tremble, in pixels.
@@ -31,7 +32,7 @@ class Motion:
     """
 
     speed: tuple[float, float] = (0.25, 24.0)
-    still: float = 0.08
+    still: float = 0.2
     turn: float = 0.01
     zoom: float = 0.01
     shake: float = 1.0
