@@ -9,12 +9,13 @@ from typing import Any
 
 from enhance_cli.architectures.autoencoder import AUTOENCODER, AutoencoderConfig
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
-from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
+from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
+from enhance_cli.architectures.srnet import FrvsrConfig
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry

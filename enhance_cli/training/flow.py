@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.frvsr import FlowNet, Frvsr, Vsr, enlarge_flow, warp
+from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
+from enhance_cli.architectures.frvsr import Frvsr, Vsr
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
 from enhance_cli.data.motion import Motion, MotionSampler

@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from enhance_cli.architectures.frvsr import FlowNet, Frvsr, VideoNetwork, Vsr, enlarge_flow, warp
+from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
+from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr
 from enhance_cli.data.clips import ClipBatch
 
 Distance = Callable[[Tensor, Tensor], Tensor]

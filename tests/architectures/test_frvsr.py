@@ -7,19 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.frvsr import (
-    FlowNet,
-    Frvsr,
+from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
+from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, VideoState, Vsr
+from enhance_cli.architectures.srnet import (
     FrvsrConfig,
-    Sisr,
-    VideoNetwork,
-    VideoState,
-    Vsr,
     depth_to_space,
-    enlarge_flow,
     reduce_frame,
     space_to_depth,
-    warp,
 )
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.degradation import blur_and_subsample

@@ -17,7 +17,8 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.architectures.frvsr import Frvsr, FrvsrConfig, VideoState
+from enhance_cli.architectures.frvsr import Frvsr, VideoState
+from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
 from enhance_cli.data.video_sets import VIDEO_DATASETS, VideoClip, iterate_pairs

@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.architectures.frvsr import FrvsrConfig, VideoNetwork
+from enhance_cli.architectures.frvsr import VideoNetwork
+from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.recurrent import FrameEnlarger, enhance_clip
 from enhance_cli.resize import imresize

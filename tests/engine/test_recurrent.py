@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.architectures.frvsr import FrvsrConfig, VideoState
+from enhance_cli.architectures.frvsr import VideoState
+from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.engine import tiled
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.checkpoint import build, save_checkpoint

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.frvsr import FlowNet, Frvsr, FrvsrConfig, warp
+from enhance_cli.architectures.flow_net import FlowNet, warp
+from enhance_cli.architectures.frvsr import Frvsr
+from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.training.flow import FlowLessons, alignment_loss

@@ -17,14 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.architectures.frvsr import (
-    Frvsr,
-    FrvsrConfig,
-    Sisr,
-    VideoNetwork,
-    Vsr,
-    warp,
-)
+from enhance_cli.architectures.flow_net import warp
+from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, Vsr
+from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.data.clips import ClipBatch, ClipSampler, clip_batch
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
