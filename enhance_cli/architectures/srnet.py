@@ -162,18 +162,20 @@ class TrustingNet(SuperResolutionNet):
         warped = depth_to_space(features[:, 3:], self.scale)
         enlarged = imresize(frame_lr, self.scale)
         missing = frame_lr - reduce_frame(warped, self.scale)
-        likeness = self._likeness(missing)
+        likeness = self._likeness(missing, features[:, 3:])
         kept = likeness * (warped + imresize(missing, self.scale) - enlarged)
         seen = torch.cat([frame_lr, space_to_depth(_AMPLIFY * kept, self.scale)], 1)
         residual = self._residual(seen.contiguous(memory_format=torch.channels_last))
         return enlarged + self.trust * kept + (1 - self.trust * likeness) * residual.to(kept.dtype)
 
-    def _likeness(self, missing: Tensor) -> Tensor:
+    def _likeness(self, missing: Tensor, cells: Tensor) -> Tensor:
         """(N, 1, s * h, s * w) in [0, 1], from what the estimate leaves of the frame."""
         size = missing.detach().abs().mean(1, keepdim=True)
         size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
+        # Black is what a stream begins with: no memory, however dark the frame is.
+        remembered = cells.detach().amax(1, keepdim=True) > 0
         return functional.interpolate(
-            torch.exp(-(size / self.tolerance).square()), scale_factor=self.scale,
+            remembered * torch.exp(-(size / self.tolerance).square()), scale_factor=self.scale,
             mode="bilinear", align_corners=False)
 
 
