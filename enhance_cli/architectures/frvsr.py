@@ -17,7 +17,8 @@ Departures from the paper, with their reasons:
 - FRVSR may add it instead to the warped estimate, corrected so that its small version is the
   frame, wherever that version was near the frame already (``trust``). What was found before then
   stays of itself, and SRNet need not learn to hand it through 16 positions per LR pixel, which
-  it had hardly begun to after thousands of steps. It has no parameters either.
+  it had hardly begun to after thousands of steps. SRNet is then shown what the estimate adds to
+  the enlarged frame in place of the estimate. That has no parameters either.
 - The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
   gives it, in training too.
 - It may be fetched bicubically where eq. 3.3 does so bilinearly: the blur of one bilinear fetch

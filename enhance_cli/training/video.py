@@ -104,6 +104,8 @@ class VideoRecipe:
         shortest = self.short_frames if self.short_share else self.frames
         if not 0 <= self.burn_in < shortest:
             raise ValueError(f"burn_in must be from 0 to below {shortest}, not {self.burn_in}")
+        if self.align_share and shortest < 2:
+            raise ValueError("align_share needs clips of at least 2 frames: nothing moves in one")
         if self.short_share and self.short_frames > self.frames:
             raise ValueError(f"short_frames must not be above frames ({self.frames})")
 

@@ -808,3 +808,14 @@ def test_a_stream_begins_as_sisr_however_dark_it_is(level: float) -> None:
         frame = level * (0.5 + random(1, 3, 6, 7))
         first, _ = network.step(frame)
         assert torch.allclose(first, single.step(frame)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_all_departures_together_take_frames_of_any_size(size: tuple[int, int]) -> None:
+    network = trusting(0.8, passes=2, warping="bicubic")  # type: ignore[arg-type]
+    state = None
+    with torch.no_grad():
+        for seed in range(3):
+            made, state = network.step(random(2, 3, *size, seed=seed), state)
+    assert made.shape == (2, 3, 4 * size[0], 4 * size[1])
+    assert 0 <= made.min() <= made.max() <= 1

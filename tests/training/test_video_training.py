@@ -382,6 +382,13 @@ def test_fnet_alone_is_aligned_first(videos: Path, photos: Path) -> None:
     assert given == [True, True, False, False]
 
 
+@pytest.mark.parametrize("settings", [
+    {"frames": 1, "short_frames": 1}, {"short_frames": 1, "short_share": 0.5}])
+def test_one_frame_cannot_be_aligned(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="align_share needs clips of at least 2 frames"):
+        tiny("frvsr", align_share=0.5, **settings)
+
+
 def test_what_has_no_flow_cannot_be_aligned(videos: Path) -> None:
     with pytest.raises(UsageError, match="align_share=0.5: .* has no flow"):
         prepare(tiny("sisr", align_share=0.5), videos)
