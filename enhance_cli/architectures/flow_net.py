@@ -44,6 +44,42 @@ def warp(image: Tensor, flow: Tensor, interpolation: Interpolation = "bilinear")
     return fetched.to(image.dtype)
 
 
+def refine_flow(flow: Tensor, shown_lr: Tensor, frame_lr: Tensor) -> Tensor:
+    """One step of Lucas and Kanade (1981), which tells small motion finer than a network does.
+
+    Around every pixel it finds the displacement that best explains what two nearly equal frames
+    differ in, by least squares with weights that fall with the distance (a standard deviation
+    of 1.4 pixels) and with the difference, as an occlusion's would be large.
+
+    Args:
+        flow: (N, 2, h, w), as FNet's.
+        shown_lr: (N, 3, h, w) what ``frame_lr`` is by that flow.
+        frame_lr: (N, 3, h, w) in [0, 1].
+
+    Returns:
+        (N, 2, h, w) float32, at most half a pixel along each axis from ``flow``. It has the
+        gradient of ``flow``.
+    """
+    with torch.no_grad():
+        shown, frame = shown_lr.float(), frame_lr.float()
+        difference = frame - shown
+        padded = functional.pad((shown + frame) / 2, (1,) * 4, mode="replicate")
+        slope_x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+        slope_y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+        weight = 1 / (1 + (difference.abs().mean(1, keepdim=True) / 0.02).square())
+        sums = torch.cat([
+            (weight * first * second).mean(1, keepdim=True) for first, second in (
+                (slope_x, slope_x), (slope_x, slope_y), (slope_y, slope_y),
+                (slope_x, difference), (slope_y, difference))], 1)
+        for _ in range(3):
+            sums = functional.avg_pool2d(sums, 3, 1, padding=1, count_include_pad=False)
+        xx, xy, yy, along_x, along_y = sums.split(1, dim=1)
+        xx, yy = xx + 1e-4, yy + 1e-4  # slopes of a hundredth per pixel: noise moves nothing
+        step = torch.cat([yy * along_x - xy * along_y, xx * along_y - xy * along_x], 1)
+        step = (step / (xx * yy - xy.square())).clamp(-0.5, 0.5)
+    return flow.float() + step
+
+
 class FlowNet(nn.Module):
     """FNet (fig. 3.4, bottom): 1,745,506 parameters.
 

@@ -36,11 +36,13 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from enhance_cli.architectures.back_projection import reduce_frame
 from enhance_cli.architectures.flow_net import (
     FlowNet,
     Interpolation,
     enlarge_flow,
     initialise_flow,
+    refine_flow,
     warp,
 )
 from enhance_cli.architectures.layers import ResidualBlock
@@ -88,9 +90,12 @@ class VideoNetwork(nn.Module):
                              f"flow up to {config.max_flow}")
         if config.passes < 1:
             raise ValueError(f"FNet must look at least once: passes=1 or more, not {config.passes}")
-        if not (0 <= config.trust < 1 and config.tolerance > 0):
-            raise ValueError(f"trust from 0 to below 1 and a tolerance above 0, not "
-                             f"{config.trust} and {config.tolerance}")
+        if config.refinements < 0:
+            raise ValueError(f"refinements: 0 or more, not {config.refinements}")
+        if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0):
+            raise ValueError(
+                f"trust from 0 to below 1, a tolerance and damping above 0, not {config.trust}, "
+                f"{config.tolerance} and {config.damping}")
         if config.warping not in get_args(Interpolation):
             raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
@@ -218,8 +223,13 @@ class Frvsr(VideoNetwork):
 
     def align(self, frame_lr: Tensor, flow: Tensor, frame_hr: Tensor) -> Tensor:
         """SRNet's input (N, 3 + 3 * s * s, h, w) from the flow and the previous estimate."""
-        warped = warp(frame_hr, enlarge_flow(flow, self.config.scale), self.config.warping)
-        return torch.cat([frame_lr, space_to_depth(warped, self.config.scale)], 1)
+        scale = self.config.scale
+        for _ in range(self.config.refinements):
+            with torch.no_grad():  # to look at only: bilinear is fine enough
+                shown = reduce_frame(warp(frame_hr, enlarge_flow(flow, scale)), scale)
+            flow = refine_flow(flow, shown, frame_lr)
+        warped = warp(frame_hr, enlarge_flow(flow, scale), self.config.warping)
+        return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
 
     def condition(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None

@@ -3,13 +3,13 @@
 Departures from the paper: see ``architectures.frvsr``.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from enhance_cli.architectures.back_projection import REACH, back_project, reduce_frame
 from enhance_cli.architectures.flow_net import Interpolation
 from enhance_cli.architectures.layers import (
     Chain,
@@ -35,11 +35,15 @@ class FrvsrConfig:
         blocks: residual blocks of SRNet.
         max_flow: largest displacement that FNet can tell at once, in LR pixels; unused by SISR.
         passes: how often FNet looks, with the same kernels.
+        refinements: steps of Lucas and Kanade that sharpen FNet's flow, by what the warped
+            estimate leaves of the frame.
         warping: how FRVSR fetches the previous estimate between its pixels.
         trust: how far FRVSR's result builds on the warped estimate, from 0 (not at all, as in
             the paper) to below 1.
         tolerance: where the estimate's small version differs from the frame by this much of
             [0, 1], trust falls to 37% (1 / e).
+        damping: of the correction that makes an estimate's small version the frame; the more
+            noise frames have, the more of it is wanted.
     """
 
     scale: int = 4
@@ -47,9 +51,11 @@ class FrvsrConfig:
     blocks: int = 10
     max_flow: float = 24.0
     passes: int = 1
+    refinements: int = 0
     warping: Interpolation = "bilinear"
     trust: float = 0.0
     tolerance: float = 0.05
+    damping: float = 0.003
 
 
 def space_to_depth(image: Tensor, scale: int) -> Tensor:
@@ -71,34 +77,6 @@ def depth_to_space(cells: Tensor, scale: int) -> Tensor:
     parts = cells.reshape(batch, colours, scale, scale, height, width)
     return parts.permute(0, 1, 4, 3, 5, 2).reshape(
         batch, colours, scale * height, scale * width)
-
-
-def reduce_frame(frame_hr: Tensor, scale: int) -> Tensor:
-    """The paper's degradation (ch. 3.3.5), a Gaussian of 1.5 pixels for x4, sampled mid-cell.
-
-    As ``data.degradation.blur_and_subsample``, but without convolutions, which mixed precision
-    would round: what is left of two nearly equal frames matters here.
-
-    Args:
-        frame_hr: (N, C, s * h, s * w); outside, its border is repeated.
-        scale: s, even.
-
-    Returns:
-        (N, C, h, w).
-    """
-    place = (torch.arange(3 * scale) - (3 * scale - 1) / 2) / (0.375 * scale)
-    taps = torch.softmax(-place.square() / 2, 0).tolist()
-    padded = functional.pad(frame_hr, (scale,) * 4, mode="replicate")
-    height, width = frame_hr.shape[-2:]
-    rows = _sum(tap * padded[..., at : at + height : scale, :] for at, tap in enumerate(taps))
-    return _sum(tap * rows[..., at : at + width : scale] for at, tap in enumerate(taps))
-
-
-def _sum(terms: Iterator[Tensor]) -> Tensor:
-    total = next(terms)
-    for term in terms:
-        total = total + term
-    return total
 
 
 class SuperResolutionNet(nn.Module):
@@ -143,18 +121,19 @@ class SuperResolutionNet(nn.Module):
 class TrustingNet(SuperResolutionNet):
     """SRNet whose result builds on the warped estimate where that explains the frame.
 
-    With the frame x, the warped estimate m, reduction D, bicubic enlargement U and the likeness l
-    of x and D m, from 0 to 1, the memory adds k = l (m + U (x - D m) - U x) to what x shows. SRNet
-    is shown x and k in place of x and m: what is common to both, which is nearly all of m, would
-    drown what matters. With its part r and trust t the result is U x + t k + (1 - t l) r. For l = 1
-    and r = SISR's part that is a filter that keeps the estimate and moves it by 1 - t to SISR's.
+    With the frame x, the warped estimate m, reduction D, its damped pseudo-inverse B, bicubic
+    enlargement U and the likeness l of x and D m, from 0 to 1, the memory adds
+    k = l (m + B (x - D m) - U x) to what x shows. SRNet is shown x and k in place of x and m: what
+    is common to both, which is nearly all of m, would drown what matters. With its part r and
+    trust t the result is U x + t k + (1 - t l) r. For l = 1 and r = SISR's part that is a filter
+    that keeps the estimate and moves it by 1 - t to SISR's.
     """
 
     def __init__(self, channels_in: int, config: FrvsrConfig) -> None:
         super().__init__(channels_in, config)
-        self.trust, self.tolerance = config.trust, config.tolerance
-        # D sees one LR pixel around, U two of its errors; their mean and its enlargement two, too.
-        self.contract = replace(self.contract, halo=self.contract.halo + 3)
+        self.trust, self.tolerance, self.damping = config.trust, config.tolerance, config.damping
+        # D sees one LR pixel around. Of its errors B sees more than the likeness does.
+        self.contract = replace(self.contract, halo=self.contract.halo + 1 + REACH)
 
     def forward(self, features: Tensor) -> Tensor:
         """As SRNet's."""
@@ -163,7 +142,8 @@ class TrustingNet(SuperResolutionNet):
         enlarged = imresize(frame_lr, self.scale)
         missing = frame_lr - reduce_frame(warped, self.scale)
         likeness = self._likeness(missing, features[:, 3:])
-        kept = likeness * (warped + imresize(missing, self.scale) - enlarged)
+        explaining = warped + back_project(missing, self.scale, self.damping)
+        kept = likeness * (explaining - enlarged)
         seen = torch.cat([frame_lr, space_to_depth(_AMPLIFY * kept, self.scale)], 1)
         residual = self._residual(seen.contiguous(memory_format=torch.channels_last))
         return enlarged + self.trust * kept + (1 - self.trust * likeness) * residual.to(kept.dtype)

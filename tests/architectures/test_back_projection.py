@@ -1,0 +1,69 @@
+"""The reduction of frames and its damped pseudo-inverse."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from enhance_cli.architectures.back_projection import REACH, back_project, reduce_frame
+from enhance_cli.data.degradation import blur_and_subsample
+from enhance_cli.resize import imresize
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_frames_are_reduced_as_the_paper_degrades_them() -> None:
+    frames = random(2, 3, 20, 28)
+    assert torch.allclose(reduce_frame(frames, 4), blur_and_subsample(frames), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_what_is_flat_stays_flat_in_both_directions(scale: int) -> None:
+    flat = torch.full((1, 3, 8, 12), 0.3)
+    reduced = reduce_frame(flat, scale)
+    assert torch.allclose(reduced, torch.full((1, 3, 8 // scale, 12 // scale), 0.3))
+    made = back_project(reduced, scale, 0.003)
+    assert (made - 0.3).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_what_is_missing_is_put_right(scale: int) -> None:
+    """D B is the identity but for damping and reach; bicubic enlargement is far from it."""
+    missing = random(2, 3, 16, 20) - 0.5
+    inner = (..., slice(REACH, -REACH), slice(REACH, -REACH))
+
+    def left(made: Tensor) -> float:
+        return float((missing - reduce_frame(made, scale))[inner].abs().mean()
+                     / missing[inner].abs().mean())
+
+    assert left(back_project(missing, scale, 1e-6)) < 0.02
+    assert left(back_project(missing, scale, 0.003)) < 0.06
+    assert left(imresize(missing, scale)) > 0.3
+
+
+def test_damping_leaves_more_undone() -> None:
+    missing = random(1, 1, 16, 20) - 0.5
+    changes = [float(back_project(missing, 4, damping).square().sum())
+               for damping in (0.003, 0.03, 0.3)]
+    assert changes[0] > changes[1] > changes[2] > 0
+
+
+def test_a_correction_reaches_no_farther_than_it_says() -> None:
+    missing = torch.zeros(1, 1, 15, 15)
+    missing[..., 7, 7] = 1
+    made = back_project(missing, 4, 0.003)
+    rows = made[0, 0].abs().amax(1).nonzero().flatten()
+    assert rows.min() == 4 * (7 - REACH) and rows.max() == 4 * (8 + REACH) - 1
+    assert torch.allclose(made, made.flip(-1).flip(-2), atol=1e-6)
+    assert torch.allclose(made, made.transpose(-1, -2), atol=1e-6)
+
+
+def test_frames_of_one_pixel_and_mixed_precision() -> None:
+    assert back_project(random(1, 3, 1, 1), 4, 0.003).shape == (1, 3, 4, 4)
+    missing = random(1, 3, 6, 5) - 0.5
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(back_project(missing, 4, 0.003), back_project(missing, 4, 0.003))
+        made = back_project(missing, 4, 0.003)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, back_project(missing, 4, 0.003))
