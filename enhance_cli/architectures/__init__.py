@@ -46,7 +46,8 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
         for kind, summary, settings in kinds)
 
 
-_FRVSR = FrvsrConfig(passes=2, warping="bicubic", trust=0.8)
+_FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.95, tolerance=0.03,
+                     sweeps=3)
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec

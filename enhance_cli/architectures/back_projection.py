@@ -17,8 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.architectures.flow_net import enlarge_flow, invert_flow, warp
+from enhance_cli.resize import imresize
+
 REACH = 3  # LR pixels to each side that a correction reaches; what is beyond is below 1% of it
 _SMOOTH = 2.0  # LR pixels: how wide an estimate's wide errors are
+_RELAXATION = 1.7  # of the fit to the frame before; below 2 it converges
+_LUMA = (0.299, 0.587, 0.114)
 
 
 def reduce_frame(frame_hr: Tensor, scale: int) -> Tensor:
@@ -63,6 +68,78 @@ def back_project(missing_lr: Tensor, scale: int, damping: float) -> Tensor:
         phases = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
         return functional.pixel_shuffle(phases, scale).reshape(
             count, colours, scale * height, scale * width)
+
+
+def recall(
+    frame_lr: Tensor,
+    warped: Tensor,
+    previous_lr: Tensor,
+    flow: Tensor,
+    *,
+    scale: int,
+    tolerance: float,
+    damping: float,
+    sweeps: int,
+) -> tuple[Tensor, Tensor]:
+    """What the previous estimate, warped onto the frame, adds to what the frame shows.
+
+    The estimate m becomes m + B (x - D m), which explains the frame x. That spoils a little how it
+    explained the frame before, and each of ``sweeps`` fits it to that one and to x once more: both
+    frames together tell more than one after the other. They do so in luma alone, which most detail
+    is in.
+
+    Args:
+        frame_lr: x, (N, 3, h, w) in [0, 1].
+        warped: m, (N, 3, s * h, s * w).
+        previous_lr: the frame before, (N, 3, h, w).
+        flow: (N, 2, h, w) that ``warped`` was fetched along; no gradient reaches it from here.
+        scale: s.
+        tolerance: where what is left of a frame is this large, it counts 37% (1 / e).
+        damping: of B.
+        sweeps: 0 or more.
+
+    Returns:
+        l (m' - U x), (N, 3, s * h, s * w), for the estimate m' so made and bicubic enlargement U;
+        and the likeness l of x and D m, (N, 1, h, w) from 0 to 1.
+    """
+    with torch.autocast(frame_lr.device.type, enabled=False):
+        frame_lr, warped = frame_lr.float(), warped.float()
+        missing = frame_lr - reduce_frame(warped, scale)
+        # Black is what a stream begins with: no memory, however dark the frame is.
+        remembered = functional.max_pool2d(warped.detach().amax(1, keepdim=True), scale) > 0
+        likeness = remembered * _likeness(missing, tolerance)
+        weight = enlarge_likeness(likeness, scale)
+        estimate = warped + back_project(missing, scale, damping)
+        if sweeps:
+            now, before = _luma(frame_lr), _luma(previous_lr.float())
+            first = luma = _luma(estimate)
+            flow = flow.detach()
+            to_now, to_before = enlarge_flow(flow, scale), enlarge_flow(invert_flow(flow), scale)
+            for _ in range(sweeps):
+                missing = before - reduce_frame(warp(luma, to_before), scale)
+                missing = missing * _likeness(missing, tolerance)
+                change = warp(back_project(missing, scale, damping), to_now)
+                luma = luma + _RELAXATION * weight * change
+                luma = luma + back_project(now - reduce_frame(luma, scale), scale, damping)
+            estimate = estimate + (luma - first)
+        return weight * (estimate - imresize(frame_lr, scale)), likeness
+
+
+def enlarge_likeness(likeness: Tensor, scale: int) -> Tensor:
+    """(N, 1, h, w) -> (N, 1, s * h, s * w), bilinear."""
+    return functional.interpolate(
+        likeness, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def _likeness(missing: Tensor, tolerance: float) -> Tensor:
+    """(N, 1, h, w) in (0, 1] from what an estimate leaves of a frame; without gradient."""
+    size = missing.detach().abs().mean(1, keepdim=True)
+    size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
+    return torch.exp(-(size / tolerance).square())
+
+
+def _luma(frame: Tensor) -> Tensor:
+    return _sum(weight * frame[:, at : at + 1] for at, weight in enumerate(_LUMA))
 
 
 def _reduction_taps(scale: int) -> Tensor:

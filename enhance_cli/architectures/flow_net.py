@@ -44,6 +44,17 @@ def warp(image: Tensor, flow: Tensor, interpolation: Interpolation = "bilinear")
     return fetched.to(image.dtype)
 
 
+def invert_flow(flow: Tensor) -> Tensor:
+    """The way back: from each pixel of the source to where it went, (N, 2, h, w) both.
+
+    By fixed-point iteration; where motions part or meet there is no inverse, only a guess.
+    """
+    back = -flow
+    for _ in range(4):
+        back = -warp(flow, back)
+    return back
+
+
 def refine_flow(flow: Tensor, shown_lr: Tensor, frame_lr: Tensor) -> Tensor:
     """One step of Lucas and Kanade (1981), which tells small motion finer than a network does.
 
@@ -73,11 +84,12 @@ def refine_flow(flow: Tensor, shown_lr: Tensor, frame_lr: Tensor) -> Tensor:
                 (slope_x, difference), (slope_y, difference))], 1)
         for _ in range(3):
             sums = functional.avg_pool2d(sums, 3, 1, padding=1, count_include_pad=False)
-        xx, xy, yy, along_x, along_y = sums.split(1, dim=1)
+        xx, xy, yy, along_x, along_y = (sums[:, at : at + 1] for at in range(5))
         xx, yy = xx + 1e-4, yy + 1e-4  # slopes of a hundredth per pixel: noise moves nothing
         step = torch.cat([yy * along_x - xy * along_y, xx * along_y - xy * along_x], 1)
         step = (step / (xx * yy - xy.square())).clamp(-0.5, 0.5)
-    return flow.float() + step
+    refined: Tensor = flow.float() + step
+    return refined
 
 
 class FlowNet(nn.Module):

@@ -36,7 +36,7 @@ from typing import NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.architectures.back_projection import reduce_frame
+from enhance_cli.architectures.back_projection import recall, reduce_frame
 from enhance_cli.architectures.flow_net import (
     FlowNet,
     Interpolation,
@@ -90,8 +90,9 @@ class VideoNetwork(nn.Module):
                              f"flow up to {config.max_flow}")
         if config.passes < 1:
             raise ValueError(f"FNet must look at least once: passes=1 or more, not {config.passes}")
-        if config.refinements < 0:
-            raise ValueError(f"refinements: 0 or more, not {config.refinements}")
+        if min(config.refinements, config.sweeps) < 0:
+            raise ValueError(f"refinements and sweeps: 0 or more, not {config.refinements} and "
+                             f"{config.sweeps}")
         if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0):
             raise ValueError(
                 f"trust from 0 to below 1, a tolerance and damping above 0, not {config.trust}, "
@@ -207,7 +208,7 @@ class Frvsr(VideoNetwork):
 
     @staticmethod
     def _channels_remembered(config: FrvsrConfig) -> int:
-        return 3 * config.scale * config.scale
+        return 3 * config.scale * config.scale + (1 if config.trust else 0)
 
     @staticmethod
     def _make_srnet(channels_in: int, config: FrvsrConfig) -> SuperResolutionNet:
@@ -221,15 +222,25 @@ class Frvsr(VideoNetwork):
         super()._initialise()
         initialise_flow(self.fnet)
 
-    def align(self, frame_lr: Tensor, flow: Tensor, frame_hr: Tensor) -> Tensor:
-        """SRNet's input (N, 3 + 3 * s * s, h, w) from the flow and the previous estimate."""
-        scale = self.config.scale
-        for _ in range(self.config.refinements):
+    def align(self, frame_lr: Tensor, flow: Tensor, state: VideoState) -> Tensor:
+        """SRNet's input from the flow and the frame before.
+
+        Returns:
+            (N, 3 + 3 * s * s, h, w): the frame and the warped estimate in cells; with trust as
+            ``TrustingNet`` says, and a channel more.
+        """
+        config, scale = self.config, self.config.scale
+        for _ in range(config.refinements):
             with torch.no_grad():  # to look at only: bilinear is fine enough
-                shown = reduce_frame(warp(frame_hr, enlarge_flow(flow, scale)), scale)
+                shown = reduce_frame(warp(state.frame_hr, enlarge_flow(flow, scale)), scale)
             flow = refine_flow(flow, shown, frame_lr)
-        warped = warp(frame_hr, enlarge_flow(flow, scale), self.config.warping)
-        return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
+        warped = warp(state.frame_hr, enlarge_flow(flow, scale), config.warping)
+        if not config.trust:
+            return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
+        kept, likeness = recall(
+            frame_lr, warped, state.frame_lr, flow, scale=scale, tolerance=config.tolerance,
+            damping=config.damping, sweeps=config.sweeps)
+        return torch.cat([frame_lr, space_to_depth(kept, scale), likeness], 1)
 
     def condition(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
@@ -240,7 +251,7 @@ class Frvsr(VideoNetwork):
             nothing = frame_lr.new_zeros(batch, self._channels_remembered(self.config),
                                          height, width)
             return torch.cat([frame_lr, nothing], 1)
-        return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state.frame_hr)
+        return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state)
 
 
 def _entry(name: str, build: type[VideoNetwork]) -> Architecture:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.back_projection import REACH, back_project, reduce_frame
+from enhance_cli.architectures.back_projection import enlarge_likeness
 from enhance_cli.architectures.flow_net import Interpolation
 from enhance_cli.architectures.layers import (
     Chain,
@@ -44,6 +44,7 @@ class FrvsrConfig:
             [0, 1], trust falls to 37% (1 / e).
         damping: of the correction that makes an estimate's small version the frame; the more
             noise frames have, the more of it is wanted.
+        sweeps: how often the estimate is then fitted to the frame before and to this one in turn.
     """
 
     scale: int = 4
@@ -56,6 +57,7 @@ class FrvsrConfig:
     trust: float = 0.0
     tolerance: float = 0.05
     damping: float = 0.003
+    sweeps: int = 0
 
 
 def space_to_depth(image: Tensor, scale: int) -> Tensor:
@@ -119,44 +121,30 @@ class SuperResolutionNet(nn.Module):
 
 
 class TrustingNet(SuperResolutionNet):
-    """SRNet whose result builds on the warped estimate where that explains the frame.
+    """SRNet whose result builds on a memory, where that explains the frame.
 
-    With the frame x, the warped estimate m, reduction D, its damped pseudo-inverse B, bicubic
-    enlargement U and the likeness l of x and D m, from 0 to 1, the memory adds
-    k = l (m + B (x - D m) - U x) to what x shows. SRNet is shown x and k in place of x and m: what
-    is common to both, which is nearly all of m, would drown what matters. With its part r and
-    trust t the result is U x + t k + (1 - t l) r. For l = 1 and r = SISR's part that is a filter
-    that keeps the estimate and moves it by 1 - t to SISR's.
+    The features are the frame x, what the memory adds to its bicubic enlargement U x, called k
+    (``back_projection.recall``), in cells, and how far it explains x, the likeness l from 0 to 1.
+    With trust t and SRNet's part r of x and k the result is U x + t k + (1 - t l) r. For l = 1 and
+    r = SISR's part that is a filter that keeps the memory and moves it by 1 - t to SISR's result.
+
+    SRNet is shown k in place of the warped estimate: what that has in common with the frame, which
+    is nearly all of it, would drown what matters.
     """
 
     def __init__(self, channels_in: int, config: FrvsrConfig) -> None:
-        super().__init__(channels_in, config)
-        self.trust, self.tolerance, self.damping = config.trust, config.tolerance, config.damping
-        # D sees one LR pixel around. Of its errors B sees more than the likeness does.
-        self.contract = replace(self.contract, halo=self.contract.halo + 1 + REACH)
+        super().__init__(channels_in - 1, config)
+        self.trust = config.trust
+        self.contract = replace(self.contract, channels_in=channels_in)
 
     def forward(self, features: Tensor) -> Tensor:
-        """As SRNet's."""
-        frame_lr = features[:, :3]
-        warped = depth_to_space(features[:, 3:], self.scale)
-        enlarged = imresize(frame_lr, self.scale)
-        missing = frame_lr - reduce_frame(warped, self.scale)
-        likeness = self._likeness(missing, features[:, 3:])
-        explaining = warped + back_project(missing, self.scale, self.damping)
-        kept = likeness * (explaining - enlarged)
-        seen = torch.cat([frame_lr, space_to_depth(_AMPLIFY * kept, self.scale)], 1)
+        """As SRNet's; ``features`` (N, 3 + 3 * s * s + 1, h, w)."""
+        frame_lr, cells, likeness = features[:, :3], features[:, 3:-1], features[:, -1:]
+        seen = torch.cat([frame_lr, _AMPLIFY * cells], 1)
         residual = self._residual(seen.contiguous(memory_format=torch.channels_last))
-        return enlarged + self.trust * kept + (1 - self.trust * likeness) * residual.to(kept.dtype)
-
-    def _likeness(self, missing: Tensor, cells: Tensor) -> Tensor:
-        """(N, 1, s * h, s * w) in [0, 1], from what the estimate leaves of the frame."""
-        size = missing.detach().abs().mean(1, keepdim=True)
-        size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
-        # Black is what a stream begins with: no memory, however dark the frame is.
-        remembered = cells.detach().amax(1, keepdim=True) > 0
-        return functional.interpolate(
-            remembered * torch.exp(-(size / self.tolerance).square()), scale_factor=self.scale,
-            mode="bilinear", align_corners=False)
+        enlarged, kept = imresize(frame_lr, self.scale), depth_to_space(cells, self.scale)
+        trusted = self.trust * enlarge_likeness(likeness, self.scale)
+        return enlarged + self.trust * kept + (1 - trusted) * residual.to(kept.dtype)
 
 
 def _enlarge_features(layer: nn.ConvTranspose2d, features: Tensor) -> Tensor:

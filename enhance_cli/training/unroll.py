@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
-from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr
+from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, VideoState, Vsr
 from enhance_cli.data.clips import ClipBatch
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -77,8 +77,8 @@ def _run_recurrent(
             if index == 0:
                 features = network.condition(frame_lr, None)
             else:
-                features = network.align(
-                    frame_lr, flows[:, index - 1], estimates[-1].clamp(0, 1))
+                state = VideoState(frames_lr[:, index - 1], estimates[-1].clamp(0, 1))
+                features = network.align(frame_lr, flows[:, index - 1], state)
             estimates.append(network.srnet(channels_last(features)))
     return torch.stack(estimates[burn_in:], 1), flow_loss
 

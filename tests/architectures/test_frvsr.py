@@ -7,8 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.back_projection import reduce_frame
-from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, refine_flow, warp
+from enhance_cli.architectures.back_projection import recall, reduce_frame
+from enhance_cli.architectures.flow_net import (
+    FlowNet,
+    enlarge_flow,
+    invert_flow,
+    refine_flow,
+    warp,
+)
 from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, VideoState, Vsr
 from enhance_cli.architectures.srnet import FrvsrConfig, depth_to_space, space_to_depth
 from enhance_cli.data.clips import ClipBatch
@@ -265,13 +271,14 @@ def test_the_previous_estimate_lands_on_the_current_frame(x: float, y: float) ->
     before = smooth(4 * height, 4 * width)
     now = smooth(4 * height, 4 * width, left=4 * x, top=4 * y)
     frame_lr = random(1, 3, height, width)
-    made = network.align(frame_lr, constant_flow(height, width, x, y), before)
+    state = VideoState(frame_lr, before)
+    made = network.align(frame_lr, constant_flow(height, width, x, y), state)
     assert made.shape == (1, 51, height, width)
     assert torch.equal(made[:, :3], frame_lr)
     inner = (..., slice(3, -3), slice(3, -3))
     assert torch.allclose(made[:, 3:][inner], space_to_depth(now, 4)[inner], rtol=0, atol=2e-3)
-    unmoved = network.align(frame_lr, torch.zeros(1, 2, height, width), before)
-    wrong = network.align(frame_lr, constant_flow(height, width, -x, -y), before)
+    unmoved = network.align(frame_lr, torch.zeros(1, 2, height, width), state)
+    wrong = network.align(frame_lr, constant_flow(height, width, -x, -y), state)
     for other in (unmoved, wrong):
         assert (other[:, 3:] - space_to_depth(now, 4))[inner].abs().max() > 0.02
 
@@ -658,8 +665,10 @@ def trusting(trust: float = 0.8, *, silent: bool = False, **config: float) -> Fr
     return network
 
 
-def features_of(frame_lr: Tensor, warped: Tensor, scale: int = 4) -> Tensor:
-    return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
+def features_of(network: Frvsr, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
+    """What SRNet sees of an estimate where nothing moved."""
+    nothing = torch.zeros(1, 2, *frame_lr.shape[-2:])
+    return network.align(frame_lr, nothing, VideoState(frame_lr, frame_hr))
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -668,7 +677,7 @@ def test_an_estimate_that_explains_the_frame_stays(scale: int) -> None:
     network = trusting(0.75, silent=True, scale=scale)
     warped = random(1, 3, 5 * scale, 7 * scale)
     frame = reduce_frame(warped, scale)
-    made = network.srnet(features_of(frame, warped, scale))
+    made = network.srnet(features_of(network, frame, warped))
     assert torch.allclose(made, 0.75 * warped + 0.25 * imresize(frame, scale), atol=1e-5)
 
 
@@ -677,8 +686,9 @@ def test_an_estimate_that_does_not_is_dropped() -> None:
     frame = 0.5 + 0.5 * random(1, 3, 6, 7)
     plain = make(lively=True)
     black = torch.zeros(1, 3, 24, 28)
-    assert torch.allclose(network.srnet(features_of(frame, black)),
-                          plain.srnet(features_of(frame, black)), atol=1e-4)
+    cells = torch.cat([frame, torch.zeros(1, 48, 6, 7)], 1)
+    assert torch.allclose(network.srnet(features_of(network, frame, black)), plain.srnet(cells),
+                          atol=1e-4)
 
 
 def test_what_is_kept_is_corrected_towards_the_frame() -> None:
@@ -686,7 +696,7 @@ def test_what_is_kept_is_corrected_towards_the_frame() -> None:
     network = trusting(0.99, silent=True, tolerance=1.0)
     warped = imresize(random(1, 3, 6, 7), 4).clamp(0, 1)
     frame = reduce_frame(warped, 4) + 0.02
-    made = network.srnet(features_of(frame, warped))
+    made = network.srnet(features_of(network, frame, warped))
     before = (reduce_frame(warped, 4) - frame).abs().mean()
     after = (reduce_frame(made, 4) - frame).abs().mean()
     assert after < 0.1 * before
@@ -727,7 +737,8 @@ def test_trust_is_a_share(trust: float) -> None:
 
 def test_trusted_estimates_are_the_same_in_tiles() -> None:
     network = trusting(0.8)
-    features = features_of(random(1, 3, 30, 34), random(1, 3, 120, 136))
+    features = features_of(network, random(1, 3, 30, 34), random(1, 3, 120, 136))
+    assert features.shape[1] == network.srnet.contract.channels_in
     whole = network.srnet(features)
     halo = network.srnet.contract.halo
     part = network.srnet(features[..., 10 - halo : 20 + halo, 12 - halo : 22 + halo])
@@ -736,14 +747,91 @@ def test_trusted_estimates_are_the_same_in_tiles() -> None:
 
 
 def test_trust_is_kept_in_reduced_precision() -> None:
-    network = trusting(0.8)
+    network = trusting(0.8, sweeps=2, refinements=1)
     warped = random(1, 3, 24, 28)
-    features = features_of(reduce_frame(warped, 4), warped)
+    frame = reduce_frame(warped, 4)
+    features = features_of(network, frame, warped)
     exact = network.srnet(features)
     with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(features_of(network, frame, warped), features)
         near = network.srnet(features)
     assert near.dtype == torch.float32
     assert (near - exact).abs().mean() < 0.02
+
+
+# --- sweeps ----------------------------------------------------------------------------------
+
+
+def moved_pair(shift: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A picture with detail, its small version, and both as they were ``shift`` HR pixels off."""
+    def detail(left: float) -> Tensor:  # waves of 7 HR pixels, which small frames alias
+        x, y = torch.arange(160) + left, torch.arange(128)[:, None]
+        return (0.5 + 0.3 * torch.sin(x * 0.9 + y * 0.2)).expand(1, 3, 128, 160)
+
+    now, before = detail(0), detail(-shift)
+    return now, reduce_frame(now, 4), before, reduce_frame(before, 4)
+
+
+def recalled(sweeps: int, shift: float = 0.5) -> tuple[Tensor, Tensor]:
+    """The estimate from two frames and no detail, and the truth."""
+    truth, frame, _, previous = moved_pair(shift)
+    flow = constant_flow(32, 40, shift / 4, 0)
+    warped = warp(imresize(previous, 4).clamp(0, 1), enlarge_flow(flow, 4), "bicubic")
+    kept, likeness = recall(frame, warped, previous, flow, scale=4, tolerance=1e3, damping=0.003,
+                            sweeps=sweeps)
+    assert likeness.min() > 0.99
+    return kept + imresize(frame, 4), truth
+
+
+def inner_error(made: Tensor, truth: Tensor) -> float:
+    return float((made - truth)[..., 24:-24, 24:-24].square().mean().sqrt())
+
+
+def test_two_frames_in_turn_tell_more_than_one_after_the_other() -> None:
+    errors = [inner_error(*recalled(sweeps)) for sweeps in (0, 1, 3, 10)]
+    assert errors[1] < 0.9 * errors[0]
+    assert errors[2] < 0.9 * errors[1]
+    assert errors[3] < 0.9 * errors[2]
+
+
+def test_sweeps_leave_both_frames_explained() -> None:
+    _, frame, _, previous = moved_pair(0.5)
+    back = enlarge_flow(constant_flow(32, 40, -0.5 / 4, 0), 4)
+
+    def left(sweeps: int) -> tuple[float, float]:
+        made, _ = recalled(sweeps)
+        of_both = reduce_frame(made, 4) - frame, reduce_frame(warp(made, back), 4) - previous
+        now, before = (float(missing[..., 6:-6, 6:-6].abs().mean()) for missing in of_both)
+        return now, before
+
+    first, last = left(0), left(6)
+    assert last[1] < 0.5 * first[1]
+    assert last[0] < 0.02 * float((frame - 0.5).abs().mean()) + first[0]
+
+
+def test_sweeps_change_luma_alone_and_nothing_where_there_is_no_likeness() -> None:
+    frame, before = random(1, 3, 8, 9), random(1, 3, 8, 9, seed=1)
+    warped, flow = imresize(frame, 4), constant_flow(8, 9, 0.3, 0)
+
+    def made(sweeps: int, tolerance: float) -> Tensor:
+        return recall(frame, warped, before, flow, scale=4, tolerance=tolerance, damping=0.003,
+                      sweeps=sweeps)[0]
+
+    change = made(2, 10.0) - made(0, 10.0)
+    assert change.abs().max() > 0.01
+    assert torch.allclose(change, change[:, :1].expand_as(change), atol=1e-5)
+    strange = recall(frame, 1 - warped, before, flow, scale=4, tolerance=0.01, damping=0.003,
+                     sweeps=2)
+    assert strange[0].abs().max() < 1e-3 and strange[1].max() < 1e-3
+
+
+@pytest.mark.parametrize("passes", [0.0, 0.4, -1.3])
+def test_the_way_back_undoes_a_flow(passes: float) -> None:
+    x, y = torch.arange(24.0), torch.arange(20.0)[:, None]
+    flow = torch.stack([passes + 0.3 * torch.sin(x / 5 + y * 0), 0.2 * torch.cos(y / 4 + x * 0)])
+    back = invert_flow(flow[None])
+    there_and_back = back + warp(flow[None], back)
+    assert there_and_back[..., 3:-3, 3:-3].abs().max() < 0.01
 
 
 # --- several looks ---------------------------------------------------------------------------
@@ -826,11 +914,11 @@ def test_refinement_lands_an_estimate_where_the_frame_shows_it() -> None:
     def error(refinements: int) -> float:
         network = make(refinements=refinements, warping="bicubic")
         assert isinstance(network, Frvsr)
-        cells = network.align(frame, wrong, before)[:, 3:]
+        cells = network.align(frame, wrong, VideoState(frame, before))[:, 3:]
         return float((depth_to_space(cells, 4) - truth)[..., 16:-16, 16:-16].abs().mean())
 
     assert error(1) < 0.3 * error(0)
-    with pytest.raises(ValueError, match="refinements: 0 or more, not -1"):
+    with pytest.raises(ValueError, match="refinements and sweeps: 0 or more, not -1"):
         make(refinements=-1)
 
 
@@ -848,7 +936,8 @@ def test_a_stream_begins_as_sisr_however_dark_it_is(level: float) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_all_departures_together_take_frames_of_any_size(size: tuple[int, int]) -> None:
-    network = trusting(0.8, passes=2, warping="bicubic", refinements=2)  # type: ignore[arg-type]
+    network = trusting(  # type: ignore[arg-type]
+        0.8, passes=2, warping="bicubic", refinements=2, sweeps=2)
     state = None
     with torch.no_grad():
         for seed in range(3):

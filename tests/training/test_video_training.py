@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from enhance_cli.architectures import MODELS
 from enhance_cli.architectures.flow_net import warp
-from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, Vsr
+from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, VideoState, Vsr
 from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.data.clips import ClipBatch, ClipSampler, clip_batch
 from enhance_cli.data.degradation import Degradation
@@ -270,8 +270,8 @@ def test_known_flow_is_given_to_those_clips_that_have_it() -> None:
     with torch.no_grad():
         plain, flow_loss = run_clip(network, batch, functional.mse_loss)
         given, same_loss = run_clip(network, batch, functional.mse_loss, given_flow=True)
-        second = network.srnet(network.align(
-            clips[:1, 1], batch.flow[:1, 1], plain[:1, 0].clamp(0, 1)))
+        state = VideoState(clips[:1, 0], plain[:1, 0].clamp(0, 1))
+        second = network.srnet(network.align(clips[:1, 1], batch.flow[:1, 1], state))
     assert torch.equal(given[:, 0], plain[:, 0])
     assert torch.allclose(given[:1, 1], second, atol=1e-4)
     assert (given[0, 1] - plain[0, 1]).abs().mean() > 1e-3
