@@ -46,8 +46,7 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
         for kind, summary, settings in kinds)
 
 
-_FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.95, tolerance=0.03,
-                     sweeps=3)
+_FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.97, sweeps=5)
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -74,7 +73,8 @@ MODELS: dict[str, ModelSpec] = {
                   "SID-net, sRGB to colour (task 2, table 11)"),
         ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
                   "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
-        ModelSpec("frvsr-real", "frvsr", replace(_FRVSR, channels=64, blocks=3),
+        ModelSpec("frvsr-real", "frvsr", replace(_FRVSR, channels=64, blocks=3, trust=0.9,
+                                                 tolerance=0.03, damping=0.5, noise=0.05, sweeps=2),
                   "FRVSR 3-64 for real video: blur, noise and compression"),
         ModelSpec("frvsr-3-64", "frvsr", replace(_FRVSR, channels=64, blocks=3),
                   "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)"),

@@ -79,6 +79,7 @@ def recall(
     scale: int,
     tolerance: float,
     damping: float,
+    noise: float,
     sweeps: int,
 ) -> tuple[Tensor, Tensor]:
     """What the previous estimate, warped onto the frame, adds to what the frame shows.
@@ -96,6 +97,7 @@ def recall(
         scale: s.
         tolerance: where what is left of a frame is this large, it counts 37% (1 / e).
         damping: of B.
+        noise: standard deviation of what is no detail, though frames show it.
         sweeps: 0 or more.
 
     Returns:
@@ -107,7 +109,7 @@ def recall(
         missing = frame_lr - reduce_frame(warped, scale)
         # Black is what a stream begins with: no memory, however dark the frame is.
         remembered = functional.max_pool2d(warped.detach().amax(1, keepdim=True), scale) > 0
-        likeness = remembered * _likeness(missing, tolerance)
+        likeness = remembered * _likeness(missing, frame_lr, tolerance, noise)
         weight = enlarge_likeness(likeness, scale)
         estimate = warped + back_project(missing, scale, damping)
         if sweeps:
@@ -117,7 +119,7 @@ def recall(
             to_now, to_before = enlarge_flow(flow, scale), enlarge_flow(invert_flow(flow), scale)
             for _ in range(sweeps):
                 missing = before - reduce_frame(warp(luma, to_before), scale)
-                missing = missing * _likeness(missing, tolerance)
+                missing = missing * _likeness(missing, before, tolerance, noise)
                 change = warp(back_project(missing, scale, damping), to_now)
                 luma = luma + _RELAXATION * weight * change
                 luma = luma + back_project(now - reduce_frame(luma, scale), scale, damping)
@@ -131,11 +133,25 @@ def enlarge_likeness(likeness: Tensor, scale: int) -> Tensor:
         likeness, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def _likeness(missing: Tensor, tolerance: float) -> Tensor:
-    """(N, 1, h, w) in (0, 1] from what an estimate leaves of a frame; without gradient."""
-    size = missing.detach().abs().mean(1, keepdim=True)
-    size = functional.avg_pool2d(functional.pad(size, (1,) * 4, mode="replicate"), 3, 1)
-    return torch.exp(-(size / tolerance).square())
+def _likeness(missing: Tensor, frame_lr: Tensor, tolerance: float, noise: float) -> Tensor:
+    """How far an estimate explains a frame: (N, 1, h, w) from 0 to 1; without gradient.
+
+    It falls with what is missing, by itself and beside the detail of the frame around: where that
+    is soft, small frames hide nothing that could be found, and what is missing tells of wrong flow;
+    or of noise, which is why that counts as detail here.
+    """
+    with torch.no_grad():
+        size = _around(missing.abs())
+        power = 2 * _around(missing.square())
+        detail = _around((frame_lr - _around(frame_lr, colours=True)).square())
+        detail = detail + (noise**2 + 1e-9)
+        return torch.exp(-(size / tolerance).square()) * detail / (detail + power)
+
+
+def _around(values: Tensor, *, colours: bool = False) -> Tensor:
+    """Mean of 3x3 pixels, and of the colours unless they are to be kept."""
+    values = values if colours else values.mean(1, keepdim=True)
+    return functional.avg_pool2d(functional.pad(values, (1,) * 4, mode="replicate"), 3, 1)
 
 
 def _luma(frame: Tensor) -> Tensor:

@@ -19,6 +19,11 @@ Departures from the paper, with their reasons:
   stays of itself, and SRNet need not learn to hand it through 16 positions per LR pixel, which
   it had hardly begun to after thousands of steps. SRNet is then shown what the estimate adds to
   the enlarged frame in place of the estimate. That has no parameters either.
+- That estimate may be fitted to the frame before and to the frame in turn (``sweeps``), for the
+  correction to the one spoils some of what the other had told; both at once tell more. Neither
+  that nor its precision is something that gradients of one frame's error would teach a network.
+- A step of Lucas and Kanade may follow FNet (``refinements``), from what the warped estimate
+  leaves of the frame. Detail is worth adding only where it lands within a part of an HR pixel.
 - The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
   gives it, in training too.
 - It may be fetched bicubically where eq. 3.3 does so bilinearly: the blur of one bilinear fetch
@@ -93,10 +98,11 @@ class VideoNetwork(nn.Module):
         if min(config.refinements, config.sweeps) < 0:
             raise ValueError(f"refinements and sweeps: 0 or more, not {config.refinements} and "
                              f"{config.sweeps}")
-        if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0):
+        if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0
+                and config.noise >= 0):
             raise ValueError(
-                f"trust from 0 to below 1, a tolerance and damping above 0, not {config.trust}, "
-                f"{config.tolerance} and {config.damping}")
+                f"trust from 0 to below 1, a tolerance and damping above 0 and noise of 0 or more, "
+                f"not {config.trust}, {config.tolerance}, {config.damping} and {config.noise}")
         if config.warping not in get_args(Interpolation):
             raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
@@ -239,7 +245,7 @@ class Frvsr(VideoNetwork):
             return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
         kept, likeness = recall(
             frame_lr, warped, state.frame_lr, flow, scale=scale, tolerance=config.tolerance,
-            damping=config.damping, sweeps=config.sweeps)
+            damping=config.damping, noise=config.noise, sweeps=config.sweeps)
         return torch.cat([frame_lr, space_to_depth(kept, scale), likeness], 1)
 
     def condition(
