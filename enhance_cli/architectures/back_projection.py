@@ -60,14 +60,33 @@ def back_project(missing_lr: Tensor, scale: int, damping: float) -> Tensor:
     Returns:
         (N, C, s * h, s * w) float32.
     """
-    count, colours, height, width = missing_lr.shape
-    taps = torch.tensor(_projection_taps(scale, damping), device=missing_lr.device)
-    kernel = (taps[:, None, :, None] * taps[None, :, None, :]).flatten(0, 1)[:, None]
-    with torch.autocast(missing_lr.device.type, enabled=False):
-        padded = functional.pad(missing_lr.float(), (REACH,) * 4, mode="replicate")
-        phases = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
-        return functional.pixel_shuffle(phases, scale).reshape(
+    return _spread(missing_lr, _projection_taps(scale, damping), scale)
+
+
+def enlarge_bicubic(frame_lr: Tensor, scale: int) -> Tensor:
+    """U: as ``resize.imresize``, several times faster for whole scales: (N, C, h, w) float32."""
+    return _spread(frame_lr, _bicubic_taps(scale), scale)
+
+
+def _spread(values: Tensor, taps: list[list[float]], scale: int) -> Tensor:
+    """Each place of a cell as a weighted sum of the cells around, along both axes alike."""
+    count, colours, height, width = values.shape
+    reach = len(taps[0]) // 2
+    along = torch.tensor(taps, device=values.device)
+    kernel = (along[:, None, :, None] * along[None, :, None, :]).flatten(0, 1)[:, None]
+    with torch.autocast(values.device.type, enabled=False):
+        padded = functional.pad(values.float(), (reach,) * 4, mode="replicate")
+        places = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
+        return functional.pixel_shuffle(places, scale).reshape(
             count, colours, scale * height, scale * width)
+
+
+@lru_cache(maxsize=4)
+def _bicubic_taps(scale: int) -> list[list[float]]:
+    pixel = torch.zeros(1, 5, dtype=torch.float64)
+    pixel[0, 2] = 1
+    weights: list[list[float]] = imresize(pixel, scale)[0].reshape(5, scale).flip(0).T.tolist()
+    return weights
 
 
 def recall(
@@ -106,9 +125,10 @@ def recall(
     """
     with torch.autocast(frame_lr.device.type, enabled=False):
         frame_lr, warped = frame_lr.float(), warped.float()
-        missing = frame_lr - reduce_frame(warped, scale)
+        shown = reduce_frame(warped, scale)
+        missing = frame_lr - shown
         # Black is what a stream begins with: no memory, however dark the frame is.
-        remembered = functional.max_pool2d(warped.detach().amax(1, keepdim=True), scale) > 0
+        remembered = shown.detach().amax(1, keepdim=True) > 0
         likeness = remembered * _likeness(missing, frame_lr, tolerance, noise)
         weight = enlarge_likeness(likeness, scale)
         estimate = warped + back_project(missing, scale, damping)
@@ -124,7 +144,7 @@ def recall(
                 luma = luma + _RELAXATION * weight * change
                 luma = luma + back_project(now - reduce_frame(luma, scale), scale, damping)
             estimate = estimate + (luma - first)
-        return weight * (estimate - imresize(frame_lr, scale)), likeness
+        return weight * (estimate - enlarge_bicubic(frame_lr, scale)), likeness
 
 
 def enlarge_likeness(likeness: Tensor, scale: int) -> Tensor:

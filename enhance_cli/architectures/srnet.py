@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.back_projection import enlarge_likeness
+from enhance_cli.architectures.back_projection import enlarge_bicubic, enlarge_likeness
 from enhance_cli.architectures.flow_net import Interpolation
 from enhance_cli.architectures.layers import (
     Chain,
@@ -20,7 +20,6 @@ from enhance_cli.architectures.layers import (
     receptive_halo,
 )
 from enhance_cli.architectures.spec import Contract
-from enhance_cli.resize import imresize
 
 _AMPLIFY = 8.0  # what a memory adds is a few hundredths; the frame's own contrast is ten times that
 
@@ -111,7 +110,7 @@ class SuperResolutionNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, scale * h, scale * w), not limited to [0, 1]."""
-        enlarged = imresize(features[:, :3], self.scale)
+        enlarged = enlarge_bicubic(features[:, :3], self.scale)
         return enlarged + self._residual(features).to(enlarged.dtype)
 
     def _residual(self, features: Tensor) -> Tensor:
@@ -145,7 +144,7 @@ class TrustingNet(SuperResolutionNet):
         frame_lr, cells, likeness = features[:, :3], features[:, 3:-1], features[:, -1:]
         seen = torch.cat([frame_lr, _AMPLIFY * cells], 1)
         residual = self._residual(seen.contiguous(memory_format=torch.channels_last))
-        enlarged, kept = imresize(frame_lr, self.scale), depth_to_space(cells, self.scale)
+        enlarged, kept = enlarge_bicubic(frame_lr, self.scale), depth_to_space(cells, self.scale)
         trusted = self.trust * enlarge_likeness(likeness, self.scale)
         return enlarged + self.trust * kept + (1 - trusted) * residual.to(kept.dtype)
 

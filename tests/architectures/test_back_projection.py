@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from enhance_cli.architectures.back_projection import REACH, back_project, reduce_frame
+from enhance_cli.architectures.back_projection import (
+    REACH,
+    back_project,
+    enlarge_bicubic,
+    reduce_frame,
+)
 from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.resize import imresize
 
@@ -25,6 +30,15 @@ def test_what_is_flat_stays_flat_in_both_directions(scale: int) -> None:
     assert torch.allclose(reduced, torch.full((1, 3, 8 // scale, 12 // scale), 0.3))
     made = back_project(reduced, scale, 0.003)
     assert (made - 0.3).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (9, 12)])
+def test_bicubic_enlargement_is_matlabs(scale: int, size: tuple[int, int]) -> None:
+    frames = random(2, 3, *size)
+    assert torch.allclose(enlarge_bicubic(frames, scale), imresize(frames, scale), atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(enlarge_bicubic(frames, scale).float(), enlarge_bicubic(frames, scale))
 
 
 @pytest.mark.parametrize("scale", [2, 4])
