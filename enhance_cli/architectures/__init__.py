@@ -73,8 +73,9 @@ MODELS: dict[str, ModelSpec] = {
                   "SID-net, sRGB to colour (task 2, table 11)"),
         ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
                   "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
-        ModelSpec("frvsr-real", "frvsr", replace(_FRVSR, channels=64, blocks=3, trust=0.9,
-                                                 tolerance=0.04, damping=0.5, noise=0.05, sweeps=2),
+        ModelSpec("frvsr-real", "frvsr", replace(
+            _FRVSR, channels=64, blocks=3, trust=0.9, tolerance=0.04, damping=0.5, noise_floor=0.05,
+            sweeps=2),
                   "FRVSR 3-64 for real video: blur, noise and compression"),
         ModelSpec("frvsr-3-64", "frvsr", replace(_FRVSR, channels=64, blocks=3),
                   "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)"),

@@ -98,7 +98,7 @@ def recall(
     scale: int,
     tolerance: float,
     damping: float,
-    noise: float,
+    noise_floor: float,
     sweeps: int,
 ) -> tuple[Tensor, Tensor]:
     """What the previous estimate, warped onto the frame, adds to what the frame shows.
@@ -116,7 +116,7 @@ def recall(
         scale: s.
         tolerance: where what is left of a frame is this large, it counts 37% (1 / e).
         damping: of B.
-        noise: standard deviation of what is no detail, though frames show it.
+        noise_floor: standard deviation of what is no detail, though frames show it.
         sweeps: 0 or more.
 
     Returns:
@@ -129,7 +129,7 @@ def recall(
         missing = frame_lr - shown
         # Black is what a stream begins with: no memory, however dark the frame is.
         remembered = shown.detach().amax(1, keepdim=True) > 0
-        likeness = remembered * _likeness(missing, frame_lr, tolerance, noise)
+        likeness = remembered * _likeness(missing, frame_lr, tolerance, noise_floor)
         weight = enlarge_likeness(likeness, scale)
         estimate = warped + back_project(missing, scale, damping)
         if sweeps:
@@ -139,7 +139,7 @@ def recall(
             to_now, to_before = enlarge_flow(flow, scale), enlarge_flow(invert_flow(flow), scale)
             for _ in range(sweeps):
                 missing = before - reduce_frame(warp(luma, to_before), scale)
-                missing = missing * _likeness(missing, before, tolerance, noise)
+                missing = missing * _likeness(missing, before, tolerance, noise_floor)
                 change = warp(back_project(missing, scale, damping), to_now)
                 luma = luma + _RELAXATION * weight * change
                 luma = luma + back_project(now - reduce_frame(luma, scale), scale, damping)
@@ -153,7 +153,9 @@ def enlarge_likeness(likeness: Tensor, scale: int) -> Tensor:
         likeness, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def _likeness(missing: Tensor, frame_lr: Tensor, tolerance: float, noise: float) -> Tensor:
+def _likeness(
+    missing: Tensor, frame_lr: Tensor, tolerance: float, noise_floor: float
+) -> Tensor:
     """How far an estimate explains a frame: (N, 1, h, w) from 0 to 1; without gradient.
 
     It falls with what is missing, by itself and beside the detail of the frame around: where that
@@ -164,7 +166,7 @@ def _likeness(missing: Tensor, frame_lr: Tensor, tolerance: float, noise: float)
         size = _around(missing.abs())
         power = 2 * _around(missing.square())
         detail = _around((frame_lr - _around(frame_lr, colours=True)).square())
-        detail = detail + (noise**2 + 1e-9)
+        detail = detail + (noise_floor**2 + 1e-9)
         return torch.exp(-(size / tolerance).square()) * detail / (detail + power)
 
 

@@ -99,10 +99,11 @@ class VideoNetwork(nn.Module):
             raise ValueError(f"refinements and sweeps: 0 or more, not {config.refinements} and "
                              f"{config.sweeps}")
         if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0
-                and config.noise >= 0):
+                and config.noise_floor >= 0):
             raise ValueError(
-                f"trust from 0 to below 1, a tolerance and damping above 0 and noise of 0 or more, "
-                f"not {config.trust}, {config.tolerance}, {config.damping} and {config.noise}")
+                f"trust from 0 to below 1, a tolerance and damping above 0 and noise_floor of 0 or "
+                f"more, not {config.trust}, {config.tolerance}, {config.damping} and "
+                f"{config.noise_floor}")
         if config.warping not in get_args(Interpolation):
             raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
@@ -245,7 +246,7 @@ class Frvsr(VideoNetwork):
             return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
         kept, likeness = recall(
             frame_lr, warped, state.frame_lr, flow, scale=scale, tolerance=config.tolerance,
-            damping=config.damping, noise=config.noise, sweeps=config.sweeps)
+            damping=config.damping, noise_floor=config.noise_floor, sweeps=config.sweeps)
         return torch.cat([frame_lr, space_to_depth(kept, scale), likeness], 1)
 
     def condition(

@@ -43,8 +43,8 @@ class FrvsrConfig:
             [0, 1], trust falls to 37% (1 / e).
         damping: of the correction that makes an estimate's small version the frame; the more
             noise frames have, the more of it is wanted.
-        noise: standard deviation of what is no detail, though frames show it: differences so small
-            do not tell against an estimate.
+        noise_floor: standard deviation of what is no detail, though frames show it: differences
+            so small do not tell against an estimate.
         sweeps: how often the estimate is then fitted to the frame before and to this one in turn.
     """
 
@@ -58,7 +58,7 @@ class FrvsrConfig:
     trust: float = 0.0
     tolerance: float = 0.05
     damping: float = 0.003
-    noise: float = 0.0
+    noise_floor: float = 0.0
     sweeps: int = 0
 
 

@@ -693,7 +693,7 @@ def test_an_estimate_that_does_not_is_dropped() -> None:
 
 def test_what_is_kept_is_corrected_towards_the_frame() -> None:
     """Small errors of brightness vanish: the result's small version is the frame's."""
-    network = trusting(0.99, silent=True, tolerance=1.0, noise=1.0)
+    network = trusting(0.99, silent=True, tolerance=1.0, noise_floor=1.0)
     warped = imresize(random(1, 3, 6, 7), 4).clamp(0, 1)
     frame = reduce_frame(warped, 4) + 0.02
     made = network.srnet(features_of(network, frame, warped))
@@ -778,7 +778,7 @@ def recalled(sweeps: int, shift: float = 0.5) -> tuple[Tensor, Tensor]:
     flow = constant_flow(32, 40, shift / 4, 0)
     warped = warp(imresize(previous, 4).clamp(0, 1), enlarge_flow(flow, 4), "bicubic")
     kept, likeness = recall(frame, warped, previous, flow, scale=4, tolerance=1e3, damping=0.003,
-                            noise=10.0, sweeps=sweeps)
+                            noise_floor=10.0, sweeps=sweeps)
     assert likeness.min() > 0.99
     return kept + imresize(frame, 4), truth
 
@@ -815,13 +815,13 @@ def test_sweeps_change_luma_alone_and_nothing_where_there_is_no_likeness() -> No
 
     def made(sweeps: int, tolerance: float) -> Tensor:
         return recall(frame, warped, before, flow, scale=4, tolerance=tolerance, damping=0.003,
-                      noise=0.0, sweeps=sweeps)[0]
+                      noise_floor=0.0, sweeps=sweeps)[0]
 
     change = made(2, 10.0) - made(0, 10.0)
     assert change.abs().max() > 0.01
     assert torch.allclose(change, change[:, :1].expand_as(change), atol=1e-5)
     strange = recall(frame, 1 - warped, before, flow, scale=4, tolerance=0.01, damping=0.003,
-                     noise=0.0, sweeps=2)
+                     noise_floor=0.0, sweeps=2)
     assert strange[0].abs().max() < 1e-3 and strange[1].max() < 1e-3
 
 
@@ -833,13 +833,13 @@ def test_what_is_missing_counts_beside_detail_and_noise() -> None:
     def likeness(frame: Tensor, noise: float) -> float:
         warped = back_project(frame + 0.01, 4, 1e-6)
         return float(recall(frame, warped, frame, constant_flow(10, 12, 0, 0), scale=4,
-                            tolerance=1.0, damping=0.003, noise=noise, sweeps=0)[1].mean())
+                            tolerance=1.0, damping=0.003, noise_floor=noise, sweeps=0)[1].mean())
 
     assert likeness(soft, 0.0) < 0.05
     assert likeness(busy, 0.0) > 0.9
     assert likeness(soft, 0.1) > 0.9
-    with pytest.raises(ValueError, match="noise of 0 or more"):
-        make(noise=-0.1)
+    with pytest.raises(ValueError, match="noise_floor of 0 or"):
+        make(noise_floor=-0.1)
 
 
 @pytest.mark.parametrize("passes", [0.0, 0.4, -1.3])

@@ -25,7 +25,7 @@ from enhance_cli.training import run as run_module
 from enhance_cli.training.loop import Optimisation, Report, step_generator
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import CURVE_COLUMNS
-from enhance_cli.training.run import list_recipes, override, run_recipe
+from enhance_cli.training.run import _names, list_recipes, override, run_recipe
 from enhance_cli.training.superres import SuperResolutionRecipe
 
 CPU = torch.device("cpu")
@@ -463,3 +463,9 @@ def test_a_recipe_keeps_its_scale(photos: Path, tmp_path: Path) -> None:
     """A x2 network must not be saved as enet-e-x4."""
     with pytest.raises(UsageError, match="another model than enet-e-x4"):
         run_recipe("enet-e-x4", photos, out=tmp_path / "run", overrides=["scale=2"], quiet=True)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_name_that_set_takes_means_one_thing(name: str) -> None:
+    names = _names(RECIPES[name])
+    assert sorted(set(names)) == sorted(names)
