@@ -10,9 +10,12 @@ P says that an estimate's errors are of any frequency alike, but for some that a
 errors alone would give back what is flat as a grid of the size of cells, which D does not see.
 """
 
+import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -40,7 +43,7 @@ def reduce_frame(frame_hr: Tensor, scale: int) -> Tensor:
     Returns:
         (N, C, h, w).
     """
-    taps = _reduction_taps(scale).tolist()
+    taps = _reduction_taps(scale)
     padded = functional.pad(frame_hr, (scale,) * 4, mode="replicate")
     height, width = frame_hr.shape[-2:]
     rows = _sum(tap * padded[..., at : at + height : scale, :] for at, tap in enumerate(taps))
@@ -74,7 +77,7 @@ def _spread(values: Tensor, taps: list[list[float]], scale: int) -> Tensor:
     reach = len(taps[0]) // 2
     along = torch.tensor(taps, device=values.device)
     kernel = (along[:, None, :, None] * along[None, :, None, :]).flatten(0, 1)[:, None]
-    with torch.autocast(values.device.type, enabled=False):
+    with _full_precision(values):
         padded = functional.pad(values.float(), (reach,) * 4, mode="replicate")
         places = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
         return functional.pixel_shuffle(places, scale).reshape(
@@ -83,9 +86,12 @@ def _spread(values: Tensor, taps: list[list[float]], scale: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _bicubic_taps(scale: int) -> list[list[float]]:
-    pixel = torch.zeros(1, 5, dtype=torch.float64)
-    pixel[0, 2] = 1
-    weights: list[list[float]] = imresize(pixel, scale)[0].reshape(5, scale).flip(0).T.tolist()
+    # Cached for all callers: whatever device or mode the first of them is in.
+    with torch.inference_mode(False), torch.device("cpu"):
+        pixel = torch.zeros(1, 5, dtype=torch.float64)
+        pixel[0, 2] = 1
+        cells = imresize(pixel, scale)[0].reshape(5, scale)
+        weights: list[list[float]] = cells.flip(0).T.tolist()
     return weights
 
 
@@ -123,7 +129,7 @@ def recall(
         l (m' - U x), (N, 3, s * h, s * w), for the estimate m' so made and bicubic enlargement U;
         and the likeness l of x and D m, (N, 1, h, w) from 0 to 1.
     """
-    with torch.autocast(frame_lr.device.type, enabled=False):
+    with _full_precision(frame_lr):
         frame_lr, warped = frame_lr.float(), warped.float()
         shown = reduce_frame(warped, scale)
         missing = frame_lr - shown
@@ -180,9 +186,15 @@ def _luma(frame: Tensor) -> Tensor:
     return _sum(weight * frame[:, at : at + 1] for at, weight in enumerate(_LUMA))
 
 
-def _reduction_taps(scale: int) -> Tensor:
-    place = (torch.arange(3 * scale) - (3 * scale - 1) / 2) / (0.375 * scale)
-    return torch.softmax(-place.square() / 2, 0)
+def _full_precision(values: Tensor) -> AbstractContextManager[object]:
+    """Without mixed precision, which tensors that are only counted (``meta``) do not know."""
+    return nullcontext() if values.is_meta else torch.autocast(values.device.type, enabled=False)
+
+
+def _reduction_taps(scale: int) -> list[float]:
+    places = [(at - (3 * scale - 1) / 2) / (0.375 * scale) for at in range(3 * scale)]
+    taps = [math.exp(-place * place / 2) for place in places]
+    return [tap / sum(taps) for tap in taps]
 
 
 @lru_cache(maxsize=16)
@@ -193,20 +205,18 @@ def _projection_taps(scale: int, damping: float) -> list[list[float]]:
     places' weights sum to one.
     """
     cells = 8 * REACH + 1  # so many that the ends do not show in the middle
-    taps = _reduction_taps(scale).double()
-    reduction = torch.zeros(cells, scale * (cells + 2), dtype=torch.float64)
+    reduction = np.zeros((cells, scale * (cells + 2)))
     for cell in range(cells):
-        reduction[cell, scale * cell : scale * (cell + 3)] = taps
-    place = torch.arange(scale * (cells + 2), dtype=torch.float64)
+        reduction[cell, scale * cell : scale * (cell + 3)] = _reduction_taps(scale)
+    place = np.arange(scale * (cells + 2))
     distance = (place[:, None] - place) / (_SMOOTH * scale)
-    errors = torch.eye(len(place), dtype=torch.float64) + 0.1 * torch.exp(-distance.square() / 2)
+    errors = np.eye(len(place)) + 0.1 * np.exp(-(distance**2) / 2)
     shown = errors @ reduction.T
-    projection = shown @ torch.linalg.inv(
-        reduction @ shown + damping * torch.eye(cells, dtype=torch.float64))
+    projection = shown @ np.linalg.inv(reduction @ shown + damping * np.eye(cells))
     middle = cells // 2
     column = projection[scale:-scale, middle].reshape(cells, scale)
-    around = column[middle - REACH : middle + REACH + 1].flip(0)
-    weights: list[list[float]] = (around / around.sum(0)).T.float().tolist()
+    around = column[middle - REACH : middle + REACH + 1][::-1]
+    weights: list[list[float]] = (around / around.sum(0)).T.tolist()
     return weights
 
 

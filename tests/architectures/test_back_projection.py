@@ -1,9 +1,13 @@
 """The reduction of frames and its damped pseudo-inverse."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from enhance_cli.architectures import back_projection
 from enhance_cli.architectures.back_projection import (
     REACH,
     back_project,
@@ -81,3 +85,21 @@ def test_frames_of_one_pixel_and_mixed_precision() -> None:
         made = back_project(missing, 4, 0.003)
     assert made.dtype == torch.float32
     assert torch.equal(made, back_project(missing, 4, 0.003))
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, lambda: torch.device("meta")])
+def test_what_is_cached_serves_every_device_and_mode(mode: Callable[[], Any]) -> None:
+    back_projection._bicubic_taps.cache_clear()
+    back_projection._projection_taps.cache_clear()
+    with mode():
+        frame = torch.zeros(1, 3, 5, 6)
+        assert enhanced_shapes(frame) == {(1, 3, 20, 24)}
+    frame = random(1, 3, 5, 6).requires_grad_()
+    (enlarge_bicubic(frame, 4) + back_project(frame, 4, 0.003)).sum().backward()
+    assert frame.grad is not None
+
+
+def enhanced_shapes(frame: Tensor) -> set[tuple[int, ...]]:
+    large = enlarge_bicubic(frame, 4)
+    made = large, back_project(reduce_frame(large, 4), 4, 0.1)
+    return {tuple(each.shape) for each in made}
