@@ -67,7 +67,15 @@ def back_project(missing_lr: Tensor, scale: int, damping: float) -> Tensor:
 
 
 def enlarge_bicubic(frame_lr: Tensor, scale: int) -> Tensor:
-    """U: as ``resize.imresize``, several times faster for whole scales: (N, C, h, w) float32."""
+    """U: as ``resize.imresize`` to within rounding, several times faster for whole scales.
+
+    Args:
+        frame_lr: (N, C, h, w).
+        scale: s, whole.
+
+    Returns:
+        (N, C, s * h, s * w) float32, not limited to the range of ``frame_lr``.
+    """
     return _spread(frame_lr, _bicubic_taps(scale), scale)
 
 
@@ -205,9 +213,10 @@ def _projection_taps(scale: int, damping: float) -> list[list[float]]:
     places' weights sum to one.
     """
     cells = 8 * REACH + 1  # so many that the ends do not show in the middle
+    taps = _reduction_taps(scale)
     reduction = np.zeros((cells, scale * (cells + 2)))
     for cell in range(cells):
-        reduction[cell, scale * cell : scale * (cell + 3)] = _reduction_taps(scale)
+        reduction[cell, scale * cell : scale * (cell + 3)] = taps
     place = np.arange(scale * (cells + 2))
     distance = (place[:, None] - place) / (_SMOOTH * scale)
     errors = np.eye(len(place)) + 0.1 * np.exp(-(distance**2) / 2)
