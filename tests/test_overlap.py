@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from enhance_cli.overlap import ahead, behind
 
@@ -54,6 +55,32 @@ def test_all_come_in_order(count: int, depth: int) -> None:
         for item in ahead(range(count), depth):
             worker.put(item)
     assert done == list(range(count))
+
+
+def test_threads_compute_with_one_core_and_leave_the_others_theirs() -> None:
+    found: dict[str, int] = {}
+
+    def source() -> Iterator[str]:
+        found["source"] = torch.get_num_threads()
+        yield "an item"
+
+    def sink(_: str) -> None:
+        found["sink"] = torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with behind(sink, 1) as worker:
+            for item in ahead(source(), 1):
+                found["middle"] = torch.get_num_threads()
+                worker.put(item)
+        later = threading.Thread(
+            target=lambda: found.update(later=torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert found == {"source": 1, "middle": 2, "sink": 1, "later": 2}
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_none_is_an_item() -> None:
