@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.flow_net import enlarge_flow, invert_flow, warp
+from enhance_cli.architectures.flow_net import enlarge_flow, fetch, invert_flow, sampling_grid
 from enhance_cli.resize import imresize
 
 REACH = 3  # LR pixels to each side that a correction reaches; what is beyond is below 1% of it
@@ -150,11 +150,12 @@ def recall(
             now, before = _luma(frame_lr), _luma(previous_lr.float())
             first = luma = _luma(estimate)
             flow = flow.detach()
-            to_now, to_before = enlarge_flow(flow, scale), enlarge_flow(invert_flow(flow), scale)
+            to_now, to_before = (sampling_grid(enlarge_flow(way, scale))
+                                 for way in (flow, invert_flow(flow)))
             for _ in range(sweeps):
-                missing = before - reduce_frame(warp(luma, to_before), scale)
+                missing = before - reduce_frame(fetch(luma, to_before), scale)
                 missing = missing * _likeness(missing, before, tolerance, noise_floor)
-                change = warp(back_project(missing, scale, damping), to_now)
+                change = fetch(back_project(missing, scale, damping), to_now)
                 luma = luma + _RELAXATION * weight * change
                 luma = luma + back_project(now - reduce_frame(luma, scale), scale, damping)
             estimate = estimate + (luma - first)

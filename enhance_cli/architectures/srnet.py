@@ -114,10 +114,10 @@ class SuperResolutionNet(nn.Module):
         return enlarged + self._residual(features).to(enlarged.dtype)
 
     def _residual(self, features: Tensor) -> Tensor:
-        features = self.body(functional.relu(self.head(features)))
+        features = self.body(functional.relu(self.head(features), inplace=True))
         for layer in self.enlarge:
             assert isinstance(layer, nn.ConvTranspose2d)
-            features = functional.relu(_enlarge_features(layer, features))
+            features = functional.relu(_enlarge_features(layer, features), inplace=True)
         residual: Tensor = self.out(features)
         return residual
 
