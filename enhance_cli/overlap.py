@@ -2,8 +2,8 @@
 
 The threads here compute with one core each. Every thread that runs torch's parallel loops has a
 pool of OpenMP threads of its own, and once there are more of these than cores, all of them sleep
-and are woken at every loop instead of waiting for it: on two cores that made the network itself
-a tenth slower.
+and are woken at every loop instead of waiting for it: on two cores that made the whole of
+``enhance video`` a fifth slower.
 """
 
 import queue

@@ -26,7 +26,7 @@ from enhance_cli.resize import imresize
 REACH = 3  # LR pixels to each side that a correction reaches; what is beyond is below 1% of it
 _SMOOTH = 2.0  # LR pixels: how wide an estimate's wide errors are
 _RELAXATION = 1.7  # of the fit to the frame before; below 2 it converges
-_LUMA = (0.299, 0.587, 0.114)
+_LUMA = (0.299, 0.587, 0.114)  # of R'G'B', ITU-R BT.601
 
 
 def reduce_frame(frame_hr: Tensor, scale: int) -> Tensor:
@@ -203,7 +203,8 @@ def _full_precision(values: Tensor) -> AbstractContextManager[object]:
 def _reduction_taps(scale: int) -> list[float]:
     places = [(at - (3 * scale - 1) / 2) / (0.375 * scale) for at in range(3 * scale)]
     taps = [math.exp(-place * place / 2) for place in places]
-    return [tap / sum(taps) for tap in taps]
+    total = sum(taps)
+    return [tap / total for tap in taps]
 
 
 @lru_cache(maxsize=16)

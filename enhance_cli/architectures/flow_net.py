@@ -55,16 +55,31 @@ def sampling_grid(flow: Tensor) -> Tensor:
 
 
 def fetch(image: Tensor, grid: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
-    """``warp``, for a flow's ``sampling_grid``."""
+    """What ``warp`` does, for places that are known.
+
+    Args:
+        image: (N, C, H, W).
+        grid: (N, H, W, 2), a flow's ``sampling_grid``.
+        interpolation: as ``warp``'s.
+
+    Returns:
+        (N, C, H, W) of the type of ``image``.
+    """
     fetched = functional.grid_sample(image.float(), grid, mode=interpolation,
                                      padding_mode="border", align_corners=False)
     return fetched.to(image.dtype)
 
 
 def invert_flow(flow: Tensor) -> Tensor:
-    """The way back: from each pixel of the source to where it went, (N, 2, h, w) both.
+    """The way back: from each pixel of the source to where it went.
 
     By fixed-point iteration; where motions part or meet there is no inverse, only a guess.
+
+    Args:
+        flow: (N, 2, h, w), as ``warp``'s: displacements (x, y) in pixels.
+
+    Returns:
+        (N, 2, h, w), likewise.
     """
     back = -flow
     for _ in range(4):

@@ -19,6 +19,7 @@ from enhance_cli.architectures.frvsr import VideoState
 from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.merging import to_levels
 from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import OutputError, UsageError
@@ -400,10 +401,10 @@ def _to_tensor(pixels: NDArray[Any]) -> Tensor:
 
 def _to_pixels(image: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
     """(3, H, W) in [0, 1] -> (H, W, 3) levels of ``dtype``."""
-    top = np.iinfo(dtype).max
     pixels: NDArray[Any] = np.empty((*image.shape[1:], 3), dtype)
+    levels = torch.from_numpy(pixels)
     # In strips that stay in the cache: a third of the time, and no large memory to ask for.
-    for row in range(0, len(pixels), _STRIP):
-        levels = image[:, row : row + _STRIP].mul(top).round_()
-        pixels[row : row + _STRIP] = levels.permute(1, 2, 0).contiguous().cpu().numpy()
+    for row in range(0, len(levels), _STRIP):
+        strip = to_levels(image[:, row : row + _STRIP], levels.dtype)
+        levels[row : row + _STRIP] = strip.permute(1, 2, 0)
     return pixels
