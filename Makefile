@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
 
-.PHONY: setup demo test lint types imports check bench clean
+.PHONY: setup demo test lint format types imports check bench clean
 
 setup: $(INSTALLED)
 
@@ -29,6 +29,11 @@ test: setup
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 types: setup
 	$(BIN)/mypy

@@ -36,11 +36,23 @@ def run_case(model: str, strategy: str, image: Tensor) -> dict[str, float | str]
         return result
 
     start = time.perf_counter()
-    run_tiled(timed, network.contract, image, STRATEGIES[strategy], device=torch.device("cpu"),
-              levels=torch.uint8)
+    run_tiled(
+        timed,
+        network.contract,
+        image,
+        STRATEGIES[strategy],
+        device=torch.device("cpu"),
+        levels=torch.uint8,
+    )
     total = time.perf_counter() - start
-    return {"model": model, "strategy": strategy, "patches": patches, "seconds": round(total, 2),
-            "merging_s": round(total - inside, 2), "merging_share": round(1 - inside / total, 4)}
+    return {
+        "model": model,
+        "strategy": strategy,
+        "patches": patches,
+        "seconds": round(total, 2),
+        "merging_s": round(total - inside, 2),
+        "merging_share": round(1 - inside / total, 4),
+    }
 
 
 def main() -> None:
@@ -53,8 +65,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    channels = build(ARCHITECTURES[MODELS[arguments.model].architecture],
-                     MODELS[arguments.model].config, "meta").contract.channels_in
+    channels = build(
+        ARCHITECTURES[MODELS[arguments.model].architecture], MODELS[arguments.model].config, "meta"
+    ).contract.channels_in
     image = torch.rand(channels, arguments.height, arguments.width)
     for strategy in STRATEGIES:
         print(json.dumps(run_case(arguments.model, strategy, image)), flush=True)  # noqa: T201

@@ -29,8 +29,21 @@ def make_picture(path: Path, height: int, width: int) -> None:
 def run_case(source: Path, target: Path, tile: str, precision: str) -> dict[str, float | str]:
     """Enlarge in a process of its own; seconds of the whole process and of the work, MiB."""
     command = [
-        sys.executable, "-m", "enhance_cli", "superres", str(source), "-x4", "-o", str(target),
-        "--overwrite", "--json", "--quiet", "--tile", tile, "--precision", precision,
+        sys.executable,
+        "-m",
+        "enhance_cli",
+        "superres",
+        str(source),
+        "-x4",
+        "-o",
+        str(target),
+        "--overwrite",
+        "--json",
+        "--quiet",
+        "--tile",
+        tile,
+        "--precision",
+        precision,
     ]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -40,8 +53,13 @@ def run_case(source: Path, target: Path, tile: str, precision: str) -> dict[str,
     if status:
         return {"tile": tile, "precision": precision, "failed": f"status {status}"}
     work = json.loads(output)["results"][0]["seconds"]
-    return {"tile": tile, "precision": precision, "process_s": time.perf_counter() - start,
-            "work_s": work, "peak_mib": usage.ru_maxrss / 1024}
+    return {
+        "tile": tile,
+        "precision": precision,
+        "process_s": time.perf_counter() - start,
+        "work_s": work,
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
 
 
 def main() -> None:

@@ -40,8 +40,9 @@ def make_frames(count: int, height: int, width: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(1, 3, height // 8 + 2, (width + 2 * count) // 8 + 2, generator=generator)
     scene = functional.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)[0]
-    return torch.stack([
-        scene[:, :height, index * 3 // 2 : index * 3 // 2 + width] for index in range(count)])
+    return torch.stack(
+        [scene[:, :height, index * 3 // 2 : index * 3 // 2 + width] for index in range(count)]
+    )
 
 
 def write_video(path: Path, frames: Tensor) -> None:
@@ -81,8 +82,10 @@ def time_compiled(model: Model, frames: Tensor) -> float:
     step = torch.compile(network.step, mode="reduce-overhead")
     state, seconds = None, 0.0
     on_device = frames.to(model.device)
-    with torch.inference_mode(), torch.autocast(
-            model.device.type, model.dtype, enabled=model.dtype != torch.float32):
+    with (
+        torch.inference_mode(),
+        torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32),
+    ):
         for index, frame in enumerate([*on_device, *on_device]):
             if index == len(frames):  # the first round compiles
                 wait(model.device)
@@ -96,9 +99,16 @@ def time_compiled(model: Model, frames: Tensor) -> float:
 def time_command(source: Path, target: Path, arguments: argparse.Namespace, count: int) -> float:
     """Seconds per frame of the whole task: decoding, network, encoding, assembling."""
     request = VideoRequest(
-        inputs=[str(source)], output=target, model=arguments.model, weights=arguments.weights,
-        device=arguments.device, precision=arguments.precision, tile=arguments.tile,
-        preset=arguments.preset, overwrite=True)
+        inputs=[str(source)],
+        output=target,
+        model=arguments.model,
+        weights=arguments.weights,
+        device=arguments.device,
+        precision=arguments.precision,
+        tile=arguments.tile,
+        preset=arguments.preset,
+        overwrite=True,
+    )
     start = time.perf_counter()
     if run_video(request, Talk(quiet=True, progress=False)):
         raise SystemExit("the command failed")
@@ -121,8 +131,13 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    model = load_model("video", name=arguments.model, weights=arguments.weights, device=device,
-                       dtype=choose_dtype(arguments.precision, device))
+    model = load_model(
+        "video",
+        name=arguments.model,
+        weights=arguments.weights,
+        device=device,
+        dtype=choose_dtype(arguments.precision, device),
+    )
     frames = make_frames(arguments.frames, arguments.height, arguments.width)
     alone, whole = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -134,10 +149,15 @@ def main() -> None:
             whole.append(time_command(source, target, arguments, len(frames)))
     network, command = statistics.median(alone), statistics.median(whole)
     result = {
-        "model": model.info.name, "device": str(device), "dtype": str(model.dtype),
-        "input": f"{arguments.width}x{arguments.height}", "frames": len(frames),
-        "network_ms": round(1e3 * network, 1), "network_fps": round(1 / network, 3),
-        "command_ms": round(1e3 * command, 1), "command_fps": round(1 / command, 3),
+        "model": model.info.name,
+        "device": str(device),
+        "dtype": str(model.dtype),
+        "input": f"{arguments.width}x{arguments.height}",
+        "frames": len(frames),
+        "network_ms": round(1e3 * network, 1),
+        "network_fps": round(1 / network, 3),
+        "command_ms": round(1e3 * command, 1),
+        "command_fps": round(1 / command, 3),
         "command_over_network": round(command / network, 3),
     }
     if arguments.compile:

@@ -18,7 +18,9 @@ from enhance_cli.commands.video import video
 from enhance_cli.errors import EnhanceError, one_line
 
 app = typer.Typer(
-    name="enhance", no_args_is_help=True, pretty_exceptions_enable=False,
+    name="enhance",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -33,8 +35,9 @@ def _show_version(asked: bool) -> None:
 def _root(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True,
-                     help="Show the version and stop."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
+        ),
     ] = False,
 ) -> None:
     """Make dark, small and low-resolution pictures and videos look right."""
@@ -73,8 +76,11 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
-        _leave(f"{type(error).__name__}: {error}. This is a fault of enhance: please report it "
-               "with what ENHANCE_DEBUG=1 shows", 1)
+        _leave(
+            f"{type(error).__name__}: {error}. This is a fault of enhance: please report it "
+            "with what ENHANCE_DEBUG=1 shows",
+            1,
+        )
     sys.exit(code)
 
 

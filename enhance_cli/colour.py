@@ -15,11 +15,13 @@ from torch import Tensor
 Curve = Literal["camera", "srgb"]
 
 # Linear sRGB -> CIE XYZ (D65), IEC 61966-2-1.
-SRGB_TO_XYZ = torch.tensor([
-    [0.4124564, 0.3575761, 0.1804375],
-    [0.2126729, 0.7151522, 0.0721750],
-    [0.0193339, 0.1191920, 0.9503041],
-])
+SRGB_TO_XYZ = torch.tensor(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
 # ITU-R BT.709 luminance of linear RGB.
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
 _LINEAR_END = 0.0031308
@@ -161,7 +163,8 @@ def estimate_noise(planes: Tensor) -> Tensor:
     if min(height, width) < 2:
         return planes.new_zeros(len(planes))
     even = planes[..., :height, :width]
-    details = (even[..., ::2, ::2] - even[..., ::2, 1::2]
-               - even[..., 1::2, ::2] + even[..., 1::2, 1::2]) / 2
+    details = (
+        even[..., ::2, ::2] - even[..., ::2, 1::2] - even[..., 1::2, ::2] + even[..., 1::2, 1::2]
+    ) / 2
     # The median of |N(0, 1)| is 0.6745.
     return details.abs().flatten(1).float().median(1).values / 0.6745

@@ -28,8 +28,10 @@ def cut_score(before: Tensor, after: Tensor) -> float:
     Returns:
         0 for equal frames, up to 1.
     """
-    thumbs = [functional.adaptive_avg_pool2d(frame.float(), (_ROWS, _COLUMNS))
-              for frame in (before, after)]
+    thumbs = [
+        functional.adaptive_avg_pool2d(frame.float(), (_ROWS, _COLUMNS))
+        for frame in (before, after)
+    ]
     colours = [_histograms(frame) for frame in (before, after)]
     recoloured = float((colours[0] - colours[1]).abs().sum(1).mean() / 2)
     return min(1.0, math.sqrt(_moved(*thumbs) * recoloured))

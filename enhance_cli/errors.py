@@ -19,8 +19,7 @@ from difflib import get_close_matches
 def one_line(text: str) -> str:
     """Text for a terminal: line breaks and control characters, as in odd file names, escaped."""
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
 
 

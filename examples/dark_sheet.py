@@ -1,6 +1,6 @@
 """One picture that shows dark files as they are, merely amplified, and enhanced.
 
-    python examples/dark_sheet.py night.dng dim.jpg -o sheet.png
+python examples/dark_sheet.py night.dng dim.jpg -o sheet.png
 """
 
 import argparse
@@ -27,8 +27,9 @@ def read_dark(path: Path) -> DarkImage:
     """A RAW file or a picture as light."""
     if is_raw(path):
         raw = read_raw(path)
-        return DarkImage(torch.from_numpy(raw.planes), raw.white_balance,
-                         torch.from_numpy(raw.camera_to_srgb))
+        return DarkImage(
+            torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
+        )
     pixels = torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1).float() / 255
     return DarkImage(srgb_to_linear(pixels))
 
@@ -45,8 +46,9 @@ def thumbnail(shown: Tensor) -> Image.Image:
     """A picture of ``WIDTH`` pixels."""
     pixels = (shown * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     image = Image.fromarray(pixels)
-    return image.resize((WIDTH, round(WIDTH * image.height / image.width)),
-                        Image.Resampling.LANCZOS)
+    return image.resize(
+        (WIDTH, round(WIDTH * image.height / image.width)), Image.Resampling.LANCZOS
+    )
 
 
 def main() -> None:
@@ -59,12 +61,12 @@ def main() -> None:
     rows = []
     for path in arguments.sources:
         image = read_dark(path)
-        model = load_model("lowlight", name=None if image.is_raw else "sid-fcn-srgb",
-                           device=device)
+        model = load_model("lowlight", name=None if image.is_raw else "sid-fcn-srgb", device=device)
         ratio = choose_ratio(image.balanced())
         enhanced = brighten(model, image, ratio, TilePlan())
-        rows.append([thumbnail(picture)
-                     for picture in (show(image, 1), show(image, ratio), enhanced)])
+        rows.append(
+            [thumbnail(picture) for picture in (show(image, 1), show(image, ratio), enhanced)]
+        )
     sheet = Image.new("RGB", (3 * WIDTH, sum(row[0].height for row in rows)))
     top = 0
     for row in rows:

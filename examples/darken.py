@@ -37,23 +37,40 @@ def darken_photo(source: Path, target: Path, ratio: float, iso: float, seed: int
     """Turn a photograph back into what a sensor would have seen, and expose a noisy one to it."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.from_numpy(np.array(read_rgb8(source))).permute(2, 0, 1).float() / 255
-    taken = draw_conditions(1, generator, ratio=torch.tensor([ratio]), iso=torch.tensor([iso]),
-                            vary_brightness=False)
+    taken = draw_conditions(
+        1, generator, ratio=torch.tensor([ratio]), iso=torch.tensor([iso]), vary_brightness=False
+    )
     levels, _, _ = expose_raw(crop_to_multiple(pixels, 2)[None], taken, generator)
     red, blue = taken.gains[0].tolist()
-    _write(target, levels, taken.sensor, (red, 1.0, blue), taken.xyz_to_camera[0].double().numpy(),
-           Exposure(iso=iso))
+    _write(
+        target,
+        levels,
+        taken.sensor,
+        (red, 1.0, blue),
+        taken.xyz_to_camera[0].double().numpy(),
+        Exposure(iso=iso),
+    )
 
 
 def _write(
-    target: Path, levels: Tensor, sensor: Sensor, gains: tuple[float, float, float],
-    matrix: np.ndarray, exposure: Exposure, orientation: int = 1,
+    target: Path,
+    levels: Tensor,
+    sensor: Sensor,
+    gains: tuple[float, float, float],
+    matrix: np.ndarray,
+    exposure: Exposure,
+    orientation: int = 1,
 ) -> None:
     red, green, blue = gains
     write_dng(
-        target, unpack(levels)[0].numpy().astype(np.uint16), white=int(sensor.white[0]),
-        black=int(sensor.black[0]), color_matrix=matrix, orientation=orientation,
-        as_shot_neutral=(1 / red, 1 / green, 1 / blue), exposure=exposure,
+        target,
+        unpack(levels)[0].numpy().astype(np.uint16),
+        white=int(sensor.white[0]),
+        black=int(sensor.black[0]),
+        color_matrix=matrix,
+        orientation=orientation,
+        as_shot_neutral=(1 / red, 1 / green, 1 / blue),
+        exposure=exposure,
     )
 
 

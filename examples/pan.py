@@ -1,6 +1,6 @@
 """Make a small video with sound by panning over a picture: something to try ``enhance video`` on.
 
-    python examples/pan.py examples/astronaut.png pan.mp4 [--frames 48] [--width 96] [--height 64]
+python examples/pan.py examples/astronaut.png pan.mp4 [--frames 48] [--width 96] [--height 64]
 """
 
 import argparse
@@ -17,10 +17,15 @@ RATE, SOUND_RATE = 24, 44100
 
 def view(picture: Image.Image, part: float, width: int, height: int) -> Image.Image:
     """What the camera sees when ``part`` of its way is done: a slow diagonal, sub-pixel exact."""
-    left, top = ((large - small) * part for large, small in
-                 zip(picture.size, (width, height), strict=True))
-    return picture.transform((width, height), Image.Transform.AFFINE, (1, 0, left, 0, 1, top),
-                             resample=Image.Resampling.BICUBIC)
+    left, top = (
+        (large - small) * part for large, small in zip(picture.size, (width, height), strict=True)
+    )
+    return picture.transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        (1, 0, left, 0, 1, top),
+        resample=Image.Resampling.BICUBIC,
+    )
 
 
 def main() -> None:
@@ -39,8 +44,9 @@ def main() -> None:
         video.width, video.height, video.pix_fmt = arguments.width, arguments.height, "yuv420p"
         sound: Any = container.add_stream("aac", rate=SOUND_RATE)
         for index in range(arguments.frames):
-            frame = view(picture, index / max(arguments.frames - 1, 1),
-                         arguments.width, arguments.height)
+            frame = view(
+                picture, index / max(arguments.frames - 1, 1), arguments.width, arguments.height
+            )
             container.mux(video.encode(av.VideoFrame.from_image(frame)))
         times = np.arange(arguments.frames * SOUND_RATE // RATE) / SOUND_RATE
         tone = (0.1 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)

@@ -1,6 +1,6 @@
 """Put a small picture, enlarged by bicubic interpolation, beside an enlargement of it.
 
-    python examples/side_by_side.py SMALL LARGE OUTPUT
+python examples/side_by_side.py SMALL LARGE OUTPUT
 """
 
 import sys

@@ -56,7 +56,8 @@ def test_srgb_curve_is_scikit_image_s() -> None:
     assert np.allclose(xyz[..., 1], srgb_to_linear(UNIT).numpy(), atol=1e-6)
     assert np.allclose(color.xyz2rgb(xyz)[0, :, 0], UNIT.numpy(), atol=2e-5)
     assert np.allclose(
-        linear_to_srgb(torch.from_numpy(xyz[0, :, 1])).numpy(), UNIT.numpy(), atol=2e-5)
+        linear_to_srgb(torch.from_numpy(xyz[0, :, 1])).numpy(), UNIT.numpy(), atol=2e-5
+    )
 
 
 def test_srgb_to_xyz_is_scikit_image_s() -> None:
@@ -73,8 +74,10 @@ def test_every_inverse_undoes_its_function(dtype: torch.dtype) -> None:
     tolerance = 2e-6 if dtype == torch.float32 else 1e-9
     values, unit = VALUES.to(dtype), UNIT.to(dtype)
     for x, there, back in (
-        (values, linear_to_srgb, srgb_to_linear), (values, srgb_to_linear, linear_to_srgb),
-        (values, compress, expand), (values, expand, compress),
+        (values, linear_to_srgb, srgb_to_linear),
+        (values, srgb_to_linear, linear_to_srgb),
+        (values, compress, expand),
+        (values, expand, compress),
     ):
         assert torch.allclose(back(there(x)), x, rtol=0, atol=tolerance)
     # At its flat ends the smoothstep keeps half of the digits.
@@ -114,8 +117,26 @@ def test_the_camera_curve_has_more_contrast() -> None:
 @pytest.mark.parametrize("function", [linear_to_srgb, srgb_to_linear, compress, expand, smoothstep])
 def test_gradients_are_finite_and_true(function) -> None:  # type: ignore[no-untyped-def]
     """At zero, below it, and at both sides of a curve's joint."""
-    x = torch.tensor([-1.0, -0.3, -0.0031308, -1e-7, 0.0, 1e-30, 1e-7, 0.0031, 0.0032, 0.04044,
-                      0.0405, 0.5, 1.0, 1.4], dtype=torch.float64, requires_grad=True)
+    x = torch.tensor(
+        [
+            -1.0,
+            -0.3,
+            -0.0031308,
+            -1e-7,
+            0.0,
+            1e-30,
+            1e-7,
+            0.0031,
+            0.0032,
+            0.04044,
+            0.0405,
+            0.5,
+            1.0,
+            1.4,
+        ],
+        dtype=torch.float64,
+        requires_grad=True,
+    )
     (slope,) = torch.autograd.grad(function(x).sum(), x)
     assert slope.isfinite().all()
     with torch.no_grad():
@@ -154,8 +175,9 @@ def test_apply_matrix_worked_by_hand() -> None:
     assert torch.equal(apply_matrix(image, matrix), expected)
     batch = apply_matrix(torch.stack([image, image]), torch.stack([matrix, torch.eye(3)]))
     assert torch.equal(batch, torch.stack([expected, image]))
-    assert torch.equal(apply_matrix(torch.stack([image, image]), matrix),
-                       torch.stack([expected, expected]))
+    assert torch.equal(
+        apply_matrix(torch.stack([image, image]), matrix), torch.stack([expected, expected])
+    )
 
 
 @pytest.mark.parametrize("index", range(len(XYZ_TO_CAMERA)))
@@ -184,8 +206,9 @@ def test_camera_matrices_of_a_batch_are_each_picture_s_own() -> None:
 def test_the_scale_of_a_matrix_and_of_its_rows_means_nothing() -> None:
     """It is the white balance's business."""
     rows = torch.tensor([[2.0], [0.5], [3.0]])
-    for one, other in zip(camera_matrices(XYZ_TO_CAMERA[0]),
-                          camera_matrices(rows * XYZ_TO_CAMERA[0]), strict=True):
+    for one, other in zip(
+        camera_matrices(XYZ_TO_CAMERA[0]), camera_matrices(rows * XYZ_TO_CAMERA[0]), strict=True
+    ):
         assert torch.allclose(one, other, atol=1e-5)
 
 
@@ -221,7 +244,8 @@ def test_a_neutral_picture_looks_alike_in_colour_and_grey(curve: str) -> None:
     assert torch.allclose(colour, expected.expand_as(colour), atol=1e-4)
     assert torch.allclose(render(plane, matrix, curve), expected)
     assert torch.allclose(
-        render(plane.expand(4, 3, 5, 4), matrix, curve, grey=True), expected, atol=1e-4)
+        render(plane.expand(4, 3, 5, 4), matrix, curve, grey=True), expected, atol=1e-4
+    )
 
 
 def test_grey_is_the_luminance_of_the_screen_s_colours() -> None:
@@ -260,8 +284,12 @@ def test_luminance_weights_add_up() -> None:
 def texture(side: int) -> Tensor:
     """What photographs are made of: shading, edges, and stripes of many pixels."""
     y, x = torch.meshgrid(*2 * [torch.arange(side) / side], indexing="ij")
-    planes = [0.3 + 0.4 * x * y, (x + 0.7 * y > 0.8).float(), 0.5 + 0.4 * torch.sin(20 * x),
-              (((x - 0.5) ** 2 + (y - 0.4) ** 2) < 0.1).float() * 0.6]
+    planes = [
+        0.3 + 0.4 * x * y,
+        (x + 0.7 * y > 0.8).float(),
+        0.5 + 0.4 * torch.sin(20 * x),
+        (((x - 0.5) ** 2 + (y - 0.4) ** 2) < 0.1).float() * 0.6,
+    ]
     return torch.stack(planes)[None]
 
 

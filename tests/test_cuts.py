@@ -14,8 +14,10 @@ def picture(seed: int, height: int = 120, width: int = 160) -> Tensor:
     coarse = torch.rand(3, 7, 9, generator=generator)
     fine = torch.rand(3, 30, 40, generator=generator)
     size = (height, width)
-    smooth = (functional.interpolate(coarse[None], size, mode="bicubic")
-              + 0.3 * functional.interpolate(fine[None], size, mode="bilinear"))[0]
+    smooth = (
+        functional.interpolate(coarse[None], size, mode="bicubic")
+        + 0.3 * functional.interpolate(fine[None], size, mode="bilinear")
+    )[0]
     floor, span = torch.rand(2, 3, 1, 1, generator=generator)
     return (floor * 0.6 + smooth * (0.15 + 0.4 * span)).clamp(0, 1)
 
@@ -45,8 +47,11 @@ def test_different_pictures_are_cuts() -> None:
     scores = [cut_score(picture(2 * seed), picture(2 * seed + 1)) for seed in range(40)]
     assert sum(score > DEFAULT_THRESHOLD for score in scores) >= 38
     black = torch.zeros(3, 120, 160)
-    assert all(cut_score(black, picture(seed)) > DEFAULT_THRESHOLD for seed in range(10)
-               if picture(seed).mean() > 0.3)
+    assert all(
+        cut_score(black, picture(seed)) > DEFAULT_THRESHOLD
+        for seed in range(10)
+        if picture(seed).mean() > 0.3
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -60,13 +65,19 @@ def test_what_is_no_cut(seed: int) -> None:
         "pan": (wide[..., :160], wide[..., 16:176]),
         "brighter": (frame * 0.7, frame * 0.85),
         "a step of a fade to black": (frame * 0.5, frame * 0.42),
-        "a step of a dissolve": (0.6 * frame + 0.4 * picture(seed + 50),
-                                 0.5 * frame + 0.5 * picture(seed + 50)),
+        "a step of a dissolve": (
+            0.6 * frame + 0.4 * picture(seed + 50),
+            0.5 * frame + 0.5 * picture(seed + 50),
+        ),
         "flash": (frame * 0.5, (frame * 0.5 + 0.4)),
         "a lamp goes on": (frame * 0.5, (frame * 0.5 + lamp).clamp(0, 1)),
         "noise": (frame, (frame + 0.1 * noise).clamp(0, 1)),
-        "zoom": (frame, functional.interpolate(frame[None], scale_factor=1.1,
-                                               mode="bilinear")[0, :, 6:126, 8:168]),
+        "zoom": (
+            frame,
+            functional.interpolate(frame[None], scale_factor=1.1, mode="bilinear")[
+                0, :, 6:126, 8:168
+            ],
+        ),
     }
     scores = {name: cut_score(*pair) for name, pair in changes.items()}
     assert max(scores.values()) < DEFAULT_THRESHOLD, scores
@@ -75,6 +86,10 @@ def test_what_is_no_cut(seed: int) -> None:
 def test_sixteen_bit_values_and_large_frames_score_alike() -> None:
     one, other = picture(1), picture(2)
     small = cut_score(one, other)
-    large = cut_score(*(functional.interpolate(frame[None], scale_factor=4, mode="bilinear")[0]
-                        for frame in (one, other)))
+    large = cut_score(
+        *(
+            functional.interpolate(frame[None], scale_factor=4, mode="bilinear")[0]
+            for frame in (one, other)
+        )
+    )
     assert large == pytest.approx(small, abs=0.05)

@@ -74,8 +74,7 @@ def test_threads_compute_with_one_core_and_leave_the_others_theirs() -> None:
             for item in ahead(source(), 1):
                 found["middle"] = torch.get_num_threads()
                 worker.put(item)
-        later = threading.Thread(
-            target=lambda: found.update(later=torch.get_num_threads()))
+        later = threading.Thread(target=lambda: found.update(later=torch.get_num_threads()))
         later.start()
         later.join()
         assert found == {"source": 1, "middle": 2, "sink": 1, "later": 2}

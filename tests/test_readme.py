@@ -25,16 +25,31 @@ def commands() -> list[str]:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the files that the README's examples name."""
     photo = Image.open(PROJECT / "examples" / "astronaut.png").resize((48, 40))
-    for name in ("photo.jpg", "photo.png", "icon.png", "album/2020/a.jpg", "album/b.png",
-                 "results/one.png", "truth/one.png", "photos/1.png", "photos/2.png",
-                 "held_out/3.png"):
+    for name in (
+        "photo.jpg",
+        "photo.png",
+        "icon.png",
+        "album/2020/a.jpg",
+        "album/b.png",
+        "results/one.png",
+        "truth/one.png",
+        "photos/1.png",
+        "photos/2.png",
+        "held_out/3.png",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         photo.save(tmp_path / name)
     for name in ("night.ARW", "dark/night.dng"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         levels = np.random.default_rng(0).integers(250, 330, (40, 48), dtype=np.uint16)
-        write_dng(tmp_path / name, levels, white=4095, black=256,
-                  as_shot_neutral=(0.5, 1, 0.6), color_matrix=np.eye(3))
+        write_dng(
+            tmp_path / name,
+            levels,
+            white=4095,
+            black=256,
+            as_shot_neutral=(0.5, 1, 0.6),
+            color_matrix=np.eye(3),
+        )
     photo.resize((48, 40)).save(tmp_path / "dark" / "photo.png")
     (tmp_path / "frames").mkdir()
     for index in range(3):
@@ -51,8 +66,18 @@ def test_there_are_commands_to_test():
 def film(desk: Path) -> Path:
     """The video that the examples name, made as the demo makes its own."""
     pytest.importorskip("av")
-    script = [sys.executable, PROJECT / "examples" / "pan.py", desk / "photo.png", desk / "old.mp4",
-              "--frames", "30", "--width", "40", "--height", "32"]
+    script = [
+        sys.executable,
+        PROJECT / "examples" / "pan.py",
+        desk / "photo.png",
+        desk / "old.mp4",
+        "--frames",
+        "30",
+        "--width",
+        "40",
+        "--height",
+        "32",
+    ]
     subprocess.run(script, check=True)
     return desk / "old.mp4"
 

@@ -74,8 +74,9 @@ def test_linear_ramp_goes_through_the_half_pixel_map(scale: float) -> None:
     """Cubic convolution reproduces a straight line, away from the repeated border."""
     rows, columns = torch.arange(24.0).double(), torch.arange(32.0).double()
     made = imresize(2 * rows[:, None] - 3 * columns[None, :], scale)
-    row, column = ((torch.arange(int(length * scale)).double() + 0.5) / scale - 0.5
-                   for length in (24, 32))
+    row, column = (
+        (torch.arange(int(length * scale)).double() + 0.5) / scale - 0.5 for length in (24, 32)
+    )
     expected = 2 * row[:, None] - 3 * column[None, :]
     margin = math.ceil(2 * max(scale, 1))
     inner = slice(margin, -margin)

@@ -30,8 +30,10 @@ def make() -> ModuleType:
 
 
 SHIPPED = sorted(name for name, entry in MANIFEST.items() if "untrained" not in entry)
-BY_TASK = {task: [name for name in SHIPPED if MANIFEST[name]["task"] == task]
-           for task in ("superres", "lowlight", "video", "sample")}
+BY_TASK = {
+    task: [name for name in SHIPPED if MANIFEST[name]["task"] == task]
+    for task in ("superres", "lowlight", "video", "sample")
+}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -48,11 +50,23 @@ def test_the_manifest_names_every_file_and_no_other():
     assert files == set(SHIPPED)
     for name in SHIPPED:
         entry = MANIFEST[name]
-        assert entry.keys() >= {"sha256", "architecture", "task", "recipe", "data", "licence",
-                                "steps", "scores", "validation"}
+        assert entry.keys() >= {
+            "sha256",
+            "architecture",
+            "task",
+            "recipe",
+            "data",
+            "licence",
+            "steps",
+            "scores",
+            "validation",
+        }
         info = read_checkpoint_info(PROJECT / "weights" / f"{name}.safetensors")
         assert (info.name, info.architecture.name, info.architecture.task) == (
-            name, entry["architecture"], entry["task"])
+            name,
+            entry["architecture"],
+            entry["task"],
+        )
         assert info.training["step"] == entry["steps"]
 
 
@@ -69,8 +83,16 @@ def test_every_model_is_shipped_or_told_untrained():
 def test_the_manifest_states_what_evaluate_measures(
     name: str, dataset: str, shared_data: Path, enhance: Callable
 ):
-    ran = enhance("evaluate", "--dataset", dataset, "--model", name, "--json",
-                  "--data-root", shared_data / "benchmarks")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        dataset,
+        "--model",
+        name,
+        "--json",
+        "--data-root",
+        shared_data / "benchmarks",
+    )
     assert ran.code == 0, ran.err
     bicubic, model = (result["mean"] for result in json.loads(ran.out)["results"])
     stated = MANIFEST[name]["scores"][dataset]
@@ -85,8 +107,20 @@ def test_the_manifest_states_what_evaluate_measures_in_the_dark(
     name: str, shared_data: Path, enhance: Callable
 ):
     baseline = "amplified" if name.endswith("srgb") else "libraw-denoised"
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--model", name, "--model", baseline,
-                  "--metrics", "psnr,ssim", "--json", "--data-root", shared_data)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--model",
+        name,
+        "--model",
+        baseline,
+        "--metrics",
+        "psnr,ssim",
+        "--json",
+        "--data-root",
+        shared_data,
+    )
     assert ran.code == 0, ran.err
     plain, model = (result["mean"] for result in json.loads(ran.out)["results"])
     stated = MANIFEST[name]["scores"]["synthetic-dark"]
@@ -104,8 +138,9 @@ def test_the_manifest_states_what_evaluate_measures_of_video(
     clip = shared_data / "video" / "val" / "bear.mp4"
     (tmp_path / "video" / "val").mkdir(parents=True)
     (tmp_path / "video" / "val" / clip.name).symlink_to(clip)
-    ran = enhance("evaluate", "--dataset", "video-val", "--model", name, "--json",
-                  "--data-root", tmp_path)
+    ran = enhance(
+        "evaluate", "--dataset", "video-val", "--model", name, "--json", "--data-root", tmp_path
+    )
     assert ran.code == 0, ran.err
     bicubic, model = (result["mean"] for result in json.loads(ran.out)["results"])
     stated = MANIFEST[name]["clips"]["bear"]
@@ -117,8 +152,20 @@ def test_the_manifest_states_what_evaluate_measures_of_video(
 
 def measure_samples(name: str, data: Path, enhance: Callable) -> dict[str, dict[str, float]]:
     dataset = "faces" if name.startswith("faces") else "mnist"
-    ran = enhance("evaluate", "--dataset", dataset, "--model", name, "--count", "100", "--json",
-                  "--features", "squeezenet", "--data-root", data)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        dataset,
+        "--model",
+        name,
+        "--count",
+        "100",
+        "--json",
+        "--features",
+        "squeezenet",
+        "--data-root",
+        data,
+    )
     assert ran.code == 0, ran.err
     return {result["model"]: result for result in json.loads(ran.out)["results"]}
 
@@ -129,8 +176,9 @@ def test_the_manifest_states_what_evaluate_measures_of_samples(
     name: str, shared_data: Path, enhance: Callable
 ):
     found = measure_samples(name, shared_data, enhance)[name]
-    (stated,) = (scores for dataset, scores in MANIFEST[name]["scores"].items()
-                 if dataset.endswith("-100"))
+    (stated,) = (
+        scores for dataset, scores in MANIFEST[name]["scores"].items() if dataset.endswith("-100")
+    )
     for source in ("reconstruction", "gaussian", "mixture", "interpolation"):
         assert found[source]["frechet"] == pytest.approx(stated[source], rel=0.02)
     assert found["mixture"]["high_frequencies"] == pytest.approx(stated["sharpness"], rel=0.02)
@@ -139,13 +187,24 @@ def test_the_manifest_states_what_evaluate_measures_of_samples(
 
 
 @pytest.mark.slow
-def test_weighing_blur_gives_sharper_faces_at_no_lower_bound(
-    shared_data: Path, enhance: Callable
-):
+def test_weighing_blur_gives_sharper_faces_at_no_lower_bound(shared_data: Path, enhance: Callable):
     """Document 004's claim, after equal training; power beyond 0.25 cycles per pixel."""
-    ran = enhance("evaluate", "--dataset", "faces", "--model", "faces-vae-white", "--model",
-                  "faces-vae-blur", "--count", "200", "--json", "--features", "squeezenet",
-                  "--data-root", shared_data)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "faces",
+        "--model",
+        "faces-vae-white",
+        "--model",
+        "faces-vae-blur",
+        "--count",
+        "200",
+        "--json",
+        "--features",
+        "squeezenet",
+        "--data-root",
+        shared_data,
+    )
     assert ran.code == 0, ran.err
     white, blur = json.loads(ran.out)["results"][2:]
     assert (white["model"], blur["model"]) == ("faces-vae-white", "faces-vae-blur")

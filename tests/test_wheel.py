@@ -20,7 +20,7 @@ def test_wheel_elsewhere(tmp_path: Path):
 
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "dist", PROJECT)
-    wheel, = (tmp_path / "dist").glob("*.whl")
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
     site = tmp_path / "site"
     run(*pip, "install", "--no-deps", "--target", site, wheel)
 

@@ -19,8 +19,17 @@ from enhance_cli.architectures.srnet import FrvsrConfig
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
-    for entry in (ENHANCENET, SID_FCN, SID_NET, PIX2PIX, FRVSR, SISR, VSR, AUTOENCODER,
-                  *MNIST_ARCHITECTURES)
+    for entry in (
+        ENHANCENET,
+        SID_FCN,
+        SID_NET,
+        PIX2PIX,
+        FRVSR,
+        SISR,
+        VSR,
+        AUTOENCODER,
+        *MNIST_ARCHITECTURES,
+    )
 }
 
 # A quarter of the filters of table 6.1, which two CPU cores can train; --set width=128 is the rest.
@@ -41,9 +50,14 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
         ("ae", "plain autoencoder", {}),
     )
     return tuple(
-        ModelSpec(f"{family}-{kind}", "autoencoder", replace(base, **settings),
-                  f"{family}: {summary} (tables 6.1 to 6.3)")
-        for kind, summary, settings in kinds)
+        ModelSpec(
+            f"{family}-{kind}",
+            "autoencoder",
+            replace(base, **settings),
+            f"{family}: {summary} (tables 6.1 to 6.3)",
+        )
+        for kind, summary, settings in kinds
+    )
 
 
 _FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.97, sweeps=5)
@@ -51,47 +65,121 @@ _FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.97, swe
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        ModelSpec("enet-e-x2", "enhancenet", EnhanceNetConfig(scale=2),
-                  "EnhanceNet x2, squared error (ENet-E of table 2.4)"),
-        ModelSpec("enet-e-x4", "enhancenet", EnhanceNetConfig(scale=4),
-                  "EnhanceNet x4, squared error (ENet-E of tables 2.3 and 2.4)"),
-        ModelSpec("sid-fcn", "sid-fcn", SidFcnConfig(width=16),
-                  "RAW to colour at full size, any camera"),
-        ModelSpec("sid-fcn-grey", "sid-fcn", SidFcnConfig(width=16, colours=1),
-                  "RAW to grey at full size, any camera (task 1)"),
-        ModelSpec("sid-fcn-srgb", "sid-fcn", SidFcnConfig(width=16, source="srgb"),
-                  "dark sRGB to colour (task 2)"),
-        ModelSpec("sid-net", "sid-net", SidNetConfig(),
-                  "RAW to colour at half size, one camera (tables 4 to 8)"),
-        ModelSpec("sid-net-no-skip", "sid-net", SidNetConfig(skips=False),
-                  "SID-net without skip connections (tables 7 and 8)"),
-        ModelSpec("sid-net-small", "sid-net", SidNetConfig(width=16, latent=768),
-                  "SID-net with half the filters, latent 768 (tables 7 and 8)"),
-        ModelSpec("sid-net-grey", "sid-net", SidNetConfig(channels_out=1),
-                  "SID-net, RAW to grey (task 1, table 11)"),
-        ModelSpec("sid-net-srgb", "sid-net", SidNetConfig(channels_in=3),
-                  "SID-net, sRGB to colour (task 2, table 11)"),
-        ModelSpec("pix2pix", "pix2pix", Pix2PixConfig(),
-                  "Pix2Pix, RAW to colour at half size (tables 7 and 8)"),
-        ModelSpec("frvsr-real", "frvsr", replace(
-            _FRVSR, channels=64, blocks=3, trust=0.9, tolerance=0.04, damping=0.5, noise_floor=0.05,
-            sweeps=2),
-                  "FRVSR 3-64 for real video: blur, noise and compression"),
-        ModelSpec("frvsr-3-64", "frvsr", replace(_FRVSR, channels=64, blocks=3),
-                  "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)"),
-        ModelSpec("frvsr-10-128", "frvsr", _FRVSR,
-                  "FRVSR 10-128, Gaussian blur and sub-sampling (table 3.2)"),
-        ModelSpec("sisr", "sisr", FrvsrConfig(channels=64, blocks=3),
-                  "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)"),
-        ModelSpec("vsr", "vsr", FrvsrConfig(channels=64, blocks=3),
-                  "SRNet 3-64 on three warped frames (baseline of ch. 3.4.1)"),
+        ModelSpec(
+            "enet-e-x2",
+            "enhancenet",
+            EnhanceNetConfig(scale=2),
+            "EnhanceNet x2, squared error (ENet-E of table 2.4)",
+        ),
+        ModelSpec(
+            "enet-e-x4",
+            "enhancenet",
+            EnhanceNetConfig(scale=4),
+            "EnhanceNet x4, squared error (ENet-E of tables 2.3 and 2.4)",
+        ),
+        ModelSpec(
+            "sid-fcn", "sid-fcn", SidFcnConfig(width=16), "RAW to colour at full size, any camera"
+        ),
+        ModelSpec(
+            "sid-fcn-grey",
+            "sid-fcn",
+            SidFcnConfig(width=16, colours=1),
+            "RAW to grey at full size, any camera (task 1)",
+        ),
+        ModelSpec(
+            "sid-fcn-srgb",
+            "sid-fcn",
+            SidFcnConfig(width=16, source="srgb"),
+            "dark sRGB to colour (task 2)",
+        ),
+        ModelSpec(
+            "sid-net",
+            "sid-net",
+            SidNetConfig(),
+            "RAW to colour at half size, one camera (tables 4 to 8)",
+        ),
+        ModelSpec(
+            "sid-net-no-skip",
+            "sid-net",
+            SidNetConfig(skips=False),
+            "SID-net without skip connections (tables 7 and 8)",
+        ),
+        ModelSpec(
+            "sid-net-small",
+            "sid-net",
+            SidNetConfig(width=16, latent=768),
+            "SID-net with half the filters, latent 768 (tables 7 and 8)",
+        ),
+        ModelSpec(
+            "sid-net-grey",
+            "sid-net",
+            SidNetConfig(channels_out=1),
+            "SID-net, RAW to grey (task 1, table 11)",
+        ),
+        ModelSpec(
+            "sid-net-srgb",
+            "sid-net",
+            SidNetConfig(channels_in=3),
+            "SID-net, sRGB to colour (task 2, table 11)",
+        ),
+        ModelSpec(
+            "pix2pix",
+            "pix2pix",
+            Pix2PixConfig(),
+            "Pix2Pix, RAW to colour at half size (tables 7 and 8)",
+        ),
+        ModelSpec(
+            "frvsr-real",
+            "frvsr",
+            replace(
+                _FRVSR,
+                channels=64,
+                blocks=3,
+                trust=0.9,
+                tolerance=0.04,
+                damping=0.5,
+                noise_floor=0.05,
+                sweeps=2,
+            ),
+            "FRVSR 3-64 for real video: blur, noise and compression",
+        ),
+        ModelSpec(
+            "frvsr-3-64",
+            "frvsr",
+            replace(_FRVSR, channels=64, blocks=3),
+            "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)",
+        ),
+        ModelSpec(
+            "frvsr-10-128",
+            "frvsr",
+            _FRVSR,
+            "FRVSR 10-128, Gaussian blur and sub-sampling (table 3.2)",
+        ),
+        ModelSpec(
+            "sisr",
+            "sisr",
+            FrvsrConfig(channels=64, blocks=3),
+            "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)",
+        ),
+        ModelSpec(
+            "vsr",
+            "vsr",
+            FrvsrConfig(channels=64, blocks=3),
+            "SRNet 3-64 on three warped frames (baseline of ch. 3.4.1)",
+        ),
         *_autoencoders("digits", _DIGITS),
         *_autoencoders("faces", _FACES),
-        ModelSpec("faces-vae-white", "autoencoder",
-                  replace(_FACES, posterior="gaussian", prior=True, likelihood="white"),
-                  "faces: VAE, one learnt variance of all pixels (document 004's baseline)"),
-        ModelSpec("faces-vae-blur", "autoencoder",
-                  replace(_FACES, posterior="gaussian", prior=True, likelihood="blur"),
-                  "faces: VAE whose likelihood weighs blur errors (document 004)"),
+        ModelSpec(
+            "faces-vae-white",
+            "autoencoder",
+            replace(_FACES, posterior="gaussian", prior=True, likelihood="white"),
+            "faces: VAE, one learnt variance of all pixels (document 004's baseline)",
+        ),
+        ModelSpec(
+            "faces-vae-blur",
+            "autoencoder",
+            replace(_FACES, posterior="gaussian", prior=True, likelihood="blur"),
+            "faces: VAE whose likelihood weighs blur errors (document 004)",
+        ),
     )
 }

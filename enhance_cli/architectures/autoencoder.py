@@ -68,11 +68,13 @@ class AutoencoderConfig:
         for name, kinds in (("posterior", Posterior), ("likelihood", LikelihoodName)):
             if getattr(self, name) not in get_args(kinds):
                 raise ValueError(
-                    f"{name} {getattr(self, name)!r}: choose from {', '.join(get_args(kinds))}")
+                    f"{name} {getattr(self, name)!r}: choose from {', '.join(get_args(kinds))}"
+                )
         padded = self.side + 2 * self.padding
         if padded < 16 or padded & (padded - 1) or self.padding < 0:
-            raise ValueError(f"side {self.side} with padding {self.padding} must make a power of "
-                             "two from 16 on")
+            raise ValueError(
+                f"side {self.side} with padding {self.padding} must make a power of two from 16 on"
+            )
         if self.kernel not in (4, 5):
             raise ValueError(f"kernel {self.kernel}: table 6.1 has 4 and 5")
         if self.channels not in (1, 3):
@@ -164,8 +166,11 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config = config
         self.contract = Contract(
-            scale=1, channels_in=config.channels, channels_out=config.channels,
-            colour="srgb" if config.channels == 3 else "grey", patch_size=config.side,
+            scale=1,
+            channels_in=config.channels,
+            channels_out=config.channels,
+            colour="srgb" if config.channels == 3 else "grey",
+            patch_size=config.side,
             tiling="forbidden",
         )
         width, padded = config.width, config.side + 2 * config.padding
@@ -174,8 +179,16 @@ class Autoencoder(nn.Module):
         before = config.channels
         for count in filters:
             # A bias in front of batch normalisation would be taken away again.
-            self.encoder.append(nn.Conv2d(before, count, config.kernel, stride=2,
-                                          padding=(config.kernel - 1) // 2, bias=False))
+            self.encoder.append(
+                nn.Conv2d(
+                    before,
+                    count,
+                    config.kernel,
+                    stride=2,
+                    padding=(config.kernel - 1) // 2,
+                    bias=False,
+                )
+            )
             self.encoder.append(nn.BatchNorm2d(count))
             self.encoder.append(nn.ReLU())
             before = count
@@ -283,14 +296,25 @@ def _decoder(config: AutoencoderConfig, padded: int) -> nn.Sequential:
     layers: list[nn.Module] = [
         normal(nn.Linear(config.latent, first * _DECODED_FROM**2, bias=False)),
         nn.Unflatten(1, (first, _DECODED_FROM, _DECODED_FROM)),
-        nn.BatchNorm2d(first), nn.ReLU(),
+        nn.BatchNorm2d(first),
+        nn.ReLU(),
     ]
     before, side = first, _DECODED_FROM
     while side < padded:
         layers += [
-            normal(nn.ConvTranspose2d(before, before // 2, kernel, stride=2, padding=padding,
-                                      output_padding=0 if even else 1, bias=False)),
-            nn.BatchNorm2d(before // 2), nn.ReLU(),
+            normal(
+                nn.ConvTranspose2d(
+                    before,
+                    before // 2,
+                    kernel,
+                    stride=2,
+                    padding=padding,
+                    output_padding=0 if even else 1,
+                    bias=False,
+                )
+            ),
+            nn.BatchNorm2d(before // 2),
+            nn.ReLU(),
         ]
         before, side = before // 2, side * 2
     last = _Trimmed if even else nn.ConvTranspose2d
@@ -299,6 +323,9 @@ def _decoder(config: AutoencoderConfig, padded: int) -> nn.Sequential:
 
 
 AUTOENCODER = Architecture(
-    name="autoencoder", task="sample", config=AutoencoderConfig, build=Autoencoder,
+    name="autoencoder",
+    task="sample",
+    config=AutoencoderConfig,
+    build=Autoencoder,
     source="Ghosh, Sajjadi et al., From Variational to Deterministic Autoencoders, 2019, table 6.1",
 )

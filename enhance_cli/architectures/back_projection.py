@@ -89,7 +89,8 @@ def _spread(values: Tensor, taps: list[list[float]], scale: int) -> Tensor:
         padded = functional.pad(values.float(), (reach,) * 4, mode="replicate")
         places = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
         return functional.pixel_shuffle(places, scale).reshape(
-            count, colours, scale * height, scale * width)
+            count, colours, scale * height, scale * width
+        )
 
 
 @lru_cache(maxsize=4)
@@ -150,8 +151,9 @@ def recall(
             now, before = _luma(frame_lr), _luma(previous_lr.float())
             first = luma = _luma(estimate)
             flow = flow.detach()
-            to_now, to_before = (sampling_grid(enlarge_flow(way, scale))
-                                 for way in (flow, invert_flow(flow)))
+            to_now, to_before = (
+                sampling_grid(enlarge_flow(way, scale)) for way in (flow, invert_flow(flow))
+            )
             for _ in range(sweeps):
                 missing = before - reduce_frame(fetch(luma, to_before), scale)
                 missing = missing * _likeness(missing, before, tolerance, noise_floor)
@@ -165,12 +167,11 @@ def recall(
 def enlarge_likeness(likeness: Tensor, scale: int) -> Tensor:
     """(N, 1, h, w) -> (N, 1, s * h, s * w), bilinear."""
     return functional.interpolate(
-        likeness, scale_factor=scale, mode="bilinear", align_corners=False)
+        likeness, scale_factor=scale, mode="bilinear", align_corners=False
+    )
 
 
-def _likeness(
-    missing: Tensor, frame_lr: Tensor, tolerance: float, noise_floor: float
-) -> Tensor:
+def _likeness(missing: Tensor, frame_lr: Tensor, tolerance: float, noise_floor: float) -> Tensor:
     """How far an estimate explains a frame: (N, 1, h, w) from 0 to 1; without gradient.
 
     It falls with what is missing, by itself and beside the detail of the frame around: where that

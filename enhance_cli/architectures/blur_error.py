@@ -123,7 +123,8 @@ class BlurGaussian(_Scaled):
         with torch.no_grad():
             self.logits.weight.mul_(0.1)
             self.logits.bias.copy_(
-                -(place[:, None] ** 2 + place**2).flatten() / (2 * _FIRST_BLUR**2))
+                -(place[:, None] ** 2 + place**2).flatten() / (2 * _FIRST_BLUR**2)
+            )
 
     def kernels(self, z: Tensor) -> Tensor:
         """Kernels (N, side, side) for codes (N, D): non-negative, their sum 1."""
@@ -154,8 +155,8 @@ class BlurGaussian(_Scaled):
         kernels = self.kernels(z.detach())
         half = self.side // 2
         blurred = torch.fft.ifft2(
-            torch.fft.fft2(x.to(kernels.dtype))
-            * torch.fft.fft2(kernels, s=x.shape[-2:])[:, None]).real.roll((-half, -half), (2, 3))
+            torch.fft.fft2(x.to(kernels.dtype)) * torch.fft.fft2(kernels, s=x.shape[-2:])[:, None]
+        ).real.roll((-half, -half), (2, 3))
         distance: Tensor = (blurred - estimate.detach()).square().flatten(1).sum(1)
         return distance
 

@@ -20,7 +20,8 @@ def enlarge_flow(flow: Tensor, scale: int) -> Tensor:
         return flow
     flow = flow.contiguous()  # two channels last are interpolated four times slower on a CPU
     return scale * functional.interpolate(
-        flow, scale_factor=scale, mode="bilinear", align_corners=False)
+        flow, scale_factor=scale, mode="bilinear", align_corners=False
+    )
 
 
 def warp(image: Tensor, flow: Tensor, interpolation: Interpolation = "bilinear") -> Tensor:
@@ -65,8 +66,9 @@ def fetch(image: Tensor, grid: Tensor, interpolation: Interpolation = "bilinear"
     Returns:
         (N, C, H, W) of the type of ``image``.
     """
-    fetched = functional.grid_sample(image.float(), grid, mode=interpolation,
-                                     padding_mode="border", align_corners=False)
+    fetched = functional.grid_sample(
+        image.float(), grid, mode=interpolation, padding_mode="border", align_corners=False
+    )
     return fetched.to(image.dtype)
 
 
@@ -110,10 +112,19 @@ def refine_flow(flow: Tensor, shown_lr: Tensor, frame_lr: Tensor) -> Tensor:
         slope_x = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
         slope_y = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
         weight = 1 / (1 + (difference.abs().mean(1, keepdim=True) / 0.02).square())
-        sums = torch.cat([
-            (weight * first * second).mean(1, keepdim=True) for first, second in (
-                (slope_x, slope_x), (slope_x, slope_y), (slope_y, slope_y),
-                (slope_x, difference), (slope_y, difference))], 1)
+        sums = torch.cat(
+            [
+                (weight * first * second).mean(1, keepdim=True)
+                for first, second in (
+                    (slope_x, slope_x),
+                    (slope_x, slope_y),
+                    (slope_y, slope_y),
+                    (slope_x, difference),
+                    (slope_y, difference),
+                )
+            ],
+            1,
+        )
         for _ in range(3):
             sums = functional.avg_pool2d(sums, 3, 1, padding=1, count_include_pad=False)
         xx, xy, yy, along_x, along_y = (sums[:, at : at + 1] for at in range(5))
@@ -137,16 +148,19 @@ class FlowNet(nn.Module):
         super().__init__()
         self.max_flow, self.passes = max_flow, passes
         self.encoder = nn.ModuleList(
-            self._pair(before, after) for before, after in ((6, 32), (32, 64), (64, 128)))
+            self._pair(before, after) for before, after in ((6, 32), (32, 64), (64, 128))
+        )
         self.decoder = nn.ModuleList(
-            self._pair(before, after) for before, after in ((128, 256), (256, 128), (128, 64)))
+            self._pair(before, after) for before, after in ((128, 256), (256, 128), (128, 64))
+        )
         self.last = conv3x3(64, 32)
         self.out = conv3x3(32, 2)
 
     @staticmethod
     def _pair(before: int, after: int) -> nn.Sequential:
-        return nn.Sequential(conv3x3(before, after), nn.LeakyReLU(0.2),
-                             conv3x3(after, after), nn.LeakyReLU(0.2))
+        return nn.Sequential(
+            conv3x3(before, after), nn.LeakyReLU(0.2), conv3x3(after, after), nn.LeakyReLU(0.2)
+        )
 
     def forward(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         """Flow of eq. 3.1 from two frames (N, 3, h, w) of any size.
@@ -170,14 +184,17 @@ class FlowNet(nn.Module):
         height, width = frame_lr.shape[-2:]
         # Three poolings; what is added at the bottom and right is cut off again.
         margin = (0, -width % self._multiple, 0, -height % self._multiple)
-        before, now = (functional.pad(frame.float(), margin, mode="replicate")
-                       for frame in (previous_lr, frame_lr))
+        before, now = (
+            functional.pad(frame.float(), margin, mode="replicate")
+            for frame in (previous_lr, frame_lr)
+        )
         features = _relative_to_contrast(before, now)
         for pair in self.encoder:
             features = functional.max_pool2d(pair(features), 2)
         for pair in self.decoder:
             features = functional.interpolate(
-                pair(features), scale_factor=2, mode="bilinear", align_corners=False)
+                pair(features), scale_factor=2, mode="bilinear", align_corners=False
+            )
         features = functional.leaky_relu(self.last(features), 0.2)
         flow: Tensor = self.max_flow * torch.tanh(self.out(features).float() / self.max_flow)
         return flow[..., :height, :width]

@@ -91,26 +91,33 @@ class VideoNetwork(nn.Module):
         if config.scale not in (2, 4):
             raise ValueError(f"the network doubles the size: scale 2 or 4, not {config.scale}")
         if config.channels < 1 or config.blocks < 0 or config.max_flow <= 0:
-            raise ValueError(f"no network of {config.channels} channels, {config.blocks} blocks, "
-                             f"flow up to {config.max_flow}")
+            raise ValueError(
+                f"no network of {config.channels} channels, {config.blocks} blocks, "
+                f"flow up to {config.max_flow}"
+            )
         if config.passes < 1:
             raise ValueError(f"FNet must look at least once: passes=1 or more, not {config.passes}")
         if min(config.refinements, config.sweeps) < 0:
-            raise ValueError(f"refinements and sweeps: 0 or more, not {config.refinements} and "
-                             f"{config.sweeps}")
-        if not (0 <= config.trust < 1 and config.tolerance > 0 and config.damping > 0
-                and config.noise_floor >= 0):
+            raise ValueError(
+                f"refinements and sweeps: 0 or more, not {config.refinements} and {config.sweeps}"
+            )
+        if not (
+            0 <= config.trust < 1
+            and config.tolerance > 0
+            and config.damping > 0
+            and config.noise_floor >= 0
+        ):
             raise ValueError(
                 f"trust from 0 to below 1, a tolerance and damping above 0 and noise_floor of 0 or "
                 f"more, not {config.trust}, {config.tolerance}, {config.damping} and "
-                f"{config.noise_floor}")
+                f"{config.noise_floor}"
+            )
         if config.warping not in get_args(Interpolation):
             raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
         self.srnet = self._make_srnet(3 + self._channels_remembered(config), config)
         self._add_flow_network(config)
-        self.contract = Contract(scale=config.scale, tiling="forbidden",
-                                 lookahead=self._lookahead)
+        self.contract = Contract(scale=config.scale, tiling="forbidden", lookahead=self._lookahead)
         self._initialise()
 
     @staticmethod
@@ -195,8 +202,14 @@ class Vsr(VideoNetwork):
         super()._initialise()
         initialise_flow(self.fnet)
 
-    def align(self, frame_lr: Tensor, flow_before: Tensor, before: Tensor,
-              flow_after: Tensor, after: Tensor) -> Tensor:
+    def align(
+        self,
+        frame_lr: Tensor,
+        flow_before: Tensor,
+        before: Tensor,
+        flow_after: Tensor,
+        after: Tensor,
+    ) -> Tensor:
         """SRNet's input (N, 9, h, w): the frame and both neighbours, warped onto it."""
         return torch.cat([frame_lr, warp(before, flow_before), warp(after, flow_after)], 1)
 
@@ -206,8 +219,9 @@ class Vsr(VideoNetwork):
         """As the base class says; a neighbour that is missing is replaced by the frame."""
         before = frame_lr if state is None else state.frame_lr
         after = frame_lr if following is None else following
-        return self.align(frame_lr, self.fnet(before, frame_lr), before,
-                          self.fnet(after, frame_lr), after)
+        return self.align(
+            frame_lr, self.fnet(before, frame_lr), before, self.fnet(after, frame_lr), after
+        )
 
 
 class Frvsr(VideoNetwork):
@@ -245,8 +259,16 @@ class Frvsr(VideoNetwork):
         if not config.trust:
             return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
         kept, likeness = recall(
-            frame_lr, warped, state.frame_lr, flow, scale=scale, tolerance=config.tolerance,
-            damping=config.damping, noise_floor=config.noise_floor, sweeps=config.sweeps)
+            frame_lr,
+            warped,
+            state.frame_lr,
+            flow,
+            scale=scale,
+            tolerance=config.tolerance,
+            damping=config.damping,
+            noise_floor=config.noise_floor,
+            sweeps=config.sweeps,
+        )
         return torch.cat([frame_lr, space_to_depth(kept, scale), likeness], 1)
 
     def condition(
@@ -255,17 +277,22 @@ class Frvsr(VideoNetwork):
         """As the base class says; the frame before the first is black (ch. 3.3.5)."""
         if state is None:  # black warps to black, whatever the flow
             batch, _, height, width = frame_lr.shape
-            nothing = frame_lr.new_zeros(batch, self._channels_remembered(self.config),
-                                         height, width)
+            nothing = frame_lr.new_zeros(
+                batch, self._channels_remembered(self.config), height, width
+            )
             return torch.cat([frame_lr, nothing], 1)
         return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state)
 
 
 def _entry(name: str, build: type[VideoNetwork]) -> Architecture:
     return Architecture(
-        name=name, task="video", config=FrvsrConfig, build=build,
+        name=name,
+        task="video",
+        config=FrvsrConfig,
+        build=build,
         source="Sajjadi et al., Frame-Recurrent Video Super-Resolution, CVPR 2018; "
-               "dissertation 003, ch. 3")
+        "dissertation 003, ch. 3",
+    )
 
 
 FRVSR = _entry("frvsr", Frvsr)

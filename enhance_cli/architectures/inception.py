@@ -24,8 +24,13 @@ class _Conv(nn.Module):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: tuple[int, int] = (1, 1),
-        *, stride: int = 1, valid: bool = False,
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: tuple[int, int] = (1, 1),
+        *,
+        stride: int = 1,
+        valid: bool = False,
     ) -> None:
         super().__init__()
         height, width = kernel
@@ -57,12 +62,15 @@ class _BlockA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, h, w) -> (N, 224 + pooled, h, w)."""
-        return torch.cat([
-            self.branch1x1(x),
-            self.branch5x5_2(self.branch5x5_1(x)),
-            self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
-            self.branch_pool(_average(x)),
-        ], 1)
+        return torch.cat(
+            [
+                self.branch1x1(x),
+                self.branch5x5_2(self.branch5x5_1(x)),
+                self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+                self.branch_pool(_average(x)),
+            ],
+            1,
+        )
 
 
 class _BlockB(nn.Module):
@@ -77,11 +85,14 @@ class _BlockB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, h, w) -> (N, 480 + in, (h - 1) / 2, (w - 1) / 2)."""
-        return torch.cat([
-            self.branch3x3(x),
-            self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
-            functional.max_pool2d(x, 3, 2),
-        ], 1)
+        return torch.cat(
+            [
+                self.branch3x3(x),
+                self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
+                functional.max_pool2d(x, 3, 2),
+            ],
+            1,
+        )
 
 
 class _BlockC(nn.Module):
@@ -104,12 +115,15 @@ class _BlockC(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, h, w) -> (N, 768, h, w)."""
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
-        return torch.cat([
-            self.branch1x1(x),
-            self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x))),
-            self.branch7x7dbl_5(self.branch7x7dbl_4(double)),
-            self.branch_pool(_average(x)),
-        ], 1)
+        return torch.cat(
+            [
+                self.branch1x1(x),
+                self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x))),
+                self.branch7x7dbl_5(self.branch7x7dbl_4(double)),
+                self.branch_pool(_average(x)),
+            ],
+            1,
+        )
 
 
 class _BlockD(nn.Module):
@@ -127,11 +141,14 @@ class _BlockD(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, in, h, w) -> (N, 512 + in, (h - 1) / 2, (w - 1) / 2)."""
         seven = self.branch7x7x3_3(self.branch7x7x3_2(self.branch7x7x3_1(x)))
-        return torch.cat([
-            self.branch3x3_2(self.branch3x3_1(x)),
-            self.branch7x7x3_4(seven),
-            functional.max_pool2d(x, 3, 2),
-        ], 1)
+        return torch.cat(
+            [
+                self.branch3x3_2(self.branch3x3_1(x)),
+                self.branch7x7x3_4(seven),
+                functional.max_pool2d(x, 3, 2),
+            ],
+            1,
+        )
 
 
 class _BlockE(nn.Module):
@@ -160,12 +177,17 @@ class _BlockE(nn.Module):
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         pooled = functional.max_pool2d(x, 3, 1, padding=1) if self.maximum else _average(x)
-        return torch.cat([
-            self.branch1x1(x),
-            self.branch3x3_2a(single), self.branch3x3_2b(single),
-            self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double),
-            self.branch_pool(pooled),
-        ], 1)
+        return torch.cat(
+            [
+                self.branch1x1(x),
+                self.branch3x3_2a(single),
+                self.branch3x3_2b(single),
+                self.branch3x3dbl_3a(double),
+                self.branch3x3dbl_3b(double),
+                self.branch_pool(pooled),
+            ],
+            1,
+        )
 
 
 class FidInception(nn.Module):

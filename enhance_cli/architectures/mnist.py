@@ -190,7 +190,9 @@ class _CnnDecoder(nn.Module):
         self.convs = nn.ModuleList(
             nn.ConvTranspose2d(seen * inner, outer, 3, stride=2, padding=1, output_padding=extra)
             for inner, outer, extra in (  # 4 -> 7 -> 14 -> 28 pixels a side
-                (2 * width, 2 * width, 0), (2 * width, width, 1), (width, 1, 1)
+                (2 * width, 2 * width, 0),
+                (2 * width, width, 1),
+                (width, 1, 1),
             )
         )
 
@@ -224,8 +226,14 @@ class MnistNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.prior_network, self.encoder, self.decoder = prior, encoder, decoder
-        self.contract = Contract(scale=1, channels_in=1, channels_out=1, colour="grey",
-                                 patch_size=SIDE, tiling="forbidden")
+        self.contract = Contract(
+            scale=1,
+            channels_in=1,
+            channels_out=1,
+            colour="grey",
+            patch_size=SIDE,
+            tiling="forbidden",
+        )
 
     def prior(self, y: Tensor) -> tuple[Tensor, Any]:
         """Mean of p(z|y), (N, latent), and the skip connections, if any.
@@ -268,8 +276,11 @@ def _build_mlp(config: MnistMlpConfig) -> MnistNetwork:
 
 
 def _build_cnn(config: MnistCnnConfig) -> MnistNetwork:
-    prior = (_NormalPrior(config.latent) if config.prior == "normal"
-             else _PicturePrior(_CnnFeatures(config), config.latent, config.skips))
+    prior = (
+        _NormalPrior(config.latent)
+        if config.prior == "normal"
+        else _PicturePrior(_CnnFeatures(config), config.latent, config.skips)
+    )
     encoder = _Encoder(_CnnFeatures(config), config.latent)
     return MnistNetwork(config, prior, encoder, _CnnDecoder(config))
 
@@ -277,8 +288,18 @@ def _build_cnn(config: MnistCnnConfig) -> MnistNetwork:
 _SOURCE = "Eriksson, Real-world Low-light Image Enhancement Using VAEs, 2020, ch. 5"
 
 MNIST_ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture(name="mnist-mlp", task="experiment", config=MnistMlpConfig, build=_build_mlp,
-                 source=f"{_SOURCE}, table 12"),
-    Architecture(name="mnist-cnn", task="experiment", config=MnistCnnConfig, build=_build_cnn,
-                 source=f"{_SOURCE}, table 13"),
+    Architecture(
+        name="mnist-mlp",
+        task="experiment",
+        config=MnistMlpConfig,
+        build=_build_mlp,
+        source=f"{_SOURCE}, table 12",
+    ),
+    Architecture(
+        name="mnist-cnn",
+        task="experiment",
+        config=MnistCnnConfig,
+        build=_build_cnn,
+        source=f"{_SOURCE}, table 13",
+    ),
 )

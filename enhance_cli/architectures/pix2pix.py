@@ -86,9 +86,12 @@ class Pix2Pix(nn.Module):
             nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in zip(inner, outer, strict=True)
         )
         self.contract = Contract(
-            scale=1, channels_in=config.channels_in, channels_out=config.channels_out,
+            scale=1,
+            channels_in=config.channels_in,
+            channels_out=config.channels_out,
             colour="amplified-raw" if config.channels_in == 4 else "amplified-srgb",
-            patch_size=PATCH, tiling="blended",
+            patch_size=PATCH,
+            tiling="blended",
         )
         initialise(self)
 
@@ -119,7 +122,10 @@ class Pix2Pix(nn.Module):
 
 
 PIX2PIX = Architecture(
-    name="pix2pix", task="lowlight", config=Pix2PixConfig, build=Pix2Pix,
+    name="pix2pix",
+    task="lowlight",
+    config=Pix2PixConfig,
+    build=Pix2Pix,
     source="Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, "
-           "2018; Eriksson 2020, ch. 6.1.5",
+    "2018; Eriksson 2020, ch. 6.1.5",
 )

@@ -165,7 +165,8 @@ class SidFcn(nn.Module):
         self.from_latent = nn.Conv2d(config.latent, deepest, 1)
         widths = [width << level for level in reversed(range(_BLOCKS - 1))]
         self.enlarge = nn.ModuleList(
-            nn.ConvTranspose2d(2 * outer, outer, 2, stride=2) for outer in widths)
+            nn.ConvTranspose2d(2 * outer, outer, 2, stride=2) for outer in widths
+        )
         self.blocks = nn.ModuleList(double_block(2 * outer, outer) for outer in widths)
         self.out = nn.Conv2d(width, (4 + _BLOCKS) * config.colours, 1)
         _initialise(self)
@@ -195,8 +196,10 @@ class SidFcn(nn.Module):
         planes, noise = y[:, :colours], y[:, colours:]
         if self.config.source == "srgb":
             planes, noise = functional.pixel_unshuffle(planes, 2), noise[..., ::2, ::2]
-        means = [functional.avg_pool2d(_block_means(planes, self.config), 1 << level)
-                 for level in range(1, _BLOCKS)]
+        means = [
+            functional.avg_pool2d(_block_means(planes, self.config), 1 << level)
+            for level in range(1, _BLOCKS)
+        ]
         outputs = self.down(torch.cat([compress(planes), noise], 1), [compress(m) for m in means])
         return self.to_latent(outputs[-1]), (planes, means, outputs[:-1])
 
@@ -221,7 +224,8 @@ class SidFcn(nn.Module):
         blended = sharpest.reshape(count, colours, 4, height, width) * weights[:, :, :1]
         for level, mean in enumerate(means, 1):
             smooth = functional.interpolate(
-                mean, size=(height, width), mode="bilinear", align_corners=False)
+                mean, size=(height, width), mode="bilinear", align_corners=False
+            )
             blended = blended + (compress(smooth) * weights[:, :, level])[:, :, None]
         return blended.flatten(1, 2)
 
@@ -245,6 +249,9 @@ class SidFcn(nn.Module):
 
 
 SID_FCN = Architecture(
-    name="sid-fcn", task="lowlight", config=SidFcnConfig, build=SidFcn,
+    name="sid-fcn",
+    task="lowlight",
+    config=SidFcnConfig,
+    build=SidFcn,
     source="fully convolutional SID-net; Eriksson 2020, ch. 6.1.4 and 8.6",
 )

@@ -42,8 +42,10 @@ class SidNetConfig:
 def double_block(channels_in: int, channels_out: int) -> nn.Sequential:
     """Two 3x3 convolutions, each with LeakyReLU(0.2): B_{3,1} of ch. 6.1.4."""
     return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.LeakyReLU(_SLOPE),
-        nn.Conv2d(channels_out, channels_out, 3, padding=1), nn.LeakyReLU(_SLOPE),
+        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        nn.LeakyReLU(_SLOPE),
+        nn.Conv2d(channels_out, channels_out, 3, padding=1),
+        nn.LeakyReLU(_SLOPE),
     )
 
 
@@ -108,9 +110,12 @@ class SidNet(nn.Module):
         )
         self.out = nn.Conv2d(widths[0], config.channels_out, 1)
         self.contract = Contract(
-            scale=1, channels_in=config.channels_in, channels_out=config.channels_out,
+            scale=1,
+            channels_in=config.channels_in,
+            channels_out=config.channels_out,
             colour="amplified-raw" if config.channels_in == 4 else "amplified-srgb",
-            patch_size=PATCH, tiling="blended",
+            patch_size=PATCH,
+            tiling="blended",
         )
         initialise(self)
 
@@ -141,6 +146,9 @@ class SidNet(nn.Module):
 
 
 SID_NET = Architecture(
-    name="sid-net", task="lowlight", config=SidNetConfig, build=SidNet,
+    name="sid-net",
+    task="lowlight",
+    config=SidNetConfig,
+    build=SidNet,
     source="Eriksson, Real-world Low-light Image Enhancement Using VAEs, 2020, ch. 6.1.4",
 )

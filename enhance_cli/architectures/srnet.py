@@ -71,7 +71,8 @@ def space_to_depth(image: Tensor, scale: int) -> Tensor:
     batch, colours, height, width = image.shape
     cells = image.reshape(batch, colours, height // scale, scale, width // scale, scale)
     return cells.permute(0, 1, 5, 3, 2, 4).reshape(
-        batch, colours * scale * scale, height // scale, width // scale)
+        batch, colours * scale * scale, height // scale, width // scale
+    )
 
 
 def depth_to_space(cells: Tensor, scale: int) -> Tensor:
@@ -79,8 +80,7 @@ def depth_to_space(cells: Tensor, scale: int) -> Tensor:
     batch, channels, height, width = cells.shape
     colours = channels // (scale * scale)
     parts = cells.reshape(batch, colours, scale, scale, height, width)
-    return parts.permute(0, 1, 4, 3, 5, 2).reshape(
-        batch, colours, scale * height, scale * width)
+    return parts.permute(0, 1, 4, 3, 5, 2).reshape(batch, colours, scale * height, scale * width)
 
 
 class SuperResolutionNet(nn.Module):
@@ -99,14 +99,17 @@ class SuperResolutionNet(nn.Module):
         self.body = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
         self.enlarge = nn.ModuleList(
             nn.ConvTranspose2d(width, width, 3, stride=2, padding=1, output_padding=1)
-            for _ in range(doublings))
+            for _ in range(doublings)
+        )
         self.out = conv3x3(width, 3)
         # A transposed convolution looks no farther than doubling and a convolution would.
         enlargement: Chain = [Enlarge(2), Convolution()] * doublings
         trunk: Chain = [Convolution()] * (1 + 2 * config.blocks)
         self.contract = Contract(
-            scale=config.scale, channels_in=channels_in,
-            halo=receptive_halo([*trunk, *enlargement, Convolution()]))
+            scale=config.scale,
+            channels_in=channels_in,
+            halo=receptive_halo([*trunk, *enlargement, Convolution()]),
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 3, scale * h, scale * w), not limited to [0, 1]."""
@@ -159,5 +162,6 @@ def _enlarge_features(layer: nn.ConvTranspose2d, features: Tensor) -> Tensor:
         enlarged: Tensor = layer(features)
         return enlarged
     enlarged = functional.conv_transpose2d(
-        features, layer.weight, stride=2, padding=1, output_padding=1)
+        features, layer.weight, stride=2, padding=1, output_padding=1
+    )
     return enlarged + layer.bias[:, None, None].to(enlarged)

@@ -9,34 +9,52 @@ from enhance_cli.commands import options
 
 Strategy = Annotated[
     str | None,
-    typer.Option(metavar="baseline|faster1|faster2|fastest",
-                 help="Cut into patches of 256 and merge as the thesis does, best to fastest.",
-                 show_default="baseline where a model needs patches, else large exact tiles"),
+    typer.Option(
+        metavar="baseline|faster1|faster2|fastest",
+        help="Cut into patches of 256 and merge as the thesis does, best to fastest.",
+        show_default="baseline where a model needs patches, else large exact tiles",
+    ),
 ]
 Ratio = Annotated[
-    str, typer.Option(metavar="auto|NUMBER", help="Amplification: how many times more exposed "
-                                                  "the picture should have been.")
+    str,
+    typer.Option(
+        metavar="auto|NUMBER",
+        help="Amplification: how many times more exposed the picture should have been.",
+    ),
 ]
 Like = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Amplify by the ratio of this file's exposure, as its "
-                                      "metadata tell it, to the input's."),
+    typer.Option(
+        metavar="FILE",
+        help="Amplify by the ratio of this file's exposure, as its "
+        "metadata tell it, to the input's.",
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="See: enhance models.",
-                 show_default="sid-fcn for RAW, sid-fcn-srgb for pictures"),
+    typer.Option(
+        metavar="NAME",
+        help="See: enhance models.",
+        show_default="sid-fcn for RAW, sid-fcn-srgb for pictures",
+    ),
 ]
 Grayscale = Annotated[
     bool, typer.Option("--grayscale", help="Grey results: cleaner, with more detail.")
 ]
 Size = Annotated[
-    str, typer.Option(metavar="full|half", help="Half is a quarter of the pixels, with less "
-                                                "noise; the thesis's models know no other.")
+    str,
+    typer.Option(
+        metavar="full|half",
+        help="Half is a quarter of the pixels, with less noise; the thesis's models know no other.",
+    ),
 ]
 Bits = Annotated[
-    int | None, typer.Option(metavar="8|16", help="Bits per sample of the output.",
-                             show_default="those of the input, 8 for RAW")
+    int | None,
+    typer.Option(
+        metavar="8|16",
+        help="Bits per sample of the output.",
+        show_default="those of the input, 8 for RAW",
+    ),
 ]
 
 
@@ -75,11 +93,30 @@ def lowlight(
     from enhance_cli.tasks.talk import Talk
 
     request = LowLightRequest(
-        inputs=inputs, output=output, strategy=strategy, ratio=ratio, like=like, model=model,
-        weights=weights, grayscale=grayscale, size=size, bits=bits,
-        tile=options.parse_tile(tile), device=device, precision=precision, quality=quality,
-        recursive=recursive, overwrite=overwrite, skip_existing=skip_existing, seed=seed,
+        inputs=inputs,
+        output=output,
+        strategy=strategy,
+        ratio=ratio,
+        like=like,
+        model=model,
+        weights=weights,
+        grayscale=grayscale,
+        size=size,
+        bits=bits,
+        tile=options.parse_tile(tile),
+        device=device,
+        precision=precision,
+        quality=quality,
+        recursive=recursive,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        seed=seed,
     )
-    raise typer.Exit(run_lowlight(
-        request, Talk(json=json, quiet=quiet, verbose=verbose, progress=not no_progress,
-                      dry_run=dry_run)))
+    raise typer.Exit(
+        run_lowlight(
+            request,
+            Talk(
+                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
+            ),
+        )
+    )

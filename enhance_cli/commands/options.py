@@ -6,13 +6,18 @@ from typing import Annotated
 import typer
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Files, globs or folders.",
-                              show_default=False)
+    list[str],
+    typer.Argument(metavar="INPUT...", help="Files, globs or folders.", show_default=False),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE|DIR", show_default="beside the input",
-                 help="A file for one input, else a folder."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        show_default="beside the input",
+        help="A file for one input, else a folder.",
+    ),
 ]
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Descend into folders, mirror their tree.")
@@ -29,12 +34,11 @@ Weights = Annotated[
 ]
 Scale = Annotated[
     int | None,
-    typer.Option("--scale", "-x", metavar="2|4", help="Enlargement: -x4 or -x2.", min=1,
-                 show_default="4"),
+    typer.Option(
+        "--scale", "-x", metavar="2|4", help="Enlargement: -x4 or -x2.", min=1, show_default="4"
+    ),
 ]
-Device = Annotated[
-    str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
-]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
 Precision = Annotated[
     str, typer.Option(metavar="auto|fp32|bf16|fp16", help="Arithmetic of the network.")
 ]
@@ -42,8 +46,10 @@ Tile = Annotated[
     str, typer.Option(metavar="auto|0|N", help="Tile side in input pixels, 0: whole picture.")
 ]
 Quality = Annotated[
-    int | None, typer.Option(metavar="1-100", help="Of JPEG, WebP and AVIF outputs.",
-                             show_default="95", min=1, max=100)
+    int | None,
+    typer.Option(
+        metavar="1-100", help="Of JPEG, WebP and AVIF outputs.", show_default="95", min=1, max=100
+    ),
 ]
 Seed = Annotated[
     int, typer.Option(help="Same input, seed and device: same bytes.", min=0, max=2**63 - 1)

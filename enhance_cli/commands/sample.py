@@ -9,50 +9,63 @@ from enhance_cli.commands import options
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", show_default=False, help="More files for --reconstruct.")
+    typer.Argument(metavar="FILE", show_default=False, help="More files for --reconstruct."),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="See: enhance models.", show_default="faces-vae-blur")
+    typer.Option(metavar="NAME", help="See: enhance models.", show_default="faces-vae-blur"),
 ]
 Count = Annotated[
-    int | None, typer.Option("--count", "-n", metavar="N", help="How many samples.",
-                             show_default="64")
+    int | None,
+    typer.Option("--count", "-n", metavar="N", help="How many samples.", show_default="64"),
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option(metavar="0-2", help="Factor on the spread of the codes: less is more usual.",
-                 show_default="1")
+    typer.Option(
+        metavar="0-2",
+        help="Factor on the spread of the codes: less is more usual.",
+        show_default="1",
+    ),
 ]
 Density = Annotated[
     str | None,
-    typer.Option(metavar="prior|gaussian|mixture", help="Of the codes that are drawn.",
-                 show_default="mixture")
+    typer.Option(
+        metavar="prior|gaussian|mixture",
+        help="Of the codes that are drawn.",
+        show_default="mixture",
+    ),
 ]
 Interpolate = Annotated[
     tuple[Path, Path] | None,
-    typer.Option(metavar="A B", help="Go from one picture to another.", show_default=False)
+    typer.Option(metavar="A B", help="Go from one picture to another.", show_default=False),
 ]
 Steps = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Pictures of an interpolation, ends included.",
-                 show_default="8")
+    typer.Option(
+        metavar="N", help="Pictures of an interpolation, ends included.", show_default="8"
+    ),
 ]
 Reconstruct = Annotated[
     list[str] | None,
-    typer.Option(metavar="FILE...", show_default=False,
-                 help="Files, globs or folders to put through the autoencoder.")
+    typer.Option(
+        metavar="FILE...",
+        show_default=False,
+        help="Files, globs or folders to put through the autoencoder.",
+    ),
 ]
 Columns = Annotated[
     int | None, typer.Option(metavar="N", help="Of a grid.", show_default="about a square")
 ]
-Zoom = Annotated[
-    int, typer.Option(metavar="1-16", help="Draw each pixel so many pixels wide.")
-]
+Zoom = Annotated[int, typer.Option(metavar="1-16", help="Draw each pixel so many pixels wide.")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE|DIR", show_default="samples.png",
-                 help="A file for a grid; a folder for single pictures.")
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        show_default="samples.png",
+        help="A file for a grid; a folder for single pictures.",
+    ),
 ]
 
 
@@ -89,11 +102,29 @@ def sample(
     from enhance_cli.tasks.talk import Talk
 
     request = SampleRequest(
-        files=files or (), output=output, model=model, weights=weights, count=count,
-        temperature=temperature, density=density, interpolate=interpolate, steps=steps,
-        reconstruct=reconstruct or (), columns=columns, zoom=zoom, recursive=recursive,
-        overwrite=overwrite, seed=seed, device=device, precision=precision,
+        files=files or (),
+        output=output,
+        model=model,
+        weights=weights,
+        count=count,
+        temperature=temperature,
+        density=density,
+        interpolate=interpolate,
+        steps=steps,
+        reconstruct=reconstruct or (),
+        columns=columns,
+        zoom=zoom,
+        recursive=recursive,
+        overwrite=overwrite,
+        seed=seed,
+        device=device,
+        precision=precision,
     )
-    raise typer.Exit(run_sample(
-        request, Talk(json=json, quiet=quiet, verbose=verbose, progress=not no_progress,
-                      dry_run=dry_run)))
+    raise typer.Exit(
+        run_sample(
+            request,
+            Talk(
+                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
+            ),
+        )
+    )

@@ -34,10 +34,25 @@ def superres(
     from enhance_cli.tasks.talk import Talk
 
     request = SuperResolutionRequest(
-        inputs=inputs, output=output, scale=scale, model=model, weights=weights,
-        tile=options.parse_tile(tile), device=device, precision=precision, quality=quality,
-        recursive=recursive, overwrite=overwrite, skip_existing=skip_existing, seed=seed,
+        inputs=inputs,
+        output=output,
+        scale=scale,
+        model=model,
+        weights=weights,
+        tile=options.parse_tile(tile),
+        device=device,
+        precision=precision,
+        quality=quality,
+        recursive=recursive,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        seed=seed,
     )
-    raise typer.Exit(run_superres(
-        request, Talk(json=json, quiet=quiet, verbose=verbose, progress=not no_progress,
-                      dry_run=dry_run)))
+    raise typer.Exit(
+        run_superres(
+            request,
+            Talk(
+                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
+            ),
+        )
+    )

@@ -14,8 +14,10 @@ def train(
     recipe: Annotated[str | None, typer.Argument(help="What to train; see --list.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of photographs; for low light also the SID dataset's, for "
-                          "mnist recipes mnist.npz."),
+        typer.Option(
+            help="Folder of photographs; for low light also the SID dataset's, for "
+            "mnist recipes mnist.npz."
+        ),
     ] = None,
     validation: Annotated[
         Path | None,
@@ -60,8 +62,16 @@ def train(
     named += [f"steps={steps}"] if steps is not None else []
     named += [f"seed={seed}"] if seed is not None else []
     finished = run_recipe(
-        recipe, data, validation=validation, out=out or Path("runs") / recipe, resume=resume,
-        minutes=minutes, init=init, overrides=named, device=device, precision=precision,
+        recipe,
+        data,
+        validation=validation,
+        out=out or Path("runs") / recipe,
+        resume=resume,
+        minutes=minutes,
+        init=init,
+        overrides=named,
+        device=device,
+        precision=precision,
         quiet=quiet,
     )
     if finished.interrupted:

@@ -8,52 +8,78 @@ import typer
 from enhance_cli.commands import options
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", show_default=False,
-                              help="Videos, globs, folders of them, or of numbered pictures.")
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        show_default=False,
+        help="Videos, globs, folders of them, or of numbered pictures.",
+    ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE|DIR", show_default="beside the input",
-                 help="A file for one input, else a folder."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        show_default="beside the input",
+        help="A file for one input, else a folder.",
+    ),
 ]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", "-x", metavar="4", help="Enlargement.", min=1, show_default="4"),
 ]
 Model = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="See: enhance models.", show_default="frvsr-real")
+    str | None, typer.Option(metavar="NAME", help="See: enhance models.", show_default="frvsr-real")
 ]
 Tile = Annotated[
-    str, typer.Option(metavar="auto|0|N", help="Tile side in input pixels, 0: whole frames. "
-                                               "The result is the same.")
+    str,
+    typer.Option(
+        metavar="auto|0|N",
+        help="Tile side in input pixels, 0: whole frames. The result is the same.",
+    ),
 ]
 Codec = Annotated[
     str | None,
-    typer.Option(metavar="h264|hevc|vp9|av1|ffv1", help="Of the output.",
-                 show_default="h264; hevc above 8 bits and for large frames; vp9 in WebM"),
+    typer.Option(
+        metavar="h264|hevc|vp9|av1|ffv1",
+        help="Of the output.",
+        show_default="h264; hevc above 8 bits and for large frames; vp9 in WebM",
+    ),
 ]
 Crf = Annotated[
-    float | None, typer.Option(help="Constant rate factor of the codec: smaller is better.",
-                               show_default="18 for h264", min=0, max=63)
+    float | None,
+    typer.Option(
+        help="Constant rate factor of the codec: smaller is better.",
+        show_default="18 for h264",
+        min=0,
+        max=63,
+    ),
 ]
 Preset = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Of the encoder: slower is smaller.",
-                             show_default="medium for h264")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Of the encoder: slower is smaller.", show_default="medium for h264"
+    ),
 ]
 PixelFormat = Annotated[
-    str | None, typer.Option("--pixel-format", metavar="NAME", help="E.g. yuv420p, yuv444p10le.",
-                             show_default="like the input's")
+    str | None,
+    typer.Option(
+        "--pixel-format",
+        metavar="NAME",
+        help="E.g. yuv420p, yuv444p10le.",
+        show_default="like the input's",
+    ),
 ]
 Rate = Annotated[
-    str | None, typer.Option(metavar="FPS", help="Of a video made from pictures.",
-                             show_default="25")
+    str | None,
+    typer.Option(metavar="FPS", help="Of a video made from pictures.", show_default="25"),
 ]
 Start = Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin here.", min=0)]
 End = Annotated[float | None, typer.Option(metavar="SECONDS", help="End before here.", min=0)]
 Preview = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Do so much from the beginning, to see.",
-                               min=0)
+    float | None,
+    typer.Option(metavar="SECONDS", help="Do so much from the beginning, to see.", min=0),
 ]
 Compare = Annotated[
     bool, typer.Option("--compare", help="Bicubic enlargement and result side by side.")
@@ -62,16 +88,19 @@ Frames = Annotated[
     bool, typer.Option("--frames", help="Write numbered PNGs, lossless, instead of a video.")
 ]
 CutThreshold = Annotated[
-    float | None, typer.Option(help="A new scene begins where frames differ by more, 0 to 1.",
-                               show_default="0.25", min=0, max=1)
+    float | None,
+    typer.Option(
+        help="A new scene begins where frames differ by more, 0 to 1.",
+        show_default="0.25",
+        min=0,
+        max=1,
+    ),
 ]
 CutDetection = Annotated[
-    bool, typer.Option("--cut-detection/--no-cut-detection",
-                       help="Forget what was seen before a cut.")
+    bool,
+    typer.Option("--cut-detection/--no-cut-detection", help="Forget what was seen before a cut."),
 ]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 
 
 def video(
@@ -117,14 +146,37 @@ def video(
     from enhance_cli.tasks.video import VideoRequest, run_video
 
     request = VideoRequest(
-        inputs=inputs, output=output, scale=scale, model=model, weights=weights,
-        tile=options.parse_tile(tile), device=device, precision=precision, codec=codec, crf=crf,
-        preset=preset, pixel_format=pixel_format, rate=rate, start=start, end=end,
-        preview=preview, compare=compare, frames=frames,
+        inputs=inputs,
+        output=output,
+        scale=scale,
+        model=model,
+        weights=weights,
+        tile=options.parse_tile(tile),
+        device=device,
+        precision=precision,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pixel_format=pixel_format,
+        rate=rate,
+        start=start,
+        end=end,
+        preview=preview,
+        compare=compare,
+        frames=frames,
         cut_threshold=DEFAULT_THRESHOLD if cut_threshold is None else cut_threshold,
-        cut_detection=cut_detection, resume=resume, recursive=recursive, overwrite=overwrite,
-        skip_existing=skip_existing, seed=seed,
+        cut_detection=cut_detection,
+        resume=resume,
+        recursive=recursive,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        seed=seed,
     )
-    raise typer.Exit(run_video(
-        request, Talk(json=json, quiet=quiet, verbose=verbose, progress=not no_progress,
-                      dry_run=dry_run)))
+    raise typer.Exit(
+        run_video(
+            request,
+            Talk(
+                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
+            ),
+        )
+    )

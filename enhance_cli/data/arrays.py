@@ -31,8 +31,10 @@ def read_arrays(path: Path, file_name: str, names: Sequence[str]) -> dict[str, A
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             missing = [name for name in names if name not in arrays]
             if missing:
-                raise DatasetError(f"{file}: holds no {' and no '.join(missing)}, this is not "
-                                   f"{file_name}: give --data the path of that")
+                raise DatasetError(
+                    f"{file}: holds no {' and no '.join(missing)}, this is not "
+                    f"{file_name}: give --data the path of that"
+                )
             return {name: arrays[name] for name in names}
     except FileNotFoundError as error:
         raise DatasetError(
@@ -40,6 +42,7 @@ def read_arrays(path: Path, file_name: str, names: Sequence[str]) -> dict[str, A
         ) from error
     except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(
-            f"{file}: not an npz file, or a damaged one: fetch {file_name} again") from error
+            f"{file}: not an npz file, or a damaged one: fetch {file_name} again"
+        ) from error
     except OSError as error:
         raise DatasetError(f"{file}: cannot be read ({error.strerror or error})") from error

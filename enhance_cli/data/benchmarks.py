@@ -130,13 +130,16 @@ def match_folders(predictions: Path, references: Path) -> list[Pair]:
         if path.stem.endswith("_LR"):
             continue
         matches = [other for other in found if other.stem == path.stem] or [
-            other for other in found if _plain_stem(other) == _plain_stem(path)]
+            other for other in found if _plain_stem(other) == _plain_stem(path)
+        ]
         if not matches:
             raise DatasetError(f"{path}: no picture of this name in {predictions}")
         if len(matches) > 1 or matches[0] in pairs:
             names = ", ".join(sorted({*(m.name for m in matches), path.name}))
-            raise DatasetError(f"{path}: which picture belongs to which is unclear ({names}), "
-                               "give both folders the same names")
+            raise DatasetError(
+                f"{path}: which picture belongs to which is unclear ({names}), "
+                "give both folders the same names"
+            )
         pairs[matches[0]] = Pair(path.stem.removesuffix("_HR"), path, matches[0])
     if not pairs:
         raise DatasetError(f"{references}: no pictures in this folder")

@@ -31,7 +31,8 @@ def find_clips(folder: Path) -> list[Path]:
     clips = files + folders
     if not clips:
         raise DatasetError(
-            f"{folder}: no videos and no folders of frames in it, give a folder of videos")
+            f"{folder}: no videos and no folders of frames in it, give a folder of videos"
+        )
     return clips
 
 
@@ -54,11 +55,11 @@ def read_clip(path: Path, limit: int | None = None) -> Tensor:
 def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Tensor]:
     """The scenes of a clip, uint8 (T, 3, H, W): clips to train on hold no cuts (ch. 3.3.5)."""
     starts = [0] + [
-        index + 1 for index in range(len(clip) - 1)
+        index + 1
+        for index in range(len(clip) - 1)
         if cut_score(clip[index].float() / 255, clip[index + 1].float() / 255) > threshold
     ]
-    return [clip[first:last] for first, last in
-            zip(starts, [*starts[1:], len(clip)], strict=True)]
+    return [clip[first:last] for first, last in zip(starts, [*starts[1:], len(clip)], strict=True)]
 
 
 class ClipSampler:
@@ -87,16 +88,18 @@ class ClipSampler:
         device: torch.device,
     ) -> None:
         span = (length - 1) * min(strides)
-        self.clips = [clip for clip in clips
-                      if len(clip) > span and min(clip.shape[-2:]) >= side]
+        self.clips = [clip for clip in clips if len(clip) > span and min(clip.shape[-2:]) >= side]
         if not self.clips and not (motion and made_share == 1):
-            raise DatasetError(f"no clip holds {length} frames of {side}x{side} pixels: "
-                               "use longer clips or smaller patches")
+            raise DatasetError(
+                f"no clip holds {length} frames of {side}x{side} pixels: "
+                "use longer clips or smaller patches"
+            )
         self._motion, self._made_share = motion, made_share if motion else 0.0
         self._strides, self._device = strides, device
         # A clip's chance follows its area, and little its length: long ones repeat themselves.
         self._chances = torch.tensor(
-            [clip.shape[-1] * clip.shape[-2] * len(clip) ** 0.5 for clip in self.clips])
+            [clip.shape[-1] * clip.shape[-2] * len(clip) ** 0.5 for clip in self.clips]
+        )
 
     def batch(
         self, count: int, length: int, side: int, generator: torch.Generator
@@ -127,10 +130,17 @@ class ClipSampler:
         stride = fitting[int(torch.randint(len(fitting), (), generator=generator))]
         draw = torch.rand(3, generator=generator, dtype=torch.float64)
         start, top, left = (
-            int(draw[i] * (room + 1)) for i, room in
-            enumerate((frames - 1 - (length - 1) * stride, height - side, width - side)))
-        part = clip[start : start + (length - 1) * stride + 1 : stride, :,
-                    top : top + side, left : left + side]
+            int(draw[i] * (room + 1))
+            for i, room in enumerate(
+                (frames - 1 - (length - 1) * stride, height - side, width - side)
+            )
+        )
+        part = clip[
+            start : start + (length - 1) * stride + 1 : stride,
+            :,
+            top : top + side,
+            left : left + side,
+        ]
         turn, flip, back = torch.randint(8, (3,), generator=generator).tolist()
         part = torch.rot90(part, turn % 4, (-2, -1))
         part = part.flip(-1) if flip % 2 else part
@@ -184,5 +194,8 @@ def clip_batch(
         if known is not None:
             flow[index] = functional.avg_pool2d(known[..., large, large], scale) / scale
     return ClipBatch(
-        frames_lr, frames_hr, flow.to(frames_lr.device),
-        torch.tensor([known is not None for known in flows], device=frames_lr.device))
+        frames_lr,
+        frames_hr,
+        flow.to(frames_lr.device),
+        torch.tensor([known is not None for known in flows], device=frames_lr.device),
+    )

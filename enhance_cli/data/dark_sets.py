@@ -68,8 +68,9 @@ class View:
     @property
     def label(self) -> str:
         """For tables that hold several."""
-        return ", ".join([self.source, *(["half size"] if self.half else []),
-                          *(["grey"] if self.grey else [])])
+        return ", ".join(
+            [self.source, *(["half size"] if self.half else []), *(["grey"] if self.grey else [])]
+        )
 
 
 @dataclass(frozen=True)
@@ -139,27 +140,38 @@ class DarkCase:
 def _find_sid(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
     for folder in _folders(roots, "SID", "sid"):
         if (folder / "Sony").is_dir() or (folder / "Sony_test_list.txt").is_file():
-            return [DarkCase(pair.short.stem, pair.ratio, pair.iso, partial(_load_sid, pair, view))
-                    for pair in load_sid_pairs(folder, "test")]
+            return [
+                DarkCase(pair.short.stem, pair.ratio, pair.iso, partial(_load_sid, pair, view))
+                for pair in load_sid_pairs(folder, "test")
+            ]
     return None
 
 
 def _load_sid(pair: SidPair, view: View) -> DarkScene:
     dark, bright = read_raw(pair.short), read_raw(pair.long)
     clean = torch.from_numpy(demosaic_linear(pair.long, gains=bright.white_balance))
-    to_srgb, clean_to_srgb = (
-        torch.from_numpy(raw.camera_to_srgb) for raw in (dark, bright))
+    to_srgb, clean_to_srgb = (torch.from_numpy(raw.camera_to_srgb) for raw in (dark, bright))
     height, width = (2 * side for side in dark.planes.shape[1:])
     if clean.shape[1:] != (height, width):
-        raise DatasetError(f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
-                           f"{pair.short.name} has {width}x{height}")
+        raise DatasetError(
+            f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
+            f"{pair.short.name} has {width}x{height}"
+        )
     if view.source == "raw":
-        return DarkScene(view, torch.from_numpy(dark.planes), dark.white_balance, to_srgb, clean,
-                         clean_to_srgb, pair.short)
+        return DarkScene(
+            view,
+            torch.from_numpy(dark.planes),
+            dark.white_balance,
+            to_srgb,
+            clean,
+            clean_to_srgb,
+            pair.short,
+        )
     linear = torch.from_numpy(demosaic_linear(pair.short, gains=dark.white_balance))
     file = (render(linear, to_srgb, "srgb") * 255).round() / 255
-    return DarkScene(view, srgb_to_linear(file), (1.0, 1.0, 1.0), torch.eye(3), clean,
-                     clean_to_srgb)
+    return DarkScene(
+        view, srgb_to_linear(file), (1.0, 1.0, 1.0), torch.eye(3), clean, clean_to_srgb
+    )
 
 
 # --- LOL: Wei et al., Deep Retinex Decomposition for Low-Light Enhancement, BMVC 2018 -----------
@@ -170,9 +182,11 @@ def _find_lol(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
         test = folder / "eval15"
         if test.is_dir():
             return [
-                DarkCase(pair.name, None, None, partial(_load_lol, pair.source, pair.reference,
-                                                        view))
-                for pair in match_folders(test / "low", test / "high") if pair.source is not None
+                DarkCase(
+                    pair.name, None, None, partial(_load_lol, pair.source, pair.reference, view)
+                )
+                for pair in match_folders(test / "low", test / "high")
+                if pair.source is not None
             ]
     return None
 
@@ -180,10 +194,18 @@ def _find_lol(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
 def _load_lol(low: Path, high: Path, view: View) -> DarkScene:
     dark, clean = (_read_photo(path).float() / 255 for path in (low, high))
     if dark.shape != clean.shape:
-        raise DatasetError(f"{low}: {dark.shape[2]}x{dark.shape[1]} pixels, but its bright "
-                           f"picture has {clean.shape[2]}x{clean.shape[1]}")
-    return DarkScene(view, srgb_to_linear(dark), (1.0, 1.0, 1.0), torch.eye(3),
-                     srgb_to_linear(clean), torch.eye(3))
+        raise DatasetError(
+            f"{low}: {dark.shape[2]}x{dark.shape[1]} pixels, but its bright "
+            f"picture has {clean.shape[2]}x{clean.shape[1]}"
+        )
+    return DarkScene(
+        view,
+        srgb_to_linear(dark),
+        (1.0, 1.0, 1.0),
+        torch.eye(3),
+        srgb_to_linear(clean),
+        torch.eye(3),
+    )
 
 
 def _read_photo(path: Path) -> Tensor:
@@ -199,9 +221,14 @@ def _find_synthetic(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
         photos = find_images(folder) if folder.is_dir() else []
         if photos:
             return [
-                DarkCase(f"{photo.stem}-{ratio}", float(ratio), float(iso),
-                         partial(_make_synthetic, photo, ratio, iso, view))
-                for i, photo in enumerate(photos) for j, ratio in enumerate(RATIOS)
+                DarkCase(
+                    f"{photo.stem}-{ratio}",
+                    float(ratio),
+                    float(iso),
+                    partial(_make_synthetic, photo, ratio, iso, view),
+                )
+                for i, photo in enumerate(photos)
+                for j, ratio in enumerate(RATIOS)
                 for iso in [ISO_GRID[(i + 2 * j) % len(ISO_GRID)]]
             ]
     return None
@@ -210,22 +237,42 @@ def _find_synthetic(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
 def _make_synthetic(path: Path, ratio: int, iso: int, view: View) -> DarkScene:
     photo = crop_to_multiple(_read_photo(path), 2)[None].float() / 255
     if min(photo.shape[-2:]) < _SMALLEST:
-        raise DatasetError(f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "
-                           f"{_SMALLEST}x{_SMALLEST} are needed")
+        raise DatasetError(
+            f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "
+            f"{_SMALLEST}x{_SMALLEST} are needed"
+        )
     # Of the case's own name, so that another case changes nothing here.
     seed = zlib.crc32(f"{path.stem}/{ratio}".encode("utf-8", "surrogateescape"))
     generator = torch.Generator().manual_seed(seed)
     taken = draw_conditions(
-        1, generator, camera="one" if view.half and view.source == "raw" else "any",
-        ratio=torch.tensor([float(ratio)]), iso=torch.tensor([float(iso)]), vary_brightness=False)
+        1,
+        generator,
+        camera="one" if view.half and view.source == "raw" else "any",
+        ratio=torch.tensor([float(ratio)]),
+        iso=torch.tensor([float(iso)]),
+        vary_brightness=False,
+    )
     if view.source == "srgb":
         pairs = dark_srgb(photo, taken, generator)
-        return DarkScene(view, pairs.dark[0] / ratio, (1.0, 1.0, 1.0), pairs.camera_to_srgb[0],
-                         pairs.clean[0], pairs.camera_to_srgb[0])
+        return DarkScene(
+            view,
+            pairs.dark[0] / ratio,
+            (1.0, 1.0, 1.0),
+            pairs.camera_to_srgb[0],
+            pairs.clean[0],
+            pairs.camera_to_srgb[0],
+        )
     levels, clean, to_srgb = expose_raw(photo, taken, generator)
     red, blue = taken.gains[0].tolist()
-    return DarkScene(view, normalise(levels, taken.sensor)[0], (red, 1.0, blue), to_srgb[0],
-                     clean[0], to_srgb[0], _as_dng(levels, taken))
+    return DarkScene(
+        view,
+        normalise(levels, taken.sensor)[0],
+        (red, 1.0, blue),
+        to_srgb[0],
+        clean[0],
+        to_srgb[0],
+        _as_dng(levels, taken),
+    )
 
 
 def _as_dng(levels: Tensor, taken: Conditions) -> BytesIO:
@@ -233,8 +280,11 @@ def _as_dng(levels: Tensor, taken: Conditions) -> BytesIO:
     file = BytesIO()
     red, blue = taken.gains[0].tolist()
     write_dng(
-        file, unpack(levels)[0].numpy().astype(np.uint16), white=int(taken.sensor.white[0]),
-        black=int(taken.sensor.black[0]), as_shot_neutral=(1 / red, 1.0, 1 / blue),
+        file,
+        unpack(levels)[0].numpy().astype(np.uint16),
+        white=int(taken.sensor.white[0]),
+        black=int(taken.sensor.black[0]),
+        as_shot_neutral=(1 / red, 1.0, 1 / blue),
         color_matrix=taken.xyz_to_camera[0].numpy().astype(np.float64),
     )
     return file
@@ -262,15 +312,23 @@ class DarkDataset:
 
 DARK_DATASETS: dict[str, DarkDataset] = {
     "sid": DarkDataset(
-        ("raw", "srgb"), _find_sid,
+        ("raw", "srgb"),
+        _find_sid,
         "put SID/Sony/short, SID/Sony/long and SID/Sony_test_list.txt there",
-        "See-in-the-Dark, Sony, test split (Chen et al., CVPR 2018)"),
+        "See-in-the-Dark, Sony, test split (Chen et al., CVPR 2018)",
+    ),
     "lol": DarkDataset(
-        ("srgb",), _find_lol, "put LOL/eval15/low and LOL/eval15/high there",
-        "LOL, eval15 (Wei et al., BMVC 2018)"),
+        ("srgb",),
+        _find_lol,
+        "put LOL/eval15/low and LOL/eval15/high there",
+        "LOL, eval15 (Wei et al., BMVC 2018)",
+    ),
     "synthetic-dark": DarkDataset(
-        ("raw", "srgb"), _find_synthetic, "put sharp photographs in photos_val there",
-        "photographs darkened with a sensor's noise, fixed by seeds"),
+        ("raw", "srgb"),
+        _find_synthetic,
+        "put sharp photographs in photos_val there",
+        "photographs darkened with a sensor's noise, fixed by seeds",
+    ),
 }
 
 
@@ -288,12 +346,16 @@ def load_cases(name: str, view: View, roots: Sequence[Path]) -> list[DarkCase]:
     """
     dataset = DARK_DATASETS[name]
     if view.source not in dataset.sources:
-        raise UsageError(f"--dataset {name} has no {view.source} input: choose models for "
-                         f"{' or '.join(dataset.sources)}")
+        raise UsageError(
+            f"--dataset {name} has no {view.source} input: choose models for "
+            f"{' or '.join(dataset.sources)}"
+        )
     cases = dataset.find(view, roots)
     if cases is None:
-        raise DatasetError(f"dataset {name!r} is not in {', '.join(map(str, roots))}: "
-                           f"{dataset.layout} or name its folder with --data-root")
+        raise DatasetError(
+            f"dataset {name!r} is not in {', '.join(map(str, roots))}: "
+            f"{dataset.layout} or name its folder with --data-root"
+        )
     return cases
 
 

@@ -38,12 +38,14 @@ from enhance_cli.data.sensor import (
 )
 
 # XYZ -> camera RGB of the four cameras that Brooks et al. mix (Darmstadt Noise Dataset).
-XYZ_TO_CAMERA = torch.tensor([
-    [[1.0234, -0.2969, -0.2266], [-0.5625, 1.6328, -0.0469], [-0.0703, 0.2188, 0.6406]],
-    [[0.4913, -0.0541, -0.0202], [-0.6130, 1.3513, 0.2906], [-0.1564, 0.2151, 0.7183]],
-    [[0.8380, -0.2630, -0.0639], [-0.2887, 1.0725, 0.2496], [-0.0627, 0.1427, 0.5438]],
-    [[0.6596, -0.2079, -0.0562], [-0.4782, 1.3016, 0.1933], [-0.0970, 0.1581, 0.5181]],
-])
+XYZ_TO_CAMERA = torch.tensor(
+    [
+        [[1.0234, -0.2969, -0.2266], [-0.5625, 1.6328, -0.0469], [-0.0703, 0.2188, 0.6406]],
+        [[0.4913, -0.0541, -0.0202], [-0.6130, 1.3513, 0.2906], [-0.1564, 0.2151, 0.7183]],
+        [[0.8380, -0.2630, -0.0639], [-0.2887, 1.0725, 0.2496], [-0.0627, 0.1427, 0.5438]],
+        [[0.6596, -0.2079, -0.0562], [-0.4782, 1.3016, 0.1933], [-0.0970, 0.1581, 0.5181]],
+    ]
+)
 # Gains of red and blue over green: tungsten light wants much blue, shade much red. The thesis's
 # networks know no white balance: for them the one camera has the narrow range of Brooks et al.
 _GAINS = {"any": ((1.2, 3.0), (1.2, 3.2)), "one": ((1.9, 2.4), (1.5, 1.9))}
@@ -84,8 +86,11 @@ class Conditions:
 
     def take(self, share: slice) -> "Conditions":
         """Those of some of the N."""
-        own = {entry.name: getattr(self, entry.name)[share] for entry in fields(self)
-               if entry.name != "sensor"}
+        own = {
+            entry.name: getattr(self, entry.name)[share]
+            for entry in fields(self)
+            if entry.name != "sensor"
+        }
         return Conditions(**own, sensor=self.sensor.take(share))
 
 
@@ -110,8 +115,9 @@ class DarkPairs:
 
     def to(self, device: torch.device) -> "DarkPairs":
         """The same on another device."""
-        return DarkPairs(self.dark.to(device), self.clean.to(device),
-                         self.camera_to_srgb.to(device))
+        return DarkPairs(
+            self.dark.to(device), self.clean.to(device), self.camera_to_srgb.to(device)
+        )
 
 
 def draw_conditions(
@@ -146,7 +152,9 @@ def draw_conditions(
     highlights = log_uniform(*_HIGHLIGHTS, count, generator)
     highlights = torch.where(torch.rand(count, generator=generator) < 0.5, highlights, 1.0)
     return Conditions(
-        ratio=ratio, iso=iso, gains=torch.stack([red, blue], 1),
+        ratio=ratio,
+        iso=iso,
+        gains=torch.stack([red, blue], 1),
         xyz_to_camera=matrix if camera == "any" else XYZ_TO_CAMERA[:1].expand(count, 3, 3),
         brightness=brightness if vary_brightness else torch.ones(count),
         highlights=highlights if vary_brightness else torch.ones(count),
@@ -160,9 +168,15 @@ def pack(mosaicked: Tensor) -> Tensor:
     R, G1, B, G2 from the pixels (0,0), (0,1), (1,1), (1,0) of each 2x2 block (thesis ch. 2).
     """
     red, green, blue = mosaicked.unbind(-3)
-    return torch.stack([
-        red[..., ::2, ::2], green[..., ::2, 1::2], blue[..., 1::2, 1::2], green[..., 1::2, ::2],
-    ], -3)
+    return torch.stack(
+        [
+            red[..., ::2, ::2],
+            green[..., ::2, 1::2],
+            blue[..., 1::2, 1::2],
+            green[..., 1::2, ::2],
+        ],
+        -3,
+    )
 
 
 def unpack(packed: Tensor) -> Tensor:
@@ -305,5 +319,6 @@ def _maybe_compress(pixels: Tensor, choices: torch.Generator) -> Tensor:
     low, high = _JPEG_QUALITY
     with BytesIO() as file:
         Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
-            file, "JPEG", quality=round(low + (high - low) * quality))
+            file, "JPEG", quality=round(low + (high - low) * quality)
+        )
         return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)

@@ -78,8 +78,7 @@ def reduce_frames(frames: Tensor, taps: Tensor, scale: int) -> Tensor:
         planes = planes[..., -margin:margin, -margin:margin]
     rows = functional.conv2d(planes, taps[:, None, :, None], stride=(scale, 1), groups=count)
     both = functional.conv2d(rows, taps[:, None, None, :], stride=(1, scale), groups=count)
-    return both.transpose(0, 1).reshape(
-        count, length, colours, height // scale, width // scale)
+    return both.transpose(0, 1).reshape(count, length, colours, height // scale, width // scale)
 
 
 def blur_and_subsample(frames: Tensor, sigma: float = 1.5, scale: int = 4) -> Tensor:
@@ -97,8 +96,9 @@ def blur_and_subsample(frames: Tensor, sigma: float = 1.5, scale: int = 4) -> Te
         ValueError: if the sides are no multiples.
     """
     if frames.shape[-1] % scale or frames.shape[-2] % scale:
-        raise ValueError(f"frames of {frames.shape[-1]}x{frames.shape[-2]}: "
-                         f"sides must be multiples of {scale}")
+        raise ValueError(
+            f"frames of {frames.shape[-1]}x{frames.shape[-2]}: sides must be multiples of {scale}"
+        )
     radius = max(math.ceil(4 * sigma), 1)
     taps = gaussian_taps(torch.tensor([sigma]), radius)
     return reduce_frames(frames[None], taps, scale)[0]
@@ -169,13 +169,15 @@ class Degradation:
         seeds = torch.randint(2**31 - 1, (count,), generator=generator).tolist()
         for index in range(count):
             if deviation[index] > 0:
-                noise = torch.randn(frames_lr[index].shape,
-                                    generator=torch.Generator().manual_seed(seeds[index]))
+                noise = torch.randn(
+                    frames_lr[index].shape, generator=torch.Generator().manual_seed(seeds[index])
+                )
                 frames_lr[index] += deviation[index] * noise.to(frames_lr.device)
         frames_lr = to_8_bits(frames_lr)
         through_codec = torch.rand(count, generator=generator) < self.compressed
         strength = _between(
-            self.rate_factor if self.codec == "h264" else self.jpeg_quality, count, generator)
+            self.rate_factor if self.codec == "h264" else self.jpeg_quality, count, generator
+        )
         for index in through_codec.nonzero().flatten().tolist():
             frames_lr[index] = compress(frames_lr[index], self.codec, float(strength[index]))
         return frames_lr
@@ -187,11 +189,14 @@ class Degradation:
             radius = max(radius, 2 * scale)
         taps = gaussian_taps(sigma, radius)
         kind = torch.rand(count, generator=generator)
-        taps = torch.where((kind < self.other_kernels)[:, None],
-                           bicubic_taps(count, scale, radius) if self.other_kernels else taps,
-                           taps)
-        return torch.where((kind < self.other_kernels / 2)[:, None],
-                           area_taps(count, scale, radius), taps)
+        taps = torch.where(
+            (kind < self.other_kernels)[:, None],
+            bicubic_taps(count, scale, radius) if self.other_kernels else taps,
+            taps,
+        )
+        return torch.where(
+            (kind < self.other_kernels / 2)[:, None], area_taps(count, scale, radius), taps
+        )
 
 
 def _between(span: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:

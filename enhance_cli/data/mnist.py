@@ -68,8 +68,12 @@ def _digits(file: Path, arrays: dict[str, Any], part: str) -> Digits:
             f"{file}: {names[0]} is {pictures.dtype} {pictures.shape}, must be uint8 "
             f"(N, {SIDE}, {SIDE}): give --data the {FILE_NAME} of Keras"
         )
-    if (labels.shape != pictures.shape[:1] or labels.dtype.kind not in "iu"
-            or labels.min() < 0 or labels.max() >= CLASSES):
+    if (
+        labels.shape != pictures.shape[:1]
+        or labels.dtype.kind not in "iu"
+        or labels.min() < 0
+        or labels.max() >= CLASSES
+    ):
         raise DatasetError(
             f"{file}: {names[1]} must be {len(pictures)} integers from 0 to {CLASSES - 1}, one "
             f"for each picture: give --data the {FILE_NAME} of Keras"

@@ -53,9 +53,7 @@ class MotionSampler:
         self._photos = photos
         self._motion = motion or Motion()
 
-    def clip(
-        self, length: int, side: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def clip(self, length: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One clip, and its flow.
 
         Returns:
@@ -112,8 +110,12 @@ class MotionSampler:
         flow = _flow(path.view(length, exposures, 2, 3)[:, exposures // 2], points)
         where = (2 * where + 1) / size - 1
         layer = functional.grid_sample(
-            part.expand(len(times), -1, -1, -1), where.transpose(1, 2).view(-1, side, side, 2),
-            mode="bicubic", padding_mode="reflection", align_corners=False)
+            part.expand(len(times), -1, -1, -1),
+            where.transpose(1, 2).view(-1, side, side, 2),
+            mode="bicubic",
+            padding_mode="reflection",
+            align_corners=False,
+        )
         return layer, flow.view(length, 2, side, side)
 
     def _path(self, times: Tensor, generator: torch.Generator) -> Tensor:
@@ -130,24 +132,35 @@ class MotionSampler:
         # Times rise, so a running sum over the steps between them is the way.
         steps = torch.diff(times, prepend=times[:1])[:, None]
         shift = (velocity * steps).cumsum(0)
-        tremble = moving * motion.shake * draw[4] * torch.stack([
-            torch.sin(2 * math.pi * (0.05 + 0.3 * draw[5 + axis]) * times + 6 * draw[7 + axis])
-            for axis in (0, 1)], 1)
+        tremble = (
+            moving
+            * motion.shake
+            * draw[4]
+            * torch.stack(
+                [
+                    torch.sin(
+                        2 * math.pi * (0.05 + 0.3 * draw[5 + axis]) * times + 6 * draw[7 + axis]
+                    )
+                    for axis in (0, 1)
+                ],
+                1,
+            )
+        )
         shift = shift + tremble - tremble[:1]
         turn = moving * motion.turn * (2 * draw[9] - 1) * times + 0.2 * (2 * draw[10] - 1)
         zoom = 1 + moving * motion.zoom * (2 * draw[11] - 1) * (times - times.mean())
         cos, sin = turn.cos() * zoom, turn.sin() * zoom
-        return torch.stack([
-            torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)
-        ], 1)
+        return torch.stack(
+            [torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1
+        )
 
     def _shape(self, size: Sequence[int], side: int, generator: torch.Generator) -> Tensor:
         """Opacity (1, H, W) of smooth blobs with edges about a pixel wide."""
         cell = max(side // 3, 8)
-        coarse = torch.randn(
-            1, 1, *(length // cell + 3 for length in size), generator=generator)
-        smooth = functional.interpolate(coarse, size=tuple(size), mode="bicubic",
-                                        align_corners=False)[0]
+        coarse = torch.randn(1, 1, *(length // cell + 3 for length in size), generator=generator)
+        smooth = functional.interpolate(
+            coarse, size=tuple(size), mode="bicubic", align_corners=False
+        )[0]
         return (smooth * cell / 2).sigmoid()
 
 

@@ -64,10 +64,13 @@ class _PixelPool:
         width = self.widths[image]
         base = self.offsets[image] + top * width + left
         cells = torch.arange(side * side).view(side, side)
-        orders = torch.stack([
-            torch.rot90(flipped, quarter).reshape(-1)
-            for flipped in (cells, cells.flip(1)) for quarter in range(4)
-        ])[turn]
+        orders = torch.stack(
+            [
+                torch.rot90(flipped, quarter).reshape(-1)
+                for flipped in (cells, cells.flip(1))
+                for quarter in range(4)
+            ]
+        )[turn]
         index = base[:, None] + orders // side * width[:, None] + orders % side
         device = self.pixels.device
         patches = self.pixels[index.to(device)].view(len(image), side, side, 3)

@@ -77,15 +77,26 @@ def read_faces(path: Path) -> PictureSets:
     file = path / FACES_FILE if path.is_dir() else path
     arrays = read_arrays(path, FACES_FILE, ["data", "offsets"])
     data, offsets = arrays["data"], arrays["offsets"]
-    if (data.dtype != np.uint8 or data.ndim != 1 or offsets.dtype.kind not in "iu"
-            or offsets.ndim != 1 or len(offsets) <= _HELD_SHARE
-            or (np.diff(offsets.astype(np.int64)) <= 0).any() or offsets[0] != 0
-            or offsets[-1] != len(data)):
-        raise DatasetError(f"{file}: data must be uint8 bytes, and offsets must rise from 0 to "
-                           f"their number, over at least {_HELD_SHARE} pictures")
-    pictures = torch.stack([
-        _decode(file, index, data[start:end].tobytes())
-        for index, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True))])
+    if (
+        data.dtype != np.uint8
+        or data.ndim != 1
+        or offsets.dtype.kind not in "iu"
+        or offsets.ndim != 1
+        or len(offsets) <= _HELD_SHARE
+        or (np.diff(offsets.astype(np.int64)) <= 0).any()
+        or offsets[0] != 0
+        or offsets[-1] != len(data)
+    ):
+        raise DatasetError(
+            f"{file}: data must be uint8 bytes, and offsets must rise from 0 to "
+            f"their number, over at least {_HELD_SHARE} pictures"
+        )
+    pictures = torch.stack(
+        [
+            _decode(file, index, data[start:end].tobytes())
+            for index, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True))
+        ]
+    )
     held = len(pictures) // _HELD_SHARE
     return PictureSets(pictures[: -2 * held], pictures[-2 * held : -held], pictures[-held:])
 
@@ -97,8 +108,10 @@ def _decode(file: Path, index: int, data: bytes) -> Tensor:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{file}: picture {index} is damaged, fetch the file again") from error
     if pixels.shape != (_FACE_SIDE, _FACE_SIDE, 3):
-        raise DatasetError(f"{file}: picture {index} has {pixels.shape[1]}x{pixels.shape[0]} "
-                           f"pixels, must have {_FACE_SIDE}x{_FACE_SIDE}")
+        raise DatasetError(
+            f"{file}: picture {index} has {pixels.shape[1]}x{pixels.shape[0]} "
+            f"pixels, must have {_FACE_SIDE}x{_FACE_SIDE}"
+        )
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
 
 
@@ -126,4 +139,5 @@ def find_picture_set(name: str, roots: Sequence[Path]) -> Path:
                 return folder / entry.file
     raise DatasetError(
         f"dataset {name!r} is not in {', '.join(str(root) for root in roots)}: put "
-        f"generative/{entry.file} there ({entry.source}) or name its folder with --data-root")
+        f"generative/{entry.file} there ({entry.source}) or name its folder with --data-root"
+    )

@@ -51,12 +51,20 @@ def _read(pairs: Sequence[SidPair]) -> list[_Recording]:
         mosaic = unpack(torch.from_numpy(dark.planes)).clamp(-1, 1)
         clean, matrix = read_clean(pair.long)
         if clean.shape[1:] != mosaic.shape:
-            raise DatasetError(f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
-                               f"{pair.short.name} has {mosaic.shape[1]}x{mosaic.shape[0]}")
+            raise DatasetError(
+                f"{pair.long}: {clean.shape[2]}x{clean.shape[1]} pixels, but "
+                f"{pair.short.name} has {mosaic.shape[1]}x{mosaic.shape[0]}"
+            )
         red, green, blue = dark.white_balance
-        recordings.append(_Recording(
-            mosaic.mul(32_767).round().to(torch.int16), clean, pair.ratio,
-            torch.tensor([[red / green, blue / green]]), matrix))
+        recordings.append(
+            _Recording(
+                mosaic.mul(32_767).round().to(torch.int16),
+                clean,
+                pair.ratio,
+                torch.tensor([[red / green, blue / green]]),
+                matrix,
+            )
+        )
     return recordings
 
 
@@ -83,8 +91,9 @@ class RecordedSampler:
             if min(recording.mosaic.shape) < side + 2:
                 raise DatasetError(f"{pair.short}: smaller than a patch of {side} pixels")
 
-    def batch(self, count: int, generator: torch.Generator, *, srgb: bool, balanced: bool
-              ) -> DarkPairs:
+    def batch(
+        self, count: int, generator: torch.Generator, *, srgb: bool, balanced: bool
+    ) -> DarkPairs:
         """Draw amplified dark patches and their clean counterparts, on the CPU.
 
         Args:
@@ -106,14 +115,16 @@ class RecordedSampler:
             result.append(_as_pair(recording, *crop, srgb=srgb, balanced=balanced))
         return result
 
-    def _crop(self, recording: _Recording, generator: torch.Generator
-              ) -> tuple[_Recording, Tensor, Tensor]:
+    def _crop(
+        self, recording: _Recording, generator: torch.Generator
+    ) -> tuple[_Recording, Tensor, Tensor]:
         height, width = recording.mosaic.shape
         room = torch.tensor([height - self.side, width - self.side]) // 2
         place = 2 * (torch.rand(2, generator=generator) * room).long()
         flip_rows, flip_columns, transpose = torch.randint(2, (3,), generator=generator).tolist()
-        mosaic, clean = _cut(recording, int(place[0]) + flip_rows, int(place[1]) + flip_columns,
-                             self.side)
+        mosaic, clean = _cut(
+            recording, int(place[0]) + flip_rows, int(place[1]) + flip_columns, self.side
+        )
         axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
         mosaic, clean = mosaic.flip(axes), clean.flip(axes)
         if transpose:  # keeps R and B in place and exchanges the greens, as pack expects
@@ -124,8 +135,10 @@ class RecordedSampler:
 def _cut(recording: _Recording, top: int, left: int, side: int) -> tuple[Tensor, Tensor]:
     """A square of mosaic and clean picture as float32 values."""
     window = (..., slice(top, top + side), slice(left, left + side))
-    return (recording.mosaic[window].float() / 32_767,
-            recording.clean[window].to(torch.int32).float() / _LEVELS)
+    return (
+        recording.mosaic[window].float() / 32_767,
+        recording.clean[window].to(torch.int32).float() / _LEVELS,
+    )
 
 
 def _as_pair(
@@ -146,6 +159,7 @@ def _as_pair(
 def join(pairs: Sequence[DarkPairs]) -> DarkPairs:
     """One batch of several."""
     return DarkPairs(
-        torch.cat([pair.dark for pair in pairs]), torch.cat([pair.clean for pair in pairs]),
+        torch.cat([pair.dark for pair in pairs]),
+        torch.cat([pair.clean for pair in pairs]),
         torch.cat([pair.camera_to_srgb for pair in pairs]),
     )

@@ -32,8 +32,10 @@ def make_scene_picture(frame: Tensor) -> Tensor:
             part = frame[..., top : top + half, left : left + half]
             rows = torch.cat([part, part.flip(-2)], -2)
             return torch.cat([rows, rows.flip(-1)], -1)
-    raise DatasetError(f"a frame of {frame.shape[-1]}x{frame.shape[-2]} pixels: at least "
-                       f"{_SIDES[-1] // 2}x{_SIDES[-1] // 2} are needed to make scenes of")
+    raise DatasetError(
+        f"a frame of {frame.shape[-1]}x{frame.shape[-2]} pixels: at least "
+        f"{_SIDES[-1] // 2}x{_SIDES[-1] // 2} are needed to make scenes of"
+    )
 
 
 def roll_scene(picture: Tensor, length: int, velocity: tuple[int, int]) -> Iterator[Tensor]:

@@ -18,11 +18,13 @@ RATIO_RANGE = (20.0, 300.0)
 
 # Rows: Nikon D850, Sony A7S II (low ISO), Sony IMX686 (a phone's sensor). Columns: slope and
 # offset of log(read scale), slope and offset of log(row scale), Tukey's lambda.
-_PROFILES = torch.tensor([
-    [0.906, -0.675, 0.832, -2.333, -0.26],
-    [0.740, 0.862, 0.788, -0.342, -0.026],
-    [0.852, 0.490, 0.876, -1.770, 0.102],
-])
+_PROFILES = torch.tensor(
+    [
+        [0.906, -0.675, 0.832, -2.333, -0.26],
+        [0.740, 0.862, 0.788, -0.342, -0.026],
+        [0.852, 0.490, 0.876, -1.770, 0.102],
+    ]
+)
 # 14-bit levels per electron at ISO 100: the A7S II's about 0.1, the IMX686's about 2.2; full
 # wells of 160,000 down to 7,000 electrons.
 _GAIN_AT_100 = (0.1, 2.2)
@@ -104,6 +106,7 @@ def expose(light: Tensor, sensor: Sensor, generator: torch.Generator) -> Tensor:
     Returns:
         (N, 4, h, w) float32 whole levels from 0 to ``white``, black level included.
     """
+
     def each(value: Tensor) -> Tensor:
         return value.to(light).view(-1, 1, 1, 1)
 

@@ -52,11 +52,14 @@ def load_sid_pairs(root: Path, split: Split) -> list[SidPair]:
     missing = [path for pair in pairs for path in (pair.short, pair.long) if not path.is_file()]
     if missing:
         more = f" and {len(missing) - 1} more files are" if len(missing) > 1 else " is"
-        raise DatasetError(f"{missing[0]}{more} missing: complete the dataset, or cut "
-                           f"{listing.name} down to what is there")
+        raise DatasetError(
+            f"{missing[0]}{more} missing: complete the dataset, or cut "
+            f"{listing.name} down to what is there"
+        )
     if not pairs:
-        raise DatasetError(f"{root}: no pairs for {split} here, put Sony/short, Sony/long and "
-                           f"{listing.name} there")
+        raise DatasetError(
+            f"{root}: no pairs for {split} here, put Sony/short, Sony/long and {listing.name} there"
+        )
     return pairs
 
 
@@ -67,9 +70,11 @@ def _listed_pairs(listing: Path) -> Iterator[SidPair]:
             continue
         found = _LINE.fullmatch(line.strip())
         if found is None:
-            raise DatasetError(f"{listing}:{number}: not understood, lines are like "
-                               "./Sony/short/10003_00_0.04s.ARW ./Sony/long/10003_00_10s.ARW "
-                               "ISO200 F9")
+            raise DatasetError(
+                f"{listing}:{number}: not understood, lines are like "
+                "./Sony/short/10003_00_0.04s.ARW ./Sony/long/10003_00_10s.ARW "
+                "ISO200 F9"
+            )
         short, long = (listing.parent / found[key] for key in ("short", "long"))
         yield SidPair(short, long, _ratio(short, long), float(found["iso"]))
 

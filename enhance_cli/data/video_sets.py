@@ -44,11 +44,14 @@ class VideoDataset:
 
 VIDEO_DATASETS: dict[str, VideoDataset] = {
     "vid4": VideoDataset(
-        ("Vid4", "vid4"), ("calendar", "city", "foliage", "walk"),
+        ("Vid4", "vid4"),
+        ("calendar", "city", "foliage", "walk"),
         "put Vid4/GT/calendar/000.png ... there, and city, foliage and walk likewise "
-        "(Liu and Sun, CVPR 2011)"),
+        "(Liu and Sun, CVPR 2011)",
+    ),
     "video-val": VideoDataset(
-        ("video/val",), (), "put video files, or folders of numbered frames, in video/val there"),
+        ("video/val",), (), "put video files, or folders of numbered frames, in video/val there"
+    ),
 }
 
 
@@ -96,8 +99,10 @@ def load_clips(name: str, roots: Sequence[Path]) -> list[VideoClip]:
                     found = _choose(place / folder / layout, dataset.clips)
                     if found:
                         return _with_small(found, place / folder / _LR_FOLDER)
-    raise DatasetError(f"dataset {name!r} is not in {', '.join(map(str, roots))}: "
-                       f"{dataset.layout} or name its folder with --data-root")
+    raise DatasetError(
+        f"dataset {name!r} is not in {', '.join(map(str, roots))}: "
+        f"{dataset.layout} or name its folder with --data-root"
+    )
 
 
 def find_clip_folders(folder: Path) -> dict[str, Path]:
@@ -113,8 +118,10 @@ def find_clip_folders(folder: Path) -> dict[str, Path]:
         else:
             name, usable = path.stem, path.suffix.lower() in VIDEO_SUFFIXES
         if usable and name.lower() in found:
-            raise DatasetError(f"{path}: a second clip of this name beside "
-                               f"{found[name.lower()].name}, remove one of them")
+            raise DatasetError(
+                f"{path}: a second clip of this name beside "
+                f"{found[name.lower()].name}, remove one of them"
+            )
         if usable:
             found[name.lower()] = path
     return found
@@ -154,8 +161,10 @@ def _choose(folder: Path, names: Sequence[str]) -> list[VideoClip]:
         found = {name: found[name] for name in names if name in found}
     missing = [name for name in names if name not in found]
     if found and missing:
-        raise DatasetError(f"{folder}: clip {', '.join(missing)} is missing, put its frames in "
-                           f"{folder / missing[0]}")
+        raise DatasetError(
+            f"{folder}: clip {', '.join(missing)} is missing, put its frames in "
+            f"{folder / missing[0]}"
+        )
     for path in found.values():
         _check_frames(path)
     return [VideoClip(_clip_name(path), path) for path in found.values()]
@@ -174,13 +183,20 @@ def _with_small(clips: list[VideoClip], folder: Path) -> list[VideoClip]:
     for clip in clips:
         path = small.get(clip.name.lower())
         if path is None:
-            raise DatasetError(f"{folder}: the small frames of {clip.name} are missing, add them "
-                               f"or remove {folder} to have them made")
+            raise DatasetError(
+                f"{folder}: the small frames of {clip.name} are missing, add them "
+                f"or remove {folder} to have them made"
+            )
         _check_frames(path)
-        if clip.frames.is_dir() and path.is_dir() and (
-                len(find_images(path)) != len(find_images(clip.frames))):
-            raise DatasetError(f"{path}: {len(find_images(path))} frames, but {clip.frames} has "
-                               f"{len(find_images(clip.frames))}")
+        if (
+            clip.frames.is_dir()
+            and path.is_dir()
+            and (len(find_images(path)) != len(find_images(clip.frames)))
+        ):
+            raise DatasetError(
+                f"{path}: {len(find_images(path))} frames, but {clip.frames} has "
+                f"{len(find_images(clip.frames))}"
+            )
         given.append(VideoClip(clip.name, clip.frames, path))
     return given
 
@@ -188,8 +204,9 @@ def _with_small(clips: list[VideoClip], folder: Path) -> list[VideoClip]:
 def _check_frames(path: Path) -> None:
     """Complain of a folder with gaps or too few frames; of a video only its reading tells."""
     if path.is_dir() and len(numbered_frames(path)) < SHORTEST:
-        raise DatasetError(f"{path}: {len(numbered_frames(path))} frames, at least {SHORTEST} "
-                           "are needed")
+        raise DatasetError(
+            f"{path}: {len(numbered_frames(path))} frames, at least {SHORTEST} are needed"
+        )
 
 
 def numbered_frames(folder: Path) -> list[Path]:
@@ -205,14 +222,17 @@ def numbered_frames(folder: Path) -> list[Path]:
             raise DatasetError(f"{path}: frames are numbered (000.png ...), rename or move it")
         number = int(digits[0])
         if number in numbers:
-            raise DatasetError(f"{path}: frame {number} is there twice, also as "
-                               f"{numbers[number].name}")
+            raise DatasetError(
+                f"{path}: frame {number} is there twice, also as {numbers[number].name}"
+            )
         numbers[number] = path
     ordered = sorted(numbers)
     for before, after in zip(ordered, ordered[1:], strict=False):
         if after != before + 1:
-            raise DatasetError(f"{folder}: no frame between {numbers[before].name} and "
-                               f"{numbers[after].name}, frames are numbered without gaps")
+            raise DatasetError(
+                f"{folder}: no frame between {numbers[before].name} and "
+                f"{numbers[after].name}, frames are numbered without gaps"
+            )
     return [numbers[number] for number in ordered]
 
 
@@ -236,11 +256,14 @@ def iterate_frames(path: Path) -> Iterator[Tensor]:
     size: tuple[int, ...] | None = None
     pictures = numbered_frames(path) if path.is_dir() else []
     for index, pixels in enumerate(
-            map(read_rgb8, pictures) if pictures else read_rgb8_frames(path)):
+        map(read_rgb8, pictures) if pictures else read_rgb8_frames(path)
+    ):
         if size is not None and pixels.shape != size:
             where = pictures[index] if pictures else f"{path}, frame {index + 1}"
-            raise DatasetError(f"{where}: {pixels.shape[1]}x{pixels.shape[0]} pixels, but the "
-                               f"frames before it have {size[1]}x{size[0]}")
+            raise DatasetError(
+                f"{where}: {pixels.shape[1]}x{pixels.shape[0]} pixels, but the "
+                f"frames before it have {size[1]}x{size[0]}"
+            )
         size = pixels.shape
         yield torch.from_numpy(pixels).permute(2, 0, 1)
 
@@ -257,8 +280,10 @@ def crop_frame(frame: Tensor, scale: int) -> Tensor:
 def _middle(frame: Tensor, unit: int) -> Tensor:
     height, width = (side // unit * unit for side in frame.shape[-2:])
     if not (height and width):
-        raise DatasetError(f"frames of {frame.shape[-1]}x{frame.shape[-2]} pixels: at least "
-                           f"{unit}x{unit} are needed")
+        raise DatasetError(
+            f"frames of {frame.shape[-1]}x{frame.shape[-2]} pixels: at least "
+            f"{unit}x{unit} are needed"
+        )
     top, left = (frame.shape[-2] - height) // 2, (frame.shape[-1] - width) // 2
     return frame[..., top : top + height, left : left + width]
 
@@ -288,8 +313,11 @@ def iterate_pairs(
             or the small ones do not fit the large ones.
     """
     count = 0
-    for pair in _made_pairs(clip, scale, SIGMA if sigma is None else sigma) if (
-            sigma is not None or clip.frames_lr is None) else _given_pairs(clip, scale):
+    for pair in (
+        _made_pairs(clip, scale, SIGMA if sigma is None else sigma)
+        if (sigma is not None or clip.frames_lr is None)
+        else _given_pairs(clip, scale)
+    ):
         if limit is not None and count == limit:
             return
         count += 1
@@ -313,14 +341,16 @@ def _given_pairs(clip: VideoClip, scale: int) -> Iterator[FramePair]:
             if tuple(side * scale for side in frame_lr.shape[-2:]) != tuple(frame.shape[-2:]):
                 raise DatasetError(
                     f"{clip.frames_lr}: {frame_lr.shape[-1]}x{frame_lr.shape[-2]} is not "
-                    f"1/{scale} of {clip.frames}, {frame.shape[-1]}x{frame.shape[-2]}")
+                    f"1/{scale} of {clip.frames}, {frame.shape[-1]}x{frame.shape[-2]}"
+                )
             cut_lr = _cut(clip.frames_lr, frame_lr, MULTIPLE).float() / 255
             # Cut where the small frame is, which need not be the middle to a pixel.
-            top, left = (scale * ((side - kept) // 2) for side, kept in
-                         zip(frame_lr.shape[-2:], cut_lr.shape[-2:], strict=True))
+            top, left = (
+                scale * ((side - kept) // 2)
+                for side, kept in zip(frame_lr.shape[-2:], cut_lr.shape[-2:], strict=True)
+            )
             height, width = (scale * side for side in cut_lr.shape[-2:])
-            yield FramePair(
-                frame[:, top : top + height, left : left + width].float() / 255, cut_lr)
+            yield FramePair(frame[:, top : top + height, left : left + width].float() / 255, cut_lr)
     except ValueError as error:
         raise DatasetError(f"{clip.frames_lr}: not as many frames as {clip.frames}") from error
 
@@ -356,7 +386,8 @@ def iterate_predictions(
             elif estimate.shape != cut.shape:
                 raise DatasetError(
                     f"{predictions}: sizes differ: {estimate.shape[-1]}x{estimate.shape[-2]} "
-                    f"against {reference.shape[-1]}x{reference.shape[-2]}")
+                    f"against {reference.shape[-1]}x{reference.shape[-2]}"
+                )
             count += 1
             yield estimate.float() / 255, cut.float() / 255
     except ValueError as error:

@@ -35,8 +35,11 @@ def choose_ratio(balanced: Tensor, relative_exposure: float | None = None) -> fl
     Returns:
         1 (nothing is ever darkened) to 300.
     """
-    rgb = balanced if len(balanced) == 3 else torch.stack(
-        [balanced[0], (balanced[1] + balanced[3]) / 2, balanced[2]])
+    rgb = (
+        balanced
+        if len(balanced) == 3
+        else torch.stack([balanced[0], (balanced[1] + balanced[3]) / 2, balanced[2]])
+    )
     cell = min(_CELL, *rgb.shape[-2:])
     means = functional.avg_pool2d(rgb[None], cell)[0]
     light = (means * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0).flatten()

@@ -127,13 +127,21 @@ def brighten(
         shown = result.clamp(0, 1) if direct else render(result, matrix, contract.curve)
         return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
 
-    run = partial(run_tiled, image=y, plan=plan, device=model.device, dtype=model.dtype,
-                  progress=progress, notice=notice)
+    run = partial(
+        run_tiled,
+        image=y,
+        plan=plan,
+        device=model.device,
+        dtype=model.dtype,
+        progress=progress,
+        notice=notice,
+    )
     if half and contract.colour.endswith("srgb"):  # the network keeps the size
         light = run(model.network, contract)[None]
         light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
         return to_levels(show(light)[0], levels)
     shrink = 2 if half and not direct else 1
-    smaller = replace(contract, scale=contract.scale // shrink,
-                      channels_out=1 if grey else contract.channels_out)
+    smaller = replace(
+        contract, scale=contract.scale // shrink, channels_out=1 if grey else contract.channels_out
+    )
     return run(_finish(model.network, shrink, show), smaller, levels=levels)

@@ -27,8 +27,12 @@ from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 # The model family that a task takes when none is named.
-DEFAULT_MODELS = {"superres": "enet-e", "lowlight": "sid-fcn", "video": "frvsr-real",
-                  "sample": "faces-vae-blur"}
+DEFAULT_MODELS = {
+    "superres": "enet-e",
+    "lowlight": "sid-fcn",
+    "video": "frvsr-real",
+    "sample": "faces-vae-blur",
+}
 
 
 @dataclass(frozen=True)
@@ -172,14 +176,14 @@ def resolve_name(task: str, name: str | None, scale: int | None) -> str:
         _check_scale(given, _scale(given), scale)
         return given
     full = f"{given}-x{scale or 4}"
-    known = [spec.name for spec in MODELS.values()
-             if ARCHITECTURES[spec.architecture].task == task]
+    known = [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
     if full in known:
         return full
     scales = sorted(_scale(other) for other in known if other.rpartition("-x")[0] == given)
     if scales:
-        raise UsageError(f"-x{scale}: {given!r} enlarges by "
-                         f"{' or '.join(str(value) for value in scales)}")
+        raise UsageError(
+            f"-x{scale}: {given!r} enlarges by {' or '.join(str(value) for value in scales)}"
+        )
     raise UnknownNameError("model", given, known)
 
 

@@ -135,8 +135,9 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         raise CheckpointError(
             f"{path}: its running contract {contract} is not that of {name}: {expected}"
         )
-    return CheckpointInfo(path, metadata.get("name", path.stem), architecture, config,
-                          contract, training)
+    return CheckpointInfo(
+        path, metadata.get("name", path.stem), architecture, config, contract, training
+    )
 
 
 def load_network(info: CheckpointInfo) -> nn.Module:
@@ -176,8 +177,10 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
         for label, names in (
             ("missing", own.keys() - tensors.keys()),
             ("unexpected", tensors.keys() - own.keys()),
-            ("of another shape",
-             {k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape}),
+            (
+                "of another shape",
+                {k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape},
+            ),
             ("not finite", {k for k, v in tensors.items() if not torch.isfinite(v).all()}),
         )
         if names

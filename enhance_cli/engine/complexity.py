@@ -25,9 +25,7 @@ class Complexity:
     macs_input: tuple[int, int, int]
 
 
-def measure_complexity(
-    architecture: Architecture, config: object, side: int = 256
-) -> Complexity:
+def measure_complexity(architecture: Architecture, config: object, side: int = 256) -> Complexity:
     """Count parameters and operations on the ``meta`` device: no memory, no arithmetic.
 
     Args:

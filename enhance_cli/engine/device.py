@@ -27,8 +27,13 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = os.environ.get("ENHANCE_DEVICE") or "auto"
     if name == "auto":
-        name = ("cuda" if torch.cuda.is_available()
-                else "mps" if torch.backends.mps.is_available() else "cpu")
+        name = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     if not re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", name):
         raise UsageError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
     kind, _, index = name.partition(":")

@@ -72,7 +72,8 @@ def fit_for_squeezenet(images: Tensor) -> Tensor:
         return images
     size = [round(side * target / shorter) for side in (height, width)]
     return functional.interpolate(
-        images, size, mode="bilinear", align_corners=False, antialias=target < shorter)
+        images, size, mode="bilinear", align_corners=False, antialias=target < shorter
+    )
 
 
 FEATURES: dict[str, FeatureNetwork] = {
@@ -83,7 +84,7 @@ FEATURES: dict[str, FeatureNetwork] = {
         mark="Conv2d_1a_3x3.conv.weight",
         filename="pt_inception-2015-12-05-6726825d.pth",
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-            "pt_inception-2015-12-05-6726825d.pth",
+        "pt_inception-2015-12-05-6726825d.pth",
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         measure="FID",
         ignored=("fc.",),
@@ -235,9 +236,7 @@ def load_features(
     )
 
 
-def _find(
-    name: str, roots: Sequence[Path], cache: Path, say: Callable[[str], None] | None
-) -> Path:
+def _find(name: str, roots: Sequence[Path], cache: Path, say: Callable[[str], None] | None) -> Path:
     entry = FEATURES[name]
     for folder in [*(root / _FOLDER for root in roots), cache]:
         path = folder / entry.filename
@@ -274,8 +273,9 @@ def _recognise(path: Path, tensors: dict[str, Tensor]) -> FeatureNetwork:
         if entry.mark in tensors:
             return entry
     known = " or ".join(entry.title for entry in FEATURES.values())
-    raise CheckpointError(f"{path}: holds no weights of {known}, name another file or "
-                          f"one of {', '.join(FEATURES)}")
+    raise CheckpointError(
+        f"{path}: holds no weights of {known}, name another file or one of {', '.join(FEATURES)}"
+    )
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
@@ -343,10 +343,14 @@ class PerceptualDistance:
             ValueError: if the shapes differ or are no pictures.
         """
         if first.shape != second.shape:
-            raise ValueError(f"pictures of one shape are compared, not {tuple(first.shape)} "
-                             f"and {tuple(second.shape)}")
-        maps = [self.network.maps(fit_for_squeezenet(_on(as_rgb(part), self.device)))
-                for part in (first, second)]
+            raise ValueError(
+                f"pictures of one shape are compared, not {tuple(first.shape)} "
+                f"and {tuple(second.shape)}"
+            )
+        maps = [
+            self.network.maps(fit_for_squeezenet(_on(as_rgb(part), self.device)))
+            for part in (first, second)
+        ]
         return lpips(maps[0], maps[1], self.weights).float().cpu()
 
 
@@ -370,8 +374,10 @@ def load_perceptual_distance(
         weights = tuple(tensors[name].float().to(device) for name in names)
         check_lpips_weights(weights, squeezenet.MAP_CHANNELS)
     except ValueError as error:
-        raise CheckpointError(f"{path}: no weights of LPIPS for SqueezeNet ({error}), "
-                              "get it again") from error
+        raise CheckpointError(
+            f"{path}: no weights of LPIPS for SqueezeNet ({error}), get it again"
+        ) from error
     assert isinstance(extractor.network, squeezenet.SqueezeNet)
     return PerceptualDistance(
-        f"LPIPS v0.1 ({extractor.title}, Keras port)", extractor.network, weights, device)
+        f"LPIPS v0.1 ({extractor.title}, Keras port)", extractor.network, weights, device
+    )

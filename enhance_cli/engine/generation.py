@@ -31,8 +31,9 @@ def draw_codes(
     network: Autoencoder, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Tensor:
     """Codes (count, D) on the CPU, all those of :func:`iterate_codes`."""
-    return torch.cat(list(iterate_codes(
-        network, density, count, temperature=temperature, seed=seed)))
+    return torch.cat(
+        list(iterate_codes(network, density, count, temperature=temperature, seed=seed))
+    )
 
 
 def iterate_codes(
@@ -70,12 +71,17 @@ def encode_pictures(
     Raises:
         DeviceError: if not even one picture fits in memory.
     """
-    return torch.cat(list(_run_batches(
-        model, lambda network, x: network.encode(x)[0], [pictures], batch, notice)))
+    return torch.cat(
+        list(
+            _run_batches(model, lambda network, x: network.encode(x)[0], [pictures], batch, notice)
+        )
+    )
 
 
 def decode_codes(
-    model: Model, codes: Tensor | Iterable[Tensor], batch: int = BATCH,
+    model: Model,
+    codes: Tensor | Iterable[Tensor],
+    batch: int = BATCH,
     notice: Notice = lambda _: None,
 ) -> Iterator[Tensor]:
     """Pictures from codes, a batch at a time: (n, C, side, side) in [0, 1] on the CPU.
@@ -152,11 +158,14 @@ def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
     """
     t = torch.as_tensor(share, dtype=first.dtype, device=first.device)
     lengths = [code.norm(dim=-1, keepdim=True) for code in (first, second)]
-    one, two = (code / length.clamp_min(1e-12)
-                for code, length in zip((first, second), lengths, strict=True))
+    one, two = (
+        code / length.clamp_min(1e-12)
+        for code, length in zip((first, second), lengths, strict=True)
+    )
     # Not by the arccosine, which knows the smallest and the largest angles to 3e-4 alone.
-    angle = 2 * torch.atan2((one - two).norm(dim=-1, keepdim=True),
-                            (one + two).norm(dim=-1, keepdim=True))
+    angle = 2 * torch.atan2(
+        (one - two).norm(dim=-1, keepdim=True), (one + two).norm(dim=-1, keepdim=True)
+    )
     sine = angle.sin()
     curved = (torch.sin((1 - t) * angle) * one + torch.sin(t * angle) * two) / sine
     round_way = curved * ((1 - t) * lengths[0] + t * lengths[1])
@@ -187,8 +196,10 @@ def _run_batches(
                 start += len(part)
                 continue
             if len(part) == 1:
-                raise DeviceError(f"out of memory on {model.device} with one picture: close other "
-                                  "programs or use --device cpu")
+                raise DeviceError(
+                    f"out of memory on {model.device} with one picture: close other "
+                    "programs or use --device cpu"
+                )
             batch = len(part) // 2
             notice(f"out of memory on {model.device}: going on with {batch} at a time")
 
@@ -207,12 +218,11 @@ def _try_run(
     return None
 
 
-def _run(
-    model: Model, function: Callable[[Autoencoder, Tensor], Tensor], values: Tensor
-) -> Tensor:
+def _run(model: Model, function: Callable[[Autoencoder, Tensor], Tensor], values: Tensor) -> Tensor:
     network = cast(Autoencoder, model.network)
-    with torch.inference_mode(), torch.autocast(
-        model.device.type, model.dtype, enabled=model.dtype != torch.float32
+    with (
+        torch.inference_mode(),
+        torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32),
     ):
         result = function(network, values.to(model.device))
     return result.float().cpu()

@@ -75,8 +75,9 @@ def feather_weights(height: int, width: int, inner: Sides, settings: MergeSettin
         return torch.minimum(line, place.flip(0)) if last else line
 
     top, bottom, left, right = inner
-    return ramp(height, top, bottom)[:, None] * ramp(width, left, right) / (
-        settings.overlap + 1) ** 2
+    return (
+        ramp(height, top, bottom)[:, None] * ramp(width, left, right) / (settings.overlap + 1) ** 2
+    )
 
 
 MERGERS: dict[str, Callable[[int, int, Sides, MergeSettings], Tensor]] = {
@@ -124,8 +125,9 @@ class CropCanvas:
         )
         self._result[
             :, box.top + top : box.bottom - bottom, box.left + left : box.right - right
-        ] = to_levels(tile[:, top : box.height - bottom, left : box.width - right],
-                      self._result.dtype)
+        ] = to_levels(
+            tile[:, top : box.height - bottom, left : box.width - right], self._result.dtype
+        )
 
     def finish(self) -> Tensor:
         """The result (C, H, W)."""

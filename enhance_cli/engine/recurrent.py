@@ -20,9 +20,7 @@ from enhance_cli.io.files import replacing
 Item = TypeVar("Item")
 
 
-def with_following(
-    frames: Iterable[Item], lookahead: int
-) -> Iterator[tuple[Item, Item | None]]:
+def with_following(frames: Iterable[Item], lookahead: int) -> Iterator[tuple[Item, Item | None]]:
     """Each frame with the one after it, where a network looks ahead; else with None."""
     if not lookahead:
         for frame in frames:
@@ -56,7 +54,8 @@ def enhance_clip(
     estimates = []
     for frame_lr, following in with_following(frames_lr, network.contract.lookahead):
         frame_hr, state = network.step(
-            frame_lr[None], state, None if following is None else following[None])
+            frame_lr[None], state, None if following is None else following[None]
+        )
         estimates.append(frame_hr[0])
     return torch.stack(estimates)
 
@@ -118,8 +117,7 @@ class FrameEnlarger:
         model = self.model
         frame_lr = frame_lr[None].to(model.device)
         after = None if following is None else following[None].to(model.device)
-        with torch.autocast(model.device.type, model.dtype,
-                            enabled=model.dtype != torch.float32):
+        with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
             features = self.network.condition(frame_lr, state, after)
         frame_hr = self._reconstruct(features).clamp(0, 1)
         return frame_hr[0], VideoState(frame_lr, frame_hr)
@@ -130,8 +128,9 @@ class FrameEnlarger:
         if self._whole:
             try:
                 features = features.contiguous(memory_format=torch.channels_last)
-                with torch.autocast(model.device.type, model.dtype,
-                                    enabled=model.dtype != torch.float32):
+                with torch.autocast(
+                    model.device.type, model.dtype, enabled=model.dtype != torch.float32
+                ):
                     frame_hr: Tensor = srnet(features).float()
                 if model.dtype != torch.float32 and not torch.isfinite(frame_hr).all():
                     frame_hr = srnet(features.float())  # as run_tiled does
@@ -144,8 +143,15 @@ class FrameEnlarger:
             self.plan = replace(self.plan, tile=256)
             self.notice(f"out of memory on {model.device}: going on with tiles of 256 pixels")
         frame_hr = run_tiled(
-            srnet, srnet.contract, features[0].float().cpu(), self.plan, device=model.device,
-            dtype=model.dtype, notice=self.notice, shrunk=self._remember)
+            srnet,
+            srnet.contract,
+            features[0].float().cpu(),
+            self.plan,
+            device=model.device,
+            dtype=model.dtype,
+            notice=self.notice,
+            shrunk=self._remember,
+        )
         return frame_hr[None].to(model.device)
 
     def _remember(self, plan: TilePlan) -> None:
@@ -164,8 +170,11 @@ def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ())
     Raises:
         OutputError: if it cannot be written.
     """
-    tensors = {} if state is None else {
-        name: value.cpu().contiguous() for name, value in state._asdict().items()}
+    tensors = (
+        {}
+        if state is None
+        else {name: value.cpu().contiguous() for name, value in state._asdict().items()}
+    )
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"cuts": json.dumps(list(cuts))})
 
@@ -182,5 +191,7 @@ def load_state(path: Path, device: torch.device) -> tuple[VideoState | None, lis
             return None, cuts
         return VideoState(**{name: tensors[name].to(device) for name in VideoState._fields}), cuts
     except (CheckpointError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: the memory of an interrupted run is missing or damaged, "
-                              "start over with --overwrite and without --resume") from error
+        raise CheckpointError(
+            f"{path}: the memory of an interrupted run is missing or damaged, "
+            "start over with --overwrite and without --resume"
+        ) from error

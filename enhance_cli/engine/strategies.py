@@ -16,8 +16,9 @@ _SPARSE = 22
 def _strategy(overlap: int | tuple[int, int], power: float) -> TilePlan:
     # p = 0 weighs all patches alike: the average, which needs no multiplications.
     merger = "inverse-distance" if power else "average"
-    return TilePlan(tile=PATCH, grid="even", merger=merger, overlap=overlap, power=power,
-                    batch=_BATCH)
+    return TilePlan(
+        tile=PATCH, grid="even", merger=merger, overlap=overlap, power=power, batch=_BATCH
+    )
 
 
 STRATEGIES: dict[str, TilePlan] = {

@@ -112,9 +112,11 @@ def run_tiled(
         except _OutOfMemoryError as error:
             plan = _shrink(plan, layout, contract, padded.shape, device, error)
             shrunk(plan)
-            notice(f"out of memory on {device}: going on with {plan.batch} tiles at a time"
-                   if layout.batch > 1 else
-                   f"out of memory on {device}: going on with tiles of {plan.tile} pixels")
+            notice(
+                f"out of memory on {device}: going on with {plan.batch} tiles at a time"
+                if layout.batch > 1
+                else f"out of memory on {device}: going on with tiles of {plan.tile} pixels"
+            )
             continue
         return result[:, : height * contract.scale, : width * contract.scale]
 
@@ -134,8 +136,9 @@ def _pad(image: Tensor, contract: Contract) -> Tensor:
         if wanted > length:
             # A triangular wave, so that even one pixel can be continued without end.
             place = torch.arange(wanted) % max(2 * (length - 1), 1)
-            image = image.index_select(axis, torch.minimum(place, 2 * (length - 1) - place)
-                                       .clamp_(min=0))
+            image = image.index_select(
+                axis, torch.minimum(place, 2 * (length - 1) - place).clamp_(min=0)
+            )
     return image
 
 
@@ -154,16 +157,17 @@ def _arrange(
     tile = max(multiple, tile // multiple * multiple)
     if contract.tiling == "forbidden" and tile < longest:
         if plan.tile is not None:
-            raise UsageError(f"--tile {plan.tile}: this network must see the whole picture, "
-                             "use --tile 0")
+            raise UsageError(
+                f"--tile {plan.tile}: this network must see the whole picture, use --tile 0"
+            )
         tile = longest
-    overlap = plan.overlap if plan.overlap is not None else (
-        2 * contract.halo if exact else tile // 8)
+    overlap = (
+        plan.overlap if plan.overlap is not None else (2 * contract.halo if exact else tile // 8)
+    )
     both = (overlap, overlap) if isinstance(overlap, int) else overlap
     if merger == "crop":  # exact only if tiles lie on the same multiples as the whole picture
         both = (max(both[0], 2 * contract.halo), max(both[1], 2 * contract.halo))
-        both = (math.ceil(both[0] / multiple) * multiple,
-                math.ceil(both[1] / multiple) * multiple)
+        both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
     if tile < longest and tile < 2 * max(both):  # below, most of the work would be overlap
         raise UsageError(
             f"--tile {plan.tile or tile}: must be at least {2 * max(both)}, twice the "
@@ -213,14 +217,14 @@ def _run(
     boxes = _boxes(layout, contract, height, width)
     total = sum(box.height * box.width for box in boxes)
     canvas = make_canvas(
-        layout.merger, (contract.channels_out, height * scale, width * scale), layout.settings,
+        layout.merger,
+        (contract.channels_out, height * scale, width * scale),
+        layout.settings,
         levels,
     )
     done = 0
     for group in _batches(boxes, layout.batch):
-        tiles = torch.stack([
-            image[:, box.top : box.bottom, box.left : box.right] for box in group
-        ])
+        tiles = torch.stack([image[:, box.top : box.bottom, box.left : box.right] for box in group])
         for box, result in zip(group, _forward(network, tiles, device, dtype), strict=True):
             canvas.add(box.scaled(scale), result)
             done += box.height * box.width
@@ -229,9 +233,7 @@ def _run(
 
 
 @torch.inference_mode()
-def _forward(
-    network: Network, tiles: Tensor, device: torch.device, dtype: torch.dtype
-) -> Tensor:
+def _forward(network: Network, tiles: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Results (N, C', h', w') float32 on the host.
 
     Raises:

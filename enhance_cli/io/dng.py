@@ -104,8 +104,15 @@ def _encode(mosaic: NDArray[np.uint16], tags: list[Tag]) -> bytes:
         raise OutputError("DNG files need tifffile, run: pip install tifffile") from missing
     file = BytesIO()
     tifffile.imwrite(
-        file, mosaic, photometric="cfa", planarconfig="contig", byteorder="<", subfiletype=0,
-        software=False, metadata=None, extratags=tags,
+        file,
+        mosaic,
+        photometric="cfa",
+        planarconfig="contig",
+        byteorder="<",
+        subfiletype=0,
+        software=False,
+        metadata=None,
+        extratags=tags,
     )
     return file.getvalue()
 

@@ -36,11 +36,22 @@ def probe_folder(folder: Path, rate: Fraction) -> VideoInfo:
     notices = ("its transparency is left out",) if first.alpha is not None else ()
     depth = first.pixels.dtype.itemsize * 8
     return VideoInfo(
-        path=folder, width=first.width, height=first.height, depth=depth,
-        pixel_format="rgb24" if depth == 8 else "rgb48le", colour=SRGB, hdr=None,
-        sample_aspect_ratio=Fraction(1), rotation=0, time_base=1 / rate, rate=rate,
-        frames=len(paths), seconds=float(len(paths) / rate),
-        names=tuple(path.name for path in paths), notices=notices, codec="png",
+        path=folder,
+        width=first.width,
+        height=first.height,
+        depth=depth,
+        pixel_format="rgb24" if depth == 8 else "rgb48le",
+        colour=SRGB,
+        hdr=None,
+        sample_aspect_ratio=Fraction(1),
+        rotation=0,
+        time_base=1 / rate,
+        rate=rate,
+        frames=len(paths),
+        seconds=float(len(paths) / rate),
+        names=tuple(path.name for path in paths),
+        notices=notices,
+        codec="png",
     )
 
 
@@ -57,19 +68,25 @@ def numbered(folder: Path) -> list[Path]:
     for path in paths:
         match = NUMBER.search(path.stem)
         if match is None:
-            raise InputError(f"{path}: has no number, the frames of a video are numbered: rename "
-                             "it or move it away")
+            raise InputError(
+                f"{path}: has no number, the frames of a video are numbered: rename "
+                "it or move it away"
+            )
         number = int(match[1])
         if number in by_number:
-            raise InputError(f"{path}: has the number {number} as {by_number[number].name} does, "
-                             "move one of them away")
+            raise InputError(
+                f"{path}: has the number {number} as {by_number[number].name} does, "
+                "move one of them away"
+            )
         by_number[number] = path
     ordered = sorted(by_number)
     for before, after in zip(ordered, ordered[1:], strict=False):
         if after != before + 1:
-            raise InputError(f"{folder}: frame {before + 1} is missing between "
-                             f"{by_number[before].name} and {by_number[after].name}, number them "
-                             "without gaps")
+            raise InputError(
+                f"{folder}: frame {before + 1} is missing between "
+                f"{by_number[before].name} and {by_number[after].name}, number them "
+                "without gaps"
+            )
     return [by_number[number] for number in ordered]
 
 
@@ -84,8 +101,10 @@ class FolderReader:
         begin = ceil(Fraction(str(start)) * rate) if start else 0
         stop = count if end is None else min(count, ceil(Fraction(str(end)) * rate))
         if begin < 0 or begin >= stop:
-            raise InputError(f"{folder}: no picture between start {start or 0} and end {end}, it "
-                             f"has {count} at {rate} a second")
+            raise InputError(
+                f"{folder}: no picture between start {start or 0} and end {end}, it "
+                f"has {count} at {rate} a second"
+            )
         self._places = range(begin + skip, stop)
 
     def __enter__(self) -> Self:
@@ -107,12 +126,16 @@ class FolderReader:
         picture = read_image(path)
         info = self.info
         if (picture.width, picture.height) != (info.width, info.height):
-            raise InputError(f"{path}: {picture.width}x{picture.height} pixels, the frames before "
-                             f"it have {info.width}x{info.height}: make them all alike")
+            raise InputError(
+                f"{path}: {picture.width}x{picture.height} pixels, the frames before "
+                f"it have {info.width}x{info.height}: make them all alike"
+            )
         depth = picture.pixels.dtype.itemsize * 8
         if depth != info.depth:
-            raise InputError(f"{path}: {depth}-bit, the frames before it have {info.depth} bits: "
-                             "make them all alike")
+            raise InputError(
+                f"{path}: {depth}-bit, the frames before it have {info.depth} bits: "
+                "make them all alike"
+            )
         return np.repeat(picture.pixels, 3 // picture.pixels.shape[2], axis=2)
 
 
@@ -141,13 +164,26 @@ def plan_folder(info: VideoInfo, target: Path, scale: int) -> OutputPlan:
         if info.hdr:
             notices.append(f"PNGs do not say that their values are HDR ({info.hdr})")
         if info.sample_aspect_ratio != 1:
-            notices.append("PNGs have square pixels: the pixel aspect ratio "
-                           f"{info.sample_aspect_ratio} is lost")
+            notices.append(
+                "PNGs have square pixels: the pixel aspect ratio "
+                f"{info.sample_aspect_ratio} is lost"
+            )
     return OutputPlan(
-        source=info, target=target, container="", width=info.width * scale,
-        height=info.height * scale, scale=scale, codec="png", encoder="", encoder_options=(),
-        pixel_format="rgb24" if depth == 8 else "rgb48le", depth=depth, colour=info.colour,
-        time_base=info.time_base, rate=info.rate, notices=tuple(notices),
+        source=info,
+        target=target,
+        container="",
+        width=info.width * scale,
+        height=info.height * scale,
+        scale=scale,
+        codec="png",
+        encoder="",
+        encoder_options=(),
+        pixel_format="rgb24" if depth == 8 else "rgb48le",
+        depth=depth,
+        colour=info.colour,
+        time_base=info.time_base,
+        rate=info.rate,
+        notices=tuple(notices),
     )
 
 
@@ -216,8 +252,9 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
     except OSError as error:
-        raise OutputError(f"{path}: cannot write here ({error.strerror}), choose another output "
-                          "with -o") from error
+        raise OutputError(
+            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
+        ) from error
     try:
         yield temporary
         umask = os.umask(0)

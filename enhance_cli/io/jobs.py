@@ -99,17 +99,27 @@ def plan_jobs(
     originals = {_resolve(source) for source, _ in sources.values()}
     for source, root in sources.values():
         with _failing_alone(plan, str(source)):
-            target = (output if single and output is not None
-                      else _folder(source, root, output) / naming.name(source))
+            target = (
+                output
+                if single and output is not None
+                else _folder(source, root, output) / naming.name(source)
+            )
             key = target.resolve()
             if key in originals:
                 raise UsageError(f"{target}: an input would be replaced, choose another -o")
             if key in claimed:
-                raise OutputError(f"{source}: {claimed[key]} is written to {target} already, "
-                                  "run this one apart with another -o")
+                raise OutputError(
+                    f"{source}: {claimed[key]} is written to {target} already, "
+                    "run this one apart with another -o"
+                )
             claimed[key] = source
-            take_unless_there(plan, Job(source, target), folder=naming.folders,
-                              overwrite=overwrite, skip_existing=skip_existing)
+            take_unless_there(
+                plan,
+                Job(source, target),
+                folder=naming.folders,
+                overwrite=overwrite,
+                skip_existing=skip_existing,
+            )
     return plan
 
 
@@ -133,8 +143,10 @@ def take_unless_there(
         plan.skipped.append((job.source, f"{target} exists"))
     elif exists and not (fits and overwrite):
         kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
-        raise OutputError(f"{target}: exists already{kind}, " + (
-            "add --overwrite or --skip-existing" if fits else "choose another -o"))
+        raise OutputError(
+            f"{target}: exists already{kind}, "
+            + ("add --overwrite or --skip-existing" if fits else "choose another -o")
+        )
     else:
         plan.jobs.append(job)
 
@@ -151,8 +163,7 @@ def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links
         reason = getattr(error, "strerror", None) or error
         culprit = getattr(error, "filename", None) or name
-        plan.failures.append(
-            (name, InputError(f"{culprit}: cannot be used ({reason}), rename it")))
+        plan.failures.append((name, InputError(f"{culprit}: cannot be used ({reason}), rename it")))
 
 
 def _resolve(path: Path) -> Path:
@@ -181,9 +192,7 @@ def _expand(name: str) -> list[Path]:
     return [Path(match) for match in matches]
 
 
-def _list(
-    folder: Path, find: Callable[[Path, bool], list[Path]], recursive: bool
-) -> list[Path]:
+def _list(folder: Path, find: Callable[[Path, bool], list[Path]], recursive: bool) -> list[Path]:
     found = find(folder, recursive)
     if not found:
         hint = "" if recursive else ", add --recursive to look into its folders"
@@ -200,11 +209,13 @@ def _earlier_outputs(
     sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming
 ) -> list[Path]:
     """Places of inputs that an earlier run made: where this run writes, or in a folder within."""
-    made = {_resolve(_folder(source, root, output)) / naming.name(source)
-            for source, root in sources.values()}
+    made = {
+        _resolve(_folder(source, root, output)) / naming.name(source)
+        for source, root in sources.values()
+    }
     inside = _resolve(output) if output else None
     return [
-        place for place, (_, root) in sources.items()
-        if place in made
-        or inside and inside in place.parents and root.resolve() in inside.parents
+        place
+        for place, (_, root) in sources.items()
+        if place in made or inside and inside in place.parents and root.resolve() in inside.parents
     ]

@@ -50,14 +50,22 @@ def demosaic_linear(
 
         top, left = _first_red(source, raw)
         noise = rawpy.FBDDNoiseReductionMode
-        options: dict[str, Any] = {"use_camera_wb": True} if gains is None else {
-            "user_wb": [gains[0], gains[1], gains[2], gains[1]]}
+        options: dict[str, Any] = (
+            {"use_camera_wb": True}
+            if gains is None
+            else {"user_wb": [gains[0], gains[1], gains[2], gains[1]]}
+        )
         if wavelet_threshold > 0:
             options |= _denoise_in_place(raw, wavelet_threshold)
         pixels = raw.postprocess(
-            output_color=rawpy.ColorSpace.raw, gamma=(1, 1), output_bps=16, user_flip=0,
-            no_auto_bright=True, adjust_maximum_thr=0.0,  # white is white, however dark it is
-            fbdd_noise_reduction=noise.Full if fbdd else noise.Off, **options,
+            output_color=rawpy.ColorSpace.raw,
+            gamma=(1, 1),
+            output_bps=16,
+            user_flip=0,
+            no_auto_bright=True,
+            adjust_maximum_thr=0.0,  # white is white, however dark it is
+            fbdd_noise_reduction=noise.Full if fbdd else noise.Off,
+            **options,
         )
     pixels = pixels[top:, left:]
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
@@ -83,8 +91,9 @@ def measure_wavelet_noise(source: Path | BytesIO) -> float:
         details = []
         for _, root in _roots(raw)[0]:
             even = root[: root.shape[0] // 2 * 2, : root.shape[1] // 2 * 2]
-            details.append((even[::2, ::2] - even[::2, 1::2]
-                            - even[1::2, ::2] + even[1::2, 1::2]).ravel() / 2)
+            details.append(
+                (even[::2, ::2] - even[::2, 1::2] - even[1::2, ::2] + even[1::2, 1::2]).ravel() / 2
+            )
     return float(np.median(np.abs(np.concatenate(details)))) / 0.6745
 
 

@@ -15,19 +15,48 @@ from PIL.ExifTags import IFD, Base
 
 # Of the first directory, what describes the picture and not how a file stores it: in a TIFF
 # both share this directory.
-DESCRIPTIVE_TAGS = frozenset({
-    Base.ImageWidth, Base.ImageLength, Base.DocumentName, Base.ImageDescription, Base.Make,
-    Base.Model, Base.Orientation, Base.XResolution, Base.YResolution, Base.ResolutionUnit,
-    Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Rating,
-    Base.RatingPercent, Base.ExposureTime, Base.FNumber, Base.Copyright, Base.ISOSpeedRatings,
-    Base.DateTimeOriginal, Base.FocalLength, Base.XPTitle, Base.XPComment, Base.XPAuthor,
-    Base.XPKeywords, Base.XPSubject,
-})
+DESCRIPTIVE_TAGS = frozenset(
+    {
+        Base.ImageWidth,
+        Base.ImageLength,
+        Base.DocumentName,
+        Base.ImageDescription,
+        Base.Make,
+        Base.Model,
+        Base.Orientation,
+        Base.XResolution,
+        Base.YResolution,
+        Base.ResolutionUnit,
+        Base.Software,
+        Base.DateTime,
+        Base.Artist,
+        Base.HostComputer,
+        Base.Rating,
+        Base.RatingPercent,
+        Base.ExposureTime,
+        Base.FNumber,
+        Base.Copyright,
+        Base.ISOSpeedRatings,
+        Base.DateTimeOriginal,
+        Base.FocalLength,
+        Base.XPTitle,
+        Base.XPComment,
+        Base.XPAuthor,
+        Base.XPKeywords,
+        Base.XPSubject,
+    }
+)
 # Every TIFF has these: alone they are not worth EXIF.
-GEOMETRY_TAGS = frozenset({
-    Base.ImageWidth, Base.ImageLength, Base.Orientation, Base.XResolution, Base.YResolution,
-    Base.ResolutionUnit,
-})
+GEOMETRY_TAGS = frozenset(
+    {
+        Base.ImageWidth,
+        Base.ImageLength,
+        Base.Orientation,
+        Base.XResolution,
+        Base.YResolution,
+        Base.ResolutionUnit,
+    }
+)
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
 
 # How the stored array is turned to be upright, by EXIF orientation.
@@ -111,8 +140,12 @@ def resize_exif(data: bytes, height: int, width: int, *, orientation: bool = Tru
         orientation: keep that tag.
     """
     exif = load_exif(data)
-    sizes = {Base.ImageWidth: width, Base.ImageLength: height,
-             Base.ExifImageWidth: width, Base.ExifImageHeight: height}
+    sizes = {
+        Base.ImageWidth: width,
+        Base.ImageLength: height,
+        Base.ExifImageWidth: width,
+        Base.ExifImageHeight: height,
+    }
     for tag, size in sizes.items():
         for tags in (exif, exif.get_ifd(IFD.Exif)):
             if tag in tags:
@@ -215,8 +248,12 @@ def to_srgb(image: Pillow.Image) -> Pillow.Image:
         return image.convert("RGB")
     try:
         converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB", flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except ImageCms.PyCMSError:  # a profile made for printing alone, or a damaged one
         return image.convert("RGB")

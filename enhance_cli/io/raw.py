@@ -41,11 +41,13 @@ GAIN_LIMIT = 100.0  # of a white balance: beyond, it is a damaged one
 GREY_WORLD_LIMIT = 4.0
 SATURATED = 0.95
 # IEC 61966-2-1, linear sRGB to XYZ of D65.
-SRGB_TO_XYZ = np.array([
-    [0.4124564, 0.3575761, 0.1804375],
-    [0.2126729, 0.7151522, 0.0721750],
-    [0.0193339, 0.1191920, 0.9503041],
-])
+SRGB_TO_XYZ = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
 
 
 class NotBayerError(InputError):
@@ -110,8 +112,16 @@ def read_raw(path: Path) -> RawImage:
         bits = int(raw.white_level).bit_length()
         complete_exif(exif, raw)
     return RawImage(
-        planes, white_balance, camera_to_srgb, orientation, find_exposure(exif),
-        find_camera(exif), clean_exif(exif), bits, white_balance_source, colour_source,
+        planes,
+        white_balance,
+        camera_to_srgb,
+        orientation,
+        find_exposure(exif),
+        find_camera(exif),
+        clean_exif(exif),
+        bits,
+        white_balance_source,
+        colour_source,
     )
 
 
@@ -147,14 +157,19 @@ def _rendering(raw: Any, exif: Pillow.Exif) -> dict[str, Any]:
         # A film scanner's RGB is for display already, and its 8 bits are spread over 16 by a
         # curve: LibRaw takes it for light, and the white level for one of 16 bits.
         white = int(raw.white_level)
-        return {"user_wb": [1.0] * 4, "gamma": (1, 1),
-                "user_sat": max(white, int(raw.tone_curve[white]))}
+        return {
+            "user_wb": [1.0] * 4,
+            "gamma": (1, 1),
+            "user_sat": max(white, int(raw.tone_curve[white])),
+        }
     return {"use_camera_wb": True, "gamma": (2.4, 12.92)}  # that of sRGB
 
 
 def _nothing_in(path: Path) -> str:
-    return (f"{path}: every pixel has the same level, or none is above black, as in damaged files; "
-            "get a fresh copy, or expose longer")
+    return (
+        f"{path}: every pixel has the same level, or none is above black, as in damaged files; "
+        "get a fresh copy, or expose longer"
+    )
 
 
 def _check_size(path: Path, raw: Any) -> None:
@@ -171,8 +186,9 @@ def _read_planes(path: Path, raw: Any) -> NDArray[np.float32]:
     mosaic = raw.raw_image_visible[top:, left:]
     height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
     if not height or not width:
-        raise InputError(f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} pixels, at least 2x2 "
-                         "are needed")
+        raise InputError(
+            f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} pixels, at least 2x2 are needed"
+        )
     planes = np.empty((4, height, width), np.float32)
     for plane, (y, x) in zip(planes, ((0, 0), (0, 1), (1, 1), (1, 0)), strict=True):
         channel = int(pattern[(top + y) % 2, (left + x) % 2])
@@ -188,12 +204,15 @@ def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
     if pattern is not None and pattern.shape == (2, 2) and raw.num_colors == 3:
         letters = [chr(raw.color_desc[channel]) for channel in pattern.flat]
         first, second, third, fourth = letters
-        if sorted(letters) == ["B", "G", "G", "R"] and "G" in (first, second) and (
-            first == fourth or second == third
+        if (
+            sorted(letters) == ["B", "G", "G", "R"]
+            and "G" in (first, second)
+            and (first == fourth or second == third)
         ):
             return np.asarray(pattern)
-    raise NotBayerError(f"{path}: not a Bayer mosaic of red, green and blue, convert it to a "
-                        "16-bit TIFF")
+    raise NotBayerError(
+        f"{path}: not a Bayer mosaic of red, green and blue, convert it to a 16-bit TIFF"
+    )
 
 
 def _levels(path: Path, raw: Any, channel: int) -> tuple[float, float]:
@@ -205,8 +224,10 @@ def _levels(path: Path, raw: Any, channel: int) -> tuple[float, float]:
     if by_channel and black < by_channel[channel] and white / 2 < by_channel[channel] <= white:
         white = float(by_channel[channel])
     if white <= black:
-        raise InputError(f"{path}: its white level {white:g} is not above its black level "
-                         f"{black:g}, get a fresh copy")
+        raise InputError(
+            f"{path}: its white level {white:g} is not above its black level "
+            f"{black:g}, get a fresh copy"
+        )
     return black, white
 
 
@@ -236,8 +257,9 @@ def _grey_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
     red, green, blue = means[0], (means[1] + means[3]) / 2, means[2]
     limits = 1 / GREY_WORLD_LIMIT, GREY_WORLD_LIMIT
     floor = 1e-6  # a mean below black would turn the sign
-    gains = [float(np.clip(max(green, floor) / max(mean, floor), *limits))
-             for mean in (red, green, blue)]
+    gains = [
+        float(np.clip(max(green, floor) / max(mean, floor), *limits)) for mean in (red, green, blue)
+    ]
     first, second, third = (gain / min(gains) for gain in gains)
     return first, second, third
 

@@ -15,18 +15,59 @@ from typing import IO, Any
 from enhance_cli.errors import EnhanceError, InputError
 
 # Without .raw, a name that files of bare numbers have too: cameras' own are known by content.
-RAW_SUFFIXES = frozenset({
-    ".3fr", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq",
-    ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2",
-    ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-})
+RAW_SUFFIXES = frozenset(
+    {
+        ".3fr",
+        ".arw",
+        ".bay",
+        ".cr2",
+        ".cr3",
+        ".crw",
+        ".dcr",
+        ".dng",
+        ".erf",
+        ".fff",
+        ".iiq",
+        ".k25",
+        ".kdc",
+        ".mef",
+        ".mos",
+        ".mrw",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srf",
+        ".srw",
+        ".x3f",
+    }
+)
 RAW_SIGNATURES = (
-    (0, b"FUJIFILMCCD-RAW"), (0, b"FOVb"), (0, b"\0MRM"), (0, b"IIU\0"), (0, b"IIRO"),
-    (0, b"IIRS"), (0, b"MMOR"), (4, b"ftypcrx "), (6, b"HEAPCCDR"), (8, b"CR\2"),
+    (0, b"FUJIFILMCCD-RAW"),
+    (0, b"FOVb"),
+    (0, b"\0MRM"),
+    (0, b"IIU\0"),
+    (0, b"IIRO"),
+    (0, b"IIRS"),
+    (0, b"MMOR"),
+    (4, b"ftypcrx "),
+    (6, b"HEAPCCDR"),
+    (8, b"CR\2"),
 )
 PICTURE_SIGNATURES = (
-    (0, b"\xff\xd8\xff"), (0, b"\x89PNG"), (0, b"GIF8"), (8, b"WEBP"), (4, b"ftypavi"),
-    (4, b"ftyphei"), (4, b"ftypmif1"), (4, b"jP  "), (0, b"\xff\x4f\xff\x51"),
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG"),
+    (0, b"GIF8"),
+    (8, b"WEBP"),
+    (4, b"ftypavi"),
+    (4, b"ftyphei"),
+    (4, b"ftypmif1"),
+    (4, b"jP  "),
+    (0, b"\xff\x4f\xff\x51"),
 )
 TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 262, 330, 50706
@@ -51,8 +92,11 @@ def is_raw(path: Path) -> bool:
             head = file.read(32)
             if not head or _has(head, PICTURE_SIGNATURES):
                 return False
-            return (path.suffix.lower() in RAW_SUFFIXES or _has(head, RAW_SIGNATURES)
-                    or _holds_mosaic(file, head))
+            return (
+                path.suffix.lower() in RAW_SUFFIXES
+                or _has(head, RAW_SIGNATURES)
+                or _holds_mosaic(file, head)
+            )
     except (OSError, ValueError, struct.error):
         return False
 

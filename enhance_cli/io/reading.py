@@ -34,13 +34,41 @@ from enhance_cli.io.metadata import (
 )
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
 
-READABLE_SUFFIXES = frozenset({
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".webp", ".bmp", ".gif",
-    ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm",
-})
+READABLE_SUFFIXES = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+    }
+)
 # Pillow knows more, but among them are programs (EPS) and formats without a signature.
 READABLE_FORMATS = (
-    "PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM",
+    "PNG",
+    "JPEG",
+    "MPO",
+    "TIFF",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "AVIF",
+    "JPEG2000",
+    "PPM",
 )
 ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF", "AVIF"})
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -48,14 +76,34 @@ PIXEL_LIMIT = 10**9  # a file of a few kilobytes can ask for any amount of memor
 
 # Pillow's modes, and what they become. Those left out hold what we do not read.
 PLAIN_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB"}
-ALPHA_MODES = {"1": "LA", "L": "LA", "LA": "LA", "La": "LA",
-               "P": "RGBA", "PA": "RGBA", "RGB": "RGBA", "RGBA": "RGBA", "RGBa": "RGBA"}
+ALPHA_MODES = {
+    "1": "LA",
+    "L": "LA",
+    "LA": "LA",
+    "La": "LA",
+    "P": "RGBA",
+    "PA": "RGBA",
+    "RGB": "RGBA",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+}
 CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
 CONVERTED_INTERPRETATIONS = frozenset({"cmyk", "lab", "labs"})  # of libvips
 
 # What Pillow's decoders raise on damaged files.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError,
-                   AttributeError, OverflowError, RuntimeError, struct.error, zlib.error)
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 
 def find_images(
@@ -70,7 +118,8 @@ def find_images(
     """
     walk = folder.rglob("*") if recursive else folder.glob("*")
     return sorted(
-        path for path in walk
+        path
+        for path in walk
         if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
@@ -273,6 +322,7 @@ def _read_deep(
 
 def _open_with_vips(pyvips: Any, file: IO[bytes]) -> Any:
     """By descriptor: libvips reads options out of file names, and has a cache by name."""
+
     def open_at(level: str) -> Any:
         source = pyvips.Source.new_from_descriptor(file.fileno())
         return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=level)
@@ -303,7 +353,10 @@ def _vips_blob(image: Any, name: str) -> bytes | None:
 
 
 def _picture(
-    planes: Samples, format_: str, exif: Pillow.Exif, profile: bytes | None,
+    planes: Samples,
+    format_: str,
+    exif: Pillow.Exif,
+    profile: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> Picture:
     """Turn (H, W) or (H, W, 1 to 4) upright and part the alpha, the last of 2 or 4 planes."""
@@ -312,5 +365,4 @@ def _picture(
     channels = {1: 1, 2: 1, 3: 3, 4: 3}[planes.shape[2]]
     pixels = turn_upright(planes[..., :channels], orientation)
     alpha = turn_upright(planes[..., -1], orientation) if planes.shape[2] > channels else None
-    return Picture(pixels, alpha, usable_profile(profile, channels), clean_exif(exif),
-                   format_, dpi)
+    return Picture(pixels, alpha, usable_profile(profile, channels), clean_exif(exif), format_, dpi)

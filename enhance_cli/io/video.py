@@ -18,10 +18,30 @@ from numpy.typing import NDArray
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError
 
-VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts",
-    ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".nut", ".gif", ".y4m",
-})
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".vob",
+        ".mxf",
+        ".nut",
+        ".gif",
+        ".y4m",
+    }
+)
 DEFAULT_RATE = Fraction(25)  # of pictures in a folder, which say nothing about it
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]

@@ -26,8 +26,17 @@ MP4_LIKE = ("mp4", "mov")
 LARGEST_TIMESCALE = 2**31 - 1
 PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 # Written anew by the muxers, or true only of the old file.
-STALE_KEYS = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "bps",
-              "number_of_frames", "number_of_bytes", "_statistics")
+STALE_KEYS = (
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "_statistics",
+)
 
 Timed = tuple[Fraction, "av.Packet[Any]"]
 
@@ -59,15 +68,21 @@ def assemble_file(
     timing = read_timing(plan, segments)
     window = _window(plan, timing, start, end)
     if plan.container not in MP4_LIKE and milliseconds_lose(timing.times, plan.time_base):
-        notice("Matroska counts in milliseconds: frame times are rounded to them, use .mp4 to "
-               "keep them exactly")
+        notice(
+            "Matroska counts in milliseconds: frame times are rounded to them, use .mp4 to "
+            "keep them exactly"
+        )
     with replacing(target) as temporary, writing(target), ExitStack() as stack:
         source = None
         if plan.source.path.is_file():
             source = stack.enter_context(opened(plan.source.path))
         first = stack.enter_context(av.open(f"file:{segments[0]}", "r"))
-        output = av.open(f"file:{temporary}", "w", format=plan.container,
-                         container_options=_muxer_options(plan, source))
+        output = av.open(
+            f"file:{temporary}",
+            "w",
+            format=plan.container,
+            container_options=_muxer_options(plan, source),
+        )
         with output:
             video, copies = _add_streams(plan, timing, output, first, source)
             if source is not None:
@@ -81,8 +96,10 @@ def assemble_file(
 def left_out(plan: OutputPlan) -> list[str]:
     """Which streams of the source the output cannot hold, a line each."""
     notices = []
-    with opened(plan.source.path) as source, \
-            av.open(BytesIO(), "w", format=plan.container) as output:
+    with (
+        opened(plan.source.path) as source,
+        av.open(BytesIO(), "w", format=plan.container) as output,
+    ):
         for stream in source.streams:
             if stream.index != plan.source.stream and not _copy_stream(plan, output, stream):
                 if _is_written_anew(plan, source, stream):
@@ -90,8 +107,10 @@ def left_out(plan: OutputPlan) -> list[str]:
                 held = stream.type == "attachment" or stream.codec_context is not None
                 why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
                 advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
-                notices.append(f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
-                               f"{why}, left out{advice}")
+                notices.append(
+                    f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
+                    f"{why}, left out{advice}"
+                )
     return notices
 
 
@@ -113,8 +132,7 @@ def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> b
 
 def _window(plan: OutputPlan, timing: Timing, start: float | None, end: float | None) -> Window:
     begin = timing.times[0] * plan.time_base if start else None
-    return Window(begin, None if end is None else timing.end * plan.time_base,
-                  begin or Fraction(0))
+    return Window(begin, None if end is None else timing.end * plan.time_base, begin or Fraction(0))
 
 
 def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str, str]:
@@ -131,12 +149,18 @@ def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str,
     if source is not None:
         clocks += [s.rate for s in source.streams.audio if s.codec_context and s.rate]
     common = lcm(*clocks)  # in which beginnings other than zero are written
-    return {"movflags": flags, "video_track_timescale": str(scale),
-            "movie_timescale": str(common if common <= LARGEST_TIMESCALE else scale)}
+    return {
+        "movflags": flags,
+        "video_track_timescale": str(scale),
+        "movie_timescale": str(common if common <= LARGEST_TIMESCALE else scale),
+    }
 
 
 def _add_streams(
-    plan: OutputPlan, timing: Timing, output: OutputContainer, first: InputContainer,
+    plan: OutputPlan,
+    timing: Timing,
+    output: OutputContainer,
+    first: InputContainer,
     source: InputContainer | None,
 ) -> tuple[VideoStream, dict[int, Any]]:
     """The video stream, and the others by their index in the source, in its order."""
@@ -164,8 +188,7 @@ def _add_video(
     video.time_base = plan.time_base
     tag(video.codec_context, plan)
     video.codec_context.sample_aspect_ratio = plan.source.sample_aspect_ratio
-    gaps = {later - earlier
-            for earlier, later in zip(timing.times, timing.times[1:], strict=False)}
+    gaps = {later - earlier for earlier, later in zip(timing.times, timing.times[1:], strict=False)}
     steady = not gaps or max(gaps) - min(gaps) <= max(1, ceil(Fraction(1, 900) / plan.time_base))
     # Matroska writes it as the duration of each frame.
     video.codec_context.framerate = plan.rate if steady else Fraction(0)
@@ -183,8 +206,9 @@ def _copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any 
     if stream.type == "attachment":
         if plan.container != "matroska":
             return None
-        return output.add_attachment(stream.name or "attachment", stream.mimetype
-                                     or "application/octet-stream", stream.data)
+        return output.add_attachment(
+            stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
+        )
     if stream.codec_context is None:  # data, and what no decoder knows
         return None
     if _is_cover(stream) and plan.container == "matroska":
@@ -220,8 +244,9 @@ def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:
     with opened(Path(stream.container.name.removeprefix("file:"))) as source:
         for packet in source.demux(source.streams[stream.index]):
             if packet.size:
-                return output.add_attachment(stream.metadata.get("filename", name), kind,
-                                             bytes(packet))
+                return output.add_attachment(
+                    stream.metadata.get("filename", name), kind, bytes(packet)
+                )
     return None
 
 
@@ -231,8 +256,7 @@ def _describe(stream: Any, copy: Any) -> None:
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items()
-            if not key.lower().startswith(STALE_KEYS)}
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(STALE_KEYS)}
 
 
 def _copy_metadata(
@@ -246,8 +270,9 @@ def _copy_metadata(
         end = Fraction(chapter["end"]) * unit
         clipped = _clip(begin, end, window)
         if clipped is not None:
-            chapters.append({**chapter, "start": floor(clipped[0] / unit),
-                             "end": floor(clipped[1] / unit)})
+            chapters.append(
+                {**chapter, "start": floor(clipped[0] / unit), "end": floor(clipped[1] / unit)}
+            )
     if chapters:
         output.set_chapters(chapters)  # type: ignore[arg-type]
 
@@ -262,8 +287,13 @@ def _clip(begin: Fraction, end: Fraction, window: Window) -> tuple[Fraction, Fra
 
 
 def _merge(
-    plan: OutputPlan, segments: Sequence[Path], timing: Timing, window: Window,
-    video: VideoStream, copies: dict[int, Any], source: InputContainer | None,
+    plan: OutputPlan,
+    segments: Sequence[Path],
+    timing: Timing,
+    window: Window,
+    video: VideoStream,
+    copies: dict[int, Any],
+    source: InputContainer | None,
 ) -> Iterator["av.Packet[Any]"]:
     """All packets, nearly in the order of their times; the muxer does the rest."""
     flows = [_video_packets(plan, segments, timing, window, video)]
@@ -274,7 +304,10 @@ def _merge(
 
 
 def _video_packets(
-    plan: OutputPlan, segments: Sequence[Path], timing: Timing, window: Window,
+    plan: OutputPlan,
+    segments: Sequence[Path],
+    timing: Timing,
+    window: Window,
     video: VideoStream,
 ) -> Iterator[Timed]:
     unit = plan.time_base
@@ -295,9 +328,12 @@ def _video_packets(
 def _other_packets(
     plan: OutputPlan, window: Window, copies: dict[int, Any], source: InputContainer
 ) -> Iterator[Timed]:
-    streams = [source.streams[index] for index in copies
-               if source.streams[index].type != "attachment"
-               and not (plan.container == "matroska" and _is_cover(source.streams[index]))]
+    streams = [
+        source.streams[index]
+        for index in copies
+        if source.streams[index].type != "attachment"
+        and not (plan.container == "matroska" and _is_cover(source.streams[index]))
+    ]
     if not streams:
         return
     time = Fraction(0)
@@ -315,8 +351,9 @@ def _other_packets(
             packet.stream = copies[packet.stream.index]
             yield time, packet
     except av.FFmpegError as error:
-        raise InputError(f"{plan.source.path}: cannot be read on ({reason(error)}), get a fresh "
-                         "copy") from error
+        raise InputError(
+            f"{plan.source.path}: cannot be read on ({reason(error)}), get a fresh copy"
+        ) from error
 
 
 def _cut(packet: "av.Packet[Any]", window: Window) -> bool:

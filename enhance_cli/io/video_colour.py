@@ -16,16 +16,55 @@ from numpy.typing import NDArray
 from enhance_cli.io.video import Colour, Pixels
 
 # Numbers of ISO/IEC 23091-2, with FFmpeg's names.
-MATRICES = {0: "gbr", 1: "bt709", 2: "unknown", 4: "fcc", 5: "bt470bg", 6: "smpte170m",
-            7: "smpte240m", 8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 11: "smpte2085",
-            12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp"}
-PRIMARIES = {1: "bt709", 2: "unknown", 4: "bt470m", 5: "bt470bg", 6: "smpte170m",
-             7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428", 11: "smpte431",
-             12: "smpte432", 22: "ebu3213"}
-TRANSFERS = {1: "bt709", 2: "unknown", 4: "gamma22", 5: "gamma28", 6: "smpte170m",
-             7: "smpte240m", 8: "linear", 9: "log100", 10: "log316", 11: "iec61966-2-4",
-             12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
-             16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"}
+MATRICES = {
+    0: "gbr",
+    1: "bt709",
+    2: "unknown",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    11: "smpte2085",
+    12: "chroma-derived-nc",
+    13: "chroma-derived-c",
+    14: "ictcp",
+}
+PRIMARIES = {
+    1: "bt709",
+    2: "unknown",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+TRANSFERS = {
+    1: "bt709",
+    2: "unknown",
+    4: "gamma22",
+    5: "gamma28",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    9: "log100",
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
 RANGES = {1: "tv", 2: "pc"}
 UNKNOWN = "unknown"
 
@@ -55,8 +94,12 @@ def complete(colour: Colour, width: int, height: int, rgb: bool) -> Colour:
     if primaries == UNKNOWN:
         primaries = _guess_primaries(matrix, height)
     if transfer == UNKNOWN:
-        transfer = {"smpte170m": "smpte170m", "bt470bg": "smpte170m",
-                    "bt2020nc": "bt2020-10", "smpte240m": "smpte240m"}.get(matrix, "bt709")
+        transfer = {
+            "smpte170m": "smpte170m",
+            "bt470bg": "smpte170m",
+            "bt2020nc": "bt2020-10",
+            "smpte240m": "smpte240m",
+        }.get(matrix, "bt709")
     assumed = not rgb and UNKNOWN in (colour.matrix, colour.primaries, colour.transfer)
     return Colour(colour.range, matrix, primaries, transfer, assumed)
 
@@ -97,8 +140,9 @@ class Converter:
         self._graph = Graph()
         self._graph.threads = 1
         nodes = [
-            self._graph.add_buffer(width=width, height=height, format=av.VideoFormat(source),
-                                   time_base=_TICK),
+            self._graph.add_buffer(
+                width=width, height=height, format=av.VideoFormat(source), time_base=_TICK
+            ),
             self._graph.add("scale", scale),
             self._graph.add("format", target),
             self._graph.add("buffersink"),
@@ -146,7 +190,7 @@ class ToRgb:
         pixels = np.empty((frame.height, frame.width, 3), dtype)
         for channel, plane in zip((1, 2, 0), planes, strict=True):
             rows = np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)
-            pixels[..., channel] = rows[:, :plane.width]
+            pixels[..., channel] = rows[:, : plane.width]
         exact = self._bits <= 8 or (self._bits == 16 and self._rgb)
         return pixels if exact else self._stretch(pixels)
 

@@ -13,8 +13,18 @@ from enhance_cli.io.video_assembling import left_out
 from enhance_cli.io.video_colour import bits, is_rgb
 from enhance_cli.io.video_writing import configure
 
-X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow",
-                "slower", "veryslow", "placebo")
+X26X_PRESETS = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
 
 
 @dataclass(frozen=True)
@@ -59,14 +69,14 @@ HELD = {
 H264_WIDTH, H264_PIXELS = 4096, 4096 * 2304
 
 
-def plan_file(
-    info: VideoInfo, target: Path, scale: int, options: EncodeOptions
-) -> OutputPlan:
+def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions) -> OutputPlan:
     """See :func:`enhance_cli.io.video.plan_output`."""
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
-        raise OutputError(f"{target}: cannot write {target.suffix} videos, use "
-                          f"{', '.join(sorted(CONTAINERS))}, or no suffix for a folder of PNGs")
+        raise OutputError(
+            f"{target}: cannot write {target.suffix} videos, use "
+            f"{', '.join(sorted(CONTAINERS))}, or no suffix for a folder of PNGs"
+        )
     width, height = info.width * scale, info.height * scale
     name = _codec_name(info, target, container, width, height, options)
     codec = CODECS[name]
@@ -74,15 +84,26 @@ def plan_file(
     pixel_format = _pixel_format(info, target, name, width, height, options, notices)
     aspect = info.sample_aspect_ratio
     if aspect != 1 and name in ("vp9", "av1") and container in ("webm", "matroska"):
-        notices.append(f"{name} in {target.suffix[1:]} is written with square pixels, not "
-                       f"{aspect.numerator}:{aspect.denominator}: use .mp4 to keep them")
+        notices.append(
+            f"{name} in {target.suffix[1:]} is written with square pixels, not "
+            f"{aspect.numerator}:{aspect.denominator}: use .mp4 to keep them"
+        )
     plan = OutputPlan(
-        source=info, target=target, container=container, width=width, height=height, scale=scale,
-        codec=name, encoder=codec.encoder,
+        source=info,
+        target=target,
+        container=container,
+        width=width,
+        height=height,
+        scale=scale,
+        codec=name,
+        encoder=codec.encoder,
         encoder_options=tuple(_encoder_options(info, codec, options, notices)),
-        pixel_format=pixel_format, depth=bits(pixel_format),
-        colour=_output_colour(info, pixel_format), time_base=info.time_base,
-        rate=info.rate, threads=options.threads,
+        pixel_format=pixel_format,
+        depth=bits(pixel_format),
+        colour=_output_colour(info, pixel_format),
+        time_base=info.time_base,
+        rate=info.rate,
+        threads=options.threads,
     )
     if info.names:
         rate = options.rate or info.rate
@@ -94,7 +115,11 @@ def plan_file(
 
 
 def _codec_name(
-    info: VideoInfo, target: Path, container: str, width: int, height: int,
+    info: VideoInfo,
+    target: Path,
+    container: str,
+    width: int,
+    height: int,
     options: EncodeOptions,
 ) -> str:
     name = options.codec or _default_codec(info, container, width, height, options)
@@ -102,11 +127,15 @@ def _codec_name(
         raise UnknownNameError("codec", name, CODECS)
     if name not in HELD[container]:
         suffix = ".webm" if name in HELD["webm"] and container == "mov" else ".mkv"
-        raise UsageError(f"codec {name}: {target.suffix} cannot hold it, use "
-                         f"{' or '.join(HELD[container])}, or a {suffix} output")
+        raise UsageError(
+            f"codec {name}: {target.suffix} cannot hold it, use "
+            f"{' or '.join(HELD[container])}, or a {suffix} output"
+        )
     if CODECS[name].encoder not in av.codecs_available:
-        raise OutputError(f"{target}: the encoder {CODECS[name].encoder} is not in this PyAV, "
-                          "choose another codec")
+        raise OutputError(
+            f"{target}: the encoder {CODECS[name].encoder} is not in this PyAV, "
+            "choose another codec"
+        )
     return name
 
 
@@ -133,8 +162,13 @@ def _offered(name: str) -> list[str]:
 
 
 def _pixel_format(
-    info: VideoInfo, target: Path, name: str, width: int, height: int,
-    options: EncodeOptions, notices: list[str],
+    info: VideoInfo,
+    target: Path,
+    name: str,
+    width: int,
+    height: int,
+    options: EncodeOptions,
+    notices: list[str],
 ) -> str:
     offered = _offered(name)
     chosen = options.pixel_format
@@ -142,8 +176,10 @@ def _pixel_format(
         if chosen not in offered:
             raise UnknownNameError(f"pixel format of {name}", chosen, offered)
         if CODECS[name].even and not _fits(chosen, width, height):
-            raise UsageError(f"pixel format {chosen}: {name} needs even sizes for it, not "
-                             f"{width}x{height}, use yuv444p")
+            raise UsageError(
+                f"pixel format {chosen}: {name} needs even sizes for it, not "
+                f"{width}x{height}, use yuv444p"
+            )
     else:
         chosen = _closest(info, name, width, height, offered, notices)
     depth = bits(chosen)
@@ -158,14 +194,19 @@ def _pixel_format(
 
 
 def _closest(
-    info: VideoInfo, name: str, width: int, height: int, offered: Sequence[str],
+    info: VideoInfo,
+    name: str,
+    width: int,
+    height: int,
+    offered: Sequence[str],
     notices: list[str],
 ) -> str:
     """The format nearest to the source's that the encoder offers for this size."""
     rgb = is_rgb(info.pixel_format)
     if name == "ffv1" and rgb:
-        return next(f for f in ("bgr0", "gbrp10le", "gbrp12le", "gbrp16le")
-                    if bits(f) >= info.depth)
+        return next(
+            f for f in ("bgr0", "gbrp10le", "gbrp12le", "gbrp16le") if bits(f) >= info.depth
+        )
     wanted = "420" if rgb else _chroma(info.pixel_format)
     order = [wanted] + [other for other in ("422", "444", "420") if other > wanted]
     order += [other for other in ("422", "420") if other < wanted]
@@ -175,14 +216,17 @@ def _closest(
     for depth in depths:
         for chroma in order:
             candidate = f"yuv{chroma}p" + (f"{depth}le" if depth > 8 else "")
-            if candidate in offered and (not CODECS[name].even
-                                         or _fits(candidate, width, height)):
+            if candidate in offered and (not CODECS[name].even or _fits(candidate, width, height)):
                 if chroma != wanted:
-                    notices.append(f"{width}x{height} as {name} is written as {candidate}, for "
-                                   f"it has no {wanted[0]}:{wanted[1]}:{wanted[2]} of this size")
+                    notices.append(
+                        f"{width}x{height} as {name} is written as {candidate}, for "
+                        f"it has no {wanted[0]}:{wanted[1]}:{wanted[2]} of this size"
+                    )
                 return candidate
-    raise OutputError(f"{info.path}: {name} cannot hold {width}x{height} pixels, its sizes are "
-                      "even: choose another codec")
+    raise OutputError(
+        f"{info.path}: {name} cannot hold {width}x{height} pixels, its sizes are "
+        "even: choose another codec"
+    )
 
 
 def _chroma(pixel_format: str) -> str:
@@ -200,8 +244,9 @@ def _fits(pixel_format: str, width: int, height: int) -> bool:
     kind = av.VideoFormat(pixel_format)
     if is_rgb(pixel_format) or len(kind.components) < 3:
         return True
-    return not ((width % 2 and kind.chroma_width(64) < 64)
-                or (height % 2 and kind.chroma_height(64) < 64))
+    return not (
+        (width % 2 and kind.chroma_width(64) < 64) or (height % 2 and kind.chroma_height(64) < 64)
+    )
 
 
 def _encoder_options(
@@ -251,7 +296,8 @@ def _x26x_hdr(hdr: StaticHdr, display: str, light: str) -> list[str]:
     if hdr.primaries and hdr.luminance:
         r, g, b, white = (
             f"({round(hdr.primaries[i] * 50000)},{round(hdr.primaries[i + 1] * 50000)})"
-            for i in (0, 2, 4, 6))
+            for i in (0, 2, 4, 6)
+        )
         low, high = (round(value * 10000) for value in hdr.luminance)
         parameters.append(f"{display}=G{g}B{b}R{r}WP{white}L({high},{low})")
     if hdr.light:
@@ -264,7 +310,8 @@ def _svt_hdr(hdr: StaticHdr) -> list[str]:
     if hdr.primaries and hdr.luminance:
         r, g, b, white = (
             f"({float(hdr.primaries[i]):.5f},{float(hdr.primaries[i + 1]):.5f})"
-            for i in (0, 2, 4, 6))
+            for i in (0, 2, 4, 6)
+        )
         low, high = (float(value) for value in hdr.luminance)
         parameters.append(f"mastering-display=G{g}B{b}R{r}WP{white}L({high:.4f},{low:.4f})")
     if hdr.light:

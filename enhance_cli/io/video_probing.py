@@ -50,14 +50,16 @@ def opened(path: Path) -> Iterator[InputContainer]:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror}), check the name and its "
-                         "permissions") from error
+        raise InputError(
+            f"{path}: cannot be opened ({error.strerror}), check the name and its permissions"
+        ) from error
     try:
         # With its scheme, for FFmpeg takes a name with a colon for an address.
         container = av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(f"{path}: not a video that can be read, or damaged; convert it to MP4 "
-                         "or Matroska") from error
+        raise InputError(
+            f"{path}: not a video that can be read, or damaged; convert it to MP4 or Matroska"
+        ) from error
     with container:
         yield container
 
@@ -74,7 +76,8 @@ def find_stream(path: Path, container: InputContainer) -> VideoStream:
         InputError: if there is none, or no decoder for it.
     """
     streams = [
-        stream for stream in container.streams.video
+        stream
+        for stream in container.streams.video
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
     ]
     if not streams:
@@ -84,8 +87,7 @@ def find_stream(path: Path, container: InputContainer) -> VideoStream:
     known = [stream for stream in streams if stream.codec_context is not None]
     if not known:
         raise InputError(f"{path}: no decoder for its video stream, convert it to H.264 first")
-    return max(known, key=lambda s: (bool(s.disposition & Disposition.default),
-                                     s.width * s.height))
+    return max(known, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
 
 
 def check_encryption(path: Path, packet: "av.Packet[Any]", stream: VideoStream) -> None:
@@ -105,7 +107,7 @@ def is_cut_off(path: Path, stream: VideoStream) -> bool:
         return False
     header, width = _ebml_size(head, 4)
     place = 4 + width + (header or 0)
-    if head[place:place + 4] != b"\x18\x53\x80\x67":
+    if head[place : place + 4] != b"\x18\x53\x80\x67":
         return False
     size, width = _ebml_size(head, place + 4)
     return size is not None and place + 4 + width + size > length
@@ -116,7 +118,7 @@ def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
     if place >= len(data) or not data[place]:
         return None, 1
     width = 9 - data[place].bit_length()
-    value = int.from_bytes(data[place:place + width], "big") & ((1 << 7 * width) - 1)
+    value = int.from_bytes(data[place : place + width], "big") & ((1 << 7 * width) - 1)
     return (None if value == (1 << 7 * width) - 1 else value), width
 
 
@@ -124,8 +126,10 @@ def probe_file(path: Path) -> VideoInfo:
     """See :func:`enhance_cli.io.video.probe`."""
     with opened(path) as container:
         if container.format.name.endswith("_pipe") or container.format.name == "image2":
-            raise InputError(f"{path}: a picture, not a video: use enhance superres, or name a "
-                             "folder of numbered pictures")
+            raise InputError(
+                f"{path}: a picture, not a video: use enhance superres, or name a "
+                "folder of numbered pictures"
+            )
         stream = find_stream(path, container)
         stream.codec_context.thread_count = 1  # more would decode, and show, frames after it
         return describe(path, container, stream, _first_frame(path, container, stream))
@@ -140,8 +144,9 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
             for frame in packet.decode():
                 return frame
     except av.FFmpegError as error:
-        raise InputError(f"{path}: its first frame is damaged ({reason(error)}), get a fresh "
-                         "copy") from error
+        raise InputError(
+            f"{path}: its first frame is damaged ({reason(error)}), get a fresh copy"
+        ) from error
     if packets:
         raise InputError(f"{path}: none of its {packets} packets decodes, get a fresh copy")
     raise InputError(f"{path}: its video stream has no frames, get a fresh copy")
@@ -157,11 +162,15 @@ def describe(
     """
     pixel_format = frame.format.name
     if frame.width * frame.height > FRAME_LIMIT:
-        raise InputError(f"{path}: {frame.width}x{frame.height} pixels are more than "
-                         f"{FRAME_LIMIT:,}, make it smaller")
+        raise InputError(
+            f"{path}: {frame.width}x{frame.height} pixels are more than "
+            f"{FRAME_LIMIT:,}, make it smaller"
+        )
     if bits(pixel_format) > 16:
-        raise InputError(f"{path}: floating-point samples ({pixel_format}), convert it to 16-bit "
-                         "pictures or a 10-bit video first")
+        raise InputError(
+            f"{path}: floating-point samples ({pixel_format}), convert it to 16-bit "
+            "pictures or a 10-bit video first"
+        )
     colour = _colour(path, frame)
     hdr = HDR_TRANSFERS.get(colour.transfer)
     side_data = _side_data(frame)
@@ -216,13 +225,22 @@ def _colour(path: Path, frame: av.VideoFrame) -> Colour:
     colour = complete(told, frame.width, frame.height, rgb)
     dynamic = _side_data(frame).keys() & {SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER}
     if dynamic and told.transfer not in HDR_TRANSFERS and told.matrix != "bt709":
-        raise InputError(f"{path}: Dolby Vision without a standard picture below it (profile 5), "
-                         "convert it to HDR10 first")
+        raise InputError(
+            f"{path}: Dolby Vision without a standard picture below it (profile 5), "
+            "convert it to HDR10 first"
+        )
     if colour.matrix not in CONVERTIBLE:
-        raise InputError(f"{path}: colours in {colour.matrix} cannot be converted, convert the "
-                         "video to BT.709 or BT.2020 first")
-    return Colour("tv" if rgb else colour.range, colour.matrix, colour.primaries,
-                  colour.transfer, colour.assumed)
+        raise InputError(
+            f"{path}: colours in {colour.matrix} cannot be converted, convert the "
+            "video to BT.709 or BT.2020 first"
+        )
+    return Colour(
+        "tv" if rgb else colour.range,
+        colour.matrix,
+        colour.primaries,
+        colour.transfer,
+        colour.assumed,
+    )
 
 
 def _depth(pixel_format: str) -> int:
@@ -285,12 +303,12 @@ def _static_hdr(side_data: dict[SideData, bytes]) -> StaticHdr | None:
     return StaticHdr(primaries, luminance, light) if primaries or luminance or light else None
 
 
-def _notices(
-    stream: VideoStream, frame: av.VideoFrame, found: set[SideData]
-) -> Iterator[str]:
+def _notices(stream: VideoStream, frame: av.VideoFrame, found: set[SideData]) -> Iterator[str]:
     others = [
-        other.index for other in stream.container.streams
-        if other.type == "video" and other.index != stream.index
+        other.index
+        for other in stream.container.streams
+        if other.type == "video"
+        and other.index != stream.index
         and not other.disposition & Disposition.attached_pic
     ]
     if others:

@@ -89,8 +89,10 @@ class FileReader:
                 yield Frame(self._to_rgb(frame), time, duration)
         if not selected:
             length = f" of {self.info.seconds:.2f} s" if self.info.seconds else ""
-            raise InputError(f"{self.info.path}: no frame between the start and end that were "
-                             f"given, choose them within the video{length}")
+            raise InputError(
+                f"{self.info.path}: no frame between the start and end that were "
+                f"given, choose them within the video{length}"
+            )
 
     def _ticks(self, seconds: float) -> Fraction:
         """Time in units of the time base."""
@@ -182,6 +184,11 @@ class FileReader:
     def _to_rgb(self, frame: av.VideoFrame) -> Pixels:
         name = frame.format.name
         if self._converter is None or self._converter.pixel_format != name:
-            self._converter = ToRgb(frame.width, frame.height, name, self.info.colour,
-                                    centred=self.info.codec == "mjpeg")
+            self._converter = ToRgb(
+                frame.width,
+                frame.height,
+                name,
+                self.info.colour,
+                centred=self.info.codec == "mjpeg",
+            )
         return self._converter.convert(frame)

@@ -67,13 +67,13 @@ def _check_alike(plan: OutputPlan, segments: Sequence[Path]) -> None:
         with suppress(av.FFmpegError, IndexError), av.open(f"file:{segment}", "r") as container:
             headers.add(container.streams.video[0].codec_context.extradata)
     if len(headers) > 1:
-        raise OutputError(f"{plan.target}: its parts were made with different settings or "
-                          "versions, remove them and run it anew")
+        raise OutputError(
+            f"{plan.target}: its parts were made with different settings or "
+            "versions, remove them and run it anew"
+        )
 
 
-def segment_packets(
-    plan: OutputPlan, segment: Path
-) -> Iterator[tuple[int, "av.Packet[Any]"]]:
+def segment_packets(plan: OutputPlan, segment: Path) -> Iterator[tuple[int, "av.Packet[Any]"]]:
     """Packets and the times of their frames in the plan's time base."""
     try:
         with av.open(f"file:{segment}", "r") as container:
@@ -82,8 +82,9 @@ def segment_packets(
                     time = packet.pts * packet.time_base / plan.time_base
                     yield round(time) + plan.source.first, packet
     except (av.FFmpegError, IndexError) as error:
-        raise OutputError(f"{segment}: a part of the output is damaged or gone, remove it and "
-                          "run it anew") from error
+        raise OutputError(
+            f"{segment}: a part of the output is damaged or gone, remove it and run it anew"
+        ) from error
 
 
 def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:

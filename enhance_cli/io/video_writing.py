@@ -62,8 +62,10 @@ class FileSegmentWriter:
             ValueError: if it has another size than planned.
         """
         if frame.pixels.shape != (self._plan.height, self._plan.width, 3):
-            raise ValueError(f"frame of shape {frame.pixels.shape}, planned were "
-                             f"{self._plan.width}x{self._plan.height} pixels")
+            raise ValueError(
+                f"frame of shape {frame.pixels.shape}, planned were "
+                f"{self._plan.width}x{self._plan.height} pixels"
+            )
         picture = self._converter.convert(frame.pixels)
         # From the first frame of the video, since NUT holds no times below zero.
         picture.pts = frame.time - self._plan.source.first
@@ -91,9 +93,16 @@ class FileSegmentWriter:
 @contextmanager
 def write_file_segment(plan: OutputPlan, path: Path) -> Iterator[FileSegmentWriter]:
     """See :func:`enhance_cli.io.video.write_segment`."""
-    with replacing(path) as temporary, writing(path), \
-            av.open(f"file:{temporary}", "w", format="nut",
-                    container_options={"avoid_negative_ts": "disabled"}) as container:
+    with (
+        replacing(path) as temporary,
+        writing(path),
+        av.open(
+            f"file:{temporary}",
+            "w",
+            format="nut",
+            container_options={"avoid_negative_ts": "disabled"},
+        ) as container,
+    ):
         writer = FileSegmentWriter(container, plan)
         yield writer
         writer.finish()
@@ -127,12 +136,17 @@ def check_written(path: Path, temporary: Path, frames: int, place: int = 0) -> N
     found = 0
     try:
         with av.open(f"file:{temporary}", "r", metadata_errors="replace") as container:
-            streams = [stream for stream in container.streams.video
-                       if not stream.disposition & Disposition.attached_pic]
+            streams = [
+                stream
+                for stream in container.streams.video
+                if not stream.disposition & Disposition.attached_pic
+            ]
             stream = streams[place]
             found = sum(packet.size > 0 for packet in container.demux(stream))
     except (av.FFmpegError, IndexError):
         pass
     if found != frames:
-        raise OutputError(f"{path}: cannot write, the disk may be full ({found} of {frames} "
-                          "frames arrived): make room and run it again")
+        raise OutputError(
+            f"{path}: cannot write, the disk may be full ({found} of {frames} "
+            "frames arrived): make room and run it again"
+        )

@@ -62,12 +62,17 @@ PPM = Format("PPM", "PPM", metadata=False)
 
 FORMATS = {
     ".png": PNG,
-    ".jpg": JPEG, ".jpeg": JPEG, ".jpe": JPEG, ".jfif": JPEG,
-    ".tif": TIFF, ".tiff": TIFF,
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".jpe": JPEG,
+    ".jfif": JPEG,
+    ".tif": TIFF,
+    ".tiff": TIFF,
     ".webp": WEBP,
     ".avif": AVIF,
     ".bmp": BMP,
-    ".ppm": PPM, ".pnm": PPM,
+    ".ppm": PPM,
+    ".pnm": PPM,
 }
 WRITABLE_SUFFIXES = frozenset(FORMATS)
 
@@ -151,8 +156,9 @@ def write_image(path: Path, picture: Picture, quality: int | None = None) -> Non
         raise UsageError(f"quality {quality}: must be from 1 to 100")
     format_ = _find_format(path)
     depth = picture.pixels.dtype.itemsize * 8
-    check_writable(path, picture.height, picture.width, depth=depth,
-                   alpha=picture.alpha is not None)
+    check_writable(
+        path, picture.height, picture.width, depth=depth, alpha=picture.alpha is not None
+    )
     fitted = _fit(picture, format_)
     with replacing(path) as temporary:
         if format_ is TIFF or fitted.pixels.dtype == np.uint16:
@@ -202,8 +208,9 @@ def _fit(picture: Picture, format_: Format) -> Picture:
         alpha = None if alpha is None else round_to_8_bits(alpha)
     channels = 3 if format_.always_rgb else pixels.shape[2]
     profile = usable_profile(picture.icc_profile, channels) if format_.metadata else None
-    return replace(picture, pixels=pixels, alpha=alpha, icc_profile=profile,
-                   exif=_fit_exif(picture, format_))
+    return replace(
+        picture, pixels=pixels, alpha=alpha, icc_profile=profile, exif=_fit_exif(picture, format_)
+    )
 
 
 def _planes(picture: Picture) -> Samples:
@@ -225,8 +232,7 @@ def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
     if picture.exif is None or not format_.metadata:
         return None
     # Given that tag, Pillow's AVIF writer packs the EXIF anew and loses all letters but ASCII.
-    exif = resize_exif(picture.exif, picture.height, picture.width,
-                       orientation=format_ is not AVIF)
+    exif = resize_exif(picture.exif, picture.height, picture.width, orientation=format_ is not AVIF)
     return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif
 
 
@@ -236,8 +242,11 @@ def _save_with_pillow(
     planes = _planes(picture)
     image = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options = _pillow_options(format_, quality)
-    for name, value in (("icc_profile", picture.icc_profile), ("exif", picture.exif),
-                        ("dpi", picture.dpi)):
+    for name, value in (
+        ("icc_profile", picture.icc_profile),
+        ("exif", picture.exif),
+        ("dpi", picture.dpi),
+    ):
         if value:
             options[name] = value
     buffer: Any = nullcontext()
@@ -279,8 +288,14 @@ def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Form
             target = pyvips.Target.new_to_descriptor(file.fileno())
             if format_ is TIFF:
                 image.tiffsave_target(
-                    target, compression="deflate", predictor="horizontal", resunit="inch",
-                    tile=True, tile_width=256, tile_height=256, keep=keep,
+                    target,
+                    compression="deflate",
+                    predictor="horizontal",
+                    resunit="inch",
+                    tile=True,
+                    tile_width=256,
+                    tile_height=256,
+                    keep=keep,
                     bigtiff=image.width * image.height * image.bands * 2 > CLASSIC_TIFF_BYTES,
                 )
             else:
@@ -299,9 +314,14 @@ def _to_vips(pyvips: Any, picture: Picture) -> tuple[Any, int]:
     grey = planes.shape[2] < 3
     across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
     image = pyvips.Image.new_from_array(planes).copy(
-        interpretation={(True, 8): "b-w", (True, 16): "grey16",
-                        (False, 8): "srgb", (False, 16): "rgb16"}[grey, bits],
-        xres=across / INCH, yres=down / INCH,
+        interpretation={
+            (True, 8): "b-w",
+            (True, 16): "grey16",
+            (False, 8): "srgb",
+            (False, 16): "rgb16",
+        }[grey, bits],
+        xres=across / INCH,
+        yres=down / INCH,
     )
     keep = 0
     for name, data, flag in (

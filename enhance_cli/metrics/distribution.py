@@ -45,8 +45,10 @@ def histogram_divergence(first: Tensor, second: Tensor) -> float:
         ValueError: if the shapes differ, or one is empty.
     """
     if first.shape != second.shape:
-        raise ValueError(f"histograms of one shape are compared, not {tuple(first.shape)} "
-                         f"and {tuple(second.shape)}")
+        raise ValueError(
+            f"histograms of one shape are compared, not {tuple(first.shape)} "
+            f"and {tuple(second.shape)}"
+        )
     if first.sum() <= 0 or second.sum() <= 0:
         raise ValueError("an empty histogram has no distribution")
     p, q = (counts.double() / counts.sum() for counts in (first, second))
@@ -73,4 +75,5 @@ def jsd(image: Tensor, reference: Tensor, data_range: float) -> float:
         ValueError: as ``luminance_histogram``.
     """
     return histogram_divergence(
-        luminance_histogram(image, data_range), luminance_histogram(reference, data_range))
+        luminance_histogram(image, data_range), luminance_histogram(reference, data_range)
+    )

@@ -118,7 +118,9 @@ def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> flo
     common = torch.linalg.svdvals(_factor(first.covariance).T @ _factor(second.covariance)).sum()
     distance = (
         (first.mean - second.mean).square().sum()
-        + first.covariance.trace() + second.covariance.trace() - 2 * common
+        + first.covariance.trace()
+        + second.covariance.trace()
+        - 2 * common
     )
     return max(float(distance), 0.0)
 

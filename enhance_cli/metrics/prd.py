@@ -141,8 +141,10 @@ def max_precision_recall(p: Any, q: Any) -> tuple[float, float]:
         ValueError: as ``prd_curve``.
     """
     reference, samples = _pair(p, q)
-    return (min(float(samples[reference > 0].sum()), 1.0),
-            min(float(reference[samples > 0].sum()), 1.0))
+    return (
+        min(float(samples[reference > 0].sum()), 1.0),
+        min(float(reference[samples > 0].sum()), 1.0),
+    )
 
 
 def f_beta(precision: Floats, recall: Floats, beta: float) -> float:
@@ -240,6 +242,10 @@ def precision_recall_curve(
     precision, recall = np.mean(curves, axis=0)
     max_precision, max_recall = np.mean(ends, axis=0)
     return PrecisionRecall(
-        precision, recall, f_beta(precision, recall, BETA), f_beta(precision, recall, 1 / BETA),
-        float(max_precision), float(max_recall),
+        precision,
+        recall,
+        f_beta(precision, recall, BETA),
+        f_beta(precision, recall, 1 / BETA),
+        float(max_precision),
+        float(max_recall),
     )

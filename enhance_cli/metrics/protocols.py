@@ -42,7 +42,10 @@ def _rgb(image: Tensor, border: int) -> Tensor:
 PROTOCOLS: dict[str, Protocol] = {
     "y-crop": Protocol(
         "BT.601 luma of 8-bit pictures, not rounded, a border of one LR pixel cut off; "
-        "the protocol of published super-resolution tables", _luma_cropped, 255.0),
+        "the protocol of published super-resolution tables",
+        _luma_cropped,
+        255.0,
+    ),
     "rgb": Protocol("all values of RGB, no border cut off", _rgb, 1.0),
 }
 
@@ -78,7 +81,4 @@ def score(
     pair = [chosen.reduce(picture.to(torch.float64), border) for picture in (image, reference)]
     if not pair[0].numel():
         raise ValueError(f"nothing is left inside a border of {border} pixels")
-    return {
-        name: METRICS[name].measure(pair[0], pair[1], chosen.data_range)
-        for name in metrics
-    }
+    return {name: METRICS[name].measure(pair[0], pair[1], chosen.data_range) for name in metrics}

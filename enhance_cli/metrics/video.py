@@ -118,7 +118,9 @@ def flicker(frames: Tensor, reference: Tensor) -> float:
         ValueError: if the shapes differ or there is a single frame.
     """
     if frames.shape != reference.shape or len(frames) < 2:
-        raise ValueError(f"two clips of at least 2 frames are compared, not "
-                         f"{tuple(frames.shape)} and {tuple(reference.shape)}")
+        raise ValueError(
+            f"two clips of at least 2 frames are compared, not "
+            f"{tuple(frames.shape)} and {tuple(reference.shape)}"
+        )
     error = frames.double() - reference.double()
     return float((error[1:] - error[:-1]).square().mean().sqrt())

@@ -31,15 +31,19 @@ def _amplify(linear: Tensor, scene: DarkScene, ratio: float) -> Tensor:
 
 def _libraw(scene: DarkScene, ratio: float) -> Tensor:
     assert scene.mosaic is not None
-    return _amplify(torch.from_numpy(demosaic_linear(scene.mosaic, gains=scene.gains)), scene,
-                    ratio)
+    return _amplify(
+        torch.from_numpy(demosaic_linear(scene.mosaic, gains=scene.gains)), scene, ratio
+    )
 
 
 def _libraw_denoised(scene: DarkScene, ratio: float) -> Tensor:
     assert scene.mosaic is not None
     linear = demosaic_linear(
-        scene.mosaic, gains=scene.gains, fbdd=True,
-        wavelet_threshold=_WAVELET_STRENGTH * measure_wavelet_noise(scene.mosaic))
+        scene.mosaic,
+        gains=scene.gains,
+        fbdd=True,
+        wavelet_threshold=_WAVELET_STRENGTH * measure_wavelet_noise(scene.mosaic),
+    )
     return _amplify(torch.from_numpy(linear), scene, ratio)
 
 
@@ -52,15 +56,21 @@ def _nl_means(scene: DarkScene, ratio: float) -> Tensor:
     try:
         from skimage.restoration import denoise_nl_means
     except ImportError as missing:
-        raise UsageError("the baseline nl-means needs scikit-image, run: pip install "
-                         "scikit-image") from missing
+        raise UsageError(
+            "the baseline nl-means needs scikit-image, run: pip install scikit-image"
+        ) from missing
     shown = (_libraw if scene.view.source == "raw" else _amplified)(scene, ratio)
     noise = _noise_of(shown)
     if noise == 0:
         return shown
     result = denoise_nl_means(
-        shown.permute(1, 2, 0).numpy(), patch_size=5, patch_distance=6,
-        h=_NL_MEANS_STRENGTH * noise, fast_mode=True, channel_axis=-1)
+        shown.permute(1, 2, 0).numpy(),
+        patch_size=5,
+        patch_distance=6,
+        h=_NL_MEANS_STRENGTH * noise,
+        fast_mode=True,
+        channel_axis=-1,
+    )
     # Of a single channel it drops the axis.
     return torch.from_numpy(result).view(*shown.shape[1:], -1).permute(2, 0, 1).clamp(0, 1)
 

@@ -44,8 +44,12 @@ class FileProgress:
             self._first = (done, now)
         frames, seconds = done - self._first[0], max(now - self._first[1], 1e-6)
         known = f"{done}/{total}" if total else f"{done}"
-        self._progress.update(self._task, completed=done, total=total,
-                              rate=f"{known} frames  {frames / seconds:.2f} frames/s")
+        self._progress.update(
+            self._task,
+            completed=done,
+            total=total,
+            rate=f"{known} frames  {frames / seconds:.2f} frames/s",
+        )
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""
@@ -95,13 +99,19 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    failures.append((str(job.source), f"{job.source}: too large for the memory "
-                                                      "of this machine, cut it into parts"))
+                    failures.append(
+                        (
+                            str(job.source),
+                            f"{job.source}: too large for the memory "
+                            "of this machine, cut it into parts",
+                        )
+                    )
                     continue
             seconds = round(time.monotonic() - start, 3)
             results.append({**_result(job, "ok"), **details, "seconds": seconds})
-            console.print(one_line(
-                f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s"))
+            console.print(
+                one_line(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s")
+            )
     results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
     _report_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:
@@ -118,9 +128,9 @@ def _size(details: dict[str, Any]) -> str:
 
 
 def _report_failures(failures: list[tuple[str, str]], count: int) -> None:
-    print_errors(*(
-        f"error: {text if name in text else f'{name}: {text}'}" for name, text in failures
-    ))
+    print_errors(
+        *(f"error: {text if name in text else f'{name}: {text}'}" for name, text in failures)
+    )
     if failures and count > 1:
         print_errors(f"{len(failures)} of {count} inputs failed")
 
@@ -131,9 +141,14 @@ class _Bars:
     def __init__(self, console: Console, talk: Talk, count: int) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-            console=console, disable=not talk.shows_progress, transient=True,
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not talk.shows_progress,
+            transient=True,
             speed_estimate_period=300,  # a large frame may take a minute
         )
         self._files = (

@@ -71,18 +71,31 @@ def run_evaluate(request: EvaluationRequest, talk: Talk) -> int:
         results = _score_folder(request, request.predictions, request.references)
     else:
         raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
-    publish(results, Publication(
-        title=_title(request), dataset=request.dataset or str(request.references),
-        protocol=request.protocol, kind="image", metrics=request.metrics, csv=request.csv,
-        report=request.report), talk)
+    publish(
+        results,
+        Publication(
+            title=_title(request),
+            dataset=request.dataset or str(request.references),
+            protocol=request.protocol,
+            kind="image",
+            metrics=request.metrics,
+            csv=request.csv,
+            report=request.report,
+        ),
+        talk,
+    )
     return 0
 
 
 def _check_names(request: EvaluationRequest) -> None:
     check_names([request.protocol], request.metrics)
     if request.dataset is not None:
-        check_names([], request.metrics, [request.dataset],
-                    [*DATASETS, *DARK_DATASETS, *VIDEO_DATASETS, *PICTURE_SETS])
+        check_names(
+            [],
+            request.metrics,
+            [request.dataset],
+            [*DATASETS, *DARK_DATASETS, *VIDEO_DATASETS, *PICTURE_SETS],
+        )
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 
@@ -94,8 +107,9 @@ def _score_models(request: EvaluationRequest, dataset: str, talk: Talk) -> list[
     scale = request.scale
     loaded = []
     for name, weights in _chosen_models(request):
-        model = load_model("superres", name=name, weights=weights, scale=request.scale,
-                           device=device, dtype=dtype)
+        model = load_model(
+            "superres", name=name, weights=weights, scale=request.scale, device=device, dtype=dtype
+        )
         if scale is not None and scale != model.contract.scale:
             raise UsageError("the models have different scales, evaluate them one by one")
         scale = model.contract.scale
@@ -107,11 +121,22 @@ def _score_models(request: EvaluationRequest, dataset: str, talk: Talk) -> list[
     for model in loaded:
         label = model.info.name if model.info.name not in runners else f"{model.info.name}*"
         runners[label] = lambda image, model=model: run_tiled(  # type: ignore[misc]
-            model.network, model.contract, image.float() / 255, plan, device=device, dtype=dtype,
-            levels=torch.uint8)
+            model.network,
+            model.contract,
+            image.float() / 255,
+            plan,
+            device=device,
+            dtype=dtype,
+            levels=torch.uint8,
+        )
     results = [Scores(name) for name in runners]
-    for pair in track(pairs, f"{dataset} x{scale}", console=talk.console, transient=True,
-                      disable=not talk.shows_progress):
+    for pair in track(
+        pairs,
+        f"{dataset} x{scale}",
+        console=talk.console,
+        transient=True,
+        disable=not talk.shows_progress,
+    ):
         reference, source = _read_pair(pair, scale)
         for result, run in zip(results, runners.values(), strict=True):
             estimate = run(source.expand(3, -1, -1))
@@ -123,27 +148,29 @@ def _chosen_models(request: EvaluationRequest) -> list[tuple[str | None, Path | 
     """Names and paths to load: those asked for, else every model of the scale with weights."""
     chosen: list[tuple[str | None, Path | None]] = [
         (resolve_name("superres", name, request.scale), None)
-        for name in request.models if name != "bicubic"
+        for name in request.models
+        if name != "bicubic"
     ]
     if request.weights is not None:
         chosen.append((None, request.weights))
     if chosen or request.models:
         return chosen
     scale = request.scale or 4
-    return [(name, None) for name, spec in MODELS.items()
-            if ARCHITECTURES[spec.architecture].task == "superres"
-            and spec.config.scale == scale and find_weights(name)]
+    return [
+        (name, None)
+        for name, spec in MODELS.items()
+        if ARCHITECTURES[spec.architecture].task == "superres"
+        and spec.config.scale == scale
+        and find_weights(name)
+    ]
 
 
-def _score_folder(
-    request: EvaluationRequest, predictions: Path, references: Path
-) -> list[Scores]:
+def _score_folder(request: EvaluationRequest, predictions: Path, references: Path) -> list[Scores]:
     result = Scores(predictions.name)
     for pair in match_folders(predictions, references):
         assert pair.source is not None
         estimate, reference = _read(pair.source), _read(pair.reference)
-        result.images.append(
-            _score_one(request, pair, estimate, reference, request.scale or 4))
+        result.images.append(_score_one(request, pair, estimate, reference, request.scale or 4))
     return [result]
 
 
@@ -152,8 +179,9 @@ def _score_one(
 ) -> dict[str, Any]:
     border = scale if request.border is None else request.border
     try:
-        numbers = score(_unit(estimate), _unit(reference), request.protocol, border,
-                        request.metrics)
+        numbers = score(
+            _unit(estimate), _unit(reference), request.protocol, border, request.metrics
+        )
     except ValueError as error:
         raise DatasetError(f"{pair.name}: {error}") from error
     return {"name": pair.name, **numbers}

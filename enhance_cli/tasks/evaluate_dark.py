@@ -84,13 +84,21 @@ def run_evaluate_dark(request: DarkEvaluationRequest, talk: Talk) -> int:
         for view, enhancers in runners.items():
             results += _score_view(request, cases[view], enhancers, partial(bar.advance, task))
     if request.csv is not None:
-        write_csv(request.csv, ["model", "image", "ratio", "iso", *request.metrics],
-                  _csv_rows(request, results))
+        write_csv(
+            request.csv,
+            ["model", "image", "ratio", "iso", *request.metrics],
+            _csv_rows(request, results),
+        )
     if request.report is not None:
         _write_report(request, results)
     if talk.json:
-        print_json({"dataset": request.dataset, "protocol": request.protocol,
-                    "results": [_describe(request, result) for result in results]})
+        print_json(
+            {
+                "dataset": request.dataset,
+                "protocol": request.protocol,
+                "results": [_describe(request, result) for result in results],
+            }
+        )
     else:
         _print_table(request, results, talk)
     return 0
@@ -120,7 +128,8 @@ def _choose_runners(
         table = BASELINES[view.source]
         suffix = f" ({view.label})" if len(views) > 1 else ""
         named: dict[str, Enhance] = {
-            f"{name}{suffix}": table[name] for name in table if not wanted or name in wanted}
+            f"{name}{suffix}": table[name] for name in table if not wanted or name in wanted
+        }
         for model in models:
             if _view_of(model.contract) == view:
                 label = str(model.info.name)
@@ -129,8 +138,10 @@ def _choose_runners(
                 named[label] = partial(_run_model, model, plan)
         runners[view] = named
     if not any(runners.values()):
-        raise UsageError(f"--model {wanted[0]}: no baseline for {usual} input, choose from "
-                         f"{', '.join(BASELINES[usual])}")
+        raise UsageError(
+            f"--model {wanted[0]}: no baseline for {usual} input, choose from "
+            f"{', '.join(BASELINES[usual])}"
+        )
     return runners
 
 
@@ -139,7 +150,8 @@ def _chosen_models(
 ) -> list[tuple[str | None, Path | None]]:
     """Names and paths to load: those asked for, else the default for the dataset's usual input."""
     chosen: list[tuple[str | None, Path | None]] = [
-        (name, None) for name in request.models if name not in baselines]
+        (name, None) for name in request.models if name not in baselines
+    ]
     if request.weights is not None:
         chosen.append((None, request.weights))
     if chosen or request.models:
@@ -155,15 +167,22 @@ def _chosen_models(
 
 def _load(request: DarkEvaluationRequest, name: str | None, weights: Path | None) -> Model:
     device = choose_device(request.device)
-    return load_model("lowlight", name=name, weights=weights, device=device,
-                      dtype=choose_dtype(request.precision, device))
+    return load_model(
+        "lowlight",
+        name=name,
+        weights=weights,
+        device=device,
+        dtype=choose_dtype(request.precision, device),
+    )
 
 
 def _view_of(contract: Contract) -> View:
     """What a model takes and gives; the thesis's RAW networks give half of the sensor's size."""
     return View(
         source="srgb" if contract.colour.endswith("srgb") else "raw",
-        half=contract.colour == "amplified-raw", grey=contract.channels_out == 1)
+        half=contract.colour == "amplified-raw",
+        grey=contract.channels_out == 1,
+    )
 
 
 def _run_model(model: Model, plan: TilePlan, scene: DarkScene, ratio: float) -> Tensor:
@@ -172,7 +191,9 @@ def _run_model(model: Model, plan: TilePlan, scene: DarkScene, ratio: float) -> 
 
 
 def _score_view(
-    request: DarkEvaluationRequest, cases: Sequence[DarkCase], enhancers: dict[str, Enhance],
+    request: DarkEvaluationRequest,
+    cases: Sequence[DarkCase],
+    enhancers: dict[str, Enhance],
     advance: Callable[[], None],
 ) -> list[Scores]:
     """One case in memory at a time."""
@@ -182,8 +203,12 @@ def _score_view(
         reference = scene.reference()
         counts = luminance_histogram(reference, 1.0)
         ratio = case.ratio or _estimate_ratio(scene)
-        known = {"name": case.name, "ratio": ratio, "iso": case.iso,
-                 **({} if case.ratio else {"ratio_chosen": True})}
+        known = {
+            "name": case.name,
+            "ratio": ratio,
+            "iso": case.iso,
+            **({} if case.ratio else {"ratio_chosen": True}),
+        }
         for result, enhance in zip(results, enhancers.values(), strict=True):
             estimate = enhance(scene, ratio)
             result.images.append({**known, **_score(request, case, estimate, reference)})
@@ -225,8 +250,10 @@ def _describe(request: DarkEvaluationRequest, result: Scores) -> dict[str, Any]:
     return {
         "model": result.model,
         "mean": finite(_summary(request, result)),
-        "by_ratio": {f"{ratio:g}": finite(_summary(request, result.by_ratio(ratio)))
-                     for ratio in result.ratios()},
+        "by_ratio": {
+            f"{ratio:g}": finite(_summary(request, result.by_ratio(ratio)))
+            for ratio in result.ratios()
+        },
         "images": [finite(image) for image in result.images],
     }
 
@@ -234,10 +261,14 @@ def _describe(request: DarkEvaluationRequest, result: Scores) -> dict[str, Any]:
 def _csv_rows(request: DarkEvaluationRequest, results: list[Scores]) -> list[list[Any]]:
     rows: list[list[Any]] = []
     for result in results:
-        rows += [score_row(result.model, image, ["name", "ratio", "iso", *request.metrics])
-                 for image in result.images]
-        rows += [[result.model, "mean", ratio, "", *(group.mean(m) for m in request.metrics)]
-                 for ratio, group in _groups(result)]
+        rows += [
+            score_row(result.model, image, ["name", "ratio", "iso", *request.metrics])
+            for image in result.images
+        ]
+        rows += [
+            [result.model, "mean", ratio, "", *(group.mean(m) for m in request.metrics)]
+            for ratio, group in _groups(result)
+        ]
     return rows
 
 
@@ -253,9 +284,17 @@ def _table(request: DarkEvaluationRequest, results: list[Scores]) -> list[list[s
     for result in results:
         for ratio, group in _groups(result):
             summary = _summary(request, group)
-            rows.append([
-                result.model, ratio, str(len(group.images)),
-                *(number(value, name.removesuffix("_total")) for name, value in summary.items())])
+            rows.append(
+                [
+                    result.model,
+                    ratio,
+                    str(len(group.images)),
+                    *(
+                        number(value, name.removesuffix("_total"))
+                        for name, value in summary.items()
+                    ),
+                ]
+            )
     return rows
 
 
@@ -272,10 +311,21 @@ def _print_table(request: DarkEvaluationRequest, results: list[Scores], talk: Ta
 def _write_report(request: DarkEvaluationRequest, results: list[Scores]) -> None:
     assert request.report is not None
     header, *rows = _table(request, results)
-    figures = [(draw_histograms(results), "Luminance of all pictures together and of their "
-                                          "references (as figure 30 of the thesis)")]
+    figures = [
+        (
+            draw_histograms(results),
+            "Luminance of all pictures together and of their "
+            "references (as figure 30 of the thesis)",
+        )
+    ]
     for metric in reversed(request.metrics):
         if drawn := draw_scores(results, metric):
-            figures.insert(0, (drawn, f"ISO against {heading(metric)}, by exposure ratio (as "
-                                      "figures 16 and 29 of the thesis)"))
+            figures.insert(
+                0,
+                (
+                    drawn,
+                    f"ISO against {heading(metric)}, by exposure ratio (as "
+                    "figures 16 and 29 of the thesis)",
+                ),
+            )
     write_report(request.report, _title(request), header, rows, figures)

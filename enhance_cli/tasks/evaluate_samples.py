@@ -89,15 +89,21 @@ def run_evaluate_samples(request: SampleEvaluationRequest, talk: Talk) -> int:
     count = _choose_count(request, sets, path)
     models = _load_models(request, sets, talk)
     extractor = choose_features(request.features, roots, choose_device(request.device), talk)
-    test, validation, train = (draw_from(pictures, count, request.seed)
-                               for pictures in (sets.test, sets.validation, sets.train))
+    test, validation, train = (
+        draw_from(pictures, count, request.seed)
+        for pictures in (sets.test, sets.validation, sets.train)
+    )
     total = count * (1 + 2 * (2 + sum(len(_sources_of(model)) for model in models.values())))
     with picture_bar(request.dataset, total, talk) as advance:
         reference = make_reference(extractor, test, request.seed, advance)
-        results = [_score_data("data", reference, validation, advance),
-                   _score_data("train", reference, train, advance)]
-        results += [_score_model(name, model, reference, validation, test, advance)
-                    for name, model in models.items()]
+        results = [
+            _score_data("data", reference, validation, advance),
+            _score_data("train", reference, train, advance),
+        ]
+        results += [
+            _score_model(name, model, reference, validation, test, advance)
+            for name, model in models.items()
+        ]
     notes = feature_notes(extractor, count)
     _tell(request, results, extractor.name, count, notes, talk)
     return 0
@@ -106,13 +112,17 @@ def run_evaluate_samples(request: SampleEvaluationRequest, talk: Talk) -> int:
 def _choose_count(request: SampleEvaluationRequest, sets: PictureSets, path: Path) -> int:
     there = min(len(sets.train), len(sets.validation), len(sets.test))
     if there < CLUSTERS:
-        raise DatasetError(f"{path}: its smallest part has {there} pictures, precision and recall "
-                           f"need at least {CLUSTERS}")
+        raise DatasetError(
+            f"{path}: its smallest part has {there} pictures, precision and recall "
+            f"need at least {CLUSTERS}"
+        )
     if request.count is None:
         return there
     if not CLUSTERS <= request.count <= there:
-        raise UsageError(f"--count {request.count}: must be from {CLUSTERS} (the clusters of "
-                         f"precision and recall) to {there} (the pictures of {request.dataset})")
+        raise UsageError(
+            f"--count {request.count}: must be from {CLUSTERS} (the clusters of "
+            f"precision and recall) to {there} (the pictures of {request.dataset})"
+        )
     return request.count
 
 
@@ -122,9 +132,12 @@ def _load_models(
     """Those asked for, else every model of such pictures that has weights."""
     channels, side = sets.test.shape[1:3]
     device = choose_device(request.device)
-    fitting = [name for name, spec in MODELS.items()
-               if ARCHITECTURES[spec.architecture].task == "sample"
-               and (spec.config.channels, spec.config.side) == (channels, side)]
+    fitting = [
+        name
+        for name, spec in MODELS.items()
+        if ARCHITECTURES[spec.architecture].task == "sample"
+        and (spec.config.channels, spec.config.side) == (channels, side)
+    ]
     chosen: list[tuple[str | None, Path | None]] = [(name, None) for name in request.models]
     if request.weights is not None:
         chosen.append((None, request.weights))
@@ -135,14 +148,20 @@ def _load_models(
             talk.console.print(f"no weights for {', '.join(fitting)}: data only")
     models: dict[str, Model] = {}
     for name, path in chosen:
-        model = load_model("sample", name=name, weights=path, device=device,
-                           dtype=choose_dtype(request.precision, device))
+        model = load_model(
+            "sample",
+            name=name,
+            weights=path,
+            device=device,
+            dtype=choose_dtype(request.precision, device),
+        )
         config, label = model.info.config, model.info.name
         if (config.channels, config.side) != (channels, side):
             raise UsageError(
                 f"model {label!r} draws {config.side}x{config.side} pictures of "
                 f"{config.channels} channels, {request.dataset} has {side}x{side} of {channels}: "
-                f"choose from {', '.join(fitting)}")
+                f"choose from {', '.join(fitting)}"
+            )
         while label in models:
             label += "*"
         models[label] = model
@@ -153,10 +172,17 @@ def _sources_of(model: Model) -> dict[str, str]:
     """Those of ``SOURCES`` that a model has, with the density that is drawn from."""
     usable = usable_densities(cast(Autoencoder, model.network))
     # The prior comes first where there is one, as in the column N of table 6.2.
-    known = {"reconstruction": "", "gaussian": usable[0] if usable else "",
-             "mixture": "mixture" if "mixture" in usable else "", "interpolation": ""}
-    return {source: density for source, density in known.items()
-            if density or source in ("reconstruction", "interpolation")}
+    known = {
+        "reconstruction": "",
+        "gaussian": usable[0] if usable else "",
+        "mixture": "mixture" if "mixture" in usable else "",
+        "interpolation": "",
+    }
+    return {
+        source: density
+        for source, density in known.items()
+        if density or source in ("reconstruction", "interpolation")
+    }
 
 
 def _make_pictures(
@@ -174,7 +200,11 @@ def _make_pictures(
 
 
 def _score_model(
-    name: str, model: Model, reference: Reference, validation: Tensor, test: Tensor,
+    name: str,
+    model: Model,
+    reference: Reference,
+    validation: Tensor,
+    test: Tensor,
     advance: Callable[[int], None],
 ) -> SampleScores:
     sets: dict[str, SetScore | None] = dict.fromkeys(SOURCES)
@@ -183,7 +213,8 @@ def _score_model(
         sets[source] = reference.score(pictures, advance)
     bounds = elbo(model, test, seed=reference.seed)
     return SampleScores(
-        name, sets, None if bounds is None else float(bounds.double().mean()) / test[0].numel())
+        name, sets, None if bounds is None else float(bounds.double().mean()) / test[0].numel()
+    )
 
 
 def _score_data(
@@ -198,8 +229,12 @@ def _score_data(
 
 
 def _tell(
-    request: SampleEvaluationRequest, results: Sequence[SampleScores], measure: str, count: int,
-    notes: Sequence[str], talk: Talk,
+    request: SampleEvaluationRequest,
+    results: Sequence[SampleScores],
+    measure: str,
+    count: int,
+    notes: Sequence[str],
+    talk: Talk,
 ) -> None:
     if request.csv is not None:
         write_csv(request.csv, *_csv(results))
@@ -207,48 +242,86 @@ def _tell(
     distances, shares = _distance_table(results), _share_table(results)
     if request.report is not None:
         table = [one + two[1:] for one, two in zip(distances, shares, strict=True)]
-        write_report(request.report, f"{pictures}: {measure}, precision and recall",
-                     table[0], table[1:], _draw(results), notes)
+        write_report(
+            request.report,
+            f"{pictures}: {measure}, precision and recall",
+            table[0],
+            table[1:],
+            _draw(results),
+            notes,
+        )
     if talk.json:
-        print_json({"dataset": request.dataset, "protocol": PROTOCOL, "features": measure,
-                    "count": count, "seed": request.seed, "notes": list(notes),
-                    "results": [_describe(result) for result in results]})
+        print_json(
+            {
+                "dataset": request.dataset,
+                "protocol": PROTOCOL,
+                "features": measure,
+                "count": count,
+                "seed": request.seed,
+                "notes": list(notes),
+                "results": [_describe(result) for result in results],
+            }
+        )
     else:
-        print_table(f"{pictures}: {measure} (as table 6.2)", distances, means=False,
-                    quiet=talk.quiet)
-        print_table(f"{pictures}: precision F1/8 / recall F8 (as table 6.3)", shares,
-                    means=False, quiet=talk.quiet)
+        print_table(
+            f"{pictures}: {measure} (as table 6.2)", distances, means=False, quiet=talk.quiet
+        )
+        print_table(
+            f"{pictures}: precision F1/8 / recall F8 (as table 6.3)",
+            shares,
+            means=False,
+            quiet=talk.quiet,
+        )
     for note in notes:
         talk.console.print(note)
 
 
 def _describe(result: SampleScores) -> dict[str, Any]:
-    return {"model": result.model,
-            **{source: score and score.numbers() for source, score in result.sets.items()},
-            "elbo": result.elbo}
+    return {
+        "model": result.model,
+        **{source: score and score.numbers() for source, score in result.sets.items()},
+        "elbo": result.elbo,
+    }
 
 
 def _csv(results: Sequence[SampleScores]) -> tuple[list[str], list[list[Any]]]:
     """A line for each model and source; the bound is in all lines of a model."""
-    known = [(result, source, score.numbers()) for result in results
-             for source, score in result.sets.items() if score is not None]
-    return (["model", "source", *known[0][2], "elbo"],
-            [[result.model, source, *csv_cells([*numbers.values(), result.elbo])]
-             for result, source, numbers in known])
+    known = [
+        (result, source, score.numbers())
+        for result in results
+        for source, score in result.sets.items()
+        if score is not None
+    ]
+    return (
+        ["model", "source", *known[0][2], "elbo"],
+        [
+            [result.model, source, *csv_cells([*numbers.values(), result.elbo])]
+            for result, source, numbers in known
+        ],
+    )
 
 
 def _distance_table(results: Sequence[SampleScores]) -> list[list[str]]:
     """Table 6.2; and beside it how sharp, and how likely."""
     with_elbo = any(result.elbo is not None for result in results)
-    rows = [["model", *SOURCES, *(f"high frequencies,\n{source}" for source in _SHARP),
-             *(["ELBO\n(nats/dim)"] if with_elbo else [])]]
+    rows = [
+        [
+            "model",
+            *SOURCES,
+            *(f"high frequencies,\n{source}" for source in _SHARP),
+            *(["ELBO\n(nats/dim)"] if with_elbo else []),
+        ]
+    ]
     for result in results:
         sharp = [result.sets[source] for source in _SHARP]
-        rows.append([
-            result.model,
-            *(decimal(score.frechet if score else None, 1) for score in result.sets.values()),
-            *(decimal(score.detail if score else None, 3) for score in sharp),
-            *([decimal(result.elbo, 4)] if with_elbo else [])])
+        rows.append(
+            [
+                result.model,
+                *(decimal(score.frechet if score else None, 1) for score in result.sets.values()),
+                *(decimal(score.detail if score else None, 3) for score in sharp),
+                *([decimal(result.elbo, 4)] if with_elbo else []),
+            ]
+        )
     return rows
 
 
@@ -256,9 +329,16 @@ def _share_table(results: Sequence[SampleScores]) -> list[list[str]]:
     """Table 6.3."""
     return [
         ["model", *(f"{source},\nprecision / recall" for source in SOURCES)],
-        *([result.model, *(
-            f"{score.curve.f1_8:.2f} / {score.curve.f8:.2f}" if score else ""
-            for score in result.sets.values())] for result in results),
+        *(
+            [
+                result.model,
+                *(
+                    f"{score.curve.f1_8:.2f} / {score.curve.f8:.2f}" if score else ""
+                    for score in result.sets.values()
+                ),
+            ]
+            for result in results
+        ),
     ]
 
 
@@ -267,10 +347,20 @@ def _draw(results: Sequence[SampleScores]) -> list[tuple[bytes, str]]:
     results = [*results[2:], *results[:2]]
     figures = []
     for pair in (SOURCES[:2], SOURCES[2:]):
-        panels = {source: [prd_curve_of(result.model, score.curve) for result in results
-                           if (score := result.sets[source]) is not None] for source in pair}
+        panels = {
+            source: [
+                prd_curve_of(result.model, score.curve)
+                for result in results
+                if (score := result.sets[source]) is not None
+            ]
+            for source in pair
+        }
         panels = {source: curves for source, curves in panels.items() if curves}
         if panels:
-            figures.append((draw_curves(panels, *PRD_AXES, marked=False, limits=UNIT),
-                            f"Precision and recall: {' and '.join(panels)}"))
+            figures.append(
+                (
+                    draw_curves(panels, *PRD_AXES, marked=False, limits=UNIT),
+                    f"Precision and recall: {' and '.join(panels)}",
+                )
+            )
     return figures

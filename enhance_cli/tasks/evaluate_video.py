@@ -50,10 +50,19 @@ def run_evaluate_video(request: VideoRequest, talk: Talk) -> int:
         results = _score_folder(request, request.predictions, request.references, talk)
     else:
         raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
-    publish(results, Publication(
-        title=_title(request), dataset=request.dataset or str(request.references),
-        protocol=request.protocol, kind="clip", metrics=request.metrics, csv=request.csv,
-        report=request.report), talk)
+    publish(
+        results,
+        Publication(
+            title=_title(request),
+            dataset=request.dataset or str(request.references),
+            protocol=request.protocol,
+            kind="clip",
+            metrics=request.metrics,
+            csv=request.csv,
+            report=request.report,
+        ),
+        talk,
+    )
     return 0
 
 
@@ -93,8 +102,11 @@ def _new_score(request: VideoRequest) -> ClipScore:
 
 
 def _add(
-    request: VideoRequest, clip: VideoClip, scores: Sequence[ClipScore],
-    estimates: Iterable[Tensor], reference: Tensor,
+    request: VideoRequest,
+    clip: VideoClip,
+    scores: Sequence[ClipScore],
+    estimates: Iterable[Tensor],
+    reference: Tensor,
 ) -> None:
     border = request.border or 0
     truth = cut_border(frame_luma(reference), border)

@@ -40,20 +40,29 @@ def run_models(*, as_json: bool) -> int:
     for name, spec in MODELS.items():
         found = find_weights(name)
         entry = found.entry if found else find_entry(name)
-        rows.append({
-            **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
-            "summary": spec.summary,
-            "weights": str(found.path) if found else None,
-            "untrained": entry.get("untrained"),
-            "scores": entry.get("scores", {}),
-        })
+        rows.append(
+            {
+                **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
+                "summary": spec.summary,
+                "weights": str(found.path) if found else None,
+                "untrained": entry.get("untrained"),
+                "scores": entry.get("scores", {}),
+            }
+        )
     if as_json:
         print_json(rows)
         return 0
     table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
     for row in rows:
-        table.add_row(row["name"], row["task"], _enlargement(row), f"{row['parameters']:,}",
-                      _macs(row), _availability(row), _scores(row["scores"]))
+        table.add_row(
+            row["name"],
+            row["task"],
+            _enlargement(row),
+            f"{row['parameters']:,}",
+            _macs(row),
+            _availability(row),
+            _scores(row["scores"]),
+        )
     plain_console().print(table)
     return 0
 
@@ -74,14 +83,32 @@ def run_list(*, as_json: bool) -> int:
     if as_json:
         print_json(rows)
     else:
-        table = _table("Weights", "name", "architecture", "task", "scale", "parameters", "MACs",
-                       "trained on", "scores", "sha256")
+        table = _table(
+            "Weights",
+            "name",
+            "architecture",
+            "task",
+            "scale",
+            "parameters",
+            "MACs",
+            "trained on",
+            "scores",
+            "sha256",
+        )
         for row in rows:
             if "error" in row:
                 continue
-            table.add_row(row["name"], row["architecture"], row["task"], _enlargement(row),
-                          f"{row['parameters']:,}", _macs(row), row["data"],
-                          _scores(row["scores"]), row["sha256"])
+            table.add_row(
+                row["name"],
+                row["architecture"],
+                row["task"],
+                _enlargement(row),
+                f"{row['parameters']:,}",
+                _macs(row),
+                row["data"],
+                _scores(row["scores"]),
+                row["sha256"],
+            )
         plain_console().print(table)
     broken = [f"error: {row['error']}" for row in rows if "error" in row]
     print_errors(*broken)
@@ -93,8 +120,12 @@ def run_show(name: str, *, as_json: bool) -> int:
     file = _find(name)
     info = read_checkpoint_info(file.path)
     details = {
-        **_row(file), "config": asdict(info.config), "contract": asdict(info.contract),
-        "source": info.architecture.source, "manifest": file.entry, "training": info.training,
+        **_row(file),
+        "config": asdict(info.config),
+        "contract": asdict(info.contract),
+        "source": info.architecture.source,
+        "manifest": file.entry,
+        "training": info.training,
     }
     if as_json:
         print_json(details)
@@ -119,7 +150,8 @@ def run_verify(names: list[str]) -> int:
             matches = file.matches_manifest()
             if matches is False:
                 raise CheckpointError(
-                    f"{file.path}: sha256 is not that of the manifest, fetch it again")
+                    f"{file.path}: sha256 is not that of the manifest, fetch it again"
+                )
             load_network(read_checkpoint_info(file.path))
         except EnhanceError as error:
             bad += 1
@@ -156,8 +188,14 @@ def run_import(
     architecture = ARCHITECTURES[spec.architecture]
     network = build(architecture, spec.config)
     load_tensors(network, _read_foreign(source), str(source))
-    save_checkpoint(output, network, architecture, model, training=_training_notes(source),
-                    dtype=torch.float16 if half else None)
+    save_checkpoint(
+        output,
+        network,
+        architecture,
+        model,
+        training=_training_notes(source),
+        dtype=torch.float16 if half else None,
+    )
     plain_console(stderr=True).print(f"{source} -> {output}")
     return 0
 
@@ -186,8 +224,11 @@ def _read_foreign(source: Path) -> Mapping[str, Tensor]:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) and v.layout == torch.strided
-        and not v.is_complex() for k, v in state.items()
+        isinstance(k, str)
+        and isinstance(v, Tensor)
+        and v.layout == torch.strided
+        and not v.is_complex()
+        for k, v in state.items()
     ):
         raise CheckpointError(f"{source}: holds no state dict, save the network's state_dict")
     return state
@@ -244,7 +285,8 @@ def _scores(scores: Any) -> str:
         return str(scores)
     return "\n".join(
         f"{name} {value['psnr']:.2f} dB / {value['ssim']:.4f}"
-        if isinstance(value, dict) and value.keys() >= {"psnr", "ssim"} else f"{name} {value}"
+        if isinstance(value, dict) and value.keys() >= {"psnr", "ssim"}
+        else f"{name} {value}"
         for name, value in scores.items()
     )
 
@@ -254,4 +296,3 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-

@@ -119,8 +119,9 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
 
     @lru_cache(maxsize=2)
     def load(name: str | None) -> Model:
-        model = load_model("lowlight", name=name, weights=request.weights, device=device,
-                           dtype=dtype)
+        model = load_model(
+            "lowlight", name=name, weights=request.weights, device=device, dtype=dtype
+        )
         if talk.verbose:
             talk.console.print(_describe(model, plan))
         return model
@@ -129,24 +130,40 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     if named:
         load(request.model)  # a wrong name is wrong for every file, so it is told first
     jobs = plan_jobs(
-        request.inputs, request.output, Naming("_bright", _output_suffix), find_dark,
-        recursive=request.recursive, overwrite=request.overwrite,
+        request.inputs,
+        request.output,
+        Naming("_bright", _output_suffix),
+        find_dark,
+        recursive=request.recursive,
+        overwrite=request.overwrite,
         skip_existing=request.skip_existing,
     )
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         source = _read(job.source, bar.notice)
-        model = load(request.model if named else
-                     _default_model(source.image.is_raw, request.grayscale))
+        model = load(
+            request.model if named else _default_model(source.image.is_raw, request.grayscale)
+        )
         _check_kind(model, source.image, job.source)
         ratio = fixed_ratio or _find_ratio(source, reference, job.source)
         bits = request.bits or source.bits
         height, width = _output_size(source, model, request.size)
-        check_writable(job.target, height, width, depth=bits,
-                       alpha=source.picture is not None and source.picture.alpha is not None)
+        check_writable(
+            job.target,
+            height,
+            width,
+            depth=bits,
+            alpha=source.picture is not None and source.picture.alpha is not None,
+        )
         shown = brighten(
-            model, source.image, ratio, plan, half=request.size == "half",
-            grey=request.grayscale or source.is_grey, levels=_LEVELS[bits], progress=bar.update,
+            model,
+            source.image,
+            ratio,
+            plan,
+            half=request.size == "half",
+            grey=request.grayscale or source.is_grey,
+            levels=_LEVELS[bits],
+            progress=bar.update,
             notice=bar.notice,
         )
         result = _as_picture(shown, source)
@@ -156,8 +173,12 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
         result = replace(result, exif=note_software(result.exif, note))
         write_image(job.target, result, request.quality)
         bar.notice(f"ratio {ratio:.4g}, {model.info.name}")
-        return {"width": result.width, "height": result.height, "ratio": float(f"{ratio:.6g}"),
-                "model": model.info.name}
+        return {
+            "width": result.width,
+            "height": result.height,
+            "ratio": float(f"{ratio:.6g}"),
+            "model": model.info.name,
+        }
 
     return run_batch(jobs, work, talk, {"strategy": request.strategy})
 
@@ -177,8 +198,7 @@ def parse_ratio(text: str, like: Path | None) -> float | None:
     except ValueError:
         ratio = 0.0
     if not 0 < ratio <= RATIO_LIMIT:
-        raise UsageError(
-            f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}")
+        raise UsageError(f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}")
     return ratio
 
 
@@ -192,8 +212,9 @@ def _choose_plan(request: LowLightRequest) -> TilePlan:
     if request.strategy not in STRATEGIES:
         raise UnknownNameError("strategy", request.strategy, STRATEGIES)
     if request.tile is not None:
-        raise UsageError(f"--tile {request.tile}: a strategy has patches of {PATCH}, leave one "
-                         "of the two out")
+        raise UsageError(
+            f"--tile {request.tile}: a strategy has patches of {PATCH}, leave one of the two out"
+        )
     return STRATEGIES[request.strategy]
 
 
@@ -223,8 +244,10 @@ def _read(path: Path, notice: Callable[[str], None]) -> _Source:
             return _from_raw(read_raw(path), notice)
         except NotBayerError:
             picture = read_rendered(path)
-            notice("no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
-                   "sRGB model")
+            notice(
+                "no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
+                "sRGB model"
+            )
             return _from_picture(picture, _exposure_or_none(path), bits=8)
     picture = read_image(path)
     return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
@@ -242,8 +265,9 @@ def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> _Source:
         notice(f"no white balance in the file, taken from: {raw.white_balance_source}")
     if raw.colour_source == "none":
         notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
-    image = DarkImage(torch.from_numpy(raw.planes), raw.white_balance,
-                      torch.from_numpy(raw.camera_to_srgb))
+    image = DarkImage(
+        torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
+    )
     return _Source(image, raw.exposure, raw.exif, orientation=raw.orientation)
 
 
@@ -253,16 +277,17 @@ def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> _Source:
         seen = picture.alpha > 0  # the rest has any colour: it may not count, nor bleed
         values[~seen] = values[seen].mean(axis=0)
     planes = torch.from_numpy(values).permute(2, 0, 1).expand(3, -1, -1)
-    return _Source(DarkImage(srgb_to_linear(planes)), exposure, picture.exif, bits,
-                   picture=picture)
+    return _Source(DarkImage(srgb_to_linear(planes)), exposure, picture.exif, bits, picture=picture)
 
 
 def _check_kind(model: Model, image: DarkImage, path: Path) -> None:
     wants_raw = model.contract.colour.endswith("raw")
     if wants_raw != image.is_raw:
         kind, other = ("RAW", "sRGB") if wants_raw else ("sRGB", "RAW")
-        raise InputError(f"{path}: model {model.info.name!r} is for {kind} files and this is an "
-                         f"{other} one, leave --model out or choose another")
+        raise InputError(
+            f"{path}: model {model.info.name!r} is for {kind} files and this is an "
+            f"{other} one, leave --model out or choose another"
+        )
 
 
 def _find_ratio(source: _Source, reference: Exposure | None, path: Path) -> float:
@@ -273,12 +298,16 @@ def _find_ratio(source: _Source, reference: Exposure | None, path: Path) -> floa
             light = own.seconds * own.iso / own.f_number / own.f_number
         return choose_ratio(source.image.balanced(), light)
     if not own.seconds:
-        raise InputError(f"{path}: its metadata has no exposure time to compare with that of "
-                         "--like, give --ratio")
+        raise InputError(
+            f"{path}: its metadata has no exposure time to compare with that of "
+            "--like, give --ratio"
+        )
     ratio = compare_exposures(own, reference)
     if not 1 / RATIO_LIMIT <= ratio <= RATIO_LIMIT:
-        raise InputError(f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
-                         f"metadata, the limit is {RATIO_LIMIT}: give --ratio")
+        raise InputError(
+            f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
+            f"metadata, the limit is {RATIO_LIMIT}: give --ratio"
+        )
     return ratio
 
 
@@ -301,8 +330,9 @@ def compare_exposures(dark: Exposure, bright: Exposure) -> float:
 def _read_reference(path: Path) -> Exposure:
     exposure = read_exposure(path)
     if not exposure.seconds:
-        raise InputError(f"{path}: its metadata has no exposure time, give --ratio instead of "
-                         "--like")
+        raise InputError(
+            f"{path}: its metadata has no exposure time, give --ratio instead of --like"
+        )
     return exposure
 
 
@@ -335,5 +365,6 @@ def _fit_alpha(alpha: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
     values = alpha * np.float32(np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max)
     if values.shape != pixels.shape[:2]:
         values = functional.avg_pool2d(
-            torch.from_numpy(values)[None], [min(2, side) for side in values.shape])[0].numpy()
+            torch.from_numpy(values)[None], [min(2, side) for side in values.shape]
+        )[0].numpy()
     return values.round().astype(pixels.dtype)

@@ -114,8 +114,9 @@ class _Run:
     def report(self, outputs: Sequence[Path], count: int, **more: Any) -> None:
         """The JSON document, where it is wanted."""
         if self.talk.json:
-            print_json({**self.header, "count": count,
-                        "outputs": [str(path) for path in outputs], **more})
+            print_json(
+                {**self.header, "count": count, "outputs": [str(path) for path in outputs], **more}
+            )
 
 
 def run_sample(request: SampleRequest, talk: Talk) -> int:
@@ -130,15 +131,23 @@ def run_sample(request: SampleRequest, talk: Talk) -> int:
     _check_options(request)
     torch.backends.cudnn.deterministic = True  # the same seed, the same bytes
     device = choose_device(request.device)
-    model = load_model("sample", name=request.model, weights=request.weights, device=device,
-                       dtype=choose_dtype(request.precision, device))
+    model = load_model(
+        "sample",
+        name=request.model,
+        weights=request.weights,
+        device=device,
+        dtype=choose_dtype(request.precision, device),
+    )
     assert isinstance(model.network, Autoencoder)
     run = _Run(request, model, model.network, talk, talk.console)
-    run.header.update(kind=request.kind, model=model.info.name, density=None, temperature=None,
-                      seed=request.seed)
+    run.header.update(
+        kind=request.kind, model=model.info.name, density=None, temperature=None, seed=request.seed
+    )
     if talk.verbose:
-        run.say(f"{model.info.name} from {model.info.path}, on {device} in "
-                f"{str(model.dtype).removeprefix('torch.')}")
+        run.say(
+            f"{model.info.name} from {model.info.path}, on {device} in "
+            f"{str(model.dtype).removeprefix('torch.')}"
+        )
     if request.kind == "reconstructions":
         return _reconstruct(run)
     return _interpolate(run) if request.interpolate is not None else _sample(run)
@@ -153,8 +162,10 @@ def _check_options(request: SampleRequest) -> None:
     if request.interpolate is not None and request.reconstruct:
         raise UsageError("--interpolate and --reconstruct: one at a time")
     if request.files and not request.reconstruct:
-        raise UsageError(f"{request.files[0]}: a picture without a task, put --reconstruct before "
-                         "it, or name two with --interpolate A B")
+        raise UsageError(
+            f"{request.files[0]}: a picture without a task, put --reconstruct before "
+            "it, or name two with --interpolate A B"
+        )
     for option, value, kind in (
         ("-n", request.count, "samples"),
         ("--temperature", request.temperature, "samples"),
@@ -163,8 +174,10 @@ def _check_options(request: SampleRequest) -> None:
         ("--recursive", request.recursive or None, "reconstructions"),
     ):
         if value is not None and kind != request.kind:
-            raise UsageError(f"{option}{'' if value is True else f' {value}'}: is for {kind}, "
-                             f"not for {request.kind}: leave it out")
+            raise UsageError(
+                f"{option}{'' if value is True else f' {value}'}: is for {kind}, "
+                f"not for {request.kind}: leave it out"
+            )
     for option, number, low, high in (
         ("-n", request.count, 1, None),
         ("--temperature", request.temperature, 0, TEMPERATURE_LIMIT),
@@ -177,8 +190,10 @@ def _check_options(request: SampleRequest) -> None:
             rule = f"at least {low}" if high is None else f"from {low} to {high:g}"
             raise UsageError(f"{option} {number}: must be {rule}")
     if request.columns is not None and not request.wants_grid:
-        raise UsageError(f"--columns {request.columns}: is for grids, but -o {request.target} "
-                         "names a folder: give -o a file or leave --columns out")
+        raise UsageError(
+            f"--columns {request.columns}: is for grids, but -o {request.target} "
+            "names a folder: give -o a file or leave --columns out"
+        )
 
 
 def _choose_density(run: _Run) -> str:
@@ -194,10 +209,13 @@ def _choose_density(run: _Run) -> str:
     if chosen not in usable:
         model = run.model.info.name
         if not usable:
-            raise UsageError(f"model {model!r} has no density to sample from, choose another "
-                             "model, or --reconstruct or --interpolate pictures")
-        raise UsageError(f"--density {chosen}: model {model!r} has none, choose from "
-                         f"{', '.join(usable)}")
+            raise UsageError(
+                f"model {model!r} has no density to sample from, choose another "
+                "model, or --reconstruct or --interpolate pictures"
+            )
+        raise UsageError(
+            f"--density {chosen}: model {model!r} has none, choose from {', '.join(usable)}"
+        )
     return chosen
 
 
@@ -207,9 +225,14 @@ def _sample(run: _Run) -> int:
     density = _choose_density(run)
     run.header.update(density=density, temperature=temperature)
     codes = iterate_codes(run.network, density, count, temperature=temperature, seed=request.seed)
-    return _draw(run, codes, count, square_columns(count),
-                 f"samples of {run.model.info.name}, density {density}, temperature "
-                 f"{temperature:g}, seed {request.seed}")
+    return _draw(
+        run,
+        codes,
+        count,
+        square_columns(count),
+        f"samples of {run.model.info.name}, density {density}, temperature "
+        f"{temperature:g}, seed {request.seed}",
+    )
 
 
 def _interpolate(run: _Run) -> int:
@@ -233,8 +256,9 @@ def _interpolate(run: _Run) -> int:
             yield slerp(first, second, shares[:, None])
 
     first, second = (path.name for path in request.interpolate)
-    return _draw(run, codes(), count, count,
-                 f"steps from {first} to {second} by {run.model.info.name}")
+    return _draw(
+        run, codes(), count, count, f"steps from {first} to {second} by {run.model.info.name}"
+    )
 
 
 def _draw(run: _Run, codes: Iterator[Tensor], count: int, columns: int, what: str) -> int:
@@ -243,8 +267,11 @@ def _draw(run: _Run, codes: Iterator[Tensor], count: int, columns: int, what: st
     columns, files = request.columns or columns, NumberedFiles(target, count)
     line = f"{target}: {count} {what}, {_check_target(run, files, columns)}"
     # A list of a million names is made only for who reads it.
-    outputs = [target] if request.wants_grid or not run.talk.json else [
-        files.path(number) for number in range(count)]
+    outputs = (
+        [target]
+        if request.wants_grid or not run.talk.json
+        else [files.path(number) for number in range(count)]
+    )
     if run.talk.dry_run:
         run.say(f"would write {line}")
         run.report(outputs, count, status="planned")
@@ -278,8 +305,9 @@ def _check_target(run: _Run, files: NumberedFiles, columns: int) -> str:
         return f"{shape.width}x{shape.height}"
     left = files.check(side, request.overwrite)
     if left:
-        run.say(f"{files.folder}: {left} numbered pictures of an earlier run stay beside the new "
-                "ones")
+        run.say(
+            f"{files.folder}: {left} numbered pictures of an earlier run stay beside the new ones"
+        )
     return f"{side}x{side} each"
 
 
@@ -324,8 +352,10 @@ def _reconstruct(run: _Run) -> int:
         columns = min(columns, len(passage.done))
         places_taken = pair_rows(passage.above, passage.below, columns)
         write_image(target, Picture(make_grid(places_taken, columns)))
-        run.say(f"{target}: {len(passage.done)} pictures, each above its reconstruction by "
-                f"{run.model.info.name}")
+        run.say(
+            f"{target}: {len(passage.done)} pictures, each above its reconstruction by "
+            f"{run.model.info.name}"
+        )
     return _report_reconstructions(run, plan, passage.done, "ok")
 
 
@@ -338,14 +368,26 @@ def _plan_reconstructions(request: SampleRequest) -> JobList:
     inputs = [*request.reconstruct, *request.files]
     if request.wants_grid:
         # These names are never written, and only have to differ.
-        plan = plan_jobs(inputs, None, Naming("", lambda path: f"{path.suffix}.reconstructed"),
-                         find_images, recursive=request.recursive, overwrite=True)
+        plan = plan_jobs(
+            inputs,
+            None,
+            Naming("", lambda path: f"{path.suffix}.reconstructed"),
+            find_images,
+            recursive=request.recursive,
+            overwrite=True,
+        )
         plan.jobs = [Job(job.source, request.target) for job in plan.jobs]
         if request.target.resolve() in {job.source.resolve() for job in plan.jobs}:
             raise UsageError(f"{request.target}: an input would be replaced, choose another -o")
         return plan
-    plan = plan_jobs(inputs, request.target, Naming("_reconstructed", lambda _: ".png"),
-                     find_images, recursive=request.recursive, overwrite=True)
+    plan = plan_jobs(
+        inputs,
+        request.target,
+        Naming("_reconstructed", lambda _: ".png"),
+        find_images,
+        recursive=request.recursive,
+        overwrite=True,
+    )
     for job in list(plan.jobs):
         try:
             _check_free(job.target, request)
@@ -374,8 +416,11 @@ class _Passage:
         """The pictures that can be read, in blocks (N, C, side, side)."""
         jobs = self._plan.jobs
         for start in range(0, len(jobs), BATCH):
-            block = [values for job in jobs[start : start + BATCH]
-                     if (values := self._read(job)) is not None]
+            block = [
+                values
+                for job in jobs[start : start + BATCH]
+                if (values := self._read(job)) is not None
+            ]
             if block:
                 yield torch.stack(block)
 
@@ -388,8 +433,14 @@ class _Passage:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._plan.failures.append((str(job.source), InputError(
-                f"{job.source}: too large for the memory of this machine, make it smaller")))
+            self._plan.failures.append(
+                (
+                    str(job.source),
+                    InputError(
+                        f"{job.source}: too large for the memory of this machine, make it smaller"
+                    ),
+                )
+            )
             return None
         _say_notices(self._run, job.source, notices)
         self._under_way.append((job, to_levels(values, self._run.request.zoom)))
@@ -412,20 +463,26 @@ class _Passage:
         self.done.append(job)
 
 
-def _report_reconstructions(
-    run: _Run, plan: JobList, jobs: Sequence[Job], status: str
-) -> int:
+def _report_reconstructions(run: _Run, plan: JobList, jobs: Sequence[Job], status: str) -> int:
     failures = [(name, str(error)) for name, error in plan.failures]
-    print_errors(*(f"error: {text if name in text else f'{name}: {text}'}"
-                   for name, text in failures))
+    print_errors(
+        *(f"error: {text if name in text else f'{name}: {text}'}" for name, text in failures)
+    )
     count = len(failures) + len(jobs)
     if failures and count > 1:
         print_errors(f"{len(failures)} of {count} inputs failed")
     results: list[dict[str, Any]] = [
-        {"input": str(job.source), "output": str(job.target), "status": status} for job in jobs]
-    results += [{"input": str(source), "status": "skipped", "reason": reason}
-                for source, reason in plan.skipped]
+        {"input": str(job.source), "output": str(job.target), "status": status} for job in jobs
+    ]
+    results += [
+        {"input": str(source), "status": "skipped", "reason": reason}
+        for source, reason in plan.skipped
+    ]
     results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
-    run.report(list(dict.fromkeys(job.target for job in jobs)), len(jobs), results=results,
-               failed=len(failures))
+    run.report(
+        list(dict.fromkeys(job.target for job in jobs)),
+        len(jobs),
+        results=results,
+        failed=len(failures),
+    )
     return 1 if failures else 0

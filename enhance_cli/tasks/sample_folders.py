@@ -47,8 +47,13 @@ LPIPS = "lpips"
 # Their names alone say that ``enhance evaluate`` is to come here; jsd is of pairs too.
 NAMES = ("frechet", "fid", "prd", LPIPS)
 _LEAST = {"frechet": 2, "fid": 2, "prd": CLUSTERS, "jsd": 1}
-_HEADINGS = {"f8": "F8 (recall)", "f1_8": "F1/8 (precision)", "max_precision": "max precision",
-             "max_recall": "max recall", "jsd": "JSD of luminance"}
+_HEADINGS = {
+    "f8": "F8 (recall)",
+    "f1_8": "F1/8 (precision)",
+    "max_precision": "max precision",
+    "max_recall": "max recall",
+    "jsd": "JSD of luminance",
+}
 _PIXELS_AT_ONCE = 1 << 20
 _AT_ONCE = 50
 
@@ -104,7 +109,8 @@ def run_evaluate_folders(request: FoldersRequest, talk: Talk) -> int:
     if of_pairs and of_sets:
         raise UsageError(
             f"--metrics {','.join(request.metrics)}: {' and '.join(of_pairs)} compare pictures in "
-            f"pairs, {' and '.join(of_sets)} whole sets: ask for them one after the other")
+            f"pairs, {' and '.join(of_sets)} whole sets: ask for them one after the other"
+        )
     if of_pairs:
         return _score_pairs(request, request.predictions, request.references, talk)
     return _score_sets(request, request.predictions, request.references, talk)
@@ -113,24 +119,30 @@ def run_evaluate_folders(request: FoldersRequest, talk: Talk) -> int:
 def _refuse(request: FoldersRequest, options: dict[str, object]) -> None:
     for option, value in options.items():
         if value is not None:
-            raise UsageError(f"{option} {value}: of no use with --metrics "
-                             f"{','.join(request.metrics)}, leave it out")
+            raise UsageError(
+                f"{option} {value}: of no use with --metrics "
+                f"{','.join(request.metrics)}, leave it out"
+            )
 
 
 # --- whole sets -----------------------------------------------------------------------------------
 
 
-def _score_sets(
-    request: FoldersRequest, predictions: Path, references: Path, talk: Talk
-) -> int:
+def _score_sets(request: FoldersRequest, predictions: Path, references: Path, talk: Talk) -> int:
     _refuse(request, {"--protocol": request.protocol, "--border": request.border})
     files = [_find(folder, request.metrics) for folder in (predictions, references)]
     # Features are wanted, since jsd alone does not lead here.
-    extractor = choose_features(request.features, data_roots(request.data_root, cache_folder()),
-                                choose_device(request.device), talk)
+    extractor = choose_features(
+        request.features,
+        data_roots(request.data_root, cache_folder()),
+        choose_device(request.device),
+        talk,
+    )
     if "fid" in request.metrics and extractor.name != "FID":
-        raise UsageError(f"--metrics fid: {extractor.path.name} gives no FID, which is of the "
-                         "official Inception weights: ask for frechet, or for --features inception")
+        raise UsageError(
+            f"--metrics fid: {extractor.path.name} gives no FID, which is of the "
+            "official Inception weights: ask for frechet, or for --features inception"
+        )
     with picture_bar(predictions.name, sum(map(len, files)), talk) as advance:
         made, reference = (_read_set(paths, extractor, advance) for paths in files)
     numbers, curve, notes = _measure(request, extractor, made, reference)
@@ -149,7 +161,8 @@ def _find(folder: Path, metrics: Sequence[str]) -> list[Path]:
         why = " (its clusters)" if wanting == "prd" else ""
         raise DatasetError(
             f"{folder}: too few pictures for {wanting}, which needs at least {_LEAST[wanting]}"
-            f"{why}, not {len(found)}: give more or leave {wanting} out")
+            f"{why}, not {len(found)}: give more or leave {wanting} out"
+        )
     return found
 
 
@@ -202,31 +215,58 @@ def _measure(
             numbers.update(prd_numbers(curve))
             notes += [both.note] if both.note else []
         else:
-            numbers[metric] = frechet_distance(*(
-                FeatureStatistics.from_features(part.features) for part in (made, reference)))
+            numbers[metric] = frechet_distance(
+                *(FeatureStatistics.from_features(part.features) for part in (made, reference))
+            )
     return numbers, curve, notes
 
 
 def _tell(
-    request: FoldersRequest, predictions: Path, references: Path,
-    numbers: dict[str, float | None], curve: PrecisionRecall | None,
-    extractor: FeatureExtractor, notes: Sequence[str], talk: Talk,
+    request: FoldersRequest,
+    predictions: Path,
+    references: Path,
+    numbers: dict[str, float | None],
+    curve: PrecisionRecall | None,
+    extractor: FeatureExtractor,
+    notes: Sequence[str],
+    talk: Talk,
 ) -> None:
     header = ["pictures", *(_HEADINGS.get(name, extractor.name) for name in numbers)]
-    row = [predictions.name, *(f"{value:.{1 if name in ('fid', 'frechet') else 4}f}"
-                               for name, value in numbers.items())]
+    row = [
+        predictions.name,
+        *(f"{value:.{1 if name in ('fid', 'frechet') else 4}f}" for name, value in numbers.items()),
+    ]
     title = f"{predictions} against {references}"
     if request.csv is not None:
         write_csv(request.csv, ["model", *numbers], [[predictions.name, *numbers.values()]])
     if request.report is not None:
-        figures = [] if curve is None else [
-            (draw_curves({"": [prd_curve_of(predictions.name, curve)]}, *PRD_AXES, marked=False,
-                         limits=UNIT), "Precision and recall")]
+        figures = (
+            []
+            if curve is None
+            else [
+                (
+                    draw_curves(
+                        {"": [prd_curve_of(predictions.name, curve)]},
+                        *PRD_AXES,
+                        marked=False,
+                        limits=UNIT,
+                    ),
+                    "Precision and recall",
+                )
+            ]
+        )
         write_report(request.report, title, header, [row], figures, notes)
     if talk.json:
-        print_json({"dataset": str(references), "protocol": "sets", "features": extractor.name,
-                    "seed": request.seed or 0, "notes": list(notes),
-                    "results": [{"model": predictions.name, **numbers}]})
+        print_json(
+            {
+                "dataset": str(references),
+                "protocol": "sets",
+                "features": extractor.name,
+                "seed": request.seed or 0,
+                "notes": list(notes),
+                "results": [{"model": predictions.name, **numbers}],
+            }
+        )
     else:
         print_table(title, [header, row], means=False, quiet=talk.quiet)
     for note in notes:
@@ -236,9 +276,7 @@ def _tell(
 # --- pairs ----------------------------------------------------------------------------------------
 
 
-def _score_pairs(
-    request: FoldersRequest, predictions: Path, references: Path, talk: Talk
-) -> int:
+def _score_pairs(request: FoldersRequest, predictions: Path, references: Path, talk: Talk) -> int:
     _refuse(request, {"--seed": request.seed})
     protocol = request.protocol or "rgb"
     if protocol not in PROTOCOLS:
@@ -247,8 +285,10 @@ def _score_pairs(
         raise UsageError(f"--features {request.features}: lpips has weights for squeezenet only")
     pairs = match_folders(predictions, references)
     distance = load_perceptual_distance(
-        roots=net_roots(data_roots(request.data_root, cache_folder())), cache=cache_folder(),
-        device=choose_device(request.device))
+        roots=net_roots(data_roots(request.data_root, cache_folder())),
+        cache=cache_folder(),
+        device=choose_device(request.device),
+    )
     result = Scores(predictions.name)
     with picture_bar(predictions.name, len(pairs), talk) as advance:
         for pair in pairs:
@@ -256,24 +296,40 @@ def _score_pairs(
             numbers = _score_pair(request, protocol, distance, pair.source, pair.reference)
             result.images.append({"name": pair.name, **numbers})
             advance(1)
-    publish([result], Publication(
-        title=f"{references} ({protocol})", dataset=str(references), protocol=protocol,
-        kind="image", metrics=request.metrics, csv=request.csv, report=request.report,
-        notes=[f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
-               "figures of the same network"]), talk)
+    publish(
+        [result],
+        Publication(
+            title=f"{references} ({protocol})",
+            dataset=str(references),
+            protocol=protocol,
+            kind="image",
+            metrics=request.metrics,
+            csv=request.csv,
+            report=request.report,
+            notes=[
+                f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
+                "figures of the same network"
+            ],
+        ),
+        talk,
+    )
     return 0
 
 
 def _score_pair(
-    request: FoldersRequest, protocol: str, distance: PerceptualDistance, source: Path,
+    request: FoldersRequest,
+    protocol: str,
+    distance: PerceptualDistance,
+    source: Path,
     reference: Path,
 ) -> dict[str, Any]:
     """In the order of ``metrics``."""
     others = [name for name in request.metrics if name != LPIPS]
     try:
         known = score(_read(source), _read(reference), protocol, request.border or 0, others)
-        known[LPIPS] = float(distance(*(to_values(_read_rgb(path)[None])
-                                        for path in (source, reference))))
+        known[LPIPS] = float(
+            distance(*(to_values(_read_rgb(path)[None]) for path in (source, reference)))
+        )
     except ValueError as error:
         raise DatasetError(f"{source}: {error}") from error
     return {name: known[name] for name in request.metrics}

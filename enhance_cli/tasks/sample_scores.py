@@ -63,8 +63,7 @@ class SetScore:
 
     def numbers(self) -> dict[str, float | None]:
         """By their names in JSON and CSV."""
-        return {"frechet": self.frechet, **prd_numbers(self.curve),
-                "high_frequencies": self.detail}
+        return {"frechet": self.frechet, **prd_numbers(self.curve), "high_frequencies": self.detail}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ class Reference:
         result = SetScore(
             frechet_distance(FeatureStatistics.from_features(features), self.statistics),
             precision_recall_curve(self.features, features, seed=self.seed),
-            high_frequency_energy(to_values(pictures)) / self.energy if self.energy else None)
+            high_frequency_energy(to_values(pictures)) / self.energy if self.energy else None,
+        )
         advance(len(pictures))
         return result
 
@@ -101,8 +101,13 @@ def make_reference(
 ) -> Reference:
     """The reference of uint8 (N, C, H, W) pictures."""
     features = set_features(extractor, pictures, advance)
-    return Reference(extractor, features, FeatureStatistics.from_features(features),
-                     high_frequency_energy(to_values(pictures)), seed)
+    return Reference(
+        extractor,
+        features,
+        FeatureStatistics.from_features(features),
+        high_frequency_energy(to_values(pictures)),
+        seed,
+    )
 
 
 def set_features(
@@ -163,23 +168,33 @@ def choose_features(
     """
     cache, roots = cache_folder(), net_roots(roots)
     folders = [*(root / "nets" for root in roots), cache]
-    present = [key for key in ("inception", "squeezenet")
-               if any((folder / FEATURES[key].filename).exists() for folder in folders)]
+    present = [
+        key
+        for key in ("inception", "squeezenet")
+        if any((folder / FEATURES[key].filename).exists() for folder in folders)
+    ]
     if name is None and not present:
         looked = ", ".join(str(folder) for folder in folders)
         raise CheckpointError(
             f"no {FEATURES['squeezenet'].filename} in {looked}: put it there, or choose "
-            "--features inception, which is fetched, or a file of weights")
-    return load_features(name or present[0], roots=roots, cache=cache, device=device,
-                         say=talk.console.print)
+            "--features inception, which is fetched, or a file of weights"
+        )
+    return load_features(
+        name or present[0], roots=roots, cache=cache, device=device, say=talk.console.print
+    )
 
 
 def feature_notes(extractor: FeatureExtractor, count: int) -> list[str]:
     """What must be said beside figures of so many pictures, the smaller set's."""
-    scale = ("compare figures with published FID only for the same data and number of pictures"
-             if extractor.name == "FID" else "never compare figures of them with published FID")
-    return [f"features: {extractor.title} ({extractor.path.name}); {scale}",
-            bias_note(count, extractor.dimensions)]
+    scale = (
+        "compare figures with published FID only for the same data and number of pictures"
+        if extractor.name == "FID"
+        else "never compare figures of them with published FID"
+    )
+    return [
+        f"features: {extractor.title} ({extractor.path.name}); {scale}",
+        bias_note(count, extractor.dimensions),
+    ]
 
 
 @contextmanager

@@ -71,7 +71,8 @@ class GridShape:
             raise OutputError(
                 f"{path}: {self.count} pictures make a grid of {self.width}x{self.height} pixels, "
                 f"at most {GRID_PIXELS // 10**6} million are drawn: give -o a folder for single "
-                "pictures, or draw fewer")
+                "pictures, or draw fewer"
+            )
         check_writable(path, self.height, self.width, depth=8, alpha=False)
 
 
@@ -166,10 +167,14 @@ def _middle(samples: NDArray[Any], side: int) -> Tensor:
 
 def _size_notices(picture: Picture, side: int) -> list[str]:
     shorter = min(picture.height, picture.width)
-    steps = [text for text, needed in (
-        (f"cut to the middle {shorter}x{shorter}", picture.height != picture.width),
-        (f"resized to {side}x{side}", shorter != side),
-    ) if needed]
+    steps = [
+        text
+        for text, needed in (
+            (f"cut to the middle {shorter}x{shorter}", picture.height != picture.width),
+            (f"resized to {side}x{side}", shorter != side),
+        )
+        if needed
+    ]
     return [f"{picture.width}x{picture.height} pixels {' and '.join(steps)}"] if steps else []
 
 
@@ -214,8 +219,9 @@ class NumberedFiles:
             return 0
         there = {path.name for path in self.folder.iterdir() if _NUMBERED.fullmatch(path.name)}
         if there and not overwrite:
-            raise OutputError(f"{self.folder}: holds {min(there)} already, add --overwrite or "
-                              "choose another -o")
+            raise OutputError(
+                f"{self.folder}: holds {min(there)} already, add --overwrite or choose another -o"
+            )
         last = self.path(self.count - 1).name
         return sum(len(name) != len(last) or name > last for name in there)
 
@@ -247,8 +253,13 @@ class Count:
 def counting(talk: Talk, console: Console, total: int) -> Iterator[Count]:
     """A bar over pictures, where one is wanted."""
     with Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-        console=console, disable=not talk.shows_progress, transient=True,
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not talk.shows_progress,
+        transient=True,
     ) as progress:
         yield Count(progress, total)

@@ -67,15 +67,19 @@ def publish(results: Sequence[Scores], where: Publication, talk: Talk) -> None:
         OutputError: if a file cannot be written.
     """
     if where.csv is not None:
-        write_csv(where.csv, ["model", "image", *where.metrics],
-                  score_rows(results, where.metrics))
+        write_csv(where.csv, ["model", "image", *where.metrics], score_rows(results, where.metrics))
     table = score_table(results, where.metrics, where.kind)
     if where.report is not None:
         write_report(where.report, where.title, table[0], table[1:], notes=where.notes)
     if talk.json:
-        print_json({"dataset": where.dataset, "protocol": where.protocol,
-                    **({"notes": list(where.notes)} if where.notes else {}),
-                    "results": score_document(results, where.metrics)})
+        print_json(
+            {
+                "dataset": where.dataset,
+                "protocol": where.protocol,
+                **({"notes": list(where.notes)} if where.notes else {}),
+                "results": score_document(results, where.metrics),
+            }
+        )
     else:
         print_table(where.title, table, means=True, quiet=talk.quiet)
     for note in where.notes:
@@ -83,8 +87,12 @@ def publish(results: Sequence[Scores], where: Publication, talk: Talk) -> None:
 
 
 def write_report(
-    path: Path, title: str, header: Sequence[str], rows: Sequence[Sequence[str]],
-    figures: Sequence[tuple[bytes, str]] = (), notes: Sequence[str] = (),
+    path: Path,
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    figures: Sequence[tuple[bytes, str]] = (),
+    notes: Sequence[str] = (),
 ) -> None:
     """Write one HTML file, whole or not at all.
 
@@ -100,11 +108,13 @@ def write_report(
     """
     cells = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = "\n".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
     pictures = "\n".join(
         f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,'
         f'{b64encode(svg).decode()}"><figcaption>{escape(caption)}</figcaption></figure>'
-        for svg, caption in figures)
+        for svg, caption in figures
+    )
     remarks = "".join(f"<p>{escape(note)}</p>\n" for note in notes)
     page = (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}'
@@ -131,9 +141,14 @@ def draw_scores(results: Sequence[Scores], metric: str) -> bytes | None:
     for panel, result in zip(panels, results, strict=True):
         for colour, ratio in zip(_COLOURS, result.ratios(), strict=False):
             images = [image for image in result.by_ratio(ratio).images if image["iso"]]
-            panel.scatter([image["iso"] for image in images],
-                          [image[metric] for image in images],
-                          s=14, color=colour, alpha=0.8, label=f"ratio {ratio:g}")
+            panel.scatter(
+                [image["iso"] for image in images],
+                [image[metric] for image in images],
+                s=14,
+                color=colour,
+                alpha=0.8,
+                label=f"ratio {ratio:g}",
+            )
         panel.set(title=result.model, xscale="log", xlabel="ISO", ylabel=heading(metric))
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
@@ -153,12 +168,28 @@ def draw_histograms(results: Sequence[Scores]) -> bytes:
     for panel, result in zip(panels, results, strict=True):
         picture, reference = result.total_histograms()
         levels = range(len(picture))
-        panel.plot(levels, (reference / reference.sum()).tolist(), color="black", linewidth=1,
-                   label="reference")
-        panel.plot(levels, (picture / picture.sum()).tolist(), "--", color=_COLOURS[0],
-                   linewidth=1, label="picture")
-        panel.set(title=f"{result.model}, JSD {result.total_jsd():.4f}", xlabel="luminance",
-                  ylabel="share of pixels", yscale="log", xlim=(0, 255))
+        panel.plot(
+            levels,
+            (reference / reference.sum()).tolist(),
+            color="black",
+            linewidth=1,
+            label="reference",
+        )
+        panel.plot(
+            levels,
+            (picture / picture.sum()).tolist(),
+            "--",
+            color=_COLOURS[0],
+            linewidth=1,
+            label="picture",
+        )
+        panel.set(
+            title=f"{result.model}, JSD {result.total_jsd():.4f}",
+            xlabel="luminance",
+            ylabel="share of pixels",
+            yscale="log",
+            xlim=(0, 255),
+        )
         panel.legend(fontsize="small")
     return _svg(figure)
 
@@ -173,8 +204,13 @@ class Curve:
 
 
 def draw_curves(
-    panels: Mapping[str, Sequence[Curve]], xlabel: str, ylabel: str, *, marked: bool = True,
-    limits: tuple[float, float] | None = None, yscale: str = "linear",
+    panels: Mapping[str, Sequence[Curve]],
+    xlabel: str,
+    ylabel: str,
+    *,
+    marked: bool = True,
+    limits: tuple[float, float] | None = None,
+    yscale: str = "linear",
 ) -> bytes:
     """Plots side by side.
 
@@ -198,9 +234,16 @@ def draw_curves(
         for (dashes, colour), curve in zip(styles, curves, strict=False):
             known = [math.nan if y is None or not math.isfinite(y) else y for y in curve.y]
             # Between words there is nothing to draw a line through.
-            panel.plot(curve.x, known, "" if isinstance(curve.x[0], str) else dashes,
-                       color=colour, linewidth=1.2, label=curve.name,
-                       marker="o" if marked else None, markersize=3)
+            panel.plot(
+                curve.x,
+                known,
+                "" if isinstance(curve.x[0], str) else dashes,
+                color=colour,
+                linewidth=1.2,
+                label=curve.name,
+                marker="o" if marked else None,
+                markersize=3,
+            )
             if all(isinstance(value, int) for value in curve.x):
                 panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set(title=title, xlabel=xlabel, ylabel=ylabel, yscale=yscale)
@@ -235,8 +278,9 @@ def _figure(size: tuple[float, float]) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError as missing:
-        raise OutputError("--report needs matplotlib for its figures, run: pip install "
-                          "matplotlib") from missing
+        raise OutputError(
+            "--report needs matplotlib for its figures, run: pip install matplotlib"
+        ) from missing
     return Figure(figsize=size, layout="constrained")
 
 

@@ -45,8 +45,11 @@ class Scores:
     def by_ratio(self, ratio: float) -> "Scores":
         """The pictures of one exposure ratio."""
         chosen = [index for index, image in enumerate(self.images) if image["ratio"] == ratio]
-        return Scores(self.model, [self.images[index] for index in chosen],
-                      [self.histograms[index] for index in chosen])
+        return Scores(
+            self.model,
+            [self.images[index] for index in chosen],
+            [self.histograms[index] for index in chosen],
+        )
 
     def total_histograms(self) -> tuple[Tensor, Tensor]:
         """Those of all pictures and of all references (thesis 000, fig. 30)."""
@@ -59,7 +62,9 @@ class Scores:
 
 
 def check_names(
-    protocols: Sequence[str], metrics: Sequence[str], datasets: Sequence[str] = (),
+    protocols: Sequence[str],
+    metrics: Sequence[str],
+    datasets: Sequence[str] = (),
     known_datasets: Iterable[str] = (),
 ) -> None:
     """Check what the evaluations take by name.
@@ -69,7 +74,8 @@ def check_names(
         UsageError: if there is no metric.
     """
     known: list[tuple[str, Sequence[str], Iterable[str]]] = [
-        ("protocol", protocols, PROTOCOLS), ("metric", metrics, METRICS),
+        ("protocol", protocols, PROTOCOLS),
+        ("metric", metrics, METRICS),
         ("dataset", datasets, list(known_datasets)),
     ]
     for kind, names, table in known:
@@ -93,8 +99,10 @@ def number(value: float, metric: str) -> str:
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has no infinity: the PSNR of equal pictures becomes null."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()}
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def score_row(model: str, image: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
@@ -107,9 +115,13 @@ def score_table(results: Sequence[Scores], metrics: Sequence[str], kind: str) ->
     pairs = [(result, metric) for result in results for metric in metrics]
     return [
         [kind, *(f"{result.model}\n{heading(metric)}" for result, metric in pairs)],
-        *([image["name"], *(number(result.images[index][metric], metric)
-                            for result, metric in pairs)]
-          for index, image in enumerate(results[0].images)),
+        *(
+            [
+                image["name"],
+                *(number(result.images[index][metric], metric) for result, metric in pairs),
+            ]
+            for index, image in enumerate(results[0].images)
+        ),
         ["mean", *(number(result.mean(metric), metric) for result, metric in pairs)],
     ]
 
@@ -126,9 +138,11 @@ def score_rows(results: Sequence[Scores], metrics: Sequence[str]) -> list[list[A
 def score_document(results: Sequence[Scores], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """The same for JSON."""
     return [
-        {"model": result.model,
-         "mean": finite({metric: result.mean(metric) for metric in metrics}),
-         "images": [finite(image) for image in result.images]}
+        {
+            "model": result.model,
+            "mean": finite({metric: result.mean(metric) for metric in metrics}),
+            "images": [finite(image) for image in result.images],
+        }
         for result in results
     ]
 
@@ -154,9 +168,10 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     Raises:
         OutputError: if it cannot be written.
     """
-    with replacing(path) as temporary, temporary.open(
-        "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)

@@ -61,14 +61,21 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     torch.manual_seed(request.seed)
     device = choose_device(request.device)
     model = load_model(
-        "superres", name=request.model, weights=request.weights, scale=request.scale,
-        device=device, dtype=choose_dtype(request.precision, device),
+        "superres",
+        name=request.model,
+        weights=request.weights,
+        scale=request.scale,
+        device=device,
+        dtype=choose_dtype(request.precision, device),
     )
     scale = model.contract.scale
     jobs = plan_jobs(
-        request.inputs, request.output,
-        Naming(f"_x{scale}", output_suffix), find_images,
-        recursive=request.recursive, overwrite=request.overwrite,
+        request.inputs,
+        request.output,
+        Naming(f"_x{scale}", output_suffix),
+        find_images,
+        recursive=request.recursive,
+        overwrite=request.overwrite,
         skip_existing=request.skip_existing,
     )
     plan = TilePlan(tile=request.tile)
@@ -83,8 +90,13 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source)
         height, width = picture.height * scale, picture.width * scale
-        check_writable(job.target, height, width, depth=picture.pixels.dtype.itemsize * 8,
-                       alpha=picture.alpha is not None)
+        check_writable(
+            job.target,
+            height,
+            width,
+            depth=picture.pixels.dtype.itemsize * 8,
+            alpha=picture.alpha is not None,
+        )
         enlarged = superresolve(model, picture, plan, progress=bar.update, notice=bar.notice)
         for text in write_notices(job.target, enlarged):
             bar.notice(text)
@@ -130,18 +142,28 @@ def superresolve(
             model.as_grey() if planes.shape[2] == 1 else (model.network, model.contract)
         )
         result = run_tiled(
-            network, contract, to_tensor(planes), plan, device=model.device, dtype=model.dtype,
-            levels=LEVELS[planes.dtype], notice=notice,
+            network,
+            contract,
+            to_tensor(planes),
+            plan,
+            device=model.device,
+            dtype=model.dtype,
+            levels=LEVELS[planes.dtype],
+            notice=notice,
             progress=lambda done, total: progress(
-                first * area + done * area // total, passes * area),
+                first * area + done * area // total, passes * area
+            ),
         )
         return np.ascontiguousarray(result.permute(1, 2, 0).numpy())
 
     enlarged = enlarge(pixels, 0)
     if alpha is not None:
         size = enlarged.shape[:2]
-        alpha = (_without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha) if see_through
-                 else np.full(size, picture.max_value, alpha.dtype))
+        alpha = (
+            _without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha)
+            if see_through
+            else np.full(size, picture.max_value, alpha.dtype)
+        )
     return replace(picture, pixels=enlarged, alpha=alpha)
 
 

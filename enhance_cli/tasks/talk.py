@@ -42,8 +42,9 @@ class Talk:
 
 def plain_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that prints text as it is: file names hold brackets and colons too."""
-    console = Console(stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False,
-                      soft_wrap=True)
+    console = Console(
+        stderr=stderr, quiet=quiet, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 160  # room for tables in files and pipes
     return console

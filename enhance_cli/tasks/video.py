@@ -116,24 +116,38 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
     span = request.span
     device = choose_device(request.device)
     model = load_model(
-        "video", name=request.model, weights=request.weights, scale=request.scale,
-        device=device, dtype=choose_dtype(request.precision, device),
+        "video",
+        name=request.model,
+        weights=request.weights,
+        scale=request.scale,
+        device=device,
+        dtype=choose_dtype(request.precision, device),
     )
     scale = model.contract.scale
     options = EncodeOptions(
-        codec=request.codec, crf=request.crf, preset=request.preset,
-        pixel_format=request.pixel_format, rate=parse_rate(request.rate))
+        codec=request.codec,
+        crf=request.crf,
+        preset=request.preset,
+        pixel_format=request.pixel_format,
+        rate=parse_rate(request.rate),
+    )
     jobs = plan_video_jobs(
-        request.inputs, request.output, f"_x{scale}", frames=request.frames,
-        recursive=request.recursive, overwrite=request.overwrite,
-        skip_existing=request.skip_existing)
+        request.inputs,
+        request.output,
+        f"_x{scale}",
+        frames=request.frames,
+        recursive=request.recursive,
+        overwrite=request.overwrite,
+        skip_existing=request.skip_existing,
+    )
     plan = TilePlan(tile=request.tile)
     if talk.verbose:
         side = FrameEnlarger(model, plan).tile_side
         talk.console.print(
             f"{model.info.name} from {model.info.path}, on {device} in "
             f"{str(model.dtype).removeprefix('torch.')}, "
-            + (f"tiles of at most {side} pixels" if side else "whole frames at once"))
+            + (f"tiles of at most {side} pixels" if side else "whole frames at once")
+        )
     source = _Source(model)
 
     ready: list[Job] = []
@@ -195,21 +209,34 @@ def _enhance_file(
     model = source.model
     scale = model.contract.scale
     info = probe(job.source, rate=options.rate)
-    plan = plan_output(_shown(info) if request.compare else info, job.target, scale, options,
-                       folder=gives_folder(job, request.output, request.frames))
+    plan = plan_output(
+        _shown(info) if request.compare else info,
+        job.target,
+        scale,
+        options,
+        folder=gives_folder(job, request.output, request.frames),
+    )
     for text in dict.fromkeys((*info.notices, *plan.notices, *_unused(plan, request))):
         bar.notice(text)
     folder = WorkFolder(job.target, segment_suffix(plan))
     finished = folder.begin(
         _settings(info, request, span, options, source),
-        resume=request.resume, overwrite=request.overwrite)
+        resume=request.resume,
+        overwrite=request.overwrite,
+    )
     try:
         if finished:
             bar.notice(f"going on after {finished * SEGMENT_FRAMES} frames")
         stream = _Stream(
-            enlarger=FrameEnlarger(model, tiles, bar.notice), info=info, plan=plan,
-            folder=folder, threshold=request.cut_threshold if request.cut_detection else None,
-            compare=request.compare, progress=bar.frames, total=_expected_frames(info, span))
+            enlarger=FrameEnlarger(model, tiles, bar.notice),
+            info=info,
+            plan=plan,
+            folder=folder,
+            threshold=request.cut_threshold if request.cut_detection else None,
+            compare=request.compare,
+            progress=bar.frames,
+            total=_expected_frames(info, span),
+        )
         stream.run(span, options.rate, finished)
         segments = [folder.segment(index) for index in range(stream.segments)]
         assemble(plan, segments, job.target, start=span[0], end=span[1], notice=bar.notice)
@@ -218,8 +245,7 @@ def _enhance_file(
             bar.notice(f"finished segments are kept in {folder.path}, go on with --resume")
         raise
     folder.remove()
-    return {"width": plan.width, "height": plan.height, "frames": stream.done,
-            "cuts": stream.cuts}
+    return {"width": plan.width, "height": plan.height, "frames": stream.done, "cuts": stream.cuts}
 
 
 def _shown(info: VideoInfo) -> VideoInfo:
@@ -238,8 +264,11 @@ def _unused(plan: OutputPlan, request: VideoRequest) -> Iterator[str]:
     """Options that mean nothing here."""
     if request.rate is not None and not plan.source.names:
         yield f"--rate {request.rate} is for folders of pictures: not used"
-    given = [f"--{name.replace('_', '-')}" for name in ("codec", "crf", "preset", "pixel_format")
-             if getattr(request, name) is not None]
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in ("codec", "crf", "preset", "pixel_format")
+        if getattr(request, name) is not None
+    ]
     if plan.is_folder and given:
         yield f"{', '.join(given)}: not used, for the output is a folder of PNGs"
 
@@ -262,9 +291,13 @@ def _settings(
     encoding = {key: str(value) for key, value in asdict(options).items() if value is not None}
     return {
         "input": _identity(info),
-        "model": [source.model.info.name, source.digest], "version": __version__,
-        "device": source.model.device.type, "precision": str(source.model.dtype),
-        "start and end": span, "encoding": encoding, "--compare": request.compare,
+        "model": [source.model.info.name, source.digest],
+        "version": __version__,
+        "device": source.model.device.type,
+        "precision": str(source.model.dtype),
+        "start and end": span,
+        "encoding": encoding,
+        "--compare": request.compare,
         "--cut-threshold": request.cut_threshold if request.cut_detection else None,
         "segment": SEGMENT_FRAMES,
     }
@@ -321,8 +354,9 @@ class _Stream:
         state: VideoState | None = None
         if finished:
             state, self.cuts = load_state(self.folder.state(finished), device)
-        with open_frames(self.info.path, start=span[0], end=span[1], skip=self.done,
-                         rate=rate) as reader:
+        with open_frames(
+            self.info.path, start=span[0], end=span[1], skip=self.done, rate=rate
+        ) as reader:
             decoded = ahead(_seen(reader, state, self.threshold), _AHEAD)
             try:
                 with self._written, behind(self._encode, _BEHIND) as encoder:
@@ -331,7 +365,9 @@ class _Stream:
                 decoded.close()
 
     def _enlarge(
-        self, decoded: Iterator["_Seen"], state: VideoState | None,
+        self,
+        decoded: Iterator["_Seen"],
+        state: VideoState | None,
         encoder: Behind[_Enlarged],
     ) -> None:
         lookahead = self.enlarger.model.contract.lookahead
@@ -353,7 +389,8 @@ class _Stream:
         """Runs in a thread: from tensor to file."""
         if self._writer is None:
             self._writer = self._written.enter_context(
-                write_segment(self.plan, self.folder.segment(self.segments)))
+                write_segment(self.plan, self.folder.segment(self.segments))
+            )
             self.segments += 1
         picture = item.frame_hr
         if self.compare:
@@ -364,7 +401,6 @@ class _Stream:
             self._written.pop_all().close()
             self._writer = None
             self.folder.finish_segment(self.segments - 1)
-
 
     def _side_by_side(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
         """Bicubic enlargement and result, left and right where the picture is shown."""
@@ -387,8 +423,9 @@ def _seen(
     before = None if state is None else state.frame_lr[0].cpu()
     for frame in frames:
         frame_lr = _to_tensor(frame.pixels)
-        cut = (threshold is not None and before is not None
-               and cut_score(before, frame_lr) > threshold)
+        cut = (
+            threshold is not None and before is not None and cut_score(before, frame_lr) > threshold
+        )
         yield _Seen(frame, frame_lr, cut)
         before = frame_lr
 

@@ -23,19 +23,27 @@ def find_videos(folder: Path, recursive: bool) -> list[Path]:
     Raises:
         InputError: if there is none; tells of folders of frames.
     """
-    found = sorted(path for path in (folder.rglob("*") if recursive else folder.iterdir())
-                   if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
-                   and not _is_left_out(path.relative_to(folder)))
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if recursive else folder.iterdir())
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and path.is_file()
+        and not _is_left_out(path.relative_to(folder))
+    )
     if not found:
-        hint = ("; name folders of pictures themselves" if recursive
-                else ", add --recursive to look for videos in its folders")
+        hint = (
+            "; name folders of pictures themselves"
+            if recursive
+            else ", add --recursive to look for videos in its folders"
+        )
         raise InputError(f"{folder}: neither videos nor numbered pictures in this folder{hint}")
     return found
 
 
 def _is_left_out(path: Path) -> bool:
-    return (any(part.startswith(".") for part in path.parts)
-            or any(part.endswith(".part") for part in path.parts[:-1]))
+    return any(part.startswith(".") for part in path.parts) or any(
+        part.endswith(".part") for part in path.parts[:-1]
+    )
 
 
 def is_frame_folder(path: Path) -> bool:
@@ -72,24 +80,41 @@ def plan_video_jobs(
         UsageError: if one output is given for many inputs, or an output would be an input.
     """
     names = list(_expand(inputs))
-    folders = list({path.resolve(): path for path in map(Path, names)
-                    if is_frame_folder(path)}.values())
+    folders = list(
+        {path.resolve(): path for path in map(Path, names) if is_frame_folder(path)}.values()
+    )
     files = [name for name in names if not is_frame_folder(Path(name))]
     alone = len(names) == 1
     if output is not None and is_file_name(output):
         if not alone:
             raise UsageError(f"-o {output}: one file for {len(names)} inputs, give a folder")
         if frames and output.suffix.lower() in VIDEO_SUFFIXES:
-            raise UsageError(f"-o {output}: --frames writes a folder of pictures, name one or "
-                             "leave --frames out")
+            raise UsageError(
+                f"-o {output}: --frames writes a folder of pictures, name one or leave --frames out"
+            )
     plan = JobList()
     if files:
         naming = Naming(tag, (lambda _: "") if frames else output_suffix, folders=frames)
         plan = plan_jobs(
-            files, output, naming, find_videos, recursive=recursive, overwrite=overwrite,
-            skip_existing=skip_existing, exact=frames and alone and Path(files[0]).is_file())
-    _plan_folders(plan, folders, output, tag, alone=alone, frames=frames,
-                  overwrite=overwrite, skip_existing=skip_existing)
+            files,
+            output,
+            naming,
+            find_videos,
+            recursive=recursive,
+            overwrite=overwrite,
+            skip_existing=skip_existing,
+            exact=frames and alone and Path(files[0]).is_file(),
+        )
+    _plan_folders(
+        plan,
+        folders,
+        output,
+        tag,
+        alone=alone,
+        frames=frames,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+    )
     return plan
 
 
@@ -116,16 +141,24 @@ def _expand(inputs: Sequence[str]) -> Iterator[str]:
 
 
 def _plan_folders(
-    plan: JobList, folders: Sequence[Path], output: Path | None, tag: str, *, alone: bool,
-    frames: bool, overwrite: bool, skip_existing: bool,
+    plan: JobList,
+    folders: Sequence[Path],
+    output: Path | None,
+    tag: str,
+    *,
+    alone: bool,
+    frames: bool,
+    overwrite: bool,
+    skip_existing: bool,
 ) -> None:
     """Add the jobs of folders of frames."""
     claimed = {job.target.resolve(): job.source for job in plan.jobs}
     targets: dict[Path, Path] = {}
     for folder in folders:
         name = f"{folder.resolve().name}{tag}"
-        targets[folder] = (folder.resolve().parent / name if output is None
-                           else output if alone else output / name)
+        targets[folder] = (
+            folder.resolve().parent / name if output is None else output if alone else output / name
+        )
     made = {target.resolve() for target in targets.values()}
     for folder, target in targets.items():
         place = target.resolve()
@@ -136,11 +169,18 @@ def _plan_folders(
             raise UsageError(f"{target}: an input would be replaced, choose another -o")
         try:
             if place in claimed:
-                raise OutputError(f"{folder}: {claimed[place]} is written to {target} already, "
-                                  "run this one apart with another -o")
+                raise OutputError(
+                    f"{folder}: {claimed[place]} is written to {target} already, "
+                    "run this one apart with another -o"
+                )
             claimed[place] = folder
             job = Job(folder, target)
-            take_unless_there(plan, job, folder=gives_folder(job, output, frames),
-                              overwrite=overwrite, skip_existing=skip_existing)
+            take_unless_there(
+                plan,
+                job,
+                folder=gives_folder(job, output, frames),
+                overwrite=overwrite,
+                skip_existing=skip_existing,
+            )
         except EnhanceError as error:
             plan.failures.append((str(folder), error))

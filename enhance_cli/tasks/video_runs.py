@@ -86,9 +86,10 @@ class VideoModels:
 
     def enlargers(self) -> list[Enlarger]:
         """Bicubic, then the networks."""
-        return [bicubic_enlarger(self.scale),
-                *(network_enlarger(name, model, self.plan)
-                  for name, model in self.networks.items())]
+        return [
+            bicubic_enlarger(self.scale),
+            *(network_enlarger(name, model, self.plan) for name, model in self.networks.items()),
+        ]
 
     def names(self) -> list[str]:
         """Of ``enlargers``."""
@@ -120,8 +121,9 @@ def network_enlarger(
     def start(first: FramePair) -> Step:
         state: VideoState | None = None
         if from_truth:
-            state = VideoState(first.frame_lr[None].to(model.device),
-                               first.frame_hr[None].to(model.device))
+            state = VideoState(
+                first.frame_lr[None].to(model.device), first.frame_hr[None].to(model.device)
+            )
 
         def step(frame_lr: Tensor, following: Tensor | None) -> Tensor:
             nonlocal state
@@ -166,8 +168,9 @@ def load_models(request: VideoRequest, talk: Talk) -> VideoModels:
     networks: dict[str, Model] = {}
     scale = request.scale
     for name, weights in _chosen_models(request, talk):
-        model = load_model("video", name=name, weights=weights, scale=request.scale,
-                           device=device, dtype=dtype)
+        model = load_model(
+            "video", name=name, weights=weights, scale=request.scale, device=device, dtype=dtype
+        )
         if scale is not None and scale != model.contract.scale:
             raise UsageError("the models have different scales, evaluate them one by one")
         scale = model.contract.scale
@@ -180,16 +183,21 @@ def load_models(request: VideoRequest, talk: Talk) -> VideoModels:
 
 def _chosen_models(request: VideoRequest, talk: Talk) -> list[tuple[str | None, Path | None]]:
     chosen: list[tuple[str | None, Path | None]] = [
-        (name, None) for name in request.models if name != BICUBIC]
+        (name, None) for name in request.models if name != BICUBIC
+    ]
     if request.weights is not None:
         chosen.append((None, request.weights))
     if chosen or request.models:
         return chosen
     scale = request.scale or 4
     trained: list[tuple[str | None, Path | None]] = [
-        (name, None) for name, spec in MODELS.items()
-        if ARCHITECTURES[spec.architecture].task == "video" and spec.config.scale == scale
-        and find_weights(name) and not find_entry(name).get("untrained")]
+        (name, None)
+        for name, spec in MODELS.items()
+        if ARCHITECTURES[spec.architecture].task == "video"
+        and spec.config.scale == scale
+        and find_weights(name)
+        and not find_entry(name).get("untrained")
+    ]
     if not trained:
         talk.console.print("no weights of a video model: bicubic only")
     return trained
@@ -202,13 +210,15 @@ def check_request(request: VideoRequest) -> None:
         UsageError: in one line.
     """
     if request.protocol != PROTOCOL:
-        raise UsageError(f"--protocol {request.protocol}: video is compared by {PROTOCOL} alone, "
-                         "leave it out")
+        raise UsageError(
+            f"--protocol {request.protocol}: video is compared by {PROTOCOL} alone, leave it out"
+        )
     check_names([], request.metrics)
     for metric in request.metrics:
         if metric not in VIDEO_METRICS:
-            raise UsageError(f"--metrics {metric}: of video there are "
-                             f"{' and '.join(VIDEO_METRICS)}")
+            raise UsageError(
+                f"--metrics {metric}: of video there are {' and '.join(VIDEO_METRICS)}"
+            )
     if request.dataset is not None and (request.predictions or request.references):
         raise UsageError("give either --dataset or --pred and --gt, not both")
 
@@ -221,7 +231,11 @@ def find_clips_of(request: VideoRequest) -> list[VideoClip]:
 
 @contextmanager
 def frame_bar(
-    title: str, clips: Sequence[VideoClip], talk: Talk, *, rounds: int = 1,
+    title: str,
+    clips: Sequence[VideoClip],
+    talk: Talk,
+    *,
+    rounds: int = 1,
     limit: int | None = None,
 ) -> Iterator[Callable[[], None]]:
     """A progress bar over the frames of clips; what it gives is to be called after each."""

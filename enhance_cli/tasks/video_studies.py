@@ -109,7 +109,8 @@ def run_video_study(request: VideoRequest, talk: Talk) -> int:
         value = getattr(request, name)
         if value is not None and name not in study.options:
             raise UsageError(
-                f"{option} {value}: of no use with --study {request.study}, leave it out")
+                f"{option} {value}: of no use with --study {request.study}, leave it out"
+            )
     outcome = study.run(request, talk)
     if request.csv is not None:
         write_csv(request.csv, outcome.csv[0], outcome.csv[1:])
@@ -117,8 +118,15 @@ def run_video_study(request: VideoRequest, talk: Talk) -> int:
     if request.report is not None:
         write_report(request.report, title, outcome.table[0], outcome.table[1:], outcome.draw())
     if talk.json:
-        print_json({"dataset": request.dataset, "study": request.study, "protocol": PROTOCOL,
-                    "notes": outcome.notes, "results": outcome.results})
+        print_json(
+            {
+                "dataset": request.dataset,
+                "study": request.study,
+                "protocol": PROTOCOL,
+                "notes": outcome.notes,
+                "results": outcome.results,
+            }
+        )
     else:
         print_table(title, outcome.table, means=False, quiet=talk.quiet)
     for note in outcome.notes:
@@ -145,14 +153,22 @@ Pairs = Callable[[VideoClip], Iterator[FramePair]]
 
 
 def _under_conditions(
-    request: VideoRequest, talk: Talk, clips: Sequence[VideoClip], models: VideoModels,
+    request: VideoRequest,
+    talk: Talk,
+    clips: Sequence[VideoClip],
+    models: VideoModels,
     conditions: Sequence[Pairs],
 ) -> dict[str, list[float]]:
     """Video PSNR of each model under each condition, the mean over clips."""
     enlargers = models.enlargers()
     found: dict[str, list[float]] = {enlarger.name: [] for enlarger in enlargers}
-    with frame_bar(f"{request.dataset} {request.study}", clips, talk, rounds=len(conditions),
-                   limit=request.study_frames) as advance:
+    with frame_bar(
+        f"{request.dataset} {request.study}",
+        clips,
+        talk,
+        rounds=len(conditions),
+        limit=request.study_frames,
+    ) as advance:
         for pairs in conditions:
             scores = [_score(pairs(clip), enlargers, advance) for clip in clips]
             for index, values in enumerate(found.values()):
@@ -166,16 +182,40 @@ def _outcome(
     """The results of several conditions, a column for each."""
     names = [value if isinstance(value, str) else f"{key} {value:g}" for value in values]
     return Outcome(
-        [["model", *names],
-         *([name, *(number(psnr, "psnr") for psnr in row)] for name, row in found.items())],
-        [{"model": name, "values": [finite({key: value, "psnr": psnr})
-                                    for value, psnr in zip(values, row, strict=True)]}
-         for name, row in found.items()],
-        [["model", key, "psnr"], *([name, value, psnr] for name, row in found.items()
-                                   for value, psnr in zip(values, row, strict=True))],
-        lambda: [(draw_curves({"": [Curve(name, values, row) for name, row in found.items()]},
-                              key, "video PSNR (dB)"), figure)],
-        [note])
+        [
+            ["model", *names],
+            *([name, *(number(psnr, "psnr") for psnr in row)] for name, row in found.items()),
+        ],
+        [
+            {
+                "model": name,
+                "values": [
+                    finite({key: value, "psnr": psnr})
+                    for value, psnr in zip(values, row, strict=True)
+                ],
+            }
+            for name, row in found.items()
+        ],
+        [
+            ["model", key, "psnr"],
+            *(
+                [name, value, psnr]
+                for name, row in found.items()
+                for value, psnr in zip(values, row, strict=True)
+            ),
+        ],
+        lambda: [
+            (
+                draw_curves(
+                    {"": [Curve(name, values, row) for name, row in found.items()]},
+                    key,
+                    "video PSNR (dB)",
+                ),
+                figure,
+            )
+        ],
+        [note],
+    )
 
 
 def _study_blur(request: VideoRequest, talk: Talk) -> Outcome:
@@ -184,10 +224,16 @@ def _study_blur(request: VideoRequest, talk: Talk) -> Outcome:
     def blurred(clip: VideoClip, sigma: float) -> Iterator[FramePair]:
         return iterate_pairs(clip, models.scale, request.study_frames, sigma)
 
-    found = _under_conditions(request, talk, clips, models,
-                              [partial(blurred, sigma=sigma) for sigma in _SIGMAS])
-    return _outcome(found, "sigma", _SIGMAS, "Video PSNR by the blur before sub-sampling, in HR "
-                    "pixels (as figure 3.5)", _SAME_WEIGHTS.format("blur"))
+    found = _under_conditions(
+        request, talk, clips, models, [partial(blurred, sigma=sigma) for sigma in _SIGMAS]
+    )
+    return _outcome(
+        found,
+        "sigma",
+        _SIGMAS,
+        "Video PSNR by the blur before sub-sampling, in HR pixels (as figure 3.5)",
+        _SAME_WEIGHTS.format("blur"),
+    )
 
 
 def _study_noise(request: VideoRequest, talk: Talk) -> Outcome:
@@ -197,16 +243,27 @@ def _study_noise(request: VideoRequest, talk: Talk) -> Outcome:
         **{f"JPEG {quality}": partial(_compress, quality) for quality in _JPEG},
     }
 
-    def changed(clip: VideoClip, change: Callable[[Tensor, str, int], Tensor]
-                ) -> Iterator[FramePair]:
+    def changed(
+        clip: VideoClip, change: Callable[[Tensor, str, int], Tensor]
+    ) -> Iterator[FramePair]:
         pairs = iterate_pairs(clip, models.scale, request.study_frames)
         for index, (frame_hr, frame_lr) in enumerate(pairs):
             yield FramePair(frame_hr, change(frame_lr, clip.name, index))
 
-    found = _under_conditions(request, talk, clips, models,
-                              [partial(changed, change=change) for change in changes.values()])
-    return _outcome(found, "input", list(changes), "Video PSNR on degraded inputs (as table 3.1)",
-                    _SAME_WEIGHTS.format("degradation"))
+    found = _under_conditions(
+        request,
+        talk,
+        clips,
+        models,
+        [partial(changed, change=change) for change in changes.values()],
+    )
+    return _outcome(
+        found,
+        "input",
+        list(changes),
+        "Video PSNR on degraded inputs (as table 3.1)",
+        _SAME_WEIGHTS.format("degradation"),
+    )
 
 
 def _add_noise(deviation: float, frame_lr: Tensor, clip: str, index: int) -> Tensor:
@@ -227,8 +284,9 @@ def _study_profile(request: VideoRequest, talk: Talk) -> Outcome:
     clips, models = find_clips_of(request), load_models(request, talk)
     enlargers = models.enlargers()
     profiles: dict[str, dict[str, Tensor]] = {}
-    with frame_bar(f"{request.dataset} profile", clips, talk,
-                   limit=request.study_frames) as advance:
+    with frame_bar(
+        f"{request.dataset} profile", clips, talk, limit=request.study_frames
+    ) as advance:
         for clip in clips:
             pairs = iterate_pairs(clip, models.scale, request.study_frames)
             profiles[clip.name] = _take_profiles(request, clip, pairs, enlargers, advance)
@@ -238,30 +296,50 @@ def _study_profile(request: VideoRequest, talk: Talk) -> Outcome:
         for name, picture in pictures.items():
             luma = frame_luma(picture)
             path = _write_profile(request, clip_name, name, picture)
-            results.append({
-                "clip": clip_name, "model": name, "picture": path,
-                "psnr": error_to_psnr(frame_error(luma, truth)),
-                "flicker": flicker(luma[0], truth[0])})
+            results.append(
+                {
+                    "clip": clip_name,
+                    "model": name,
+                    "picture": path,
+                    "psnr": error_to_psnr(frame_error(luma, truth)),
+                    "flicker": flicker(luma[0], truth[0]),
+                }
+            )
     keys = ["clip", "model", "psnr", "flicker"]
-    notes = ["flicker, which the paper judges by eye: root mean square error of the change from "
-             "frame to frame, in levels of 255"]
+    notes = [
+        "flicker, which the paper judges by eye: root mean square error of the change from "
+        "frame to frame, in levels of 255"
+    ]
     if request.output is None:
         notes.append("give -o DIR for the pictures, or --report FILE.html")
     return Outcome(
-        [["clip", "model", f"profile's {heading('psnr')}", "flicker"],
-         *([row["clip"], row["model"], number(row["psnr"], "psnr"), f"{row['flicker']:.3f}"]
-           for row in results)],
+        [
+            ["clip", "model", f"profile's {heading('psnr')}", "flicker"],
+            *(
+                [row["clip"], row["model"], number(row["psnr"], "psnr"), f"{row['flicker']:.3f}"]
+                for row in results
+            ),
+        ],
         [finite(row) for row in results],
         [keys, *([row[key] for key in keys] for row in results)],
-        lambda: [(draw_pictures({name: _levels(picture) for name, picture in pictures.items()}),
-                  f"Temporal profiles of {clip_name}: one row of every frame, the first frame at "
-                  "the top (as figure 3.6)") for clip_name, pictures in profiles.items()],
-        notes)
+        lambda: [
+            (
+                draw_pictures({name: _levels(picture) for name, picture in pictures.items()}),
+                f"Temporal profiles of {clip_name}: one row of every frame, the first frame at "
+                "the top (as figure 3.6)",
+            )
+            for clip_name, pictures in profiles.items()
+        ],
+        notes,
+    )
 
 
 def _take_profiles(
-    request: VideoRequest, clip: VideoClip, pairs: Iterable[FramePair],
-    enlargers: Sequence[Enlarger], advance: Callable[[], None],
+    request: VideoRequest,
+    clip: VideoClip,
+    pairs: Iterable[FramePair],
+    enlargers: Sequence[Enlarger],
+    advance: Callable[[], None],
 ) -> dict[str, Tensor]:
     """The same row of every frame, below each other: (3, T, W) by name, the truth's first."""
     names = ["truth", *(enlarger.name for enlarger in enlargers)]
@@ -277,9 +355,7 @@ def _take_profiles(
     return {name: torch.stack(kept, 1) for name, kept in zip(names, rows, strict=True)}
 
 
-def _write_profile(
-    request: VideoRequest, clip: str, name: str, picture: Tensor
-) -> str | None:
+def _write_profile(request: VideoRequest, clip: str, name: str, picture: Tensor) -> str | None:
     if request.output is None:
         return None
     path = request.output / re.sub(r"[^\w.-]", "_", f"{clip}_{name}.png")
@@ -301,16 +377,20 @@ def _study_frames(request: VideoRequest, talk: Talk) -> Outcome:
     clips, models = find_clips_of(request), load_models(request, talk)
     recurrent = {name: model for name, model in models.networks.items() if is_recurrent(model)}
     if not recurrent:
-        raise UsageError("--study frames: needs a recurrent model (frvsr-...), name one with "
-                         "--model or --weights")
+        raise UsageError(
+            "--study frames: needs a recurrent model (frvsr-...), name one with "
+            "--model or --weights"
+        )
     enlargers = [
-        network_enlarger(f"{name}, from {start}", model, models.plan,
-                         from_truth=start == "truth")
-        for name, model in recurrent.items() for start in ("black", "truth")]
-    with frame_bar(f"{request.dataset} frames", clips, talk,
-                   limit=request.study_frames) as advance:
-        scores = [_score(iterate_pairs(clip, models.scale, request.study_frames), enlargers,
-                         advance) for clip in clips]
+        network_enlarger(f"{name}, from {start}", model, models.plan, from_truth=start == "truth")
+        for name, model in recurrent.items()
+        for start in ("black", "truth")
+    ]
+    with frame_bar(f"{request.dataset} frames", clips, talk, limit=request.study_frames) as advance:
+        scores = [
+            _score(iterate_pairs(clip, models.scale, request.study_frames), enlargers, advance)
+            for clip in clips
+        ]
     # Up to the end of the shortest clip, so that all points are means of the same clips.
     length = min(len(clip[0].errors) for clip in scores)
     curves: dict[str, list[float | None]] = {}
@@ -322,18 +402,44 @@ def _study_frames(request: VideoRequest, talk: Talk) -> Outcome:
     shown = [frame for frame in _SHOWN_FRAMES if frame <= length]
     numbers = range(1, length + 1)
     return Outcome(
-        [["frame", *(name.replace(", ", "\n") for name in curves)],
-         *([str(frame), *(_db(row[frame - 1]) for row in curves.values())] for frame in shown)],
-        [{"model": name.rpartition(", from ")[0], "start": name.rpartition(", from ")[2],
-          "psnr": [finite({"": psnr})[""] for psnr in row]} for name, row in curves.items()],
-        [["frame", *curves], *([frame, *("" if row[frame - 1] is None else row[frame - 1]
-                                         for row in curves.values())] for frame in numbers)],
-        lambda: [(draw_curves({"": [Curve(name, list(numbers), row)
-                                    for name, row in curves.items()]}, "frame", "PSNR (dB)"),
-                  f"PSNR by frame number, the mean of {len(clips)} clips, from a black frame and "
-                  "from the true first frame as the estimate before the first (as figure 3.7)")],
-        [f"frames 1 to {length}, as many as the shortest clip has; from the truth, frame 1 is "
-         "left out"])
+        [
+            ["frame", *(name.replace(", ", "\n") for name in curves)],
+            *([str(frame), *(_db(row[frame - 1]) for row in curves.values())] for frame in shown),
+        ],
+        [
+            {
+                "model": name.rpartition(", from ")[0],
+                "start": name.rpartition(", from ")[2],
+                "psnr": [finite({"": psnr})[""] for psnr in row],
+            }
+            for name, row in curves.items()
+        ],
+        [
+            ["frame", *curves],
+            *(
+                [
+                    frame,
+                    *("" if row[frame - 1] is None else row[frame - 1] for row in curves.values()),
+                ]
+                for frame in numbers
+            ),
+        ],
+        lambda: [
+            (
+                draw_curves(
+                    {"": [Curve(name, list(numbers), row) for name, row in curves.items()]},
+                    "frame",
+                    "PSNR (dB)",
+                ),
+                f"PSNR by frame number, the mean of {len(clips)} clips, from a black frame and "
+                "from the true first frame as the estimate before the first (as figure 3.7)",
+            )
+        ],
+        [
+            f"frames 1 to {length}, as many as the shortest clip has; from the truth, frame 1 is "
+            "left out"
+        ],
+    )
 
 
 def _db(psnr: float | None) -> str:
@@ -357,33 +463,66 @@ def _study_drift(request: VideoRequest, talk: Talk) -> Outcome:
     results: list[dict[str, Any]] = []
     with bar_of(f"{request.dataset} drift", length * len(_SCENES), talk) as advance:
         for scene, velocity in _SCENES.items():
-            pairs = (FramePair(frame, reduce_frame(frame, models.scale))
-                     for frame in roll_scene(picture, length, velocity))
+            pairs = (
+                FramePair(frame, reduce_frame(frame, models.scale))
+                for frame in roll_scene(picture, length, velocity)
+            )
             for enlarger, score in zip(enlargers, _score(pairs, enlargers, advance), strict=True):
                 psnrs = [min(psnr, _HIGHEST) for psnr in score.frame_psnrs()]
-                results.append({"model": enlarger.name, "scene": scene, **judge_drift(psnrs),
-                                "psnr": psnrs})
+                results.append(
+                    {"model": enlarger.name, "scene": scene, **judge_drift(psnrs), "psnr": psnrs}
+                )
     drifting = [f"{row['model']} ({row['scene']})" for row in results if row["drifts"]]
     early, late = _spans(length)
     verdict = f"drifts: {', '.join(drifting)}" if drifting else "nothing drifts"
-    by_scene = {scene: [Curve(row["model"], list(range(1, length + 1)), row["psnr"])
-                        for row in results if row["scene"] == scene] for scene in _SCENES}
+    by_scene = {
+        scene: [
+            Curve(row["model"], list(range(1, length + 1)), row["psnr"])
+            for row in results
+            if row["scene"] == scene
+        ]
+        for scene in _SCENES
+    }
     return Outcome(
-        [["model", "scene", f"{_span(early)} (dB)", f"{_span(late)} (dB)", "change (dB)", ""],
-         *([row["model"], row["scene"], number(row["early"], "psnr"), number(row["late"], "psnr"),
-            f"{row['change']:+.3f}", "drifts" if row["drifts"] else "steady"]
-           for row in results)],
-        [{**finite(row), "psnr": [finite({"": psnr})[""] for psnr in row["psnr"]]}
-         for row in results],
-        [["model", "scene", "frame", "psnr"],
-         *([row["model"], row["scene"], frame, psnr] for row in results
-           for frame, psnr in enumerate(row["psnr"], 1))],
-        lambda: [(draw_curves(by_scene, "frame", "PSNR (dB)", marked=False),
-                  f"PSNR over {length} frames of a still and of a moving scene made of "
-                  f"{clip.name}'s first frame")],
-        [f"{verdict}; a model drifts if the PSNR of {_span(late)} is more than {_DRIFT_LIMIT} dB "
-         f"below that of {_span(early)}"],
-        1 if drifting else 0)
+        [
+            ["model", "scene", f"{_span(early)} (dB)", f"{_span(late)} (dB)", "change (dB)", ""],
+            *(
+                [
+                    row["model"],
+                    row["scene"],
+                    number(row["early"], "psnr"),
+                    number(row["late"], "psnr"),
+                    f"{row['change']:+.3f}",
+                    "drifts" if row["drifts"] else "steady",
+                ]
+                for row in results
+            ),
+        ],
+        [
+            {**finite(row), "psnr": [finite({"": psnr})[""] for psnr in row["psnr"]]}
+            for row in results
+        ],
+        [
+            ["model", "scene", "frame", "psnr"],
+            *(
+                [row["model"], row["scene"], frame, psnr]
+                for row in results
+                for frame, psnr in enumerate(row["psnr"], 1)
+            ),
+        ],
+        lambda: [
+            (
+                draw_curves(by_scene, "frame", "PSNR (dB)", marked=False),
+                f"PSNR over {length} frames of a still and of a moving scene made of "
+                f"{clip.name}'s first frame",
+            )
+        ],
+        [
+            f"{verdict}; a model drifts if the PSNR of {_span(late)} is more than "
+            f"{_DRIFT_LIMIT} dB below that of {_span(early)}"
+        ],
+        1 if drifting else 0,
+    )
 
 
 def _first_frame(clip: VideoClip, scale: int) -> Tensor:
@@ -416,8 +555,12 @@ def judge_drift(psnrs: Sequence[float]) -> dict[str, Any]:
     """
     early, late = (sum(psnrs[span]) / len(psnrs[span]) for span in _spans(len(psnrs)))
     change = late - early
-    return {"early": early, "late": late, "change": change,
-            "drifts": not (math.isfinite(change) and change >= -_DRIFT_LIMIT)}
+    return {
+        "early": early,
+        "late": late,
+        "change": change,
+        "drifts": not (math.isfinite(change) and change >= -_DRIFT_LIMIT),
+    }
 
 
 # --- the table ------------------------------------------------------------------------------------

@@ -62,13 +62,16 @@ class WorkFolder:
                     _check_settings(note, settings)
                     return self._finished()
                 if not overwrite:
-                    raise OutputError(f"{self.path}: unfinished work lies here, go on with "
-                                      "--resume or start over with --overwrite")
+                    raise OutputError(
+                        f"{self.path}: unfinished work lies here, go on with "
+                        "--resume or start over with --overwrite"
+                    )
                 self.remove()
             self._make()
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot write here ({error.strerror}), choose "
-                              "another output with -o") from error
+            raise OutputError(
+                f"{self.path}: cannot write here ({error.strerror}), choose another output with -o"
+            ) from error
         try:
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(settings, sort_keys=True, default=str), "utf-8")
@@ -79,8 +82,10 @@ class WorkFolder:
 
     def _make(self) -> None:
         if self.path.is_dir() and any(self.path.iterdir()):
-            raise OutputError(f"{self.path}: is in the way and no unfinished work, move it away "
-                              "or choose another output with -o")
+            raise OutputError(
+                f"{self.path}: is in the way and no unfinished work, move it away "
+                "or choose another output with -o"
+            )
         self._made = [folder for folder in self.path.parents if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
 
@@ -116,11 +121,15 @@ def _check_settings(note: Path, settings: Mapping[str, Any]) -> None:
     try:
         before = dict(json.loads(note.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
-        raise OutputError(f"{note}: damaged, start over with --overwrite and without "
-                          "--resume") from error
+        raise OutputError(
+            f"{note}: damaged, start over with --overwrite and without --resume"
+        ) from error
     now = json.loads(json.dumps(settings, default=str))
-    differing = [key for key in sorted(before.keys() | now.keys())
-                 if before.get(key) != now.get(key)]
+    differing = [
+        key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)
+    ]
     if differing:
-        raise OutputError(f"{note.parent}: begun with another {', '.join(differing)}: repeat its "
-                          "options, or start over with --overwrite and without --resume")
+        raise OutputError(
+            f"{note.parent}: begun with another {', '.join(differing)}: repeat its "
+            "options, or start over with --overwrite and without --resume"
+        )

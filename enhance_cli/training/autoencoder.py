@@ -106,8 +106,10 @@ class AutoencoderRecipe:
         sets = read(data)
         held = sets.validation if validation is None else read(validation).validation
         if len(sets.train) < self.batch:
-            raise UsageError(f"batch={self.batch}: more than the {len(sets.train)} pictures to "
-                             "train on, choose fewer with --set batch=...")
+            raise UsageError(
+                f"batch={self.batch}: more than the {len(sets.train)} pictures to "
+                "train on, choose fewer with --set batch=..."
+            )
         torch.manual_seed(self.optimisation.seed)
         network = make_network(AUTOENCODER, self.config, init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,9 +138,10 @@ class Autoencoding:
         """Mean loss of this process's share; each picture comes once an epoch."""
         recipe = self.recipe
         epoch, place = divmod(step, self._epoch)
-        order = torch.randperm(len(self._train), generator=step_generator(
-            recipe.optimisation.seed, -1 - epoch))
-        index = order[place * recipe.batch:][: recipe.batch][share].to(self._train.device)
+        order = torch.randperm(
+            len(self._train), generator=step_generator(recipe.optimisation.seed, -1 - epoch)
+        )
+        index = order[place * recipe.batch :][: recipe.batch][share].to(self._train.device)
         if len(index) < 2:
             raise UsageError(f"batch={recipe.batch}: too small for so many processes")
         # Processes have different pictures, so they need different noise.
@@ -155,7 +158,8 @@ class Autoencoding:
         total = total.mean() + recipe.codes * z.square().sum(1).mean() / 2
         if recipe.decay:
             total = total + recipe.decay * sum(
-                parameter.square().sum() for parameter in network.decoder.parameters())
+                parameter.square().sum() for parameter in network.decoder.parameters()
+            )
         if recipe.discrepancy:
             prior = torch.randn(z.shape, generator=own).to(z)
             total = total + recipe.discrepancy * mean_discrepancy(z, prior)
@@ -179,10 +183,13 @@ class Autoencoding:
         count = len(self._held)
         self._figures = {"error": error / count, "divergence": divergence / count}
         shown = self._train[:: -(-len(self._train) // _FITTED)]
-        codes = [model.encode(part.float() / 255)[0].cpu()
-                 for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
-        self._fitted = {f"densities.{name}": value for name, value in fit_densities(
-            torch.cat(codes), model.config.components, self.recipe.optimisation.seed).items()}
+        codes = [model.encode(part.float() / 255)[0].cpu() for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
+        self._fitted = {
+            f"densities.{name}": value
+            for name, value in fit_densities(
+                torch.cat(codes), model.config.components, self.recipe.optimisation.seed
+            ).items()
+        }
         total = (error + self.recipe.divergence * divergence) / count
         return -total / self._values if self._is_density else -total
 
@@ -190,13 +197,19 @@ class Autoencoding:
         """Write a checkpoint; with densities of the codes where they have just been fitted."""
         measured = math.isfinite(score)
         save_checkpoint(
-            path, self.network, AUTOENCODER, self.recipe.name,
+            path,
+            self.network,
+            AUTOENCODER,
+            self.recipe.name,
             tensors={**tensors, **self._fitted} if measured else tensors,
-            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
-                      "epochs": round(step / self._epoch, 2),
-                      **({"validation": round(score, 4)} if measured else {}),
-                      **{name: round(value, 4) for name, value in self._figures.items()
-                         if measured}},
+            training={
+                "recipe": asdict(self.recipe),
+                "data": self.data,
+                "step": step,
+                "epochs": round(step / self._epoch, 2),
+                **({"validation": round(score, 4)} if measured else {}),
+                **{name: round(value, 4) for name, value in self._figures.items() if measured},
+            },
         )
 
 
@@ -295,14 +308,16 @@ def fit_densities(codes: Tensor, components: int, seed: int) -> dict[str, Tensor
             mixture.fit(points)
         weights, means, covariances = (
             torch.from_numpy(value)
-            for value in (mixture.weights_, mixture.means_, mixture.covariances_))
+            for value in (mixture.weights_, mixture.means_, mixture.covariances_)
+        )
         factors = torch.linalg.cholesky(covariances)
         found[name] = (weights, means * scale, factors * scale)
     weights, means, factors = found["mixture"]
     spare, latent = components - len(weights), codes.shape[1]
     _, mean, factor = found["gaussian"]
     tensors = {
-        "gaussian_mean": mean[0], "gaussian_factor": factor[0],
+        "gaussian_mean": mean[0],
+        "gaussian_factor": factor[0],
         "mixture_weights": torch.cat([weights, weights.new_zeros(spare)]),
         "mixture_means": torch.cat([means, means.new_zeros(spare, latent)]),
         "mixture_factors": torch.cat([factors, factors.new_zeros(spare, latent, latent)]),

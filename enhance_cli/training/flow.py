@@ -42,21 +42,37 @@ class FlowLessons:
     """
 
     def __init__(
-        self, photos: Sequence[Tensor], scale: int, patch: int, motion: Motion,
+        self,
+        photos: Sequence[Tensor],
+        scale: int,
+        patch: int,
+        motion: Motion,
         noise: float = 0.0,
     ) -> None:
         self._noise = noise
         self._patch = patch
         self._photos = [
-            to_8_bits(blur_and_subsample(crop_to_multiple(photo, scale)[None].float() / 255,
-                                         scale=scale)[0]).mul(255).to(torch.uint8)
+            to_8_bits(
+                blur_and_subsample(crop_to_multiple(photo, scale)[None].float() / 255, scale=scale)[
+                    0
+                ]
+            )
+            .mul(255)
+            .to(torch.uint8)
             for photo in photos
         ]
-        self._motion = replace(motion, speed=(_SLOW, motion.speed[1] / scale),
-                               shake=motion.shake / scale)
+        self._motion = replace(
+            motion, speed=(_SLOW, motion.speed[1] / scale), shake=motion.shake / scale
+        )
 
-    def loss(self, fnet: FlowNet, part: float, generator: torch.Generator,
-             share: slice, device: torch.device) -> Tensor:
+    def loss(
+        self,
+        fnet: FlowNet,
+        part: float,
+        generator: torch.Generator,
+        share: slice,
+        device: torch.device,
+    ) -> Tensor:
         """Mean absolute error of the flow, relative to the speed.
 
         Args:
@@ -70,8 +86,9 @@ class FlowLessons:
         fast = math.exp(math.log(_MEDIUM) + min(1, 1.25 * part) * math.log(fastest / _MEDIUM))
         sampler = MotionSampler(self._photos, replace(self._motion, speed=(slow, fast)))
         with torch.autocast("cpu", enabled=False):  # places must not be rounded to 16 bits
-            clips, flows = zip(*(sampler.clip(_FRAMES, self._patch, generator)
-                                 for _ in range(_CLIPS)), strict=True)
+            clips, flows = zip(
+                *(sampler.clip(_FRAMES, self._patch, generator) for _ in range(_CLIPS)), strict=True
+            )
             noise = torch.randn(_CLIPS, *clips[0].shape, generator=generator)
             deviation = self._noise * torch.rand(_CLIPS, 1, 1, 1, 1, generator=generator)
         frames, truth = torch.stack(clips) + deviation * noise, torch.stack(flows)

@@ -310,21 +310,35 @@ def train(
             if score is not None:
                 state.losses.clear()
                 if curve:
-                    curve.add(state.step, f"{state.seconds:.1f}", f"{rate:.3e}",
-                              f"{mean:.6g}", f"{score:.4f}")
+                    curve.add(
+                        state.step,
+                        f"{state.seconds:.1f}",
+                        f"{rate:.3e}",
+                        f"{mean:.6g}",
+                        f"{score:.4f}",
+                    )
             due = ended or stop or time.monotonic() - saved > save_every_seconds
             # Reading the loss waits for the GPU, so it is not done at every step.
             if due or score is not None or time.monotonic() - reported > report_every_seconds:
                 latest = Report(
-                    state.step, plan.steps, float(loss), rate,
-                    (state.step - first_step) / (time.monotonic() - start), score, state.best,
+                    state.step,
+                    plan.steps,
+                    float(loss),
+                    rate,
+                    (state.step - first_step) / (time.monotonic() - start),
+                    score,
+                    state.best,
                 )
                 report(latest)
                 reported = time.monotonic()
             if due and processes.rank == 0 and math.isfinite(latest.loss):
                 state.save(state_path, fingerprint)
-                experiment.save(out / "last.safetensors", state.average, state.step,
-                                math.nan if score is None else score)
+                experiment.save(
+                    out / "last.safetensors",
+                    state.average,
+                    state.step,
+                    math.nan if score is None else score,
+                )
                 saved = time.monotonic()
             if stop:
                 latest = replace(latest, interrupted=interrupted())

@@ -80,8 +80,7 @@ class LowLightRecipe:
     def identity(self) -> tuple[object, ...]:
         """The name and what makes the network another one than its size."""
         sizes = ("width", "latent", "noise_plane")
-        return self.name, *((key, value) for key, value in self.config.items()
-                            if key not in sizes)
+        return self.name, *((key, value) for key, value in self.config.items() if key not in sizes)
 
     def prepare(
         self,
@@ -170,7 +169,8 @@ def linear_example(pairs: DarkPairs, contract: Contract) -> Example:
     def error(estimate: Tensor) -> Tensor:
         rendered = absolute_error(target, show(estimate))
         return rendered + _COMPRESSED_SHARE * absolute_error(
-            compress(clean), compress(estimate.float()))
+            compress(clean), compress(estimate.float())
+        )
 
     return Example(y, clean, error, show, target)
 
@@ -186,8 +186,11 @@ def direct_example(pairs: DarkPairs, contract: Contract) -> Example:
     grey = contract.channels_out == 1
     target = render(clean, pairs.camera_to_srgb, cast(Curve, curve), grey)
     return Example(
-        y, target, lambda estimate: absolute_error(target, estimate.float()),
-        lambda estimate: estimate.float().clamp(0, 1), target,
+        y,
+        target,
+        lambda estimate: absolute_error(target, estimate.float()),
+        lambda estimate: estimate.float().clamp(0, 1),
+        target,
     )
 
 
@@ -292,13 +295,14 @@ class SyntheticDarkness:
 
     def _conditions(self, count: int, generator: torch.Generator, vary: bool) -> Conditions:
         return draw_conditions(
-            count, generator, ratios=self._ratios, vary_brightness=vary,
+            count,
+            generator,
+            ratios=self._ratios,
+            vary_brightness=vary,
             camera="one" if self._contract.colour.startswith("amplified") else "any",
         )
 
-    def _darken(
-        self, photos: Tensor, taken: Conditions, generator: torch.Generator
-    ) -> DarkPairs:
+    def _darken(self, photos: Tensor, taken: Conditions, generator: torch.Generator) -> DarkPairs:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         noise = torch.Generator(self._device).manual_seed(seed)
         if self._contract.colour.endswith("srgb"):
@@ -329,8 +333,9 @@ class RecordedDarkness:
 
     def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
         """See ``DarkSource``."""
-        return self._sampler.batch(
-            count, generator, srgb=self._srgb, balanced=self._balanced).to(self._device)
+        return self._sampler.batch(count, generator, srgb=self._srgb, balanced=self._balanced).to(
+            self._device
+        )
 
     def validation(self) -> Iterator[DarkPairs]:
         """See ``DarkSource``."""
@@ -366,7 +371,8 @@ class LowLight:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(generator.initial_seed())
             losses = variational_loss(
-                self.model, example.x, inputs, example.error, self.recipe.objective, generator)
+                self.model, example.x, inputs, example.error, self.recipe.objective, generator
+            )
         losses = losses / example.target[0].numel()
         # A black patch can be met exactly.
         return losses.clamp(min=1e-6).log().mean() if self.recipe.relative else losses.mean()
@@ -385,11 +391,19 @@ class LowLight:
         """Write the test-time network with its recipe, step and validation score."""
         prefix = "network."
         save_checkpoint(
-            path, self.model.network, ARCHITECTURES[self.recipe.architecture],
+            path,
+            self.model.network,
+            ARCHITECTURES[self.recipe.architecture],
             self.recipe.name,
-            tensors={key.removeprefix(prefix): value for key, value in tensors.items()
-                     if key.startswith(prefix)},
-            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
-                      "validation_psnr": round(score, 4) if math.isfinite(score) else None},
+            tensors={
+                key.removeprefix(prefix): value
+                for key, value in tensors.items()
+                if key.startswith(prefix)
+            },
+            training={
+                "recipe": asdict(self.recipe),
+                "data": self.data,
+                "step": step,
+                "validation_psnr": round(score, 4) if math.isfinite(score) else None,
+            },
         )
-

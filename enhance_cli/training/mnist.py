@@ -35,8 +35,14 @@ _MEASURED_AT_ONCE = 250
 # Adam as Kingma and Ba give it, and 200 epochs of 60 batches. The text names no schedule, no
 # clipping and no averaging of weights, hence none here: a norm of 1e9 is never reached.
 _PLAN = Optimisation(
-    steps=12_000, learning_rate=1e-3, schedule="constant", warmup=0.0, betas=(0.9, 0.999),
-    clip=1e9, ema=0.0, validate_every=3000,
+    steps=12_000,
+    learning_rate=1e-3,
+    schedule="constant",
+    warmup=0.0,
+    betas=(0.9, 0.999),
+    clip=1e9,
+    ema=0.0,
+    validate_every=3000,
 )
 
 
@@ -75,8 +81,10 @@ class MnistRecipe:
         if (self.config["prior"] == "picture") != (self.task == "restore"):
             raise ValueError("a prior that sees a picture is for restoring, and only that one")
         if self.config["prior"] == "itself" and self.objective != _PLAIN:
-            raise ValueError("a plain autoencoder has neither posterior nor samples: keep alpha "
-                             "and prior_deviation 0 and the rest of the objective as it was")
+            raise ValueError(
+                "a plain autoencoder has neither posterior nor samples: keep alpha "
+                "and prior_deviation 0 and the rest of the objective as it was"
+            )
         if min(self.batch, self.draws) < 1:
             raise ValueError("batch and draws must be at least 1")
 
@@ -140,8 +148,9 @@ def invert(x: Tensor, generator: torch.Generator) -> Tensor:
         x: pictures in [0, 1].
         generator: of the coins, drawn on its own device.
     """
-    coins = torch.randint(2, x.shape, generator=generator, device=generator.device,
-                          dtype=torch.uint8)
+    coins = torch.randint(
+        2, x.shape, generator=generator, device=generator.device, dtype=torch.uint8
+    )
     return torch.where(coins.to(x.device).bool(), 1 - x, x)
 
 
@@ -172,8 +181,9 @@ class MnistExperiment:
         """-log p(x|y, z), (N,)."""
         raise NotImplementedError
 
-    def measured(self, model: VariationalModel, x: Tensor, labels: Tensor,
-                 generator: torch.Generator) -> Tensor:
+    def measured(
+        self, model: VariationalModel, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """The error that ch. 5 reports, (N,), the mean over ``draws`` samples."""
         raise NotImplementedError
 
@@ -182,7 +192,7 @@ class MnistExperiment:
         batch, seed = self.recipe.batch, self.recipe.optimisation.seed
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(len(self._train), generator=step_generator(seed, -1 - epoch))
-        index = order[place * batch:][:batch][share].to(self._train.labels.device)
+        index = order[place * batch :][:batch][share].to(self._train.labels.device)
         if len(index) == 0:
             raise UsageError(f"batch={batch}: too small for so many processes")
         # Processes have different digits, so they need different noise.
@@ -201,8 +211,10 @@ class MnistExperiment:
         random numbers are used, so that scores can be compared.
         """
         model = cast(VariationalModel, network)
-        self._figures = {f"train_{self.measure}": self._mean_error(model, self._train),
-                         f"validation_{self.measure}": self._mean_error(model, self._held)}
+        self._figures = {
+            f"train_{self.measure}": self._mean_error(model, self._train),
+            f"validation_{self.measure}": self._mean_error(model, self._held),
+        }
         return -self._figures[f"validation_{self.measure}"]
 
     def _mean_error(self, model: VariationalModel, digits: Digits) -> float:
@@ -218,11 +230,18 @@ class MnistExperiment:
         """Write a checkpoint with its recipe, step and, if just measured, its two errors."""
         figures = self._figures if math.isfinite(score) else {}
         save_checkpoint(
-            path, self.network, _ARCHITECTURES[self.recipe.architecture], self.recipe.name,
+            path,
+            self.network,
+            _ARCHITECTURES[self.recipe.architecture],
+            self.recipe.name,
             tensors=tensors,
-            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
-                      "epochs": round(step / self._epoch, 2),
-                      **{name: round(value, 4) for name, value in figures.items()}},
+            training={
+                "recipe": asdict(self.recipe),
+                "data": self.data,
+                "step": step,
+                "epochs": round(step / self._epoch, 2),
+                **{name: round(value, 4) for name, value in figures.items()},
+            },
         )
 
 
@@ -239,8 +258,9 @@ class Reconstruction(MnistExperiment):
         """Eq. 7."""
         return squared_error(x, estimate)
 
-    def measured(self, model: VariationalModel, x: Tensor, labels: Tensor,
-                 generator: torch.Generator) -> Tensor:
+    def measured(
+        self, model: VariationalModel, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Mean SSE, (N,), of reconstructions from samples of q(z|x).
 
         The text could also mean the SSE of the samples' mean picture. That is lower by the
@@ -270,8 +290,9 @@ class Restoration(MnistExperiment):
         """Eq. 8."""
         return absolute_error(x, estimate)
 
-    def measured(self, model: VariationalModel, x: Tensor, labels: Tensor,
-                 generator: torch.Generator) -> Tensor:
+    def measured(
+        self, model: VariationalModel, x: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """Mean L1 error, (N,), over inverted copies, with z at the prior's mean."""
         total = torch.zeros(len(x), device=x.device)
         for _ in range(self.recipe.draws):
@@ -280,11 +301,16 @@ class Restoration(MnistExperiment):
         return total / self.recipe.draws
 
 
-def _mlp(name: str, summary: str, latent: int, prior: str = "normal",
-         objective: Objective | None = None) -> MnistRecipe:
-    return MnistRecipe(name, summary, "mnist-mlp",
-                       {"latent": latent, "hidden": 512, "prior": prior},
-                       objective=objective or Objective())
+def _mlp(
+    name: str, summary: str, latent: int, prior: str = "normal", objective: Objective | None = None
+) -> MnistRecipe:
+    return MnistRecipe(
+        name,
+        summary,
+        "mnist-mlp",
+        {"latent": latent, "hidden": 512, "prior": prior},
+        objective=objective or Objective(),
+    )
 
 
 def _cnn(name: str, summary: str, prior: str, task: Task, skips: bool = False) -> MnistRecipe:
@@ -294,14 +320,33 @@ def _cnn(name: str, summary: str, prior: str, task: Task, skips: bool = False) -
 
 MNIST_RECIPES: tuple[MnistRecipe, ...] = (
     _mlp("mnist-ae", "MNIST autoencoder, code of 2 (thesis 000, table 1)", 2, "itself", _PLAIN),
-    *(_mlp(f"mnist-vae-{latent}", f"MNIST VAE, code of {latent} (thesis 000, table 1)", latent)
-      for latent in (2, 5, 10, 50)),
-    _cnn("mnist-vae-cnn", "MNIST VAE with convolutions, code of 10 (thesis 000, table 1)",
-         "normal", "reconstruct"),
-    _mlp("mnist-cvae", "MNIST CVAE, prior of the label, code of 10 (thesis 000, table 1)", 10,
-         "label"),
-    _cnn("mnist-restore-skip", "MNIST CVAE that restores inverted pixels (thesis 000, eq. 12)",
-         "picture", "restore", skips=True),
-    _cnn("mnist-restore", "The same without skip connections (thesis 000, eq. 13)",
-         "picture", "restore"),
+    *(
+        _mlp(f"mnist-vae-{latent}", f"MNIST VAE, code of {latent} (thesis 000, table 1)", latent)
+        for latent in (2, 5, 10, 50)
+    ),
+    _cnn(
+        "mnist-vae-cnn",
+        "MNIST VAE with convolutions, code of 10 (thesis 000, table 1)",
+        "normal",
+        "reconstruct",
+    ),
+    _mlp(
+        "mnist-cvae",
+        "MNIST CVAE, prior of the label, code of 10 (thesis 000, table 1)",
+        10,
+        "label",
+    ),
+    _cnn(
+        "mnist-restore-skip",
+        "MNIST CVAE that restores inverted pixels (thesis 000, eq. 12)",
+        "picture",
+        "restore",
+        skips=True,
+    ),
+    _cnn(
+        "mnist-restore",
+        "The same without skip connections (thesis 000, eq. 13)",
+        "picture",
+        "restore",
+    ),
 )

@@ -178,8 +178,9 @@ def variational_loss(
         return gsnn(model, prior, error, objective, generator)
     if objective.divided and len(x) > 1:
         return _divided(model, x, prior, error, objective, generator)
-    return (alpha * negative_elbo(model, x, prior, error, objective, generator)
-            + (1 - alpha) * gsnn(model, prior, error, objective, generator))
+    return alpha * negative_elbo(model, x, prior, error, objective, generator) + (1 - alpha) * gsnn(
+        model, prior, error, objective, generator
+    )
 
 
 def _divided(
@@ -198,10 +199,12 @@ def _divided(
     rest = mean_p[first:].float()
     deviation = objective.prior_deviation
     mean = torch.cat([mean_q, rest])
-    log_variance = torch.cat([
-        log_variance_q,
-        torch.full_like(rest, 2 * math.log(deviation) if deviation else -math.inf),
-    ])
+    log_variance = torch.cat(
+        [
+            log_variance_q,
+            torch.full_like(rest, 2 * math.log(deviation) if deviation else -math.inf),
+        ]
+    )
     total = sum(
         error(model.decode(reparameterise(mean, log_variance, generator), context))
         for _ in range(objective.samples)
@@ -209,7 +212,9 @@ def _divided(
     loss = torch.as_tensor(total) / objective.samples
     divergence = gaussian_kl(mean_q, log_variance_q, mean_p[:first].float())
     # A batch seldom divides exactly, so the weights make good what rounding did to the shares.
-    return torch.cat([
-        (loss[:first] + objective.beta * divergence) * (alpha * count / first),
-        loss[first:] * ((1 - alpha) * count / (count - first)),
-    ])
+    return torch.cat(
+        [
+            (loss[:first] + objective.beta * divergence) * (alpha * count / first),
+            loss[first:] * ((1 - alpha) * count / (count - first)),
+        ]
+    )

@@ -17,23 +17,31 @@ from enhance_cli.training.video import VideoRecipe
 def _superres(model: str, **settings: Any) -> Recipe:
     spec = MODELS[model]
     return SuperResolutionRecipe(
-        name=model, summary=spec.summary, architecture=spec.architecture,
-        config=asdict(spec.config), **settings,
+        name=model,
+        summary=spec.summary,
+        architecture=spec.architecture,
+        config=asdict(spec.config),
+        **settings,
     )
 
 
 def _lowlight(model: str, **settings: Any) -> Recipe:
     spec = MODELS[model]
     return LowLightRecipe(
-        name=model, summary=spec.summary, architecture=spec.architecture,
-        config=asdict(spec.config), **settings,
+        name=model,
+        summary=spec.summary,
+        architecture=spec.architecture,
+        config=asdict(spec.config),
+        **settings,
     )
 
 
 def _fully_convolutional(model: str, **settings: Any) -> Recipe:
     # Half of each batch is decoded from the prior's mean, as at test time (eq. 15).
     return _lowlight(
-        model, patch=192, batch=8,
+        model,
+        patch=192,
+        batch=8,
         objective=Objective(alpha=0.5, beta=2.0, prior_deviation=0.0, divided=True),
         optimisation=Optimisation(learning_rate=1e-3, clip=1.0, ema=0.998, validate_every=500),
         **settings,
@@ -43,9 +51,13 @@ def _fully_convolutional(model: str, **settings: Any) -> Recipe:
 def _thesis(model: str, *, beta: float = 2.0, patch: int = 512) -> Recipe:
     # Table 3: Adam, batches of 5 patches, 4000 epochs of 161 pictures.
     return _lowlight(
-        model, patch=patch, batch=5, objective=Objective(beta=beta),
+        model,
+        patch=patch,
+        batch=5,
+        objective=Objective(beta=beta),
         optimisation=Optimisation(
-            steps=128_800, learning_rate=1e-4, betas=(0.9, 0.999), validate_every=1000),
+            steps=128_800, learning_rate=1e-4, betas=(0.9, 0.999), validate_every=1000
+        ),
     )
 
 
@@ -54,9 +66,13 @@ def _video(model: str, degradation: Degradation | None = None) -> Recipe:
     # L1 before the chapter's squares, and flow that is judged on the large frames.
     spec = MODELS[model]
     return VideoRecipe(
-        name=model, summary=spec.summary, architecture=spec.architecture,
-        config=asdict(spec.config), degradation=degradation or Degradation(),
-        l1_share=0.8, flow_frames="hr",
+        name=model,
+        summary=spec.summary,
+        architecture=spec.architecture,
+        config=asdict(spec.config),
+        degradation=degradation or Degradation(),
+        l1_share=0.8,
+        flow_frames="hr",
         optimisation=Optimisation(learning_rate=4e-4, validate_every=500),
     )
 
@@ -83,17 +99,25 @@ def _autoencoder(model: str) -> Recipe:
     if faces and kind == "wae":
         terms = {"discrepancy": 100.0}  # Tolstikhin et al. have 10 for MNIST, 100 for CelebA
     return AutoencoderRecipe(
-        name=model, summary=spec.summary, dataset="faces" if faces else "mnist",
-        config=asdict(spec.config), mirror=faces,
+        name=model,
+        summary=spec.summary,
+        dataset="faces" if faces else "mnist",
+        config=asdict(spec.config),
+        mirror=faces,
         optimisation=Optimisation(
-            steps=2100 if faces else 4000, learning_rate=1e-3, warmup=0.02, betas=(0.9, 0.999),
-            clip=1e9, ema=0.0, validate_every=300 if faces else 500),
+            steps=2100 if faces else 4000,
+            learning_rate=1e-3,
+            warmup=0.02,
+            betas=(0.9, 0.999),
+            clip=1e9,
+            ema=0.0,
+            validate_every=300 if faces else 500,
+        ),
         **terms,
     )
 
 
-_REAL_LIFE = Degradation(
-    blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.6)
+_REAL_LIFE = Degradation(blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.6)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -114,8 +138,10 @@ RECIPES: dict[str, Recipe] = {
         _video("frvsr-10-128"),
         _video("sisr"),
         _video("vsr"),
-        *map(_autoencoder, (name for name, spec in MODELS.items()
-                            if spec.architecture == "autoencoder")),
+        *map(
+            _autoencoder,
+            (name for name, spec in MODELS.items() if spec.architecture == "autoencoder"),
+        ),
         *MNIST_RECIPES,
     )
 }

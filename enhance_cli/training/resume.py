@@ -58,8 +58,12 @@ class RunState:
         Raises:
             OutputError: if it cannot be written.
         """
-        metadata = {"fingerprint": fingerprint, "step": str(self.step),
-                    "seconds": repr(self.seconds), "best": repr(self.best)}
+        metadata = {
+            "fingerprint": fingerprint,
+            "step": str(self.step),
+            "seconds": repr(self.seconds),
+            "best": repr(self.best),
+        }
         with replacing(path) as temporary:
             save_file(self._tensors(), temporary, metadata=metadata)
 
@@ -77,7 +81,10 @@ class RunState:
                 "repeat its options, or start anew in another --out"
             )
         groups: dict[str, dict[str, Tensor]] = {
-            "network": {}, "average": {}, "adam": {}, "curve": {}
+            "network": {},
+            "average": {},
+            "adam": {},
+            "curve": {},
         }
         for key, value in tensors.items():
             group, _, name = key.partition(".")
@@ -119,8 +126,11 @@ def _differences(before: str, now: str) -> str:
     """Which settings of two fingerprints differ, where they are JSON objects."""
     try:
         old, new = json.loads(before), json.loads(now)
-        changed = [f"{key}: {old.get(key)!r}, now {new.get(key)!r}"
-                   for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+        changed = [
+            f"{key}: {old.get(key)!r}, now {new.get(key)!r}"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
     except (AttributeError, ValueError):
         return f"{before!r}, now {now!r}"
     return "; ".join(changed)
@@ -140,7 +150,8 @@ class Curve:
             self._file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:
             raise OutputError(
-                f"{path}: cannot write here ({error.strerror}), choose another --out") from error
+                f"{path}: cannot write here ({error.strerror}), choose another --out"
+            ) from error
         self._writer = csv.writer(self._file)
         self._writer.writerows([CURVE_COLUMNS, *kept])
         self._file.flush()

@@ -62,10 +62,17 @@ def _names(part: Any) -> list[str]:
     if isinstance(part, dict):
         return list(part)
     nested = [getattr(part, entry.name) for entry in fields(part)]
-    own = [entry.name for entry, value in zip(fields(part), nested, strict=True)
-           if not isinstance(value, dict) and not is_dataclass(value)]
-    return own + [name for value in nested if isinstance(value, dict) or is_dataclass(value)
-                  for name in _names(value)]
+    own = [
+        entry.name
+        for entry, value in zip(fields(part), nested, strict=True)
+        if not isinstance(value, dict) and not is_dataclass(value)
+    ]
+    return own + [
+        name
+        for value in nested
+        if isinstance(value, dict) or is_dataclass(value)
+        for name in _names(value)
+    ]
 
 
 def _replace_named(part: Any, name: str, value: Any) -> Any | None:
@@ -89,9 +96,7 @@ def _cast(name: str, old: Any, value: Any) -> Any:
     if isinstance(old, tuple) and isinstance(value, list):
         value = tuple(value)
     if type(value) is not type(old):
-        raise UsageError(
-            f"--set {name}={value}: must be {type(old).__name__} like {old!r}"
-        )
+        raise UsageError(f"--set {name}={value}: must be {type(old).__name__} like {old!r}")
     return value
 
 
@@ -121,8 +126,10 @@ def run_recipe(
         raise UnknownNameError("recipe", name, RECIPES)
     recipe = override(RECIPES[name], overrides)
     if recipe.identity != RECIPES[name].identity:
-        raise UsageError(f"--set {' '.join(overrides)}: that would be another model than {name}, "
-                         "choose another recipe")
+        raise UsageError(
+            f"--set {' '.join(overrides)}: that would be another model than {name}, "
+            "choose another recipe"
+        )
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()
@@ -133,22 +140,33 @@ def run_recipe(
     experiment = recipe.prepare(data, validation, place, tensors)
     console.print(
         f"{name}: {experiment.data}, {recipe.optimisation.steps} steps, "
-        f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}", highlight=False,
+        f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}",
+        highlight=False,
     )
     settings = {**asdict(recipe), "data": experiment.data, "dtype": str(dtype)}
     del settings["summary"]  # words for people: may change between two parts of a run
     fingerprint = json.dumps(settings, sort_keys=True)
     with _Display(console, recipe.optimisation.steps, experiment.unit) as display:
         report = train(
-            experiment, recipe.optimisation, out, name, fingerprint=fingerprint, device=place,
-            dtype=dtype, resume=resume, report=display.show,
+            experiment,
+            recipe.optimisation,
+            out,
+            name,
+            fingerprint=fingerprint,
+            device=place,
+            dtype=dtype,
+            resume=resume,
+            report=display.show,
             seconds=math.inf if minutes is None else minutes * 60,
         )
     if report.step < report.steps:
         console.print(f"stopped at step {report.step} of {report.steps}; go on with --resume")
     kept = [out / f"{stem}.safetensors" for stem in (name, "last")]
-    console.print(f"weights: {next((p for p in kept if p.exists()), 'none yet')}",
-                  highlight=False, soft_wrap=True)
+    console.print(
+        f"weights: {next((p for p in kept if p.exists()), 'none yet')}",
+        highlight=False,
+        soft_wrap=True,
+    )
     return report
 
 
@@ -171,8 +189,12 @@ class _Display:
     def __init__(self, console: Console, steps: int, unit: str) -> None:
         self._console, self._unit = console, unit
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"),
-            TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:.0f}%"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
         )
         self._bar = self._progress.add_task("starting", total=steps)
 
@@ -185,8 +207,10 @@ class _Display:
 
     def show(self, report: Report) -> None:
         best = f"best {report.best:.3f} {self._unit}  " if math.isfinite(report.best) else ""
-        text = (f"step {report.step}/{report.steps}  loss {report.loss:.5f}  {best}"
-                f"{report.steps_per_second:.2f} steps/s")
+        text = (
+            f"step {report.step}/{report.steps}  loss {report.loss:.5f}  {best}"
+            f"{report.steps_per_second:.2f} steps/s"
+        )
         self._progress.update(self._bar, completed=report.step, description=text)
         if report.validation is not None:
             self._console.print(

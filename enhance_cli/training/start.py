@@ -50,8 +50,11 @@ def make_network(
         raise UsageError(f"config {config}: {error}") from error
     if init is not None:
         own = network.state_dict()
-        fitting = {k: _widen(v, own[k].shape) for k, v in init.items()
-                   if k in own and _fits(v.shape, own[k].shape)}
+        fitting = {
+            k: _widen(v, own[k].shape)
+            for k, v in init.items()
+            if k in own and _fits(v.shape, own[k].shape)
+        }
         load_tensors(network, {**own, **fitting} if fitting else init, "--init")
     return network
 
@@ -59,8 +62,11 @@ def make_network(
 def _fits(given: torch.Size, wanted: torch.Size) -> bool:
     """Whether a tensor has the shape of another, or is a kernel with fewer input channels."""
     return given == wanted or (
-        len(given) == len(wanted) == 4 and given[0] == wanted[0] and given[1] < wanted[1]
-        and given[2:] == wanted[2:])
+        len(given) == len(wanted) == 4
+        and given[0] == wanted[0]
+        and given[1] < wanted[1]
+        and given[2:] == wanted[2:]
+    )
 
 
 def _widen(value: Tensor, wanted: torch.Size) -> Tensor:

@@ -101,8 +101,11 @@ class SuperResolution:
         self.scale = int(recipe.config["scale"])
         self.data = f"{len(photos)} photographs"
         self._sampler = PatchSampler(photos, self.scale, recipe.patch, device)
-        self._held = [crop_to_multiple(photo, self.scale) for photo in held
-                      if min(photo.shape[-2:]) > 3 * self.scale]
+        self._held = [
+            crop_to_multiple(photo, self.scale)
+            for photo in held
+            if min(photo.shape[-2:]) > 3 * self.scale
+        ]
         if not self._held:
             raise DatasetError(
                 f"no photograph to validate on is larger than {3 * self.scale} pixels"
@@ -125,8 +128,10 @@ class SuperResolution:
         for photo in self._held:
             frame_lr = imresize(photo, 1 / self.scale).to(self.device)[None].float() / 255
             estimate = network(frame_lr.contiguous(memory_format=torch.channels_last))[0]
-            images = (estimate.clamp(0, 1).mul(255).round() / 255,
-                      photo.to(self.device).float() / 255)
+            images = (
+                estimate.clamp(0, 1).mul(255).round() / 255,
+                photo.to(self.device).float() / 255,
+            )
             scores.append(score(*images, "y-crop", self.scale, ["psnr"])["psnr"])
             scores[-1] = min(scores[-1], 100.0)  # a blank one can be met exactly
         return sum(scores) / len(scores)
@@ -134,8 +139,15 @@ class SuperResolution:
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
         """Write a checkpoint with its recipe, step and validation score."""
         save_checkpoint(
-            path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
+            path,
+            self.network,
+            ARCHITECTURES[self.recipe.architecture],
+            self.recipe.name,
             tensors=tensors,
-            training={"recipe": asdict(self.recipe), "data": self.data, "step": step,
-                      "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
+            training={
+                "recipe": asdict(self.recipe),
+                "data": self.data,
+                "step": step,
+                "validation_psnr_y": round(score, 4) if math.isfinite(score) else None,
+            },
         )

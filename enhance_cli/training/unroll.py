@@ -42,8 +42,12 @@ def run_clip(
     """
     if isinstance(network, Frvsr):
         return _run_recurrent(network, batch, distance, flow_frames, given_flow, burn_in)
-    batch = ClipBatch(batch.frames_lr[:, burn_in:], batch.frames_hr[:, burn_in:],
-                      batch.flow[:, burn_in:], batch.known)
+    batch = ClipBatch(
+        batch.frames_lr[:, burn_in:],
+        batch.frames_hr[:, burn_in:],
+        batch.flow[:, burn_in:],
+        batch.known,
+    )
     if isinstance(network, Vsr):
         return _run_window(network, batch, distance, flow_frames)
     count, length = batch.frames_lr.shape[:2]
@@ -66,7 +70,8 @@ def _run_recurrent(
     flow_loss = warped_distance(frames[:, sources], frames[:, targets], looks, distance)
     with torch.no_grad():
         before = find_flows(
-            network.fnet, frames_lr[:, : sources.start], frames_lr[:, 1 : sources.start + 1])
+            network.fnet, frames_lr[:, : sources.start], frames_lr[:, 1 : sources.start + 1]
+        )
     flows = torch.cat([before[-1], looks[-1]], 1)
     if given_flow:
         flows = torch.where(batch.known[:, None, None, None, None], batch.flow[:, 1:], flows)
@@ -104,8 +109,7 @@ def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> list[Tensor]:
     """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w), after each look."""
     if not sources.shape[1]:
         return [sources[:, :, :2]]
-    looks = fnet.looks(
-        channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
+    looks = fnet.looks(channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
     return [flow.reshape(*sources.shape[:2], *flow.shape[1:]) for flow in looks]
 
 

@@ -91,8 +91,14 @@ class VideoRecipe:
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
-        for name in ("short_share", "l1_share", "made_share", "flow_share", "align_share",
-                     "given_share"):
+        for name in (
+            "short_share",
+            "l1_share",
+            "made_share",
+            "flow_share",
+            "align_share",
+            "given_share",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.flow_frames not in get_args(Frames):
@@ -179,8 +185,13 @@ class VideoSuperResolution:
         if photos:
             self.data += f", {len(photos)} photographs set in motion"
         self._sampler = ClipSampler(
-            clips, motion=MotionSampler(photos, Motion()) if photos else None,
-            made_share=recipe.made_share, side=side, length=recipe.frames, device=device)
+            clips,
+            motion=MotionSampler(photos, Motion()) if photos else None,
+            made_share=recipe.made_share,
+            side=side,
+            length=recipe.frames,
+            device=device,
+        )
         self._held = [self._degrade_held(clip, index) for index, clip in enumerate(held)]
         if not self._held:
             raise DatasetError("no clip to validate on")
@@ -195,17 +206,25 @@ class VideoSuperResolution:
             raise UsageError(f"--set align_share={recipe.align_share}: {recipe.name} has no flow")
         if self._flow_steps:
             if not (photos and isinstance(network, Frvsr | Vsr)):
-                raise UsageError(f"--set flow_share={recipe.flow_share}: needs a network with "
-                                 "flow, and --set photos=DIR to make motion from")
+                raise UsageError(
+                    f"--set flow_share={recipe.flow_share}: needs a network with "
+                    "flow, and --set photos=DIR to make motion from"
+                )
             self._lessons = FlowLessons(
-                photos, self.scale, recipe.patch, Motion(),
-                noise=recipe.degradation.noise_deviation[1] if recipe.degradation.noise else 0.0)
+                photos,
+                self.scale,
+                recipe.patch,
+                Motion(),
+                noise=recipe.degradation.noise_deviation[1] if recipe.degradation.noise else 0.0,
+            )
 
     def _degrade_held(self, clip: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """A clip's middle, LR and HR (T, 3, ., .), always degraded alike."""
         unit = 8 * self.scale
-        height, width = (min(side, most) // unit * unit for side, most in
-                         zip(clip.shape[-2:], _HELD_SIDES, strict=True))
+        height, width = (
+            min(side, most) // unit * unit
+            for side, most in zip(clip.shape[-2:], _HELD_SIDES, strict=True)
+        )
         if not (height and width) or len(clip) < 5:
             raise DatasetError(f"a clip to validate on needs 5 frames of {unit} pixels")
         top, left = (clip.shape[-2] - height) // 2, (clip.shape[-1] - width) // 2
@@ -218,8 +237,9 @@ class VideoSuperResolution:
         """Eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips; through time."""
         if self._lessons is not None and step < self._flow_steps:
             assert isinstance(self.network, Frvsr | Vsr)
-            return self._lessons.loss(self.network.fnet, step / self._flow_steps, generator,
-                                      share, self.device)
+            return self._lessons.loss(
+                self.network.fnet, step / self._flow_steps, generator, share, self.device
+            )
         recipe, network = self.recipe, self.network
         assert isinstance(network, VideoNetwork)
         batch = self._draw(step, generator).part(share)
@@ -230,8 +250,13 @@ class VideoSuperResolution:
             return alignment_loss(network, batch)
         distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
         estimates, flow_loss = run_clip(
-            network, batch, distance, flow_frames=recipe.flow_frames,
-            given_flow=step < self._given_steps, burn_in=recipe.burn_in)
+            network,
+            batch,
+            distance,
+            flow_frames=recipe.flow_frames,
+            given_flow=step < self._given_steps,
+            burn_in=recipe.burn_in,
+        )
         wanted = batch.frames_hr[:, recipe.burn_in :]
         return distance(estimates, wanted) + recipe.flow_weight * flow_loss
 
@@ -239,9 +264,14 @@ class VideoSuperResolution:
         recipe = self.recipe
         with torch.autocast(self.device.type, enabled=False):
             return clip_batch(
-                self._sampler, recipe.degradation, count=recipe.batch,
+                self._sampler,
+                recipe.degradation,
+                count=recipe.batch,
                 length=recipe.short_frames if step < self._short_steps else recipe.frames,
-                patch=recipe.patch, scale=self.scale, generator=generator)
+                patch=recipe.patch,
+                scale=self.scale,
+                generator=generator,
+            )
 
     def validate(self, network: torch.nn.Module) -> float:
         """Mean over clips of the video PSNR of luma in dB, the first and last two frames out."""
@@ -257,8 +287,15 @@ class VideoSuperResolution:
         # A checkpoint may be given away: where the photographs lie is nobody's business.
         recipe = {**asdict(self.recipe), "photos": Path(self.recipe.photos).name}
         save_checkpoint(
-            path, self.network, ARCHITECTURES[self.recipe.architecture], self.recipe.name,
+            path,
+            self.network,
+            ARCHITECTURES[self.recipe.architecture],
+            self.recipe.name,
             tensors=tensors,
-            training={"recipe": recipe, "data": self.data, "step": step,
-                      "validation_psnr_y": round(score, 4) if math.isfinite(score) else None},
+            training={
+                "recipe": recipe,
+                "data": self.data,
+                "step": step,
+                "validation_psnr_y": round(score, 4) if math.isfinite(score) else None,
+            },
         )

@@ -61,38 +61,69 @@ def generator(seed: int = 0) -> torch.Generator:
 
 # Table 6.1.
 
+
 def convolution(before: int, after: int, kernel: int) -> int:
     """Conv or ConvT followed by BN: no bias, a scale and a shift per filter."""
     return before * after * kernel**2 + 2 * after
 
 
 # MNIST: 32x32 -> 16 -> 8 -> 4 -> 2, kernels of 4x4, one code.
-MNIST_ENCODER = (convolution(1, 128, 4) + convolution(128, 256, 4) + convolution(256, 512, 4)
-                 + convolution(512, 1024, 4) + (2 * 2 * 1024 + 1) * 16)
-MNIST_DECODER = (16 * 8 * 8 * 1024 + 2 * 1024 + convolution(1024, 512, 4)
-                 + convolution(512, 256, 4) + 256 * 1 * 16 + 1)
+MNIST_ENCODER = (
+    convolution(1, 128, 4)
+    + convolution(128, 256, 4)
+    + convolution(256, 512, 4)
+    + convolution(512, 1024, 4)
+    + (2 * 2 * 1024 + 1) * 16
+)
+MNIST_DECODER = (
+    16 * 8 * 8 * 1024
+    + 2 * 1024
+    + convolution(1024, 512, 4)
+    + convolution(512, 256, 4)
+    + 256 * 1 * 16
+    + 1
+)
 # CelebA: 64x64 -> 32 -> 16 -> 8 -> 4, kernels of 5x5. The table's last ConvT_1 has three here:
 # its pictures have three colours.
-CELEBA_ENCODER = (convolution(3, 128, 5) + convolution(128, 256, 5) + convolution(256, 512, 5)
-                  + convolution(512, 1024, 5) + (4 * 4 * 1024 + 1) * 64)
-CELEBA_DECODER = (64 * 8 * 8 * 1024 + 2 * 1024 + convolution(1024, 512, 5)
-                  + convolution(512, 256, 5) + convolution(256, 128, 5) + 128 * 3 * 25 + 3)
+CELEBA_ENCODER = (
+    convolution(3, 128, 5)
+    + convolution(128, 256, 5)
+    + convolution(256, 512, 5)
+    + convolution(512, 1024, 5)
+    + (4 * 4 * 1024 + 1) * 64
+)
+CELEBA_DECODER = (
+    64 * 8 * 8 * 1024
+    + 2 * 1024
+    + convolution(1024, 512, 5)
+    + convolution(512, 256, 5)
+    + convolution(256, 128, 5)
+    + 128 * 3 * 25
+    + 3
+)
 # M = 2 in the row "FC": mean and variance.
 MNIST_SECOND_HEAD, CELEBA_SECOND_HEAD = (2 * 2 * 1024 + 1) * 16, (4 * 4 * 1024 + 1) * 64
 
 
-@pytest.mark.parametrize(("config", "expected"), [
-    (MNIST, MNIST_ENCODER + MNIST_DECODER),
-    (replace(MNIST, posterior="constant"), MNIST_ENCODER + MNIST_DECODER),
-    (replace(MNIST, posterior="gaussian"), MNIST_ENCODER + MNIST_DECODER + MNIST_SECOND_HEAD),
-    (replace(MNIST, spectral=True), MNIST_ENCODER + MNIST_DECODER),
-    (CELEBA, CELEBA_ENCODER + CELEBA_DECODER),
-    (replace(CELEBA, posterior="gaussian"),
-     CELEBA_ENCODER + CELEBA_DECODER + CELEBA_SECOND_HEAD),
-    (replace(CELEBA, likelihood="white"), CELEBA_ENCODER + CELEBA_DECODER + 1),
-    (replace(CELEBA, likelihood="blur"),
-     CELEBA_ENCODER + CELEBA_DECODER + 1 + 65 * 64 + 65 * 11**2),
-])
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (MNIST, MNIST_ENCODER + MNIST_DECODER),
+        (replace(MNIST, posterior="constant"), MNIST_ENCODER + MNIST_DECODER),
+        (replace(MNIST, posterior="gaussian"), MNIST_ENCODER + MNIST_DECODER + MNIST_SECOND_HEAD),
+        (replace(MNIST, spectral=True), MNIST_ENCODER + MNIST_DECODER),
+        (CELEBA, CELEBA_ENCODER + CELEBA_DECODER),
+        (
+            replace(CELEBA, posterior="gaussian"),
+            CELEBA_ENCODER + CELEBA_DECODER + CELEBA_SECOND_HEAD,
+        ),
+        (replace(CELEBA, likelihood="white"), CELEBA_ENCODER + CELEBA_DECODER + 1),
+        (
+            replace(CELEBA, likelihood="blur"),
+            CELEBA_ENCODER + CELEBA_DECODER + 1 + 65 * 64 + 65 * 11**2,
+        ),
+    ],
+)
 def test_parameters_of_table_6_1(config: AutoencoderConfig, expected: int):
     network = build(ENTRY, config, "meta")
     assert sum(parameter.numel() for parameter in network.parameters()) == expected
@@ -104,7 +135,8 @@ def maps(network: Autoencoder) -> list[tuple[int, ...]]:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             module.register_forward_hook(
-                lambda _module, _given, out: found.append(tuple(out.shape[1:])))
+                lambda _module, _given, out: found.append(tuple(out.shape[1:]))
+            )
     config = network.config
     with torch.no_grad():
         network.eval()(torch.empty(1, config.channels, config.side, config.side, device="meta"))
@@ -113,26 +145,47 @@ def maps(network: Autoencoder) -> list[tuple[int, ...]]:
 
 def test_layers_of_table_6_1():
     assert maps(build(ENTRY, MNIST, "meta")) == [
-        (128, 16, 16), (256, 8, 8), (512, 4, 4), (1024, 2, 2), (16,),
-        (8 * 8 * 1024,), (512, 16, 16), (256, 32, 32), (1, 32, 32)]
+        (128, 16, 16),
+        (256, 8, 8),
+        (512, 4, 4),
+        (1024, 2, 2),
+        (16,),
+        (8 * 8 * 1024,),
+        (512, 16, 16),
+        (256, 32, 32),
+        (1, 32, 32),
+    ]
     assert maps(build(ENTRY, CELEBA, "meta")) == [
-        (128, 32, 32), (256, 16, 16), (512, 8, 8), (1024, 4, 4), (64,),
-        (8 * 8 * 1024,), (512, 16, 16), (256, 32, 32), (128, 64, 64), (3, 64, 64)]
+        (128, 32, 32),
+        (256, 16, 16),
+        (512, 8, 8),
+        (1024, 4, 4),
+        (64,),
+        (8 * 8 * 1024,),
+        (512, 16, 16),
+        (256, 32, 32),
+        (128, 64, 64),
+        (3, 64, 64),
+    ]
 
 
 @pytest.mark.parametrize(("config", "kernel"), [(MNIST, 4), (CELEBA, 5)])
 def test_kernels_strides_and_normalisation(config: AutoencoderConfig, kernel: int):
     network = build(ENTRY, config, "meta")
     assert isinstance(network, Autoencoder)
-    convolutions = [module for module in network.modules()
-                    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    convolutions = [
+        module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    ]
     assert {module.kernel_size for module in convolutions} == {(kernel, kernel)}
     strides = [module.stride for module in convolutions]
     assert strides == [(2, 2)] * (len(strides) - 1) + [(1, 1)]
     for part in (network.encoder, network.decoder):
         kinds = [type(module) for module in part]
-        weighted = [index for index, module in enumerate(part) if hasattr(module, "weight")
-                    and not isinstance(module, nn.BatchNorm2d)]
+        weighted = [
+            index
+            for index, module in enumerate(part)
+            if hasattr(module, "weight") and not isinstance(module, nn.BatchNorm2d)
+        ]
         for index in weighted if part is network.encoder else weighted[:-1]:
             after = kinds[index + 1 :]
             after = [kind for kind in after if kind is not nn.Unflatten]
@@ -141,6 +194,7 @@ def test_kernels_strides_and_normalisation(config: AutoencoderConfig, kernel: in
 
 
 # Running it.
+
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_shapes_and_ranges(config: AutoencoderConfig):
@@ -180,8 +234,9 @@ def test_the_lines_of_the_tables_are_there():
     names = {spec.name for spec in SAMPLED}
     assert names >= {f"{family}-{kind}" for family in ("digits", "faces") for kind in kinds}
     for family in ("digits", "faces"):
-        priors = {spec.name for spec in SAMPLED
-                  if spec.name.startswith(family) and spec.config.prior}
+        priors = {
+            spec.name for spec in SAMPLED if spec.name.startswith(family) and spec.config.prior
+        }
         assert {f"{family}-vae", f"{family}-wae"} <= priors
         assert f"{family}-cv-vae" not in priors  # its aggregate is no N(0, I) (ch. 6.2.2)
 
@@ -250,6 +305,7 @@ def test_every_parameter_learns():
 
 # Spectral normalisation (eq. 6.18).
 
+
 def test_spectral_normalisation_of_the_decoder_alone():
     network = make(replace(SMALL, spectral=True, width=4))
     with torch.no_grad():
@@ -272,6 +328,7 @@ def test_spectral_normalisation_of_the_decoder_alone():
 
 
 # Densities of codes (ch. 6.5).
+
 
 def fitted(latent: int = 3, components: int = 2) -> Densities:
     densities = Densities(latent, components)
@@ -313,8 +370,9 @@ def test_mixture_samples_have_the_stored_shares_means_and_covariances():
         own = codes[nearest == component]
         share = densities.mixture_weights[component].item()
         assert len(own) / COUNT == pytest.approx(share, abs=0.01)
-        assert_moments(own, densities.mixture_means[component],
-                       densities.mixture_factors[component])
+        assert_moments(
+            own, densities.mixture_means[component], densities.mixture_factors[component]
+        )
 
 
 def test_weights_need_not_sum_to_one_exactly():
@@ -344,11 +402,15 @@ def test_prior_samples_are_standard_normal():
 @pytest.mark.parametrize("density", DENSITIES)
 def test_temperature_scales_every_deviation(density: str):
     densities = fitted()
-    still, half, whole = (densities.sample(density, 50, temperature, generator())
-                          for temperature in (0.0, 0.5, 1.0))
+    still, half, whole = (
+        densities.sample(density, 50, temperature, generator()) for temperature in (0.0, 0.5, 1.0)
+    )
     assert torch.allclose(half - still, (whole - still) / 2, atol=1e-5)
-    means = {"prior": torch.zeros(1, 3), "gaussian": densities.gaussian_mean[None],
-             "mixture": densities.mixture_means}[density]
+    means = {
+        "prior": torch.zeros(1, 3),
+        "gaussian": densities.gaussian_mean[None],
+        "mixture": densities.mixture_means,
+    }[density]
     assert ((still[:, None] == means).all(2).any(1)).all()
     assert len(still.unique(dim=0)) == len(means)
 
@@ -365,8 +427,10 @@ def test_the_same_seed_gives_kindred_samples():
     densities = fitted()
     densities.gaussian_mean.zero_()
     densities.gaussian_factor.copy_(2 * torch.eye(3))
-    assert torch.equal(densities.sample("gaussian", 9, 1.0, generator()),
-                       2 * densities.sample("prior", 9, 1.0, generator()))
+    assert torch.equal(
+        densities.sample("gaussian", 9, 1.0, generator()),
+        2 * densities.sample("prior", 9, 1.0, generator()),
+    )
 
 
 def test_unknown_and_unfitted_densities():
@@ -381,6 +445,7 @@ def test_unknown_and_unfitted_densities():
 
 
 # Checkpoints.
+
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_a_checkpoint_brings_all_of_it_back(config: AutoencoderConfig, tmp_path: Path):
@@ -402,8 +467,10 @@ def test_a_checkpoint_brings_all_of_it_back(config: AutoencoderConfig, tmp_path:
     with torch.no_grad():
         assert torch.equal(restored(pictures(config)), network(pictures(config)))
     for density in DENSITIES:
-        assert torch.equal(restored.densities.sample(density, 5, 1.0, generator()),
-                           network.densities.sample(density, 5, 1.0, generator()))
+        assert torch.equal(
+            restored.densities.sample(density, 5, 1.0, generator()),
+            network.densities.sample(density, 5, 1.0, generator()),
+        )
 
 
 def test_a_full_network_and_a_narrow_one_are_told_apart(tmp_path: Path):
@@ -412,23 +479,26 @@ def test_a_full_network_and_a_narrow_one_are_told_apart(tmp_path: Path):
     assert asdict(read_checkpoint_info(path).config) == asdict(SMALL)
 
 
-@pytest.mark.parametrize(("settings", "text"), [
-    ({"posterior": "laplace"}, "posterior 'laplace': choose from point, constant, gaussian"),
-    ({"likelihood": "cauchy"}, "likelihood 'cauchy': choose from squares, white, blur"),
-    ({"side": 28}, "side 28 with padding 0 must make a power of two from 16 on"),
-    ({"side": 8}, "side 8 with padding 0 must make a power of two"),
-    ({"side": 68, "padding": -2}, "side 68 with padding -2"),
-    ({"kernel": 3}, "kernel 3: table 6.1 has 4 and 5"),
-    ({"channels": 2}, "channels must be 1 or 3, not 2"),
-    ({"latent": 0}, "at least 1"),
-    ({"width": 0}, "at least 1"),
-    ({"components": 0}, "at least 1"),
-    ({"deviation": 0.0}, "above 0"),
-    ({"wiener": -1.0}, "above 0"),
-    ({"blur_kernel": 10}, "blur_kernel must be odd and at most 64"),
-    ({"blur_kernel": 65}, "blur_kernel must be odd and at most 64"),
-    ({"blur_kernel": -1}, "blur_kernel must be odd and at most 64"),
-])
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"posterior": "laplace"}, "posterior 'laplace': choose from point, constant, gaussian"),
+        ({"likelihood": "cauchy"}, "likelihood 'cauchy': choose from squares, white, blur"),
+        ({"side": 28}, "side 28 with padding 0 must make a power of two from 16 on"),
+        ({"side": 8}, "side 8 with padding 0 must make a power of two"),
+        ({"side": 68, "padding": -2}, "side 68 with padding -2"),
+        ({"kernel": 3}, "kernel 3: table 6.1 has 4 and 5"),
+        ({"channels": 2}, "channels must be 1 or 3, not 2"),
+        ({"latent": 0}, "at least 1"),
+        ({"width": 0}, "at least 1"),
+        ({"components": 0}, "at least 1"),
+        ({"deviation": 0.0}, "above 0"),
+        ({"wiener": -1.0}, "above 0"),
+        ({"blur_kernel": 10}, "blur_kernel must be odd and at most 64"),
+        ({"blur_kernel": 65}, "blur_kernel must be odd and at most 64"),
+        ({"blur_kernel": -1}, "blur_kernel must be odd and at most 64"),
+    ],
+)
 def test_bad_configs(settings: dict, text: str):
     with pytest.raises(ValueError, match=text):
         AutoencoderConfig(**settings)

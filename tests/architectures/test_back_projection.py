@@ -52,8 +52,9 @@ def test_what_is_missing_is_put_right(scale: int) -> None:
     inner = (..., slice(REACH, -REACH), slice(REACH, -REACH))
 
     def left(made: Tensor) -> float:
-        return float((missing - reduce_frame(made, scale))[inner].abs().mean()
-                     / missing[inner].abs().mean())
+        return float(
+            (missing - reduce_frame(made, scale))[inner].abs().mean() / missing[inner].abs().mean()
+        )
 
     assert left(back_project(missing, scale, 1e-6)) < 0.02
     assert left(back_project(missing, scale, 0.003)) < 0.06
@@ -62,8 +63,9 @@ def test_what_is_missing_is_put_right(scale: int) -> None:
 
 def test_damping_leaves_more_undone() -> None:
     missing = random(1, 1, 16, 20) - 0.5
-    changes = [float(back_project(missing, 4, damping).square().sum())
-               for damping in (0.003, 0.03, 0.3)]
+    changes = [
+        float(back_project(missing, 4, damping).square().sum()) for damping in (0.003, 0.03, 0.3)
+    ]
     assert changes[0] > changes[1] > changes[2] > 0
 
 

@@ -48,8 +48,9 @@ def test_it_is_the_gaussian_with_the_covariance_of_the_derivation(height: int, w
             dense = covariance(likelihood, z[index], height, width)
             normal = MultivariateNormal(torch.zeros(height * width, dtype=torch.float64), dense)
             errors = (x - mean)[index].flatten(1)
-            assert float(found[index]) == pytest.approx(-float(normal.log_prob(errors).sum()),
-                                                        rel=1e-5)
+            assert float(found[index]) == pytest.approx(
+                -float(normal.log_prob(errors).sum()), rel=1e-5
+            )
 
 
 def test_its_integral_over_all_pictures_is_one():
@@ -60,8 +61,9 @@ def test_its_integral_over_all_pictures_is_one():
         widest = float(likelihood.variances(z, 3, 3).max())
         torch.manual_seed(1)
         draws = torch.randn(400_000, 1, 3, 3, dtype=torch.float64) * math.sqrt(1.2 * widest)
-        proposal = (draws.square().flatten(1).sum(1) / (2.4 * widest)
-                    + 4.5 * math.log(2 * math.pi * 1.2 * widest))
+        proposal = draws.square().flatten(1).sum(1) / (2.4 * widest) + 4.5 * math.log(
+            2 * math.pi * 1.2 * widest
+        )
         cost = likelihood.negative_log(mean + draws, mean, z.expand(len(draws), 2))
         weights = (proposal - cost).exp()
     error = float(weights.std()) / math.sqrt(len(draws))
@@ -100,7 +102,8 @@ def test_fine_errors_cost_more_than_coarse_ones_of_the_same_size():
         likelihood.logits.weight.zero_()
         zero = torch.zeros_like(fine)
         base, low, high = (
-            likelihood.negative_log(error, zero, z) for error in (zero, coarse, fine))
+            likelihood.negative_log(error, zero, z) for error in (zero, coarse, fine)
+        )
     assert float(coarse.square().sum()) == pytest.approx(float(fine.square().sum()))
     assert high - base > 2 * (low - base)
 
@@ -116,8 +119,9 @@ def test_a_kernel_that_is_a_point_gives_the_white_gaussian():
         white.scale.copy_(blur.scale * (1 + math.log(1.25) / 2 / blur.log_deviation))
     x, mean = torch.rand(2, 4, 3, 8, 8, dtype=torch.float64)
     z = torch.randn(4, 2, dtype=torch.float64)
-    torch.testing.assert_close(blur.negative_log(x, mean, z), white.negative_log(x, mean, z),
-                               rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        blur.negative_log(x, mean, z), white.negative_log(x, mean, z), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_kernels_blur_and_cannot_amplify():
@@ -135,9 +139,12 @@ def test_kernels_become_the_blur_of_the_reconstructions():
     x = torch.rand(64, 1, 12, 12)
     line = {0: torch.tensor([0.0, 1.0, 0.0]), 1: torch.tensor([0.25, 0.5, 0.25])}
     kind = torch.arange(64) % 2
-    blurred = torch.stack([
-        sum(line[int(k)][i] * picture.roll(i - 1, 2) for i in range(3))
-        for k, picture in zip(kind, x, strict=True)])
+    blurred = torch.stack(
+        [
+            sum(line[int(k)][i] * picture.roll(i - 1, 2) for i in range(3))
+            for k, picture in zip(kind, x, strict=True)
+        ]
+    )
     z = 2 * kind[:, None].float() - 1
     likelihood = BlurGaussian(1, 3, 0.01)
     optimiser = torch.optim.Adam(likelihood.parameters(), lr=0.03)

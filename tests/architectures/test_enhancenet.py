@@ -26,8 +26,9 @@ def by_hand(net: EnhanceNet, x: Tensor) -> Tensor:
     weights = net.state_dict()
 
     def conv(name: str, value: Tensor) -> Tensor:
-        return nn.functional.conv2d(value, weights[f"{name}.weight"], weights[f"{name}.bias"],
-                                    padding=1)
+        return nn.functional.conv2d(
+            value, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1
+        )
 
     y = conv("head", x).relu()
     for i in range(net.config.blocks):
@@ -190,11 +191,17 @@ def test_pilot_weights_beat_bicubic_on_set5(shared_data: Path) -> None:
         )
         with torch.no_grad():
             bicubic, ours = imresize(frame_lr, 4), net(frame_lr)
-            theirs = ours - bicubic + nn.functional.interpolate(
-                frame_lr, scale_factor=4, mode="bicubic", align_corners=False
+            theirs = (
+                ours
+                - bicubic
+                + nn.functional.interpolate(
+                    frame_lr, scale_factor=4, mode="bicubic", align_corners=False
+                )
             )
-        *lumas, truth = (luma_bt601(image.clamp(0, 1))[..., 4:-4, 4:-4]
-                         for image in (bicubic, ours, theirs, frame_hr))
+        *lumas, truth = (
+            luma_bt601(image.clamp(0, 1))[..., 4:-4, 4:-4]
+            for image in (bicubic, ours, theirs, frame_hr)
+        )
         scores.append([psnr(luma, truth, 255) for luma in lumas])
     means = torch.tensor(scores).mean(0).tolist()
     assert means[0] == pytest.approx(28.43, abs=0.01)

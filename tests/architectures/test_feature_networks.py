@@ -30,8 +30,7 @@ def record(network: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
     """Will hold input and output of every module, by name, after a pass."""
     seen: dict[str, tuple[Tensor, Tensor]] = {}
     for name, module in network.named_modules():
-        module.register_forward_hook(
-            lambda _, x, y, name=name: seen.__setitem__(name, (x[0], y)))
+        module.register_forward_hook(lambda _, x, y, name=name: seen.__setitem__(name, (x[0], y)))
     return seen
 
 
@@ -51,27 +50,31 @@ def test_inception_has_the_published_parameters() -> None:
     # 2,049,000 of the last layer.
     assert sum(p.numel() for p in network.parameters()) == 27_161_264 - 3_326_696 - 2_049_000
     assert sum(isinstance(module, nn.Conv2d) for module in network.modules()) == 94
-    assert {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)
-            } == {0.001}
+    assert {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)} == {
+        0.001
+    }
 
 
-@pytest.mark.parametrize(("name", "shape"), [
-    ("Conv2d_1a_3x3.conv.weight", (32, 3, 3, 3)),
-    ("Conv2d_2b_3x3.bn.running_var", (64,)),
-    ("Conv2d_3b_1x1.conv.weight", (80, 64, 1, 1)),
-    ("Conv2d_4a_3x3.conv.weight", (192, 80, 3, 3)),
-    ("Mixed_5b.branch5x5_2.conv.weight", (64, 48, 5, 5)),
-    ("Mixed_5b.branch_pool.conv.weight", (32, 192, 1, 1)),
-    ("Mixed_5d.branch3x3dbl_3.conv.weight", (96, 96, 3, 3)),
-    ("Mixed_6a.branch3x3.conv.weight", (384, 288, 3, 3)),
-    ("Mixed_6b.branch7x7_2.conv.weight", (128, 128, 1, 7)),
-    ("Mixed_6c.branch7x7dbl_2.conv.weight", (160, 160, 7, 1)),
-    ("Mixed_6e.branch7x7dbl_5.conv.weight", (192, 192, 1, 7)),
-    ("Mixed_7a.branch7x7x3_4.conv.weight", (192, 192, 3, 3)),
-    ("Mixed_7b.branch3x3_2a.conv.weight", (384, 384, 1, 3)),
-    ("Mixed_7c.branch3x3dbl_3b.conv.weight", (384, 384, 3, 1)),
-    ("Mixed_7c.branch_pool.bn.bias", (192,)),
-])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("Conv2d_1a_3x3.conv.weight", (32, 3, 3, 3)),
+        ("Conv2d_2b_3x3.bn.running_var", (64,)),
+        ("Conv2d_3b_1x1.conv.weight", (80, 64, 1, 1)),
+        ("Conv2d_4a_3x3.conv.weight", (192, 80, 3, 3)),
+        ("Mixed_5b.branch5x5_2.conv.weight", (64, 48, 5, 5)),
+        ("Mixed_5b.branch_pool.conv.weight", (32, 192, 1, 1)),
+        ("Mixed_5d.branch3x3dbl_3.conv.weight", (96, 96, 3, 3)),
+        ("Mixed_6a.branch3x3.conv.weight", (384, 288, 3, 3)),
+        ("Mixed_6b.branch7x7_2.conv.weight", (128, 128, 1, 7)),
+        ("Mixed_6c.branch7x7dbl_2.conv.weight", (160, 160, 7, 1)),
+        ("Mixed_6e.branch7x7dbl_5.conv.weight", (192, 192, 1, 7)),
+        ("Mixed_7a.branch7x7x3_4.conv.weight", (192, 192, 3, 3)),
+        ("Mixed_7b.branch3x3_2a.conv.weight", (384, 384, 1, 3)),
+        ("Mixed_7c.branch3x3dbl_3b.conv.weight", (384, 384, 3, 1)),
+        ("Mixed_7c.branch_pool.bn.bias", (192,)),
+    ],
+)
 def test_inception_names(name: str, shape: tuple[int, ...]) -> None:
     with torch.device("meta"):
         assert tuple(FidInception().state_dict()[name].shape) == shape
@@ -80,14 +83,31 @@ def test_inception_names(name: str, shape: tuple[int, ...]) -> None:
 def test_inception_sizes(inception_pass: tuple) -> None:
     _, images, features, seen = inception_pass
     assert features.shape == (1, inception.DIMENSIONS)
-    sizes = {name: tuple(seen[name][1].shape[1:]) for name in (
-        "Conv2d_1a_3x3", "Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5b", "Mixed_5d", "Mixed_6a",
-        "Mixed_6e", "Mixed_7a", "Mixed_7c")}
+    sizes = {
+        name: tuple(seen[name][1].shape[1:])
+        for name in (
+            "Conv2d_1a_3x3",
+            "Conv2d_2b_3x3",
+            "Conv2d_4a_3x3",
+            "Mixed_5b",
+            "Mixed_5d",
+            "Mixed_6a",
+            "Mixed_6e",
+            "Mixed_7a",
+            "Mixed_7c",
+        )
+    }
     assert sizes == {
-        "Conv2d_1a_3x3": (32, 149, 149), "Conv2d_2b_3x3": (64, 147, 147),
-        "Conv2d_4a_3x3": (192, 71, 71), "Mixed_5b": (256, 35, 35), "Mixed_5d": (288, 35, 35),
-        "Mixed_6a": (768, 17, 17), "Mixed_6e": (768, 17, 17), "Mixed_7a": (1280, 8, 8),
-        "Mixed_7c": (2048, 8, 8)}
+        "Conv2d_1a_3x3": (32, 149, 149),
+        "Conv2d_2b_3x3": (64, 147, 147),
+        "Conv2d_4a_3x3": (192, 71, 71),
+        "Mixed_5b": (256, 35, 35),
+        "Mixed_5d": (288, 35, 35),
+        "Mixed_6a": (768, 17, 17),
+        "Mixed_6e": (768, 17, 17),
+        "Mixed_7a": (1280, 8, 8),
+        "Mixed_7c": (2048, 8, 8),
+    }
     entering = functional.interpolate(images, (299, 299), mode="bilinear") * 2 - 1
     torch.testing.assert_close(seen["Conv2d_1a_3x3"][0], entering)
     torch.testing.assert_close(features, seen["Mixed_7c"][1].mean((2, 3)))
@@ -113,15 +133,23 @@ def test_inception_branches_read_their_sources(inception_pass: tuple) -> None:
         "Mixed_6a": ("branch3x3", "branch3x3dbl_3"),
         "Mixed_6d": ("branch1x1", "branch7x7_3", "branch7x7dbl_5", "branch_pool"),
         "Mixed_7a": ("branch3x3_2", "branch7x7x3_4"),
-        "Mixed_7b": ("branch1x1", "branch3x3_2a", "branch3x3_2b", "branch3x3dbl_3a",
-                     "branch3x3dbl_3b", "branch_pool"),
+        "Mixed_7b": (
+            "branch1x1",
+            "branch3x3_2a",
+            "branch3x3_2b",
+            "branch3x3dbl_3a",
+            "branch3x3dbl_3b",
+            "branch_pool",
+        ),
     }.items():
         parts = torch.cat([seen[f"{block}.{branch}"][1] for branch in branches], 1)
-        assert torch.equal(seen[block][1][:, :parts.shape[1]], parts)
-    for late, early in (("Mixed_6b.branch7x7dbl_4", "Mixed_6b.branch7x7dbl_3"),
-                        ("Mixed_7b.branch3x3_2b", "Mixed_7b.branch3x3_1"),
-                        ("Mixed_7c.branch3x3dbl_3b", "Mixed_7c.branch3x3dbl_2"),
-                        ("Mixed_7a.branch7x7x3_3", "Mixed_7a.branch7x7x3_2")):
+        assert torch.equal(seen[block][1][:, : parts.shape[1]], parts)
+    for late, early in (
+        ("Mixed_6b.branch7x7dbl_4", "Mixed_6b.branch7x7dbl_3"),
+        ("Mixed_7b.branch3x3_2b", "Mixed_7b.branch3x3_1"),
+        ("Mixed_7c.branch3x3dbl_3b", "Mixed_7c.branch3x3dbl_2"),
+        ("Mixed_7a.branch7x7x3_3", "Mixed_7a.branch7x7x3_2"),
+    ):
         assert torch.equal(seen[late][0], seen[early][1])
 
 
@@ -139,7 +167,8 @@ def test_squeezenet_has_the_published_parameters(shared_data: Path) -> None:
     # SqueezeNet 1.1 has 1,235,496: less 513,000 of conv10.
     assert sum(p.numel() for p in network.parameters()) == 1_235_496 - 513_000
     load_tensors(
-        network, read_tensors(shared_data / "nets" / "squeezenet_1_1_features.safetensors"), "it")
+        network, read_tensors(shared_data / "nets" / "squeezenet_1_1_features.safetensors"), "it"
+    )
 
 
 def test_squeezenet_maps() -> None:
@@ -148,8 +177,9 @@ def test_squeezenet_maps() -> None:
     images = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
     maps = network.maps(images)
     # No padding: (64 - 3) // 2 + 1 and so on
-    assert [tuple(layer.shape[1:]) for layer in maps] == list(zip(
-        MAP_CHANNELS, (31, 15, 7, 3, 3, 3, 3), (39, 19, 9, 4, 4, 4, 4), strict=True))
+    assert [tuple(layer.shape[1:]) for layer in maps] == list(
+        zip(MAP_CHANNELS, (31, 15, 7, 3, 3, 3, 3), (39, 19, 9, 4, 4, 4, 4), strict=True)
+    )
     assert all((layer >= 0).all() and layer.any() for layer in maps)
     features = network(images)
     assert features.shape == (2, squeezenet.DIMENSIONS)
@@ -180,8 +210,10 @@ def test_fire_is_squeeze_then_both_expansions() -> None:
         assert torch.equal(seen[pooled][0], expected)
 
 
-@pytest.mark.parametrize("shape", [
-    (1, 3, SMALLEST_SIDE - 1, 64), (1, 3, 64, SMALLEST_SIDE - 1), (1, 1, 64, 64), (3, 64, 64)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 3, SMALLEST_SIDE - 1, 64), (1, 3, 64, SMALLEST_SIDE - 1), (1, 1, 64, 64), (3, 64, 64)],
+)
 def test_pictures_that_do_not_fit(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="SqueezeNet takes"):
         SqueezeNet()(torch.zeros(shape))

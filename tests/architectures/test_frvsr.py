@@ -48,9 +48,14 @@ def smooth(
 ) -> Tensor:
     """A picture (1, 3, H, W) of slow waves, seen from ``left``, ``top``: shifts are exact."""
     x, y = torch.arange(width) + left, torch.arange(height)[:, None] + top
-    return torch.stack([0.5 + 0.2 * torch.sin(x / length + colour)
-                        + 0.2 * torch.cos(y / (1.3 * length) - colour)
-                        for colour in range(3)])[None]
+    return torch.stack(
+        [
+            0.5
+            + 0.2 * torch.sin(x / length + colour)
+            + 0.2 * torch.cos(y / (1.3 * length) - colour)
+            for colour in range(3)
+        ]
+    )[None]
 
 
 def count(module: nn.Module) -> int:
@@ -60,8 +65,10 @@ def count(module: nn.Module) -> int:
 # --- the figures -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("config", "parameters"), [
-    (FrvsrConfig(), 5_054_693), (FrvsrConfig(channels=64, blocks=3), 2_072_101)])
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [(FrvsrConfig(), 5_054_693), (FrvsrConfig(channels=64, blocks=3), 2_072_101)],
+)
 def test_parameter_counts(config: FrvsrConfig, parameters: int) -> None:
     with torch.device("meta"):
         network = Frvsr(config)
@@ -152,8 +159,9 @@ def test_srnet_follows_figure_3_4(scale: int) -> None:
     network = make("frvsr", lively=True, scale=scale, channels=5, blocks=2)
     features = random(2, 3 + 3 * scale * scale, 5, 7)
     with torch.no_grad():
-        assert torch.allclose(network.srnet(features), srnet_by_hand(network, features),
-                              rtol=1e-4, atol=1e-4)
+        assert torch.allclose(
+            network.srnet(features), srnet_by_hand(network, features), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_fnet_follows_figure_3_4() -> None:
@@ -171,8 +179,9 @@ def test_a_step_follows_equation_3_6() -> None:
     previous, current = random(1, 3, 8, 16), random(1, 3, 8, 16, seed=1)
     estimate = random(1, 3, 32, 64, seed=2)
     with torch.no_grad():
-        flow = 4 * functional.interpolate(3 * flow_by_hand(network, previous, current),
-                                          scale_factor=4, mode="bilinear")
+        flow = 4 * functional.interpolate(
+            3 * flow_by_hand(network, previous, current), scale_factor=4, mode="bilinear"
+        )
         warped = space_to_depth(warp(estimate, flow), 4)
         expected = srnet_by_hand(network, torch.cat([current, warped], 1)).clamp(0, 1)
         made, state = network.step(current, VideoState(previous, estimate))
@@ -189,8 +198,9 @@ def test_space_to_depth_is_equation_3_5() -> None:
         for k in range(3 * scale * scale):
             for i in range(2):
                 for j in range(3):
-                    expected = image[:, k // scale**2, scale * i + k % scale,
-                                     scale * j + k // scale % scale]
+                    expected = image[
+                        :, k // scale**2, scale * i + k % scale, scale * j + k // scale % scale
+                    ]
                     assert torch.equal(made[:, k, i, j], expected)
 
 
@@ -221,7 +231,8 @@ def test_flow_between_pixels_is_bilinear() -> None:
     image = random(1, 1, 6, 7)
     made = warp(image, constant_flow(6, 7, 0.25, -0.5))
     expected = 0.5 * (0.75 * image[..., 1:-1, 1:-1] + 0.25 * image[..., 1:-1, 2:]) + 0.5 * (
-        0.75 * image[..., :-2, 1:-1] + 0.25 * image[..., :-2, 2:])
+        0.75 * image[..., :-2, 1:-1] + 0.25 * image[..., :-2, 2:]
+    )
     assert torch.allclose(made[..., 1:-1, 1:-1], expected, rtol=0, atol=1e-5)
 
 
@@ -289,8 +300,9 @@ def test_neighbours_land_on_the_current_frame() -> None:
     assert isinstance(network, Vsr)
     now, before = smooth(20, 24), smooth(20, 24, left=-1.5)
     after = smooth(20, 24, left=2, top=0.5)
-    made = network.align(now, constant_flow(20, 24, 1.5, 0), before,
-                         constant_flow(20, 24, -2, -0.5), after)
+    made = network.align(
+        now, constant_flow(20, 24, 1.5, 0), before, constant_flow(20, 24, -2, -0.5), after
+    )
     inner = (..., slice(3, -3), slice(3, -3))
     for part in made.split(3, dim=1):
         assert torch.allclose(part[inner], now[inner], rtol=0, atol=5e-3)
@@ -302,9 +314,7 @@ def test_neighbours_land_on_the_current_frame() -> None:
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_nothing_shifts_on_frames_of_any_size(
-    kind: str, size: tuple[int, int], scale: int
-) -> None:
+def test_nothing_shifts_on_frames_of_any_size(kind: str, size: tuple[int, int], scale: int) -> None:
     """Without its last layer a network is bicubic enlargement, to the last bit."""
     network = make(kind, lively=True, scale=scale)
     with torch.no_grad():
@@ -318,9 +328,7 @@ def test_nothing_shifts_on_frames_of_any_size(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_flow_has_the_size_of_the_frame_and_stays_within_its_limit(
-    size: tuple[int, int]
-) -> None:
+def test_flow_has_the_size_of_the_frame_and_stays_within_its_limit(size: tuple[int, int]) -> None:
     network = FlowNet(2.5)
     nn.init.normal_(network.out.weight, std=100)
     with torch.no_grad():
@@ -335,8 +343,9 @@ def test_flow_has_the_size_of_the_frame_and_stays_within_its_limit(
 def test_what_is_added_to_a_frame_s_size_is_cut_off_again() -> None:
     network = make(lively=True)
     previous, current = random(1, 3, 9, 14), random(1, 3, 9, 14, seed=1)
-    padded = [functional.pad(frame, (0, 2, 0, 7), mode="replicate")
-              for frame in (previous, current)]
+    padded = [
+        functional.pad(frame, (0, 2, 0, 7), mode="replicate") for frame in (previous, current)
+    ]
     with torch.no_grad():
         whole = network.fnet(*padded)  # type: ignore[operator]
         made = network.fnet(previous, current)  # type: ignore[operator]
@@ -383,9 +392,11 @@ def test_the_estimate_and_what_is_carried_are_in_range(kind: str) -> None:
 def test_frvsr_sees_the_previous_estimate_and_both_frames() -> None:
     network = make(lively=True)
     frames = [random(1, 3, 8, 8, seed=index) for index in range(3)]
-    states = [VideoState(frames[0], random(1, 3, 32, 32, seed=5)),
-              VideoState(frames[0], random(1, 3, 32, 32, seed=6)),
-              VideoState(frames[1], random(1, 3, 32, 32, seed=5))]
+    states = [
+        VideoState(frames[0], random(1, 3, 32, 32, seed=5)),
+        VideoState(frames[0], random(1, 3, 32, 32, seed=6)),
+        VideoState(frames[1], random(1, 3, 32, 32, seed=5)),
+    ]
     with torch.no_grad():
         first, estimate, frame = (network.step(frames[2], state)[0] for state in states)
         assert (first - estimate).abs().mean() > 1e-3
@@ -499,9 +510,12 @@ def test_starts_near_bicubic_and_without_motion(kind: str, scale: int) -> None:
 def unlabelled(frames_lr: Tensor) -> ClipBatch:
     """Clips of which nothing but the small frames matters."""
     count, length, _, height, width = frames_lr.shape
-    return ClipBatch(frames_lr, torch.zeros(count, length, 3, 4 * height, 4 * width),
-                     torch.zeros(count, length, 2, height, width),
-                     torch.zeros(count, dtype=torch.bool))
+    return ClipBatch(
+        frames_lr,
+        torch.zeros(count, length, 3, 4 * height, 4 * width),
+        torch.zeros(count, length, 2, height, width),
+        torch.zeros(count, dtype=torch.bool),
+    )
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -533,7 +547,8 @@ def flow_gradients(pick: Callable[[Tensor], Tensor]) -> Tensor:
 
     network.fnet._look = keep  # type: ignore[method-assign]
     estimates, _ = run_clip(
-        network, unlabelled(0.4 + 0.2 * random(1, 6, 3, 8, 8)), functional.mse_loss)
+        network, unlabelled(0.4 + 0.2 * random(1, 6, 3, 8, 8)), functional.mse_loss
+    )
     pick(estimates).backward()  # type: ignore[no-untyped-call]
     (flows,) = seen
     assert flows.grad is not None
@@ -590,9 +605,19 @@ def test_autocast_is_near_full_precision(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize(("setting", "value"), [
-    ("scale", 0), ("scale", 1), ("scale", 3), ("scale", 8), ("channels", 0), ("blocks", -1),
-    ("max_flow", 0.0), ("max_flow", -1.0)])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("scale", 0),
+        ("scale", 1),
+        ("scale", 3),
+        ("scale", 8),
+        ("channels", 0),
+        ("blocks", -1),
+        ("max_flow", 0.0),
+        ("max_flow", -1.0),
+    ],
+)
 def test_networks_that_cannot_be(kind: str, setting: str, value: float) -> None:
     with pytest.raises(ValueError, match=str(value)):
         make(kind, **{setting: value})
@@ -687,8 +712,9 @@ def test_an_estimate_that_does_not_is_dropped() -> None:
     plain = make(lively=True)
     black = torch.zeros(1, 3, 24, 28)
     cells = torch.cat([frame, torch.zeros(1, 48, 6, 7)], 1)
-    assert torch.allclose(network.srnet(features_of(network, frame, black)), plain.srnet(cells),
-                          atol=1e-4)
+    assert torch.allclose(
+        network.srnet(features_of(network, frame, black)), plain.srnet(cells), atol=1e-4
+    )
 
 
 def test_what_is_kept_is_corrected_towards_the_frame() -> None:
@@ -719,7 +745,7 @@ def test_a_sharp_still_scene_grows_sharper_with_every_frame() -> None:
     with torch.no_grad():
         network.fnet.out.weight.zero_()
         network.fnet.out.bias.zero_()  # type: ignore[union-attr]
-        truth = (0.2 + 0.6 * random(1, 3, 48, 64).gt(0.5).float())
+        truth = 0.2 + 0.6 * random(1, 3, 48, 64).gt(0.5).float()
         truth = imresize(imresize(truth, 0.5), 2).clamp(0, 1)
         frame, state, errors = reduce_frame(truth, 4), None, []
         for _ in range(12):
@@ -764,6 +790,7 @@ def test_trust_is_kept_in_reduced_precision() -> None:
 
 def moved_pair(shift: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A picture with detail, its small version, and both as they were ``shift`` HR pixels off."""
+
     def detail(left: float) -> Tensor:  # waves of 7 HR pixels, which small frames alias
         x, y = torch.arange(160) + left, torch.arange(128)[:, None]
         return (0.5 + 0.3 * torch.sin(x * 0.9 + y * 0.2)).expand(1, 3, 128, 160)
@@ -777,8 +804,17 @@ def recalled(sweeps: int, shift: float = 0.5) -> tuple[Tensor, Tensor]:
     truth, frame, _, previous = moved_pair(shift)
     flow = constant_flow(32, 40, shift / 4, 0)
     warped = warp(imresize(previous, 4).clamp(0, 1), enlarge_flow(flow, 4), "bicubic")
-    kept, likeness = recall(frame, warped, previous, flow, scale=4, tolerance=1e3, damping=0.003,
-                            noise_floor=10.0, sweeps=sweeps)
+    kept, likeness = recall(
+        frame,
+        warped,
+        previous,
+        flow,
+        scale=4,
+        tolerance=1e3,
+        damping=0.003,
+        noise_floor=10.0,
+        sweeps=sweeps,
+    )
     assert likeness.min() > 0.99
     return kept + imresize(frame, 4), truth
 
@@ -814,14 +850,32 @@ def test_sweeps_change_luma_alone_and_nothing_where_there_is_no_likeness() -> No
     warped, flow = imresize(frame, 4), constant_flow(8, 9, 0.3, 0)
 
     def made(sweeps: int, tolerance: float) -> Tensor:
-        return recall(frame, warped, before, flow, scale=4, tolerance=tolerance, damping=0.003,
-                      noise_floor=0.0, sweeps=sweeps)[0]
+        return recall(
+            frame,
+            warped,
+            before,
+            flow,
+            scale=4,
+            tolerance=tolerance,
+            damping=0.003,
+            noise_floor=0.0,
+            sweeps=sweeps,
+        )[0]
 
     change = made(2, 10.0) - made(0, 10.0)
     assert change.abs().max() > 0.01
     assert torch.allclose(change, change[:, :1].expand_as(change), atol=1e-5)
-    strange = recall(frame, 1 - warped, before, flow, scale=4, tolerance=0.01, damping=0.003,
-                     noise_floor=0.0, sweeps=2)
+    strange = recall(
+        frame,
+        1 - warped,
+        before,
+        flow,
+        scale=4,
+        tolerance=0.01,
+        damping=0.003,
+        noise_floor=0.0,
+        sweeps=2,
+    )
     assert strange[0].abs().max() < 1e-3 and strange[1].max() < 1e-3
 
 
@@ -832,8 +886,19 @@ def test_what_is_missing_counts_beside_detail_and_noise() -> None:
 
     def likeness(frame: Tensor, noise: float) -> float:
         warped = back_project(frame + 0.01, 4, 1e-6)
-        return float(recall(frame, warped, frame, constant_flow(10, 12, 0, 0), scale=4,
-                            tolerance=1.0, damping=0.003, noise_floor=noise, sweeps=0)[1].mean())
+        return float(
+            recall(
+                frame,
+                warped,
+                frame,
+                constant_flow(10, 12, 0, 0),
+                scale=4,
+                tolerance=1.0,
+                damping=0.003,
+                noise_floor=noise,
+                sweeps=0,
+            )[1].mean()
+        )
 
     assert likeness(soft, 0.0) < 0.05
     assert likeness(busy, 0.0) > 0.9
@@ -954,7 +1019,8 @@ def test_a_stream_begins_as_sisr_however_dark_it_is(level: float) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_all_departures_together_take_frames_of_any_size(size: tuple[int, int]) -> None:
     network = trusting(  # type: ignore[arg-type]
-        0.8, passes=2, warping="bicubic", refinements=2, sweeps=2)
+        0.8, passes=2, warping="bicubic", refinements=2, sweeps=2
+    )
     state = None
     with torch.no_grad():
         for seed in range(3):

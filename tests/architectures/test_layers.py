@@ -89,9 +89,21 @@ def test_halo_is_the_reach_of_u_nets() -> None:
     """Down and up again, with convolutions anywhere; sides are multiples of all reductions."""
     kinds = [Convolution(3), Reduce(2), Enlarge(2)]
     chains = [chain for count in (2, 3, 4, 5) for chain in itertools.product(kinds, repeat=count)]
-    chains += [(Reduce(3), Convolution(), Enlarge(3)), (Reduce(4), Convolution(5), Enlarge(2)),
-               (Convolution(), Reduce(2), Convolution(), Reduce(2), Convolution(), Enlarge(2),
-                Convolution(), Enlarge(2), Convolution())]
+    chains += [
+        (Reduce(3), Convolution(), Enlarge(3)),
+        (Reduce(4), Convolution(5), Enlarge(2)),
+        (
+            Convolution(),
+            Reduce(2),
+            Convolution(),
+            Reduce(2),
+            Convolution(),
+            Enlarge(2),
+            Convolution(),
+            Enlarge(2),
+            Convolution(),
+        ),
+    ]
     for chain in chains:
         reach = widest_reach(chain, 96)
         if reach < 24:  # else it meets both ends of the line

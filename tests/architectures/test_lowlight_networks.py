@@ -26,11 +26,16 @@ from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import CheckpointError
 
 CPU = torch.device("cpu")
-LOWLIGHT = [name for name, spec in MODELS.items()
-            if ARCHITECTURES[spec.architecture].task == "lowlight"]
+LOWLIGHT = [
+    name for name, spec in MODELS.items() if ARCHITECTURES[spec.architecture].task == "lowlight"
+]
 # Thesis 000, table 7: parameters in millions, MACs in billions.
-TABLE_7 = {"sid-net": (49.48, 15.86), "sid-net-no-skip": (46.33, 12.84),
-           "sid-net-small": (29.16, 4.01), "pix2pix": (54.41, 18.16)}
+TABLE_7 = {
+    "sid-net": (49.48, 15.86),
+    "sid-net-no-skip": (46.33, 12.84),
+    "sid-net-small": (29.16, 4.01),
+    "pix2pix": (54.41, 18.16),
+}
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -59,11 +64,11 @@ SMALL: dict[str, Callable[[], Any]] = {
     "sid-fcn": lambda: SidFcn(SidFcnConfig(width=2, latent=3)),
     "sid-fcn-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, colours=1)),
     "sid-fcn-srgb": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb")),
-    "sid-fcn-srgb-grey": lambda: SidFcn(
-        SidFcnConfig(width=2, latent=3, source="srgb", colours=1)),
+    "sid-fcn-srgb-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb", colours=1)),
     "sid-fcn-noise": lambda: SidFcn(SidFcnConfig(width=2, latent=3, noise_plane=True)),
     "sid-fcn-srgb-noise": lambda: SidFcn(
-        SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True)),
+        SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True)
+    ),
 }
 
 
@@ -120,11 +125,17 @@ def count_macs(network: nn.Module, shape: tuple[int, ...], in_full: bool) -> int
         plane = output if in_full or isinstance(layer, nn.Conv2d) else inputs[0]
         total += each * plane.shape[-2] * plane.shape[-1]
 
-    handles = [layer.register_forward_hook(count) for layer in network.modules()
-               if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.LeakyReLU)]
+    handles = [
+        layer.register_forward_hook(count)
+        for layer in network.modules()
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.LeakyReLU)
+    ]
     # Each block of the way down is followed by a pooling.
-    handles += [block.register_forward_hook(count) for name, block in network.named_modules()
-                if name.startswith("down.blocks.") and isinstance(block, nn.Sequential)]
+    handles += [
+        block.register_forward_hook(count)
+        for name, block in network.named_modules()
+        if name.startswith("down.blocks.") and isinstance(block, nn.Sequential)
+    ]
     network(torch.empty(1, *shape, device="meta"))
     for handle in handles:
         handle.remove()
@@ -133,8 +144,9 @@ def count_macs(network: nn.Module, shape: tuple[int, ...], in_full: bool) -> int
 
 @pytest.mark.parametrize("name", TABLE_7)
 def test_operations_are_those_of_table_7(name: str) -> None:
-    assert round(count_macs(on_meta(name), (4, 256, 256), in_full=True) / 1e9, 2) == (
-        TABLE_7[name][1])
+    assert (
+        round(count_macs(on_meta(name), (4, 256, 256), in_full=True) / 1e9, 2) == (TABLE_7[name][1])
+    )
 
 
 @pytest.mark.parametrize("name", LOWLIGHT)
@@ -150,23 +162,30 @@ def test_complexity_is_the_true_count(name: str) -> None:
 def test_the_true_count_of_sid_net() -> None:
     spec = MODELS["sid-net"]
     assert measure_complexity(ARCHITECTURES["sid-net"], spec.config).macs / 1e9 == (
-        pytest.approx(14.0, abs=0.1))
+        pytest.approx(14.0, abs=0.1)
+    )
 
 
 # --- what they are ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    ("sid-net", "sid-net-grey"), ("sid-net", "sid-net-srgb"), ("sid-fcn", "sid-fcn-grey"),
-    ("sid-fcn", "sid-fcn-srgb"),
-])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sid-net", "sid-net-grey"),
+        ("sid-net", "sid-net-srgb"),
+        ("sid-fcn", "sid-fcn-grey"),
+        ("sid-fcn", "sid-fcn-srgb"),
+    ],
+)
 def test_tasks_differ_in_channels_alone(one: str, other: str) -> None:
     left, right = (on_meta(name).state_dict() for name in (one, other))
     assert left.keys() == right.keys()
     changed = {key for key in left if left[key].shape != right[key].shape}
     if one == "sid-net":
-        assert changed == ({"out.weight", "out.bias"} if other.endswith("grey")
-                           else {"down.blocks.0.0.weight"})
+        assert changed == (
+            {"out.weight", "out.bias"} if other.endswith("grey") else {"down.blocks.0.0.weight"}
+        )
     for key in changed:  # only the axis of the channels
         pair = left[key].shape, right[key].shape
         assert len(pair[0]) == len(pair[1])
@@ -268,8 +287,9 @@ def test_without_skips_only_the_code_is_seen() -> None:
 def test_weights_start_as_the_thesis_has_it(name: str, narrow: None) -> None:
     network = small(name, lively=False)
     for module in (network, network.make_posterior()):
-        weights = torch.cat([p.detach().flatten() for k, p in module.named_parameters()
-                             if k.endswith("weight")])
+        weights = torch.cat(
+            [p.detach().flatten() for k, p in module.named_parameters() if k.endswith("weight")]
+        )
         assert float(weights.std()) == pytest.approx(0.02, rel=0.05)
         assert float(weights.mean()) == pytest.approx(0, abs=0.002)
         assert all((p == 0).all() for k, p in module.named_parameters() if k.endswith("bias"))
@@ -278,10 +298,12 @@ def test_weights_start_as_the_thesis_has_it(name: str, narrow: None) -> None:
 def test_a_double_block_is_two_convolutions_with_leaky_relus() -> None:
     block = double_block(2, 3)
     x = random(1, 2, 6, 5) - 0.5
-    first = functional.leaky_relu(functional.conv2d(x, block[0].weight, block[0].bias, padding=1),
-                                  0.2)
+    first = functional.leaky_relu(
+        functional.conv2d(x, block[0].weight, block[0].bias, padding=1), 0.2
+    )
     second = functional.leaky_relu(
-        functional.conv2d(first, block[2].weight, block[2].bias, padding=1), 0.2)
+        functional.conv2d(first, block[2].weight, block[2].bias, padding=1), 0.2
+    )
     assert torch.equal(block(x), second)
 
 
@@ -295,13 +317,21 @@ def test_pix2pix_drops_out_only_when_trained(narrow: None) -> None:
         assert not torch.equal(network(y), network(y))
 
 
-@pytest.mark.parametrize("config", [
-    lambda: SidNetConfig(channels_in=1), lambda: SidNetConfig(channels_out=2),
-    lambda: SidNetConfig(width=0), lambda: SidNetConfig(latent=0),
-    lambda: Pix2PixConfig(channels_in=5), lambda: Pix2PixConfig(channels_out=4),
-    lambda: SidFcnConfig(source="jpeg"), lambda: SidFcnConfig(colours=2),
-    lambda: SidFcnConfig(width=0), lambda: SidFcnConfig(latent=-1),
-])
+@pytest.mark.parametrize(
+    "config",
+    [
+        lambda: SidNetConfig(channels_in=1),
+        lambda: SidNetConfig(channels_out=2),
+        lambda: SidNetConfig(width=0),
+        lambda: SidNetConfig(latent=0),
+        lambda: Pix2PixConfig(channels_in=5),
+        lambda: Pix2PixConfig(channels_out=4),
+        lambda: SidFcnConfig(source="jpeg"),
+        lambda: SidFcnConfig(colours=2),
+        lambda: SidFcnConfig(width=0),
+        lambda: SidFcnConfig(latent=-1),
+    ],
+)
 def test_impossible_configs_are_refused(config: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match="maps|no network"):
         config()
@@ -323,8 +353,9 @@ def test_every_parameter_learns(name: str, narrow: None) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_checkpoint_round_trip(name: str, narrow: None, tmp_path: Path) -> None:
     network = small(name)
-    architecture = next(ARCHITECTURES[key] for key in ("sid-net", "pix2pix", "sid-fcn")
-                        if name.startswith(key))
+    architecture = next(
+        ARCHITECTURES[key] for key in ("sid-net", "pix2pix", "sid-fcn") if name.startswith(key)
+    )
     save_checkpoint(tmp_path / "model.safetensors", network, architecture, name)
     info = read_checkpoint_info(tmp_path / "model.safetensors")
     assert (info.name, info.config, info.contract) == (name, network.config, network.contract)
@@ -337,8 +368,13 @@ def test_checkpoint_round_trip(name: str, narrow: None, tmp_path: Path) -> None:
 def test_a_checkpoint_with_an_encoder_is_refused(tmp_path: Path) -> None:
     network = small("sid-fcn")
     extra = {f"encoder.{k}": v for k, v in network.make_posterior().state_dict().items()}
-    save_checkpoint(tmp_path / "model.safetensors", network, ARCHITECTURES["sid-fcn"], "sid-fcn",
-                    tensors={**network.state_dict(), **extra})
+    save_checkpoint(
+        tmp_path / "model.safetensors",
+        network,
+        ARCHITECTURES["sid-fcn"],
+        "sid-fcn",
+        tensors={**network.state_dict(), **extra},
+    )
     with pytest.raises(CheckpointError, match=r"unexpected: encoder\."):
         load_network(read_checkpoint_info(tmp_path / "model.safetensors"))
 
@@ -374,7 +410,8 @@ def test_halo_is_exact(name: str) -> None:
             assert distance.max() <= halo, place
             # All that is near is read.
             assert set(range(place - halo + multiple, place + halo - multiple + 1)) <= set(
-                touched.tolist())
+                touched.tolist()
+            )
             farthest = max(farthest, int(distance.max()))
     assert farthest == halo
 
@@ -429,8 +466,7 @@ def test_tiles_off_the_size_multiple_would_not_be_exact() -> None:
             part = network(image[..., start : start + 2 * halo + 26])
             inner = slice(2 * (start + halo), 2 * (start + halo + 26))
             cut = slice(2 * halo, 2 * (halo + 26))
-            assert torch.allclose(part[..., cut], whole[..., inner], rtol=1e-4,
-                                  atol=1e-4) == same
+            assert torch.allclose(part[..., cut], whole[..., inner], rtol=1e-4, atol=1e-4) == same
 
 
 @pytest.mark.parametrize("name", FCN)
@@ -438,8 +474,7 @@ def test_tiles_off_the_size_multiple_would_not_be_exact() -> None:
 def test_any_size_is_taken_by_way_of_padding(name: str, size: tuple[int, int]) -> None:
     network = small(name)
     contract = network.contract
-    made = run_tiled(network, contract, random(contract.channels_in, *size), TilePlan(),
-                     device=CPU)
+    made = run_tiled(network, contract, random(contract.channels_in, *size), TilePlan(), device=CPU)
     assert made.shape == (contract.channels_out, *(side * contract.scale for side in size))
     assert made.isfinite().all()
 
@@ -479,8 +514,11 @@ def test_the_result_may_be_any_resolution_of_the_input(name: str, level: int) ->
         green[:, ::2, 1::2], green[:, 1::2, ::2] = mosaic[:, ::2, 1::2], mosaic[:, 1::2, ::2]
         expected[:, 1] = green
     else:
-        blocks = functional.avg_pool2d(image, 2) if network.config.source == "srgb" else (
-            torch.stack([packed[:, 0], (packed[:, 1] + packed[:, 3]) / 2, packed[:, 2]], 1))
+        blocks = (
+            functional.avg_pool2d(image, 2)
+            if network.config.source == "srgb"
+            else (torch.stack([packed[:, 0], (packed[:, 1] + packed[:, 3]) / 2, packed[:, 2]], 1))
+        )
         means = functional.avg_pool2d(blocks, 2**level)
         if network.config.colours == 1:
             means = (means * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
@@ -539,10 +577,17 @@ def test_the_noise_plane_is_used() -> None:
 
 
 def test_contracts_say_what_goes_in_and_out() -> None:
-    found = {name: (network.contract.colour, network.contract.channels_in,
-                    network.contract.channels_out, network.contract.scale,
-                    network.contract.curve)
-             for name in LOWLIGHT for network in [on_meta(name)]}
+    found = {
+        name: (
+            network.contract.colour,
+            network.contract.channels_in,
+            network.contract.channels_out,
+            network.contract.scale,
+            network.contract.curve,
+        )
+        for name in LOWLIGHT
+        for network in [on_meta(name)]
+    }
     assert found == {
         "sid-fcn": ("balanced-raw", 4, 3, 2, "camera"),
         "sid-fcn-grey": ("balanced-raw", 4, 1, 2, "camera"),

@@ -54,6 +54,7 @@ def layers(network: nn.Module) -> dict[str, tuple[tuple[int, ...], tuple[int, ..
     def note(name: str) -> Any:
         def hook(_module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
             found[name] = (tuple(given[0].shape[1:]), tuple(out.shape[1:]))
+
         return hook
 
     for name, module in network.named_modules():
@@ -127,12 +128,20 @@ def test_skip_connections_join_at_the_size_of_each_convolution() -> None:
         (MnistMlpConfig(prior="itself"), MLP_FC1 + 513 * 2, 0, MLP_DECODER_2),
         (MnistMlpConfig(), 0, MLP_ENCODER_2, MLP_DECODER_2),
         (MnistMlpConfig(latent=10), 0, MLP_FC1 + 2 * (513 * 10), 11 * 512 + 513 * 784),
-        (MnistMlpConfig(latent=10, prior="label"), 11 * 10 + 11 * 10,
-         MLP_FC1 + 2 * (513 * 10), 11 * 512 + 513 * 784),
+        (
+            MnistMlpConfig(latent=10, prior="label"),
+            11 * 10 + 11 * 10,
+            MLP_FC1 + 2 * (513 * 10),
+            11 * 512 + 513 * 784,
+        ),
         (MnistCnnConfig(), 0, CNN_ENCODER, CNN_DECODER),
         (MnistCnnConfig(prior="picture"), CNN_FEATURES + 257 * 10, CNN_ENCODER, CNN_DECODER),
-        (MnistCnnConfig(prior="picture", skips=True), CNN_FEATURES + 257 * 10, CNN_ENCODER,
-         CNN_DECODER_SKIPS),
+        (
+            MnistCnnConfig(prior="picture", skips=True),
+            CNN_FEATURES + 257 * 10,
+            CNN_ENCODER,
+            CNN_DECODER_SKIPS,
+        ),
     ],
 )
 def test_parameter_counts(config: Any, prior: int, encoder: int, decoder: int) -> None:
@@ -194,9 +203,14 @@ def test_hidden_layers_alone_have_an_activation() -> None:
 
 @pytest.mark.parametrize(
     ("config", "values"),
-    [(MnistMlpConfig, {"prior": "picture"}), (MnistMlpConfig, {"latent": 0}),
-     (MnistMlpConfig, {"hidden": 0}), (MnistCnnConfig, {"prior": "label"}),
-     (MnistCnnConfig, {"skips": True}), (MnistCnnConfig, {"width": 0})],
+    [
+        (MnistMlpConfig, {"prior": "picture"}),
+        (MnistMlpConfig, {"latent": 0}),
+        (MnistMlpConfig, {"hidden": 0}),
+        (MnistCnnConfig, {"prior": "label"}),
+        (MnistCnnConfig, {"skips": True}),
+        (MnistCnnConfig, {"width": 0}),
+    ],
 )
 def test_configs_that_make_no_network(config: type[Any], values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="choose|no network"):

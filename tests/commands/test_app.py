@@ -8,14 +8,23 @@ import pytest
 
 import enhance_cli
 
-HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "av",
-         "enhance_cli.training")
+HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "av", "enhance_cli.training")
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--help"], ["--version"], ["superres", "--help"], ["video", "--help"], ["sample", "--help"],
-    ["evaluate", "--help"], ["train", "--help"], ["models", "--help"], ["weights", "--help"],
-])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["superres", "--help"],
+        ["video", "--help"],
+        ["sample", "--help"],
+        ["evaluate", "--help"],
+        ["train", "--help"],
+        ["models", "--help"],
+        ["weights", "--help"],
+    ],
+)
 def test_help_and_version_load_nothing_heavy(arguments: list[str]):
     code = (
         "import sys\nfrom enhance_cli.app import main\n"
@@ -30,8 +39,12 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]):
 
 
 def test_python_dash_m():
-    ran = subprocess.run([sys.executable, "-m", "enhance_cli", "--version"],
-                         capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-m", "enhance_cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert ran.stdout.strip() == f"enhance {enhance_cli.__version__}"
 
 
@@ -39,7 +52,9 @@ def test_python_dash_m():
 def test_shell_completion(shell: str):
     ran = subprocess.run(
         [sys.executable, "-m", "enhance_cli", "--show-completion", shell],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
         env={"PATH": "/usr/bin", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
     )
     assert "_ENHANCE_COMPLETE" in ran.stdout
@@ -47,9 +62,15 @@ def test_shell_completion(shell: str):
 
 def test_completion_of_a_command():
     ran = subprocess.run(
-        [sys.executable, "-m", "enhance_cli"], capture_output=True, text=True,
-        env={"PATH": "/usr/bin", "_ENHANCE_COMPLETE": "complete_bash",
-             "COMP_WORDS": "enhance sup", "COMP_CWORD": "1"},
+        [sys.executable, "-m", "enhance_cli"],
+        capture_output=True,
+        text=True,
+        env={
+            "PATH": "/usr/bin",
+            "_ENHANCE_COMPLETE": "complete_bash",
+            "COMP_WORDS": "enhance sup",
+            "COMP_CWORD": "1",
+        },
     )
     assert ran.stdout.split() == ["superres"], ran.stderr
 

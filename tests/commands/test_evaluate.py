@@ -12,8 +12,12 @@ from PIL import Image
 
 # Bicubic on these files with this protocol, as published (dissertation 003, table 2.4) to the
 # digits that agree: its tables round Set14 x4 down to 26.00.
-BICUBIC = {("set5", 4): (28.43, 0.811), ("set14", 4): (26.09, 0.705),
-           ("set5", 2): (33.68, 0.930), ("set14", 2): (30.33, 0.870)}
+BICUBIC = {
+    ("set5", 4): (28.43, 0.811),
+    ("set14", 4): (26.09, 0.705),
+    ("set5", 2): (33.68, 0.930),
+    ("set14", 2): (30.33, 0.870),
+}
 
 
 def photo(path: Path, height: int, width: int, seed: int = 0, mode: str = "RGB") -> np.ndarray:
@@ -27,8 +31,17 @@ def photo(path: Path, height: int, width: int, seed: int = 0, mode: str = "RGB")
 
 @pytest.mark.parametrize(("dataset", "scale"), BICUBIC)
 def test_bicubic_figures(dataset: str, scale: int, shared_data: Path, enhance: Callable):
-    ran = enhance("evaluate", "--dataset", dataset, f"-x{scale}", "--model", "bicubic", "--json",
-                  "--data-root", shared_data / "benchmarks")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        dataset,
+        f"-x{scale}",
+        "--model",
+        "bicubic",
+        "--json",
+        "--data-root",
+        shared_data / "benchmarks",
+    )
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     result = document["results"][0]
@@ -43,8 +56,18 @@ def test_bicubic_figures(dataset: str, scale: int, shared_data: Path, enhance: C
 def test_a_model_beside_bicubic(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     for index in range(2):
         photo(tmp_path / "Set5" / "HR" / f"{index}.png", 66, 50, index)
-    ran = enhance("evaluate", "--dataset", "set5", "--weights", tiny_weights[4], "--data-root",
-                  tmp_path, "--json", "--csv", tmp_path / "out.csv")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "set5",
+        "--weights",
+        tiny_weights[4],
+        "--data-root",
+        tmp_path,
+        "--json",
+        "--csv",
+        tmp_path / "out.csv",
+    )
     assert ran.code == 0, ran.err
     results = json.loads(ran.out)["results"]
     assert [result["model"] for result in results] == ["bicubic", "tiny-x4"]
@@ -59,8 +82,9 @@ def test_a_model_beside_bicubic(tmp_path: Path, enhance: Callable, tiny_weights:
 
 def test_table_for_people(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     photo(tmp_path / "Set5" / "HR" / "bird.png", 64, 64)
-    ran = enhance("evaluate", "--dataset", "set5", "--weights", tiny_weights[4],
-                  "--data-root", tmp_path)
+    ran = enhance(
+        "evaluate", "--dataset", "set5", "--weights", tiny_weights[4], "--data-root", tmp_path
+    )
     assert ran.code == 0
     for text in ("bird", "mean", "bicubic", "tiny-x4", "PSNR", "SSIM"):
         assert text in ran.out
@@ -69,8 +93,19 @@ def test_table_for_people(tmp_path: Path, enhance: Callable, tiny_weights: dict)
 def test_page(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     photo(tmp_path / "Set5" / "HR" / "<bird>.png", 64, 64)
     page = tmp_path / "page.html"
-    ran = enhance("evaluate", "--dataset", "set5", "--weights", tiny_weights[4],
-                  "--data-root", tmp_path, "--metrics", "psnr,jsd", "--report", page)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "set5",
+        "--weights",
+        tiny_weights[4],
+        "--data-root",
+        tmp_path,
+        "--metrics",
+        "psnr,jsd",
+        "--report",
+        page,
+    )
     assert ran.code == 0, ran.err
     for text in ("&lt;bird&gt;", "bicubic", "tiny-x4", "PSNR (dB)", "JSD", "set5 (y-crop)"):
         assert text in page.read_text()
@@ -79,19 +114,39 @@ def test_page(tmp_path: Path, enhance: Callable, tiny_weights: dict):
 
 def test_two_folders(tmp_path: Path, enhance: Callable):
     truth = photo(tmp_path / "gt" / "a.png", 40, 60)
-    noisy = np.clip(truth.astype(int) + np.random.default_rng(1).integers(-9, 9, truth.shape),
-                    0, 255).astype(np.uint8)
+    noisy = np.clip(
+        truth.astype(int) + np.random.default_rng(1).integers(-9, 9, truth.shape), 0, 255
+    ).astype(np.uint8)
     (tmp_path / "pred").mkdir()
     Image.fromarray(noisy).save(tmp_path / "pred" / "a_x4.png")
-    ran = enhance("evaluate", "--pred", tmp_path / "pred", "--gt", tmp_path / "gt", "--json",
-                  "--protocol", "rgb", "--metrics", "psnr,ssim,mae")
+    ran = enhance(
+        "evaluate",
+        "--pred",
+        tmp_path / "pred",
+        "--gt",
+        tmp_path / "gt",
+        "--json",
+        "--protocol",
+        "rgb",
+        "--metrics",
+        "psnr,ssim,mae",
+    )
     assert ran.code == 0, ran.err
     mean = json.loads(ran.out)["results"][0]["mean"]
     assert mean["psnr"] == pytest.approx(
-        skimage.metrics.peak_signal_noise_ratio(truth, noisy), abs=1e-9)
-    assert mean["ssim"] == pytest.approx(skimage.metrics.structural_similarity(
-        truth, noisy, channel_axis=2, gaussian_weights=True, sigma=1.5,
-        use_sample_covariance=False), abs=1e-6)
+        skimage.metrics.peak_signal_noise_ratio(truth, noisy), abs=1e-9
+    )
+    assert mean["ssim"] == pytest.approx(
+        skimage.metrics.structural_similarity(
+            truth,
+            noisy,
+            channel_axis=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        ),
+        abs=1e-6,
+    )
     assert mean["mae"] == pytest.approx(np.abs(truth.astype(int) - noisy).mean() / 255)
 
 
@@ -114,20 +169,33 @@ def test_border_is_the_scale_unless_given(tmp_path: Path, enhance: Callable):
 
 def test_grey_pictures(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     photo(tmp_path / "Set5" / "HR" / "grey.png", 64, 48, mode="L")
-    ran = enhance("evaluate", "--dataset", "set5", "--weights", tiny_weights[4], "--data-root",
-                  tmp_path, "--json", "--protocol", "rgb")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "set5",
+        "--weights",
+        tiny_weights[4],
+        "--data-root",
+        tmp_path,
+        "--json",
+        "--protocol",
+        "rgb",
+    )
     assert ran.code == 0, ran.err
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    ([], 2, "give --dataset NAME, or --pred DIR and --gt DIR"),
-    (["--dataset", "set15"], 2, "unknown dataset 'set15' (did you mean"),
-    (["--dataset", "set5", "--protocol", "hsv"], 2, "choose from rgb, y-crop"),
-    (["--dataset", "set5", "--metrics", "psnr,lpips"], 2, "unknown metric 'lpips'"),
-    (["--dataset", "set5", "--model", "srgan"], 2, "unknown model 'srgan'"),
-    (["--dataset", "set5", "--pred", "a", "--gt", "b"], 2, "not both"),
-    (["--pred", "a", "--gt", "b"], 1, "a: no such folder"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ([], 2, "give --dataset NAME, or --pred DIR and --gt DIR"),
+        (["--dataset", "set15"], 2, "unknown dataset 'set15' (did you mean"),
+        (["--dataset", "set5", "--protocol", "hsv"], 2, "choose from rgb, y-crop"),
+        (["--dataset", "set5", "--metrics", "psnr,lpips"], 2, "unknown metric 'lpips'"),
+        (["--dataset", "set5", "--model", "srgan"], 2, "unknown model 'srgan'"),
+        (["--dataset", "set5", "--pred", "a", "--gt", "b"], 2, "not both"),
+        (["--pred", "a", "--gt", "b"], 1, "a: no such folder"),
+    ],
+)
 def test_wrong_options(arguments: list[str], code: int, text: str, enhance: Callable):
     ran = enhance("evaluate", *arguments)
     assert (ran.code, len(ran.err.splitlines())) == (code, 1), ran.err
@@ -152,11 +220,14 @@ def test_datasets_are_found_by_environment(
     assert [image["name"] for image in json.loads(ran.out)["results"][0]["images"]] == ["baby"]
 
 
-@pytest.mark.parametrize(("files", "text"), [
-    ({"a_HR.png": (32, 32)}, "its LR picture a_LR.png is missing"),
-    ({"a_HR.png": (32, 32), "a_LR.png": (12, 8)}, "is not 1/4 of its reference"),
-    ({"a_HR.png": (8, 8), "a_LR.png": (2, 2)}, "a: "),
-])
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"a_HR.png": (32, 32)}, "its LR picture a_LR.png is missing"),
+        ({"a_HR.png": (32, 32), "a_LR.png": (12, 8)}, "is not 1/4 of its reference"),
+        ({"a_HR.png": (8, 8), "a_LR.png": (2, 2)}, "a: "),
+    ],
+)
 def test_bad_datasets(files: dict, text: str, tmp_path: Path, enhance: Callable):
     folder = tmp_path / "Set5" / "x4"
     folder.mkdir(parents=True)
@@ -168,10 +239,13 @@ def test_bad_datasets(files: dict, text: str, tmp_path: Path, enhance: Callable)
     assert len(ran.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("pred", "gt", "text"), [
-    ([], ["a.png"], "no picture of this name"),
-    (["a.png"], [], "no pictures in this folder"),
-])
+@pytest.mark.parametrize(
+    ("pred", "gt", "text"),
+    [
+        ([], ["a.png"], "no picture of this name"),
+        (["a.png"], [], "no pictures in this folder"),
+    ],
+)
 def test_folders_that_do_not_match(
     pred: list[str], gt: list[str], text: str, tmp_path: Path, enhance: Callable
 ):

@@ -51,14 +51,17 @@ def data(tmp_path: Path) -> Path:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with very small networks that give little more than their input."""
     folder = tmp_path_factory.mktemp("dark-weights")
-    configs = {"sid-fcn": SidFcnConfig(width=2, latent=2),
-               "sid-fcn-grey": SidFcnConfig(width=2, latent=2, colours=1),
-               "sid-fcn-srgb": SidFcnConfig(width=2, latent=2, source="srgb")}
+    configs = {
+        "sid-fcn": SidFcnConfig(width=2, latent=2),
+        "sid-fcn-grey": SidFcnConfig(width=2, latent=2, colours=1),
+        "sid-fcn-srgb": SidFcnConfig(width=2, latent=2, source="srgb"),
+    }
     for name, config in configs.items():
         torch.manual_seed(0)
         architecture = ARCHITECTURES["sid-fcn"]
-        save_checkpoint(folder / f"{name}.safetensors", build(architecture, config), architecture,
-                        name)
+        save_checkpoint(
+            folder / f"{name}.safetensors", build(architecture, config), architecture, name
+        )
     return folder
 
 
@@ -69,8 +72,18 @@ def _only_tiny_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_default_model_beside_its_baselines(data: Path, enhance: Callable) -> None:
     table, page = data / "out.csv", data / "out.html"
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--json",
-                  "--csv", table, "--report", page)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--data-root",
+        data,
+        "--json",
+        "--csv",
+        table,
+        "--report",
+        page,
+    )
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert (document["dataset"], document["protocol"]) == ("synthetic-dark", "rgb")
@@ -78,14 +91,14 @@ def test_default_model_beside_its_baselines(data: Path, enhance: Callable) -> No
     assert [result["model"] for result in results] == [*RAW_BASELINES, "sid-fcn"]
     for result in results:
         assert [image["name"] for image in result["images"]] == [
-            f"p{i}-{ratio}" for i in range(2) for ratio in (100, 250, 300)]
+            f"p{i}-{ratio}" for i in range(2) for ratio in (100, 250, 300)
+        ]
         assert [image["iso"] for image in result["images"]] == [50, 800, 12800, 200, 3200, 25600]
         assert set(result["by_ratio"]) == {"100", "250", "300"}
         for metric in METRICS:
             numbers = [image[metric] for image in result["images"]]
             assert result["mean"][metric] == pytest.approx(sum(numbers) / 6)
-            assert result["by_ratio"]["100"][metric] == pytest.approx(
-                (numbers[0] + numbers[3]) / 2)
+            assert result["by_ratio"]["100"][metric] == pytest.approx((numbers[0] + numbers[3]) / 2)
         assert 0 <= result["mean"]["jsd_total"] <= 1
     _check_csv(table, results)
     _check_page(page)
@@ -113,8 +126,17 @@ def _check_page(path: Path) -> None:
 
 
 def test_table_for_people(data: Path, enhance: Callable) -> None:
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data,
-                  "--model", "libraw", "--strategy", "fastest")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--data-root",
+        data,
+        "--model",
+        "libraw",
+        "--strategy",
+        "fastest",
+    )
     assert ran.code == 0, ran.err
     for text in ("libraw", "100", "250", "300", "all", "PSNR (dB)", "JSD, all", "fastest"):
         assert text in ran.out
@@ -124,8 +146,19 @@ def test_table_for_people(data: Path, enhance: Callable) -> None:
 def test_the_same_twice(data: Path, enhance: Callable) -> None:
     pages = []
     for name in ("a.html", "b.html"):
-        arguments = ["evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--model",
-                     "sid-fcn", "--model", "libraw", "--metrics", "psnr,jsd"]
+        arguments = [
+            "evaluate",
+            "--dataset",
+            "synthetic-dark",
+            "--data-root",
+            data,
+            "--model",
+            "sid-fcn",
+            "--model",
+            "libraw",
+            "--metrics",
+            "psnr,jsd",
+        ]
         assert enhance(*arguments, "--report", data / name).code == 0
         pages.append((data / name).read_bytes())
     assert pages[0] == pages[1]
@@ -133,27 +166,54 @@ def test_the_same_twice(data: Path, enhance: Callable) -> None:
 
 def test_models_of_different_kinds(data: Path, enhance: Callable) -> None:
     names = ["sid-fcn", "sid-fcn-grey", "sid-fcn-srgb"]
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--json",
-                  "--metrics", "psnr", *(part for name in names for part in ("--model", name)))
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--data-root",
+        data,
+        "--json",
+        "--metrics",
+        "psnr",
+        *(part for name in names for part in ("--model", name)),
+    )
     assert ran.code == 0, ran.err
     means = {result["model"]: result["mean"] for result in json.loads(ran.out)["results"]}
     assert list(means) == [
-        *(f"{name} (raw)" for name in RAW_BASELINES), "sid-fcn",
-        *(f"{name} (raw, grey)" for name in RAW_BASELINES), "sid-fcn-grey",
-        "amplified (srgb)", "nl-means (srgb)", "sid-fcn-srgb"]
+        *(f"{name} (raw)" for name in RAW_BASELINES),
+        "sid-fcn",
+        *(f"{name} (raw, grey)" for name in RAW_BASELINES),
+        "sid-fcn-grey",
+        "amplified (srgb)",
+        "nl-means (srgb)",
+        "sid-fcn-srgb",
+    ]
     assert all(set(mean) == {"psnr"} for mean in means.values())
 
 
 @pytest.mark.parametrize("strategy", ["baseline", "fastest"])
 def test_strategies(strategy: str, data: Path, enhance: Callable) -> None:
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--json",
-                  "--model", "sid-fcn", "--model", "libraw", "--strategy", strategy)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--data-root",
+        data,
+        "--json",
+        "--model",
+        "sid-fcn",
+        "--model",
+        "libraw",
+        "--strategy",
+        strategy,
+    )
     assert ran.code == 0, ran.err
 
 
 def test_lol_chooses_the_ratio(data: Path, enhance: Callable) -> None:
-    ran = enhance("evaluate", "--dataset", "lol", "--data-root", data, "--json", "--report",
-                  data / "lol.html")
+    ran = enhance(
+        "evaluate", "--dataset", "lol", "--data-root", data, "--json", "--report", data / "lol.html"
+    )
     assert ran.code == 0, ran.err
     results = json.loads(ran.out)["results"]
     assert [result["model"] for result in results] == ["amplified", "nl-means", "sid-fcn-srgb"]
@@ -172,10 +232,17 @@ def test_sid(tmp_path: Path, enhance: Callable) -> None:
     for name, level in (("short/10003_00_0.1s.ARW", 2), ("long/10003_00_10s.ARW", 200)):
         path = tmp_path / "SID" / "Sony" / name
         path.parent.mkdir(parents=True)
-        write_dng(path, (512 + level * ramp).astype(np.uint16), white=16_383, black=512,
-                  as_shot_neutral=(0.5, 1.0, 0.625), color_matrix=np.eye(3))
+        write_dng(
+            path,
+            (512 + level * ramp).astype(np.uint16),
+            white=16_383,
+            black=512,
+            as_shot_neutral=(0.5, 1.0, 0.625),
+            color_matrix=np.eye(3),
+        )
     (tmp_path / "SID" / "Sony_test_list.txt").write_text(
-        "./Sony/short/10003_00_0.1s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9\n")
+        "./Sony/short/10003_00_0.1s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9\n"
+    )
     ran = enhance("evaluate", "--dataset", "sid", "--data-root", tmp_path, "--json")
     assert ran.code == 0, ran.err
     libraw = json.loads(ran.out)["results"][0]
@@ -193,19 +260,22 @@ def test_no_weights_at_all(
     assert [result["model"] for result in json.loads(ran.out)["results"]] == RAW_BASELINES
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["--dataset", "synthetic-drak"], 2, "did you mean 'synthetic-dark'?"),
-    (["--dataset", "sid", "-x4"], 2, "-x 4: of no use with --dataset sid"),
-    (["--dataset", "sid", "--gt", "a"], 2, "--gt a: of no use"),
-    (["--dataset", "set5", "--strategy", "fastest"], 2, "--strategy fastest: of no use"),
-    (["--dataset", "lol", "--strategy", "faster"], 2, "unknown strategy 'faster'"),
-    (["--dataset", "lol", "--strategy", "fastest", "--tile", "64"], 2, "leave --tile out"),
-    (["--dataset", "lol", "--model", "libraw"], 2, "no baseline for srgb input"),
-    (["--dataset", "lol", "--metrics", "fid"], 2, "unknown metric 'fid'"),
-    (["--dataset", "lol", "--protocol", "hsv"], 2, "unknown protocol 'hsv'"),
-    (["--dataset", "lol", "--model", "enet-e-x4"], 2, "is for superres, not for lowlight"),
-    (["--dataset", "sid"], 1, "'sid' is not in"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--dataset", "synthetic-drak"], 2, "did you mean 'synthetic-dark'?"),
+        (["--dataset", "sid", "-x4"], 2, "-x 4: of no use with --dataset sid"),
+        (["--dataset", "sid", "--gt", "a"], 2, "--gt a: of no use"),
+        (["--dataset", "set5", "--strategy", "fastest"], 2, "--strategy fastest: of no use"),
+        (["--dataset", "lol", "--strategy", "faster"], 2, "unknown strategy 'faster'"),
+        (["--dataset", "lol", "--strategy", "fastest", "--tile", "64"], 2, "leave --tile out"),
+        (["--dataset", "lol", "--model", "libraw"], 2, "no baseline for srgb input"),
+        (["--dataset", "lol", "--metrics", "fid"], 2, "unknown metric 'fid'"),
+        (["--dataset", "lol", "--protocol", "hsv"], 2, "unknown protocol 'hsv'"),
+        (["--dataset", "lol", "--model", "enet-e-x4"], 2, "is for superres, not for lowlight"),
+        (["--dataset", "sid"], 1, "'sid' is not in"),
+    ],
+)
 def test_wrong_options(
     arguments: list[str], code: int, text: str, tmp_path: Path, enhance: Callable
 ) -> None:
@@ -238,10 +308,22 @@ def test_without_noise_libraw_is_the_reference(view: View, tmp_path: Path) -> No
     mosaic = light[1].copy()
     mosaic[::2, ::2], mosaic[1::2, 1::2] = light[0, ::2, ::2], light[2, 1::2, 1::2]
     path = tmp_path / "clean.dng"
-    write_dng(path, (mosaic * 16_383).round().astype(np.uint16), white=16_383,
-              as_shot_neutral=tuple((1 / gains.flatten()).tolist()), color_matrix=np.eye(3))
-    clean = DarkScene(view, taken.planes, taken.gains, taken.camera_to_srgb, taken.clean,
-                      taken.clean_to_srgb, path)
+    write_dng(
+        path,
+        (mosaic * 16_383).round().astype(np.uint16),
+        white=16_383,
+        as_shot_neutral=tuple((1 / gains.flatten()).tolist()),
+        color_matrix=np.eye(3),
+    )
+    clean = DarkScene(
+        view,
+        taken.planes,
+        taken.gains,
+        taken.camera_to_srgb,
+        taken.clean,
+        taken.clean_to_srgb,
+        path,
+    )
     shown = BASELINES["raw"]["libraw"](clean, 1.0)
     assert psnr(shown, clean.reference(), 1.0) > 38
 
@@ -250,14 +332,26 @@ def test_without_noise_libraw_is_the_reference(view: View, tmp_path: Path) -> No
 def test_denoising_helps(view: View, tmp_path: Path) -> None:
     taken = scene(view, tmp_path)
     names = list(BASELINES[view.source])
-    quality = {name: psnr(BASELINES[view.source][name](taken, 100.0), taken.reference(), 1.0)
-               for name in names}
+    quality = {
+        name: psnr(BASELINES[view.source][name](taken, 100.0), taken.reference(), 1.0)
+        for name in names
+    }
     assert all(quality[name] > quality[names[0]] for name in names[1:]), quality
 
 
 def test_jsd_of_a_set_is_not_the_mean_of_its_pictures(data: Path, enhance: Callable) -> None:
-    ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--json",
-                  "--model", "libraw", "--metrics", "jsd")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "synthetic-dark",
+        "--data-root",
+        data,
+        "--json",
+        "--model",
+        "libraw",
+        "--metrics",
+        "jsd",
+    )
     mean = json.loads(ran.out)["results"][0]["mean"]
     counts = [torch.zeros(256, dtype=torch.long) for _ in range(2)]
     for case in load_cases("synthetic-dark", View(), [data]):

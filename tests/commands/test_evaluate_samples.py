@@ -26,8 +26,9 @@ from enhance_cli.metrics import prd
 from enhance_cli.tasks import sample_folders, sample_scores, sample_studies
 
 TEST, HELD = 24, 25  # pictures of the tiny sets
-DIGITS = AutoencoderConfig(side=28, padding=2, channels=1, latent=3, width=2, kernel=4,
-                           components=2)
+DIGITS = AutoencoderConfig(
+    side=28, padding=2, channels=1, latent=3, width=2, kernel=4, components=2
+)
 FACES = AutoencoderConfig(latent=3, width=2, components=2, blur_kernel=3)
 SCORES = {"frechet", "f8", "f1_8", "max_precision", "max_recall", "high_frequencies"}
 SOURCES = ["reconstruction", "gaussian", "mixture", "interpolation"]
@@ -38,8 +39,9 @@ def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clusterings from one start each, for time."""
     monkeypatch.setattr(prd, "_STARTS", 1)
     for module in (sample_scores, sample_studies, sample_folders):
-        monkeypatch.setattr(module, "precision_recall_curve",
-                            partial(prd.precision_recall_curve, runs=2))
+        monkeypatch.setattr(
+            module, "precision_recall_curve", partial(prd.precision_recall_curve, runs=2)
+        )
 
 
 def bars(count: int, seed: int, colours: int = 0, side: int = 28) -> np.ndarray:
@@ -57,8 +59,13 @@ def bars(count: int, seed: int, colours: int = 0, side: int = 28) -> np.ndarray:
 
 def write_digits(path: Path, test: int = TEST, train: int = 6 * HELD) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, x_train=bars(train, 0), y_train=(np.arange(train) % 10).astype(np.uint8),
-             x_test=bars(test, 1), y_test=(np.arange(test) % 10).astype(np.uint8))
+    np.savez(
+        path,
+        x_train=bars(train, 0),
+        y_train=(np.arange(train) % 10).astype(np.uint8),
+        x_test=bars(test, 1),
+        y_test=(np.arange(test) % 10).astype(np.uint8),
+    )
 
 
 def write_faces(path: Path) -> None:
@@ -67,8 +74,11 @@ def write_faces(path: Path) -> None:
         file = BytesIO()
         Image.fromarray(pixels).save(file, "JPEG", quality=90)
         files.append(file.getvalue())
-    np.savez(path, data=np.frombuffer(b"".join(files), np.uint8),
-             offsets=np.cumsum([0, *map(len, files)]))
+    np.savez(
+        path,
+        data=np.frombuffer(b"".join(files), np.uint8),
+        offsets=np.cumsum([0, *map(len, files)]),
+    )
 
 
 def random_features(path: Path, seed: int) -> None:
@@ -91,9 +101,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_faces(folder / "generative" / "faces64.npz")
     (folder / "nets").mkdir()
     random_features(folder / "nets" / FEATURES["squeezenet"].filename, 0)
-    save_file({f"lin{layer}.weight": torch.rand(1, channels, 1, 1)
-               for layer, channels in enumerate(squeezenet.MAP_CHANNELS)},
-              folder / "nets" / LPIPS_FILE)
+    save_file(
+        {
+            f"lin{layer}.weight": torch.rand(1, channels, 1, 1)
+            for layer, channels in enumerate(squeezenet.MAP_CHANNELS)
+        },
+        folder / "nets" / LPIPS_FILE,
+    )
     return folder
 
 
@@ -123,10 +137,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(folder, "digits-vae", replace(DIGITS, posterior="gaussian", prior=True))
     save(folder, "digits-rae", DIGITS)
     save(folder, "digits-ae", DIGITS, fitted=False)
-    save(folder, "faces-vae-white",
-         replace(FACES, posterior="gaussian", prior=True, likelihood="white"))
-    save(folder, "faces-vae-blur",
-         replace(FACES, posterior="gaussian", prior=True, likelihood="blur"))
+    save(
+        folder,
+        "faces-vae-white",
+        replace(FACES, posterior="gaussian", prior=True, likelihood="white"),
+    )
+    save(
+        folder,
+        "faces-vae-blur",
+        replace(FACES, posterior="gaussian", prior=True, likelihood="blur"),
+    )
     return folder
 
 
@@ -155,15 +175,24 @@ def test_every_model_of_a_set(score: Callable):
     ran = score("--dataset", "mnist", "--json")
     found = document(ran)
     assert {key: found[key] for key in ("dataset", "protocol", "features", "count", "seed")} == {
-        "dataset": "mnist", "protocol": "table-6.2", "count": TEST, "seed": 0,
-        "features": "Frechet distance (SqueezeNet 1.1)"}
+        "dataset": "mnist",
+        "protocol": "table-6.2",
+        "count": TEST,
+        "seed": 0,
+        "features": "Frechet distance (SqueezeNet 1.1)",
+    }
     results = {result["model"]: result for result in found["results"]}
     assert list(results) == ["data", "train", "digits-vae", "digits-rae", "digits-ae"]
-    present = {name: [source for source in SOURCES if result[source]]
-               for name, result in results.items()}
+    present = {
+        name: [source for source in SOURCES if result[source]] for name, result in results.items()
+    }
     assert present == {
-        "data": SOURCES[:1], "train": SOURCES[:1], "digits-vae": SOURCES, "digits-rae": SOURCES,
-        "digits-ae": ["reconstruction", "interpolation"]}
+        "data": SOURCES[:1],
+        "train": SOURCES[:1],
+        "digits-vae": SOURCES,
+        "digits-rae": SOURCES,
+        "digits-ae": ["reconstruction", "interpolation"],
+    }
     for name, sources in present.items():
         assert results[name]["elbo"] is None
         for source in sources:
@@ -180,11 +209,24 @@ def test_every_model_of_a_set(score: Callable):
 
 
 def test_models_with_a_likelihood_have_a_bound(score: Callable):
-    found = document(score("--dataset", "faces", "--json", "--count", 20, "--model",
-                           "faces-vae-white", "--model", "faces-vae-blur"))
+    found = document(
+        score(
+            "--dataset",
+            "faces",
+            "--json",
+            "--count",
+            20,
+            "--model",
+            "faces-vae-white",
+            "--model",
+            "faces-vae-blur",
+        )
+    )
     bounds = {result["model"]: result["elbo"] for result in found["results"]}
     assert [name for name, bound in bounds.items() if bound is not None] == [
-        "faces-vae-white", "faces-vae-blur"]
+        "faces-vae-white",
+        "faces-vae-blur",
+    ]
     # Untrained: errors near 0.3 with a deviation of exp(-2) cost about 2 nats per value.
     assert -10 < bounds["faces-vae-white"] < 0.1
     assert bounds["faces-vae-white"] != bounds["faces-vae-blur"]
@@ -199,21 +241,18 @@ def test_the_same_seed_gives_the_same_figures(score: Callable):
     assert document(first)["results"][2]["mixture"] != other["results"][2]["mixture"]
 
 
-def test_a_model_without_loss_is_as_good_as_data(
-    score: Callable, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_model_without_loss_is_as_good_as_data(score: Callable, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Autoencoder, "encode", lambda self, x: (x.flatten(1), None))
     monkeypatch.setattr(Autoencoder, "decode", lambda self, z: z.unflatten(1, (1, 28, 28)))
-    data, _, model = document(
-        score("--dataset", "mnist", "--model", "digits-ae", "--json"))["results"]
+    data, _, model = document(score("--dataset", "mnist", "--model", "digits-ae", "--json"))[
+        "results"
+    ]
     assert model["reconstruction"] == data["reconstruction"]
     # Mid-points of pixels are no digits.
     assert model["interpolation"]["frechet"] > model["reconstruction"]["frechet"]
 
 
-def test_a_prior_is_drawn_from_where_there_is_one(
-    score: Callable, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_prior_is_drawn_from_where_there_is_one(score: Callable, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
     def draw(network: Autoencoder, density: str, count: int, *, seed: int) -> Tensor:
@@ -222,20 +261,36 @@ def test_a_prior_is_drawn_from_where_there_is_one(
 
     monkeypatch.setattr("enhance_cli.tasks.evaluate_samples.draw_codes", draw)
     document(score("--dataset", "mnist", "--count", 20, "--json"))
-    assert asked == [(True, "prior", 20), (True, "mixture", 20), (False, "gaussian", 20),
-                     (False, "mixture", 20)]
+    assert asked == [
+        (True, "prior", 20),
+        (True, "mixture", 20),
+        (False, "gaussian", 20),
+        (False, "mixture", 20),
+    ]
 
 
 def test_table_csv_and_page(score: Callable, tmp_path: Path):
-    ran = score("--dataset", "faces", "--count", 20, "--model", "faces-vae-white",
-                "--csv", tmp_path / "a.csv", "--report", tmp_path / "a.html")
+    ran = score(
+        "--dataset",
+        "faces",
+        "--count",
+        20,
+        "--model",
+        "faces-vae-white",
+        "--csv",
+        tmp_path / "a.csv",
+        "--report",
+        tmp_path / "a.html",
+    )
     assert ran.code == 0, ran.err
     assert "as table 6.2" in ran.out and "as table 6.3" in ran.out and "nats/dim" in ran.out
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["source"]) for row in rows] == [
-        ("data", "reconstruction"), ("train", "reconstruction"),
-        *(("faces-vae-white", source) for source in SOURCES)]
+        ("data", "reconstruction"),
+        ("train", "reconstruction"),
+        *(("faces-vae-white", source) for source in SOURCES),
+    ]
     assert set(rows[0]) == {"model", "source", "elbo"} | SCORES
     assert rows[0]["elbo"] == "" and math.isfinite(float(rows[2]["elbo"]))
     page = (tmp_path / "a.html").read_text()
@@ -245,10 +300,25 @@ def test_table_csv_and_page(score: Callable, tmp_path: Path):
 
 
 def test_weights_beside_a_model_of_the_same_name(score: Callable, weights: Path):
-    found = document(score("--dataset", "mnist", "--model", "digits-ae", "--weights",
-                           weights / "digits-ae.safetensors", "--count", 20, "--json"))
+    found = document(
+        score(
+            "--dataset",
+            "mnist",
+            "--model",
+            "digits-ae",
+            "--weights",
+            weights / "digits-ae.safetensors",
+            "--count",
+            20,
+            "--json",
+        )
+    )
     assert [result["model"] for result in found["results"]] == [
-        "data", "train", "digits-ae", "digits-ae*"]
+        "data",
+        "train",
+        "digits-ae",
+        "digits-ae*",
+    ]
     assert found["results"][2]["interpolation"] == found["results"][3]["interpolation"]
 
 
@@ -262,25 +332,32 @@ def test_without_weights_there_is_still_data(
     assert "no weights for digits-vae" in ran.err
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [
-    (["--count", 19], 2, "--count 19: must be from 20"),
-    (["--count", 25], 2, f"to {TEST} (the pictures of mnist)"),
-    (["--model", "faces-vae-white"], 2, "draws 64x64 pictures of 3 channels, mnist has 28x28 of 1"),
-    (["--model", "digits"], 2, "unknown model 'digits'"),
-    (["--model", "enet-e-x4"], 2, "is for superres, not for sample"),
-    (["--features", "vgg"], 2, "unknown feature network 'vgg'"),
-    (["--features", "absent.safetensors"], 1, "absent.safetensors"),
-    (["--metrics", "psnr"], 2, "--metrics psnr: of no use with --dataset mnist"),
-    (["--protocol", "rgb"], 2, "--protocol rgb: of no use"),
-    (["--border", 0], 2, "--border 0: of no use"),
-    (["--tile", 64], 2, "--tile 64: of no use"),
-    (["--strategy", "fastest"], 2, "--strategy fastest: of no use"),
-    (["--row", 3], 2, "--row 3: of no use"),
-    (["-x4"], 2, "-x 4: of no use"),
-    (["--pred", "."], 2, "--pred .: of no use"),
-    (["--study", "drift"], 2, "unknown study 'drift': choose from modes"),
-    (["--study", "modes", "--model", "digits-ae"], 2, "--model digits-ae: of no use"),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--count", 19], 2, "--count 19: must be from 20"),
+        (["--count", 25], 2, f"to {TEST} (the pictures of mnist)"),
+        (
+            ["--model", "faces-vae-white"],
+            2,
+            "draws 64x64 pictures of 3 channels, mnist has 28x28 of 1",
+        ),
+        (["--model", "digits"], 2, "unknown model 'digits'"),
+        (["--model", "enet-e-x4"], 2, "is for superres, not for sample"),
+        (["--features", "vgg"], 2, "unknown feature network 'vgg'"),
+        (["--features", "absent.safetensors"], 1, "absent.safetensors"),
+        (["--metrics", "psnr"], 2, "--metrics psnr: of no use with --dataset mnist"),
+        (["--protocol", "rgb"], 2, "--protocol rgb: of no use"),
+        (["--border", 0], 2, "--border 0: of no use"),
+        (["--tile", 64], 2, "--tile 64: of no use"),
+        (["--strategy", "fastest"], 2, "--strategy fastest: of no use"),
+        (["--row", 3], 2, "--row 3: of no use"),
+        (["-x4"], 2, "-x 4: of no use"),
+        (["--pred", "."], 2, "--pred .: of no use"),
+        (["--study", "drift"], 2, "unknown study 'drift': choose from modes"),
+        (["--study", "modes", "--model", "digits-ae"], 2, "--model digits-ae: of no use"),
+    ],
+)
 def test_options_that_do_not_suit(score: Callable, options: list, code: int, said: str):
     ran = score("--dataset", "mnist", *options)
     assert (ran.code, ran.out) == (code, "")
@@ -288,8 +365,10 @@ def test_options_that_do_not_suit(score: Callable, options: list, code: int, sai
     assert len(ran.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("dataset", "option"), [
-    ("set5", "--features"), ("vid4", "--count"), ("synthetic-dark", "--seed")])
+@pytest.mark.parametrize(
+    ("dataset", "option"),
+    [("set5", "--features"), ("vid4", "--count"), ("synthetic-dark", "--seed")],
+)
 def test_options_of_samples_elsewhere(score: Callable, dataset: str, option: str):
     ran = score("--dataset", dataset, option, 1)
     assert ran.code == 2
@@ -320,9 +399,22 @@ def test_features_that_are_nowhere(score: Callable, tmp_path: Path):
 def test_features_from_a_file(score: Callable, tmp_path: Path, root: Path):
     """Other weights give another distance."""
     random_features(tmp_path / "own.safetensors", 7)
-    one, other = (document(score("--dataset", "mnist", "--model", "digits-ae", "--count", 20,
-                                 "--json", "--features", features))
-                  for features in ("squeezenet", tmp_path / "own.safetensors"))
+    one, other = (
+        document(
+            score(
+                "--dataset",
+                "mnist",
+                "--model",
+                "digits-ae",
+                "--count",
+                20,
+                "--json",
+                "--features",
+                features,
+            )
+        )
+        for features in ("squeezenet", tmp_path / "own.safetensors")
+    )
     assert "own.safetensors" in other["notes"][0]
     assert one["results"][0] != other["results"][0]
 
@@ -348,8 +440,9 @@ def test_modes_of_tiny_digits(score: Callable, tmp_path: Path, root: Path):
     assert (found["study"], found["count"]) == ("modes", 25)
     assert [result["classes"] for result in found["results"]] == list(range(1, 11))
     assert set(found["results"][0]) == {"classes"} | SCORES - {"high_frequencies"}
-    ran = score(*options, "--count", 20, "--csv", tmp_path / "m.csv", "--report",
-                tmp_path / "m.html")
+    ran = score(
+        *options, "--count", 20, "--csv", tmp_path / "m.csv", "--report", tmp_path / "m.html"
+    )
     assert ran.code == 0, ran.err
     assert "F1/8 (precision)" in ran.out
     with (tmp_path / "m.csv").open(newline="") as file:
@@ -369,8 +462,19 @@ def test_modes_need_labels_and_pictures(score: Callable, tmp_path: Path):
 @pytest.mark.slow
 def test_modes_of_mnist(score: Callable, shared_data: Path):
     """What fig. 5.5 and 5.12 show: the distance cannot tell dropped from added classes."""
-    found = document(score("--dataset", "mnist", "--study", "modes", "--count", 500, "--json",
-                           "--data-root", shared_data))
+    found = document(
+        score(
+            "--dataset",
+            "mnist",
+            "--study",
+            "modes",
+            "--count",
+            500,
+            "--json",
+            "--data-root",
+            shared_data,
+        )
+    )
     recall = {result["classes"]: result["f8"] for result in found["results"]}
     precision = {result["classes"]: result["f1_8"] for result in found["results"]}
     distance = {result["classes"]: result["frechet"] for result in found["results"]}
@@ -401,14 +505,24 @@ def test_equal_folders(score: Callable, tmp_path: Path):
     (tmp_path / "b").mkdir()
     for index, path in enumerate(sorted((tmp_path / "a").iterdir())):
         (tmp_path / "b" / f"{(7 * index) % 22:02}-of-22.png").write_bytes(path.read_bytes())
-    found = document(score("--pred", tmp_path / "a", "--gt", tmp_path / "b", "--metrics",
-                           "frechet,prd,jsd", "--json"))
+    found = document(
+        score(
+            "--pred",
+            tmp_path / "a",
+            "--gt",
+            tmp_path / "b",
+            "--metrics",
+            "frechet,prd,jsd",
+            "--json",
+        )
+    )
     result = found["results"][0]
     assert result.pop("frechet") == pytest.approx(0, abs=1e-6)
     assert result.pop("model") == "a"
     assert result.pop("jsd") == 0
-    assert result == {key: pytest.approx(1, abs=1e-9) for key in
-                      ("f8", "f1_8", "max_precision", "max_recall")}
+    assert result == {
+        key: pytest.approx(1, abs=1e-9) for key in ("f8", "f1_8", "max_precision", "max_recall")
+    }
 
 
 def test_precision_is_of_the_predictions(score: Callable, tmp_path: Path):
@@ -420,9 +534,13 @@ def test_precision_is_of_the_predictions(score: Callable, tmp_path: Path):
     rng = np.random.default_rng(0)
     for index in range(20):
         Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(
-            tmp_path / "pred" / f"noise{index}.png")
-    result = document(score("--pred", tmp_path / "pred", "--gt", tmp_path / "gt", "--metrics",
-                            "prd,jsd", "--json"))["results"][0]
+            tmp_path / "pred" / f"noise{index}.png"
+        )
+    result = document(
+        score(
+            "--pred", tmp_path / "pred", "--gt", tmp_path / "gt", "--metrics", "prd,jsd", "--json"
+        )
+    )["results"][0]
     assert result["max_precision"] == pytest.approx(0.5, abs=0.03)
     assert result["max_recall"] == pytest.approx(1, abs=0.03)
     assert result["f8"] > result["f1_8"]
@@ -436,8 +554,15 @@ def test_folders_of_other_sizes_and_kinds(score: Callable, tmp_path: Path):
     Image.fromarray(bars(1, 1)[0]).save(tmp_path / "pred" / "grey.png")
     Image.fromarray(bars(1, 1, 4, 65)[0]).save(tmp_path / "pred" / "alpha.png")
     options = ("--pred", tmp_path / "pred", "--gt", tmp_path / "gt")
-    ran = score(*options, "--metrics", "frechet,prd", "--csv", tmp_path / "f.csv", "--report",
-                tmp_path / "f.html")
+    ran = score(
+        *options,
+        "--metrics",
+        "frechet,prd",
+        "--csv",
+        tmp_path / "f.csv",
+        "--report",
+        tmp_path / "f.html",
+    )
     assert ran.code == 0, ran.err
     assert "22 and 24 pictures" in ran.err and "22 of the 24 were drawn" in ran.err
     assert "22 pictures for 512 features" in ran.err
@@ -451,27 +576,34 @@ def test_folders_of_other_sizes_and_kinds(score: Callable, tmp_path: Path):
     assert len(alone["notes"]) == 2
 
 
-@pytest.mark.parametrize(("options", "code", "said"), [
-    (["--metrics", "frechet,psnr"], 2, "psnr compare pictures in pairs, frechet whole sets"),
-    (["--metrics", "lpips,prd"], 2, "lpips compare pictures in pairs, prd whole sets"),
-    (["--metrics", "frechet,sharp"], 2, "unknown metric 'sharp'"),
-    (["--metrics", "fid"], 2, "gives no FID"),
-    (["--metrics", "lpips", "--features", "inception"], 2, "weights for squeezenet only"),
-    (["--metrics", "lpips", "--protocol", "cmyk"], 2, "unknown protocol 'cmyk'"),
-    (["--metrics", "prd", "--protocol", "rgb"], 2, "--protocol rgb: of no use"),
-    (["--metrics", "lpips", "--seed", 3], 2, "--seed 3: of no use with --metrics lpips"),
-    (["--metrics", "prd", "--count", 3], 2, "--count 3: of no use with --pred and --gt"),
-    (["--metrics", "prd", "--model", "digits-ae"], 2, "--model digits-ae: of no use"),
-    (["--metrics", "psnr", "--seed", 3], 2, "--seed 3: of no use with --pred and --gt"),
-    (["--metrics", "prd", "--gt", "one"], 1, "one: too few pictures for prd"),
-    (["--metrics", "frechet", "--gt", "one"], 1, "needs at least 2, not 1"),
-    (["--metrics", "frechet", "--gt", "empty"], 1, "empty: no pictures in this folder"),
-    (["--metrics", "frechet", "--gt", "absent"], 1, "absent: no such folder"),
-    (["--metrics", "frechet", "--gt", "bad"], 1, "005.png"),
-    (["--metrics", "lpips", "--gt", "other"], 1, "sizes differ"),
-])
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--metrics", "frechet,psnr"], 2, "psnr compare pictures in pairs, frechet whole sets"),
+        (["--metrics", "lpips,prd"], 2, "lpips compare pictures in pairs, prd whole sets"),
+        (["--metrics", "frechet,sharp"], 2, "unknown metric 'sharp'"),
+        (["--metrics", "fid"], 2, "gives no FID"),
+        (["--metrics", "lpips", "--features", "inception"], 2, "weights for squeezenet only"),
+        (["--metrics", "lpips", "--protocol", "cmyk"], 2, "unknown protocol 'cmyk'"),
+        (["--metrics", "prd", "--protocol", "rgb"], 2, "--protocol rgb: of no use"),
+        (["--metrics", "lpips", "--seed", 3], 2, "--seed 3: of no use with --metrics lpips"),
+        (["--metrics", "prd", "--count", 3], 2, "--count 3: of no use with --pred and --gt"),
+        (["--metrics", "prd", "--model", "digits-ae"], 2, "--model digits-ae: of no use"),
+        (["--metrics", "psnr", "--seed", 3], 2, "--seed 3: of no use with --pred and --gt"),
+        (["--metrics", "prd", "--gt", "one"], 1, "one: too few pictures for prd"),
+        (["--metrics", "frechet", "--gt", "one"], 1, "needs at least 2, not 1"),
+        (["--metrics", "frechet", "--gt", "empty"], 1, "empty: no pictures in this folder"),
+        (["--metrics", "frechet", "--gt", "absent"], 1, "absent: no such folder"),
+        (["--metrics", "frechet", "--gt", "bad"], 1, "005.png"),
+        (["--metrics", "lpips", "--gt", "other"], 1, "sizes differ"),
+    ],
+)
 def test_folders_that_do_not_suit(
-    score: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list, code: int,
+    score: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list,
+    code: int,
     said: str,
 ):
     monkeypatch.chdir(tmp_path)
@@ -502,11 +634,13 @@ def test_lpips_of_pairs(score: Callable, tmp_path: Path):
             pixels = np.asarray(Image.open(path)).astype(int)
             noisy = pixels + rng.integers(-step, step + 1, pixels.shape)
             Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(
-                tmp_path / name / path.name)
+                tmp_path / name / path.name
+            )
     means = []
     for name in ("same", "near", "far"):
-        ran = score("--pred", tmp_path / name, "--gt", tmp_path / "gt", "--metrics",
-                    "psnr,lpips", "--json")
+        ran = score(
+            "--pred", tmp_path / name, "--gt", tmp_path / "gt", "--metrics", "psnr,lpips", "--json"
+        )
         found = document(ran)
         assert found["protocol"] == "rgb"
         assert list(found["results"][0]["mean"]) == ["psnr", "lpips"]

@@ -37,8 +37,10 @@ def make_clip(folder: Path, seed: int, length: int = LENGTH, speed: int = 2) -> 
     coarse = np.random.default_rng(seed).integers(20, 235, (20, 40, 3), dtype=np.uint8)
     scene = np.asarray(Image.fromarray(coarse).resize((320, 160), Image.Resampling.BICUBIC))
     folder.mkdir(parents=True, exist_ok=True)
-    frames = [scene[index : index + HEIGHT, speed * index : speed * index + WIDTH]
-              for index in range(length)]
+    frames = [
+        scene[index : index + HEIGHT, speed * index : speed * index + WIDTH]
+        for index in range(length)
+    ]
     for index, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"{index:03}.png")
     return frames
@@ -69,9 +71,21 @@ def study(data: Path, weights: Path, enhance: Callable) -> Callable:
     """Run a study of the small network over 6 frames; gives the JSON document and the rest."""
 
     def run(name: str, *more: object) -> dict:
-        ran = enhance("evaluate", "--dataset", "video-val", "--data-root", data, "--weights",
-                      weights / "frvsr-3-64.safetensors", "--study", name, "--study-frames", 6,
-                      "--json", *more)
+        ran = enhance(
+            "evaluate",
+            "--dataset",
+            "video-val",
+            "--data-root",
+            data,
+            "--weights",
+            weights / "frvsr-3-64.safetensors",
+            "--study",
+            name,
+            "--study-frames",
+            6,
+            "--json",
+            *more,
+        )
         assert ran.code == 0, ran.err
         return json.loads(ran.out)
 
@@ -86,8 +100,9 @@ def small(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:
 
 def test_protocol(data: Path, weights: Path, enhance: Callable):
     path = weights / "frvsr-3-64.safetensors"
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", data, "--weights", path,
-                  "--json")
+    ran = enhance(
+        "evaluate", "--dataset", "video-val", "--data-root", data, "--weights", path, "--json"
+    )
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert (document["dataset"], document["protocol"]) == ("video-val", "video-y")
@@ -101,15 +116,24 @@ def test_protocol(data: Path, weights: Path, enhance: Callable):
     for result, frames in ((bicubic, enlarged), (model, to_8_bits(estimates))):
         first = result["images"][0]
         assert first["psnr"] == pytest.approx(video_psnr(frames, truth), abs=1e-3)
-        expected = np.mean([
-            structural_similarity(
-                luma_bt601(reference.double())[0].numpy(), luma_bt601(image.double())[0].numpy(),
-                data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-            for image, reference in zip(frames[2:-2], truth[2:-2], strict=True)])
+        expected = np.mean(
+            [
+                structural_similarity(
+                    luma_bt601(reference.double())[0].numpy(),
+                    luma_bt601(image.double())[0].numpy(),
+                    data_range=255,
+                    gaussian_weights=True,
+                    sigma=1.5,
+                    use_sample_covariance=False,
+                )
+                for image, reference in zip(frames[2:-2], truth[2:-2], strict=True)
+            ]
+        )
         assert first["ssim"] == pytest.approx(expected, abs=1e-5)
         for metric in ("psnr", "ssim"):
             assert result["mean"][metric] == pytest.approx(
-                sum(clip[metric] for clip in result["images"]) / 2)
+                sum(clip[metric] for clip in result["images"]) / 2
+            )
 
 
 def test_trained_models_unless_named(
@@ -119,36 +143,68 @@ def test_trained_models_unless_named(
     shutil.copytree(weights, folder)
     (folder / "MANIFEST.toml").write_text('[vsr]\nuntrained = "two cores do not do"\n')
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(folder))
-    arguments = ["evaluate", "--dataset", "video-val", "--data-root", data, "--json", "--metrics",
-                 "psnr"]
+    arguments = [
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        data,
+        "--json",
+        "--metrics",
+        "psnr",
+    ]
     names = [row["model"] for row in json.loads(enhance(*arguments).out)["results"]]
     assert {"bicubic", "frvsr-3-64", "sisr"} <= set(names)
     assert names[0] == "bicubic"
     assert "vsr" not in names
     ran = enhance(*arguments, "--model", "sisr", "--model", "frvsr-3-64")
     assert [(row["model"], list(row["mean"])) for row in json.loads(ran.out)["results"]] == [
-        ("bicubic", ["psnr"]), ("sisr", ["psnr"]), ("frvsr-3-64", ["psnr"])]
+        ("bicubic", ["psnr"]),
+        ("sisr", ["psnr"]),
+        ("frvsr-3-64", ["psnr"]),
+    ]
     ran = enhance(*arguments, "--model", "vsr")
     assert (ran.code, len(ran.err.splitlines())) == (1, 1)
     assert "untrained" in ran.err
 
 
 def test_a_network_that_looks_ahead(data: Path, weights: Path, enhance: Callable):
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", data, "--weights",
-                  weights / "vsr.safetensors", "--json", "--metrics", "psnr")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        data,
+        "--weights",
+        weights / "vsr.safetensors",
+        "--json",
+        "--metrics",
+        "psnr",
+    )
     assert ran.code == 0, ran.err
     pairs = list(iterate_pairs(VideoClip("", data / "video" / "val" / "slow"), 4))
     network = load_network(read_checkpoint_info(weights / "vsr.safetensors"))
     estimates = enhance_clip(network, torch.stack([pair.frame_lr for pair in pairs]))
     expected = video_psnr(estimates, torch.stack([pair.frame_hr for pair in pairs]))
     assert json.loads(ran.out)["results"][1]["images"][1]["psnr"] == pytest.approx(
-        expected, abs=1e-3)
+        expected, abs=1e-3
+    )
 
 
 def test_for_people_and_files(data: Path, weights: Path, enhance: Callable, tmp_path: Path):
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", data, "--weights",
-                  weights / "sisr.safetensors", "--csv", tmp_path / "a.csv", "--report",
-                  tmp_path / "a.html")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        data,
+        "--weights",
+        weights / "sisr.safetensors",
+        "--csv",
+        tmp_path / "a.csv",
+        "--report",
+        tmp_path / "a.html",
+    )
     assert ran.code == 0, ran.err
     for text in ("pan", "slow", "mean", "bicubic", "sisr", "PSNR (dB)", "SSIM", "video-y"):
         assert text in ran.out
@@ -156,7 +212,8 @@ def test_for_people_and_files(data: Path, weights: Path, enhance: Callable, tmp_
     with (tmp_path / "a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["image"]) for row in rows] == [
-        (model, clip) for model in ("bicubic", "sisr") for clip in ("pan", "slow", "mean")]
+        (model, clip) for model in ("bicubic", "sisr") for clip in ("pan", "slow", "mean")
+    ]
 
 
 def test_two_folders_of_clips(data: Path, enhance: Callable, tmp_path: Path):
@@ -178,46 +235,54 @@ def test_two_folders_of_clips(data: Path, enhance: Callable, tmp_path: Path):
     assert ran.code == 0, ran.err
     document = json.loads(ran.out)
     assert document["protocol"] == "video-y"
-    result, = document["results"]
+    (result,) = document["results"]
     assert result["model"] == "pred"
     assert [clip["psnr"] is None for clip in result["images"]] == [False, True]
     truth = make_clip(tmp_path / "again", 0)
-    expected = video_psnr(*(
-        torch.from_numpy(np.stack(clip))[:, 4:68, 4:100].permute(0, 3, 1, 2) / 255
-        for clip in (noisy, truth)))
+    expected = video_psnr(
+        *(
+            torch.from_numpy(np.stack(clip))[:, 4:68, 4:100].permute(0, 3, 1, 2) / 255
+            for clip in (noisy, truth)
+        )
+    )
     assert result["images"][0]["psnr"] == pytest.approx(expected, abs=1e-3)
     inner = json.loads(enhance(*arguments, "--border", 8).out)["results"][0]["images"][0]
     assert inner["psnr"] != pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["--dataset", "vid4"], 1, "dataset 'vid4' is not in"),
-    (["--dataset", "vid5"], 2, "unknown dataset 'vid5' (did you mean 'vid4'?)"),
-    (["--protocol", "rgb"], 2, "video is compared by video-y alone"),
-    (["--metrics", "mae"], 2, "of video there are psnr and ssim"),
-    (["--metrics", "vmaf"], 2, "unknown metric 'vmaf'"),
-    (["--strategy", "fastest"], 2, "of no use with --dataset video-val"),
-    (["--model", "enet-e-x4"], 2, "is for superres, not for video"),
-    (["--model", "nothing"], 2, "unknown model 'nothing'"),
-    (["--border", "40", "--model", "bicubic"], 1, "nothing is left inside a border of 40"),
-    (["--border", "30", "--model", "bicubic"], 1, "pan: SSIM needs at least 11x11"),
-    (["--row", "3"], 2, "--row 3: of no use with --dataset video-val without --study"),
-    (["-o", "x"], 2, "-o x: of no use"),
-    (["--pred", "a", "--gt", "b"], 2, "not both"),
-    (["--study", "blurr"], 2, "unknown study 'blurr' (did you mean 'blur'?)"),
-    (["--study", "blur", "--row", "3"], 2, "--row 3: of no use with --study blur"),
-    (["--study", "noise", "-o", "x"], 2, "-o x: of no use with --study noise"),
-    (["--study", "blur", "--metrics", "ssim"], 2, "--metrics ssim: of no use"),
-    (["--study", "drift", "--border", "2"], 2, "--border 2: of no use"),
-    (["--study", "frames", "--model", "bicubic"], 2, "needs a recurrent model"),
-    (["--study", "profile", "--row", "64", "--model", "bicubic"], 2, "have rows 0 to 63"),
-    (["--study", "drift", "--model", "bicubic"], 1, "at least 80x80 are needed"),
-    (["--study", "blur", "--dataset", "set5"], 2, "--study blur: of no use with --dataset set5"),
-    (["--study", "blur", "--dataset", "lol"], 2, "--study blur: of no use with --dataset lol"),
-])
-def test_wrong_options(
-    arguments: list[str], code: int, text: str, data: Path, enhance: Callable
-):
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--dataset", "vid4"], 1, "dataset 'vid4' is not in"),
+        (["--dataset", "vid5"], 2, "unknown dataset 'vid5' (did you mean 'vid4'?)"),
+        (["--protocol", "rgb"], 2, "video is compared by video-y alone"),
+        (["--metrics", "mae"], 2, "of video there are psnr and ssim"),
+        (["--metrics", "vmaf"], 2, "unknown metric 'vmaf'"),
+        (["--strategy", "fastest"], 2, "of no use with --dataset video-val"),
+        (["--model", "enet-e-x4"], 2, "is for superres, not for video"),
+        (["--model", "nothing"], 2, "unknown model 'nothing'"),
+        (["--border", "40", "--model", "bicubic"], 1, "nothing is left inside a border of 40"),
+        (["--border", "30", "--model", "bicubic"], 1, "pan: SSIM needs at least 11x11"),
+        (["--row", "3"], 2, "--row 3: of no use with --dataset video-val without --study"),
+        (["-o", "x"], 2, "-o x: of no use"),
+        (["--pred", "a", "--gt", "b"], 2, "not both"),
+        (["--study", "blurr"], 2, "unknown study 'blurr' (did you mean 'blur'?)"),
+        (["--study", "blur", "--row", "3"], 2, "--row 3: of no use with --study blur"),
+        (["--study", "noise", "-o", "x"], 2, "-o x: of no use with --study noise"),
+        (["--study", "blur", "--metrics", "ssim"], 2, "--metrics ssim: of no use"),
+        (["--study", "drift", "--border", "2"], 2, "--border 2: of no use"),
+        (["--study", "frames", "--model", "bicubic"], 2, "needs a recurrent model"),
+        (["--study", "profile", "--row", "64", "--model", "bicubic"], 2, "have rows 0 to 63"),
+        (["--study", "drift", "--model", "bicubic"], 1, "at least 80x80 are needed"),
+        (
+            ["--study", "blur", "--dataset", "set5"],
+            2,
+            "--study blur: of no use with --dataset set5",
+        ),
+        (["--study", "blur", "--dataset", "lol"], 2, "--study blur: of no use with --dataset lol"),
+    ],
+)
+def test_wrong_options(arguments: list[str], code: int, text: str, data: Path, enhance: Callable):
     if "--dataset" not in arguments:
         arguments = ["--dataset", "video-val", *arguments]
     ran = enhance("evaluate", "--data-root", data, *arguments)
@@ -241,11 +306,21 @@ def test_help_names_what_there_is(enhance: Callable, monkeypatch: pytest.MonkeyP
 
 
 def test_profile(study: Callable, data: Path, tmp_path: Path):
-    document = study("profile", "--row", 10, "-o", tmp_path / "profiles", "--csv",
-                     tmp_path / "a.csv", "--report", tmp_path / "a.html")
+    document = study(
+        "profile",
+        "--row",
+        10,
+        "-o",
+        tmp_path / "profiles",
+        "--csv",
+        tmp_path / "a.csv",
+        "--report",
+        tmp_path / "a.html",
+    )
     assert (document["dataset"], document["study"]) == ("video-val", "profile")
     assert [(row["clip"], row["model"]) for row in document["results"]] == [
-        (clip, model) for clip in ("pan", "slow") for model in ("truth", "bicubic", "frvsr-3-64")]
+        (clip, model) for clip in ("pan", "slow") for model in ("truth", "bicubic", "frvsr-3-64")
+    ]
     truth = np.asarray(Image.open(tmp_path / "profiles" / "pan_truth.png"))
     frames = make_clip(tmp_path / "again", 0)
     assert np.array_equal(truth, np.stack([frame[14, 4:100] for frame in frames[:6]]))
@@ -269,7 +344,9 @@ def test_frames(study: Callable, data: Path, weights: Path, tmp_path: Path):
     document = study("frames", "--csv", tmp_path / "a.csv", "--report", tmp_path / "a.html")
     black, truth = document["results"]
     assert [(row["model"], row["start"]) for row in (black, truth)] == [
-        ("frvsr-3-64", "black"), ("frvsr-3-64", "truth")]
+        ("frvsr-3-64", "black"),
+        ("frvsr-3-64", "truth"),
+    ]
     assert len(black["psnr"]) == len(truth["psnr"]) == 6
     assert truth["psnr"][0] is None
     network = load_network(read_checkpoint_info(weights / "frvsr-3-64.safetensors"))
@@ -289,8 +366,17 @@ def test_frames(study: Callable, data: Path, weights: Path, tmp_path: Path):
 
 
 def test_frames_end_with_the_shortest_clip(data: Path, weights: Path, enhance: Callable):
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", data, "--weights",
-                  weights / "frvsr-3-64.safetensors", "--study", "frames")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        data,
+        "--weights",
+        weights / "frvsr-3-64.safetensors",
+        "--study",
+        "frames",
+    )
     assert ran.code == 0, ran.err
     assert "frames 1 to 8" in ran.err
 
@@ -331,14 +417,30 @@ def scene(tmp_path: Path) -> Path:
 
 
 def test_drift(scene: Path, weights: Path, enhance: Callable, tmp_path: Path):
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", scene, "--weights",
-                  weights / "sisr.safetensors", "--study", "drift", "--study-frames", 24,
-                  "--json", "--report", tmp_path / "a.html", "--csv", tmp_path / "a.csv")
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        scene,
+        "--weights",
+        weights / "sisr.safetensors",
+        "--study",
+        "drift",
+        "--study-frames",
+        24,
+        "--json",
+        "--report",
+        tmp_path / "a.html",
+        "--csv",
+        tmp_path / "a.csv",
+    )
     assert ran.code == 0, ran.err
     assert "nothing drifts" in ran.err
     rows = json.loads(ran.out)["results"]
     assert [(row["scene"], row["model"]) for row in rows] == [
-        (scene, model) for scene in ("static", "panning") for model in ("bicubic", "sisr")]
+        (scene, model) for scene in ("static", "panning") for model in ("bicubic", "sisr")
+    ]
     still, _, moving, _ = rows
     assert still["change"] == 0
     assert len(set(still["psnr"])) == 1
@@ -360,21 +462,35 @@ def test_drift_is_found(
         return condition(self, frame_lr, state, following)
 
     monkeypatch.setattr(Frvsr, "condition", worse)
-    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", scene, "--weights",
-                  weights / "frvsr-3-64.safetensors", "--study", "drift", "--study-frames", 12)
+    ran = enhance(
+        "evaluate",
+        "--dataset",
+        "video-val",
+        "--data-root",
+        scene,
+        "--weights",
+        weights / "frvsr-3-64.safetensors",
+        "--study",
+        "drift",
+        "--study-frames",
+        12,
+    )
     assert ran.code == 1
     assert "drifts: frvsr-3-64 (static), frvsr-3-64 (panning)" in ran.err
     assert "steady" in ran.out
 
 
-@pytest.mark.parametrize(("psnrs", "drifts"), [
-    ([30.0] * 600, False),
-    ([20.0] * 20 + [30.0] * 480 + [29.91] * 100, False),
-    ([20.0] * 20 + [30.0] * 480 + [29.89] * 100, True),
-    ([30.0] * 499 + [0.0] + [30.0] * 100, False),
-    ([30.0] * 599 + [math.nan], True),
-    ([30.0] * 600 + [31.0], False),
-])
+@pytest.mark.parametrize(
+    ("psnrs", "drifts"),
+    [
+        ([30.0] * 600, False),
+        ([20.0] * 20 + [30.0] * 480 + [29.91] * 100, False),
+        ([20.0] * 20 + [30.0] * 480 + [29.89] * 100, True),
+        ([30.0] * 499 + [0.0] + [30.0] * 100, False),
+        ([30.0] * 599 + [math.nan], True),
+        ([30.0] * 600 + [31.0], False),
+    ],
+)
 def test_verdict(psnrs: list[float], drifts: bool):
     verdict = judge_drift(psnrs)
     assert verdict["drifts"] is drifts
@@ -392,4 +508,5 @@ def test_bicubic_of_the_validation_clips(shared_data: Path, enhance: Callable):
     assert pairs[0].frame_lr.shape == (3, 56, 104)
     estimates = imresize(torch.stack([pair.frame_lr for pair in pairs]).double(), 4)
     assert video_psnr(estimates, torch.stack([pair.frame_hr for pair in pairs])) == pytest.approx(
-        24.3, abs=0.5)
+        24.3, abs=0.5
+    )

@@ -34,8 +34,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
         "sid-fcn-srgb": SidFcnConfig(width=2, latent=2, source="srgb"),
         "sid-net-small": SidNetConfig(width=1, latent=2),
     }.items():
-        architecture = ARCHITECTURES[config.__class__.__name__.removesuffix("Config")
-                                     .replace("Fcn", "-fcn").replace("Net", "-net").lower()]
+        architecture = ARCHITECTURES[
+            config.__class__.__name__.removesuffix("Config")
+            .replace("Fcn", "-fcn")
+            .replace("Net", "-net")
+            .lower()
+        ]
         network = build(architecture, config)
         if name.startswith("sid-fcn"):  # made to choose the sharpest of the means it blends
             torch.nn.init.zeros_(network.out.weight)
@@ -47,8 +51,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 
 def write_flat(
-    path: Path, light: tuple[float, float, float] = (0.01, 0.01, 0.01),
-    gains: tuple[float, float, float] = (2.0, 1.0, 1.6), size: tuple[int, int] = (48, 64),
+    path: Path,
+    light: tuple[float, float, float] = (0.01, 0.01, 0.01),
+    gains: tuple[float, float, float] = (2.0, 1.0, 1.6),
+    size: tuple[int, int] = (48, 64),
     **settings: object,
 ) -> None:
     """A DNG of one colour, given in white-balanced linear sRGB, or of noise around it."""
@@ -60,8 +66,15 @@ def write_flat(
     levels = np.round(np.minimum(mosaic, 1) * (WHITE - BLACK) + BLACK).astype(np.uint16)
     levels[0, 0] = BLACK - 3  # noise below black
     neutral = tuple(1 / gain for gain in gains)
-    write_dng(path, levels, black=BLACK, white=WHITE, as_shot_neutral=neutral,
-              color_matrix=XYZ_TO_SRGB, **settings)
+    write_dng(
+        path,
+        levels,
+        black=BLACK,
+        white=WHITE,
+        as_shot_neutral=neutral,
+        color_matrix=XYZ_TO_SRGB,
+        **settings,
+    )
 
 
 def shown(linear: float, curve: str = "camera") -> float:
@@ -117,15 +130,23 @@ def test_raw_and_pictures_in_one_batch_with_an_unreadable_one_between(
     ran = enhance("lowlight", tmp_path, "-o", tmp_path / "out")
     assert ran.code == 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "a_bright.png", "c_bright.png", "d_bright.jpg"]
+        "a_bright.png",
+        "c_bright.png",
+        "d_bright.jpg",
+    ]
     errors = [line for line in ran.err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "b.arw" in errors[0]
     assert "1 of 4 inputs failed" in ran.err
 
 
 def test_portrait_is_upright_and_metadata_travel(tmp_path: Path, enhance: Callable):
-    write_flat(tmp_path / "p.dng", orientation=6, make="Acme", model="Night 1",
-               exposure=Exposure(1 / 30, 3200, 1.8))
+    write_flat(
+        tmp_path / "p.dng",
+        orientation=6,
+        make="Acme",
+        model="Night 1",
+        exposure=Exposure(1 / 30, 3200, 1.8),
+    )
     ran = enhance("lowlight", tmp_path / "p.dng", "--ratio", 12.5)
     assert ran.code == 0, ran.err
     image = load(tmp_path / "p_bright.png")
@@ -153,17 +174,20 @@ def test_like_takes_the_ratio_of_the_exposures(tmp_path: Path, enhance: Callable
     assert ran.code == 1 and "no exposure time" in ran.err
 
 
-@pytest.mark.parametrize("arguments, said", [
-    (("--ratio", "bright"), "--ratio bright"),
-    (("--ratio", "0"), "--ratio 0"),
-    (("--ratio", "nan"), "--ratio nan"),
-    (("--strategy", "best"), "unknown strategy 'best'"),
-    (("--size", "third"), "unknown size 'third'"),
-    (("--bits", "12"), "--bits 12"),
-    (("--model", "sid-nett"), "unknown model 'sid-nett' (did you mean 'sid-net'?)"),
-    (("--model", "enet-e-x4"), "is for superres"),
-    (("--strategy", "fastest", "--tile", "512"), "leave one of the two out"),
-])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("--ratio", "bright"), "--ratio bright"),
+        (("--ratio", "0"), "--ratio 0"),
+        (("--ratio", "nan"), "--ratio nan"),
+        (("--strategy", "best"), "unknown strategy 'best'"),
+        (("--size", "third"), "unknown size 'third'"),
+        (("--bits", "12"), "--bits 12"),
+        (("--model", "sid-nett"), "unknown model 'sid-nett' (did you mean 'sid-net'?)"),
+        (("--model", "enet-e-x4"), "is for superres"),
+        (("--strategy", "fastest", "--tile", "512"), "leave one of the two out"),
+    ],
+)
 def test_wrong_usage_is_one_line_and_2(
     tmp_path: Path, enhance: Callable, arguments: tuple[str, ...], said: str
 ):
@@ -177,8 +201,19 @@ def test_sizes_bits_and_grey(tmp_path: Path, enhance: Callable):
     write_flat(tmp_path / "a.dng", (0.02, 0.01, 0.005))
 
     def run(*arguments: object) -> np.ndarray:
-        assert enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, *arguments,
-                       "-o", tmp_path / "out.png", "--overwrite").code == 0
+        assert (
+            enhance(
+                "lowlight",
+                tmp_path / "a.dng",
+                "--ratio",
+                20,
+                *arguments,
+                "-o",
+                tmp_path / "out.png",
+                "--overwrite",
+            ).code
+            == 0
+        )
         return read(tmp_path / "out.png")
 
     assert run("--size", "half").shape == (24, 32, 3)
@@ -187,9 +222,14 @@ def test_sizes_bits_and_grey(tmp_path: Path, enhance: Callable):
     level = 0.2126 * 0.4 + 0.7152 * 0.2 + 0.0722 * 0.1
     # A little less: the untrained network averages compressed values.
     assert grey[8:-8, 8:-8].mean() == pytest.approx(shown(level), abs=6)
-    assert enhance("lowlight", tmp_path / "a.dng", "--bits", 16, "--ratio", 20,
-                   "-o", tmp_path / "deep.tif").code == 0
+    assert (
+        enhance(
+            "lowlight", tmp_path / "a.dng", "--bits", 16, "--ratio", 20, "-o", tmp_path / "deep.tif"
+        ).code
+        == 0
+    )
     import tifffile
+
     deep = tifffile.imread(tmp_path / "deep.tif")
     assert deep.dtype == np.uint16
     np.testing.assert_allclose(deep / 257, run(), atol=0.6)
@@ -225,8 +265,7 @@ def test_strategies_agree_with_exact_tiles_for_a_local_network(
     write_flat(tmp_path / "a.dng", (0.02, 0.01, 0.005), size=size)
     whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
     assert enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, "-o", whole).code == 0
-    ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, "-o", cut,
-                  "--strategy", strategy)
+    ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, "-o", cut, "--strategy", strategy)
     assert ran.code == 0, ran.err
     assert read(cut).shape == (size[0] // 2 * 2, size[1] // 2 * 2, 3)
     np.testing.assert_allclose(read(whole), read(cut), atol=1)
@@ -242,9 +281,7 @@ def test_a_network_of_the_thesis_gives_half_the_size(tmp_path: Path, enhance: Ca
     assert ran.code == 1 and "is for RAW files" in ran.err
 
 
-def test_an_untrained_model_is_refused_and_told(
-    tmp_path: Path, enhance: Callable, weights: Path
-):
+def test_an_untrained_model_is_refused_and_told(tmp_path: Path, enhance: Callable, weights: Path):
     (weights / "MANIFEST.toml").write_text('[pix2pix]\nuntrained = "300 steps"\n')
     write_flat(tmp_path / "a.dng")
     ran = enhance("lowlight", tmp_path / "a.dng", "--model", "pix2pix")

@@ -44,8 +44,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     return folder
 
 
-def write_raw(path: Path, light: object = 0.01, size: tuple[int, int] = (48, 64),
-              pattern: str = "RGGB", **settings: object) -> None:
+def write_raw(
+    path: Path,
+    light: object = 0.01,
+    size: tuple[int, int] = (48, 64),
+    pattern: str = "RGGB",
+    **settings: object,
+) -> None:
     """A DNG of white-balanced linear sRGB: a number, a colour or (H, W, 3)."""
     rgb = np.broadcast_to(np.asarray(light, float), (*size, 3)) / GAINS
     mosaic = np.empty(size)
@@ -54,12 +59,21 @@ def write_raw(path: Path, light: object = 0.01, size: tuple[int, int] = (48, 64)
         mosaic[y::2, x::2] = rgb[y::2, x::2, "RGB".index(colour)]
     levels = np.round(np.minimum(mosaic, 1) * (WHITE - BLACK) + BLACK).astype(np.uint16)
     levels[0, 0] = BLACK - 3  # noise below black
-    write_dng(path, levels, black=BLACK, white=WHITE, as_shot_neutral=tuple(1 / GAINS),
-              color_matrix=XYZ_TO_SRGB, pattern=pattern, **settings)
+    write_dng(
+        path,
+        levels,
+        black=BLACK,
+        white=WHITE,
+        as_shot_neutral=tuple(1 / GAINS),
+        color_matrix=XYZ_TO_SRGB,
+        pattern=pattern,
+        **settings,
+    )
 
 
-def write_flat(path: Path, colour: tuple[int, ...] = (9, 9, 9), side: int = 40,
-               **settings: object) -> None:
+def write_flat(
+    path: Path, colour: tuple[int, ...] = (9, 9, 9), side: int = 40, **settings: object
+) -> None:
     Image.new("RGBA" if len(colour) == 4 else "RGB", (side, side), colour).save(path, **settings)
 
 
@@ -98,8 +112,11 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
             (h, w), (hh, ww) = result.shape[:2], wanted.shape[:2]
             part = result[h * (2 * y + 1) // 4 - 3 :, w * (2 * x + 1) // 4 - 3 :][:6, :6]
             np.testing.assert_allclose(
-                part.mean((0, 1)), wanted[hh * (2 * y + 1) // 4, ww * (2 * x + 1) // 4], atol=4,
-                err_msg=f"orientation {orientation}")
+                part.mean((0, 1)),
+                wanted[hh * (2 * y + 1) // 4, ww * (2 * x + 1) // 4],
+                atol=4,
+                err_msg=f"orientation {orientation}",
+            )
 
 
 @pytest.mark.parametrize("size", [(22, 22), (23, 1501)])
@@ -199,6 +216,7 @@ def test_alpha_is_halved_by_means_and_deepened(tmp_path: Path, enhance: Callable
     assert half.shape == (5, 6, 4) and set(half[..., 3].flat) <= {127, 128}
     assert enhance("lowlight", tmp_path / "a.png", "--bits", 16, "-o", tmp_path / "o.tif").code == 0
     import tifffile
+
     deep = tifffile.imread(tmp_path / "o.tif")
     assert deep.dtype == np.uint16
     np.testing.assert_array_equal(deep[..., 3], pixels[..., 3].astype(np.uint16) * 257)
@@ -211,8 +229,11 @@ def test_exposures_beyond_sense_are_refused(tmp_path: Path, enhance: Callable):
         ran = enhance("lowlight", tmp_path / f"{one}.dng", "--like", tmp_path / f"{other}.dng")
         assert ran.code == 1 and "give --ratio" in ran.err and len(ran.err.splitlines()) == 1
     damaged = ImageFileDirectory_v2()
-    for tag, value in ((Base.ExposureTime, 1e-308), (Base.ISOSpeedRatings, 1e-300),
-                       (Base.FNumber, 1e-200)):
+    for tag, value in (
+        (Base.ExposureTime, 1e-308),
+        (Base.ISOSpeedRatings, 1e-300),
+        (Base.FNumber, 1e-200),
+    ):
         damaged.tagtype[tag] = 12  # double
         damaged[tag] = value
     write_flat(tmp_path / "damaged.tif", tiffinfo=damaged)
@@ -228,8 +249,9 @@ def test_like_a_jpeg_itself_and_a_darker_one(tmp_path: Path, enhance: Callable):
     write_flat(tmp_path / "long.jpg", exif=exif_of(ExposureTime=2.0))
     write_flat(tmp_path / "short.jpg", exif=exif_of(ExposureTime=1e-6))
     for name, ratio in (("long.jpg", 50), ("a.dng", 1), ("short.jpg", 2.5e-5)):
-        ran = enhance("lowlight", tmp_path / "a.dng", "--like", tmp_path / name, "--json",
-                      "--overwrite")
+        ran = enhance(
+            "lowlight", tmp_path / "a.dng", "--like", tmp_path / name, "--json", "--overwrite"
+        )
         if ratio < 1e-4:
             assert ran.code == 1 and "give --ratio" in ran.err
         else:
@@ -257,9 +279,7 @@ def test_notices_tell_losses_and_nothing_else(tmp_path: Path, enhance: Callable)
     assert ran.code == 0 and "BMP holds no EXIF" in ran.err
 
 
-def test_verbose_describes_each_model_once(
-    tmp_path: Path, enhance: Callable, weights: Path
-):
+def test_verbose_describes_each_model_once(tmp_path: Path, enhance: Callable, weights: Path):
     write_raw(tmp_path / "a.dng")
     write_raw(tmp_path / "b.dng")
     write_flat(tmp_path / "c.png")

@@ -63,8 +63,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "rgb": save_tiny(folder / "tiny-rgb.safetensors"),
         "grey": save_tiny(folder / "tiny-grey.safetensors", channels=1),
-        "vae": save_tiny(folder / "tiny-vae.safetensors", fitted=False, posterior="gaussian",
-                         prior=True),
+        "vae": save_tiny(
+            folder / "tiny-vae.safetensors", fitted=False, posterior="gaussian", prior=True
+        ),
         "bare": save_tiny(folder / "tiny-bare.safetensors", fitted=False),
     }
 
@@ -82,8 +83,9 @@ def load(path: Path) -> Model:
     return load_model("sample", weights=path, device=torch.device("cpu"))
 
 
-def expected_samples(path: Path, count: int, density: str = "mixture", **options: float
-                     ) -> list[np.ndarray]:
+def expected_samples(
+    path: Path, count: int, density: str = "mixture", **options: float
+) -> list[np.ndarray]:
     """Samples by the engine alone, (side, side, C) uint8."""
     model = load(path)
     codes = draw_codes(model.network, density, count, **options)
@@ -101,16 +103,23 @@ def cells(path: Path, columns: int, side: int = SIDE) -> list[np.ndarray]:
     found = []
     for row in range(rows):
         for column in range(columns):
-            place = np.s_[row * step + MARGIN : (row + 1) * step,
-                          column * step + MARGIN : (column + 1) * step]
+            place = np.s_[
+                row * step + MARGIN : (row + 1) * step, column * step + MARGIN : (column + 1) * step
+            ]
             inside[place] = True
             found.append(pixels[place])
     assert (pixels[~inside] == 255).all()
     return found
 
 
-def noise(path: Path, height: int = SIDE, width: int = SIDE, channels: int = 3,
-          dtype: type = np.uint8, **fields: object) -> Path:
+def noise(
+    path: Path,
+    height: int = SIDE,
+    width: int = SIDE,
+    channels: int = 3,
+    dtype: type = np.uint8,
+    **fields: object,
+) -> Path:
     top = np.iinfo(dtype).max
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     pixels = rng.integers(0, top, (height, width, channels), dtype=dtype, endpoint=True)
@@ -120,13 +129,16 @@ def noise(path: Path, height: int = SIDE, width: int = SIDE, channels: int = 3,
 
 # Grids and folders.
 
-def test_no_options_draw_one_grid(tmp_path: Path, enhance: Run, tiny: list,
-                                  networks: dict[str, Path]):
+
+def test_no_options_draw_one_grid(
+    tmp_path: Path, enhance: Run, tiny: list, networks: dict[str, Path]
+):
     ran = enhance("sample", *tiny)
     assert ran.code == 0, ran.err
     assert ran.out == ""
     assert ran.err.splitlines() == [
-        "samples.png: 64 samples of tiny-rgb, density mixture, temperature 1, seed 0, 146x146"]
+        "samples.png: 64 samples of tiny-rgb, density mixture, temperature 1, seed 0, 146x146"
+    ]
     found = cells(tmp_path / "samples.png", 8)
     assert np.array_equal(found, expected_samples(networks["rgb"], 64))
     assert len({cell.tobytes() for cell in found}) == 64
@@ -136,9 +148,7 @@ def test_no_options_draw_one_grid(tmp_path: Path, enhance: Run, tiny: list,
     assert enhance("sample", *tiny, "--overwrite").code == 0
 
 
-def test_same_seed_same_bytes_and_grid_and_folder_agree(
-    tmp_path: Path, enhance: Run, tiny: list
-):
+def test_same_seed_same_bytes_and_grid_and_folder_agree(tmp_path: Path, enhance: Run, tiny: list):
     count = 130  # more than a batch
     for name in ("1.png", "2.png", "1", "2"):
         assert enhance("sample", *tiny, "-n", count, "--seed", 5, "-o", name).code == 0
@@ -162,14 +172,34 @@ def test_fewer_samples_of_a_seed_are_the_first_of_more(enhance: Run, tiny: list)
 
 
 def test_json(enhance: Run, tiny: list):
-    ran = enhance("sample", *tiny, "-n", 3, "--seed", 2, "--temperature", 0.5, "--density",
-                  "gaussian", "-o", "out", "--json", "-q")
+    ran = enhance(
+        "sample",
+        *tiny,
+        "-n",
+        3,
+        "--seed",
+        2,
+        "--temperature",
+        0.5,
+        "--density",
+        "gaussian",
+        "-o",
+        "out",
+        "--json",
+        "-q",
+    )
     assert ran.code == 0
     assert ran.err == ""
     assert json.loads(ran.out) == {
-        "kind": "samples", "model": "tiny-rgb", "density": "gaussian", "temperature": 0.5,
-        "seed": 2, "count": 3, "status": "ok",
-        "outputs": [f"out/{number:05}.png" for number in range(3)]}
+        "kind": "samples",
+        "model": "tiny-rgb",
+        "density": "gaussian",
+        "temperature": 0.5,
+        "seed": 2,
+        "count": 3,
+        "status": "ok",
+        "outputs": [f"out/{number:05}.png" for number in range(3)],
+    }
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp", ".bmp"])
@@ -198,14 +228,29 @@ def test_columns_and_zoom(enhance: Run, tiny: list, networks: dict[str, Path]):
 
 def test_densities_and_temperature(enhance: Run, tiny: list, networks: dict[str, Path]):
     for density in ("gaussian", "mixture"):
-        ran = enhance("sample", *tiny, "-n", 9, "--density", density, "--temperature", 0.3,
-                      "-o", f"{density}.png")
+        ran = enhance(
+            "sample",
+            *tiny,
+            "-n",
+            9,
+            "--density",
+            density,
+            "--temperature",
+            0.3,
+            "-o",
+            f"{density}.png",
+        )
         assert ran.code == 0
         assert np.array_equal(
             cells(Path(f"{density}.png"), 3),
-            expected_samples(networks["rgb"], 9, density, temperature=0.3))
-    assert enhance("sample", *tiny, "-n", 4, "--density", "gaussian", "--temperature", 0,
-                   "-o", "still.png").code == 0
+            expected_samples(networks["rgb"], 9, density, temperature=0.3),
+        )
+    assert (
+        enhance(
+            "sample", *tiny, "-n", 4, "--density", "gaussian", "--temperature", 0, "-o", "still.png"
+        ).code
+        == 0
+    )
     assert len({cell.tobytes() for cell in cells(Path("still.png"), 2)}) == 1
 
 
@@ -213,12 +258,14 @@ def test_a_vae_is_sampled_from_its_prior(enhance: Run, tiny: list, networks: dic
     ran = enhance("sample", "--weights", networks["vae"], "-n", 4)
     assert ran.code == 0
     assert "density prior" in ran.err
-    assert np.array_equal(cells(Path("samples.png"), 2),
-                          expected_samples(networks["vae"], 4, "prior"))
+    assert np.array_equal(
+        cells(Path("samples.png"), 2), expected_samples(networks["vae"], 4, "prior")
+    )
     refused = enhance("sample", "--weights", networks["vae"], "--density", "mixture")
     assert refused.code == 2
     assert refused.err.splitlines() == [
-        "error: --density mixture: model 'tiny-vae' has none, choose from prior"]
+        "error: --density mixture: model 'tiny-vae' has none, choose from prior"
+    ]
 
 
 def test_a_folder_that_holds_numbered_pictures(tmp_path: Path, enhance: Run, tiny: list):
@@ -228,14 +275,16 @@ def test_a_folder_that_holds_numbered_pictures(tmp_path: Path, enhance: Run, tin
     refused = enhance("sample", *tiny, "-n", 4, "-o", "out", "--seed", 1)
     assert refused.code == 1
     assert refused.err.splitlines() == [
-        "error: out: holds 00000.png already, add --overwrite or choose another -o"]
+        "error: out: holds 00000.png already, add --overwrite or choose another -o"
+    ]
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     ran = enhance("sample", *tiny, "-n", 3, "-o", "out", "--seed", 1, "--overwrite")
     assert ran.code == 0
     assert "1 numbered pictures of an earlier run stay" in ran.err
     after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert [name for name in sorted(after) if after[name] != before[name]] == [
-        f"{number:05}.png" for number in range(3)]
+        f"{number:05}.png" for number in range(3)
+    ]
 
 
 def test_a_folder_of_other_files_is_no_hindrance(tmp_path: Path, enhance: Run, tiny: list):
@@ -243,7 +292,9 @@ def test_a_folder_of_other_files_is_no_hindrance(tmp_path: Path, enhance: Run, t
     noise(tmp_path / "my.pictures" / "holiday.png")
     assert enhance("sample", *tiny, "-n", 1, "-o", "my.pictures").code == 0
     assert {path.name for path in (tmp_path / "my.pictures").iterdir()} == {
-        "holiday.png", "00000.png"}
+        "holiday.png",
+        "00000.png",
+    }
 
 
 def test_names_are_wide_enough(enhance: Run, tiny: list):
@@ -257,21 +308,41 @@ def test_names_are_wide_enough(enhance: Run, tiny: list):
 
 def test_dry_run_writes_nothing(tmp_path: Path, enhance: Run, tiny: list):
     noise(tmp_path / "a.png")
-    for options in ((), ("-o", "out"), ("--interpolate", "a.png", "a.png"),
-                    ("--reconstruct", "a.png"), ("--reconstruct", "a.png", "-o", "out")):
+    for options in (
+        (),
+        ("-o", "out"),
+        ("--interpolate", "a.png", "a.png"),
+        ("--reconstruct", "a.png"),
+        ("--reconstruct", "a.png", "-o", "out"),
+    ):
         ran = enhance("sample", *tiny, *options, "--dry-run", "--json")
         assert ran.code == 0, ran.err
         document = json.loads(ran.out)
-        assert "planned" in (document.get("status"), *(
-            entry["status"] for entry in document.get("results", ())))
+        assert "planned" in (
+            document.get("status"),
+            *(entry["status"] for entry in document.get("results", ())),
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_an_interrupt_leaves_whole_files(tmp_path: Path, networks: dict[str, Path]):
     out = tmp_path / "out"
     ran = subprocess.Popen(
-        [sys.executable, "-m", "enhance_cli", "sample", "--weights", networks["rgb"], "-n",
-         "1000000", "-o", out], stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        [
+            sys.executable,
+            "-m",
+            "enhance_cli",
+            "sample",
+            "--weights",
+            networks["rgb"],
+            "-n",
+            "1000000",
+            "-o",
+            out,
+        ],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     try:
         deadline = time.monotonic() + 60
         while len(list(out.glob("*.png"))) < 20 and time.monotonic() < deadline:
@@ -288,22 +359,24 @@ def test_an_interrupt_leaves_whole_files(tmp_path: Path, networks: dict[str, Pat
     assert all(read_image(out / name).height == SIDE for name in names)
 
 
-def test_the_default_model(enhance: Run, tiny: list, tmp_path: Path,
-                           monkeypatch: pytest.MonkeyPatch):
+def test_the_default_model(
+    enhance: Run, tiny: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path / "weights"
     folder.mkdir()
     path = save_tiny(folder / "faces-vae-blur.safetensors")
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(folder))
     ran = enhance("sample", "-n", 1, "-v", "--device", "cpu")
     assert ran.code == 0, ran.err
-    assert ran.err.splitlines()[0] == (
-        f"faces-vae-blur from {path}, on cpu in float32")
+    assert ran.err.splitlines()[0] == (f"faces-vae-blur from {path}, on cpu in float32")
 
 
 # Interpolations.
 
-def test_an_interpolation_goes_from_end_to_end(tmp_path: Path, enhance: Run, tiny: list,
-                                               networks: dict[str, Path]):
+
+def test_an_interpolation_goes_from_end_to_end(
+    tmp_path: Path, enhance: Run, tiny: list, networks: dict[str, Path]
+):
     paths = [noise(tmp_path / "a.png"), noise(tmp_path / "b.png")]
     ran = enhance("sample", *tiny, "--interpolate", *paths, "--steps", 5, "--json")
     assert ran.code == 0, ran.err
@@ -313,8 +386,9 @@ def test_an_interpolation_goes_from_end_to_end(tmp_path: Path, enhance: Run, tin
     assert document["outputs"] == ["interpolation.png"]
     assert document["density"] is None
     model = load(networks["rgb"])
-    ends = torch.stack([torch.from_numpy(read_image(path).pixels).permute(2, 0, 1) / 255
-                        for path in paths])
+    ends = torch.stack(
+        [torch.from_numpy(read_image(path).pixels).permute(2, 0, 1) / 255 for path in paths]
+    )
     with torch.inference_mode():
         first, second = model.network.encode(ends)[0]
         codes = torch.stack([slerp(first, second, share) for share in (0, 0.25, 0.5, 0.75, 1)])
@@ -338,9 +412,14 @@ def test_an_interpolation_into_a_folder(tmp_path: Path, enhance: Run, tiny: list
     ]
 
 
-@pytest.mark.parametrize(("source", "output"), [
-    ("a.png", "a.png"), ("a.png", "./a.png"), ("out/00003.png", "out"),
-])
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("a.png", "a.png"),
+        ("a.png", "./a.png"),
+        ("out/00003.png", "out"),
+    ],
+)
 def test_an_interpolation_replaces_neither_end(
     source: str, output: str, tmp_path: Path, enhance: Run, tiny: list
 ):
@@ -365,6 +444,7 @@ def test_an_end_may_lie_beside_the_pictures(tmp_path: Path, enhance: Run, tiny: 
 
 # Reconstructions.
 
+
 def reconstruct(path: Path, weights: Path) -> np.ndarray:
     values = torch.from_numpy(read_image(path).pixels).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
@@ -372,11 +452,13 @@ def reconstruct(path: Path, weights: Path) -> np.ndarray:
     return result.permute(1, 2, 0).numpy() * 255
 
 
-def test_reconstructions_lie_below_their_inputs(tmp_path: Path, enhance: Run, tiny: list,
-                                                networks: dict[str, Path]):
+def test_reconstructions_lie_below_their_inputs(
+    tmp_path: Path, enhance: Run, tiny: list, networks: dict[str, Path]
+):
     paths = [noise(tmp_path / f"{name}.png") for name in "abcde"]
-    ran = enhance("sample", *tiny, "--reconstruct", *paths, "--columns", 3, "-o", "out.png",
-                  "--json")
+    ran = enhance(
+        "sample", *tiny, "--reconstruct", *paths, "--columns", 3, "-o", "out.png", "--json"
+    )
     assert ran.code == 0, ran.err
     assert [entry["input"] for entry in json.loads(ran.out)["results"]] == list(map(str, paths))
     found = cells(tmp_path / "out.png", 3)
@@ -388,14 +470,14 @@ def test_reconstructions_lie_below_their_inputs(tmp_path: Path, enhance: Run, ti
     assert (below[5] == 255).all()
 
 
-def test_reconstructions_into_a_folder(tmp_path: Path, enhance: Run, tiny: list,
-                                       networks: dict[str, Path]):
+def test_reconstructions_into_a_folder(
+    tmp_path: Path, enhance: Run, tiny: list, networks: dict[str, Path]
+):
     source = noise(tmp_path / "in" / "a.jpg")
     before = source.read_bytes()
     ran = enhance("sample", *tiny, "--reconstruct", "in", "-o", "in")
     assert ran.code == 0, ran.err
-    assert {path.name for path in (tmp_path / "in").iterdir()} == {
-        "a.jpg", "a_reconstructed.png"}
+    assert {path.name for path in (tmp_path / "in").iterdir()} == {"a.jpg", "a_reconstructed.png"}
     assert source.read_bytes() == before
     result = read_image(tmp_path / "in" / "a_reconstructed.png").pixels
     assert np.abs(result - reconstruct(source, networks["rgb"])).max() < 0.51
@@ -408,12 +490,25 @@ def test_reconstructions_into_a_folder(tmp_path: Path, enhance: Run, tiny: list,
 def test_globs_repeated_options_and_folders(tmp_path: Path, enhance: Run, tiny: list):
     for name in ("1.png", "2.png", "more/3.png", "more/deep/4.png"):
         noise(tmp_path / name)
-    ran = enhance("sample", *tiny, "--reconstruct", "[0-9].png", "--reconstruct", "more", "-r",
-                  "--json", "-o", "out")
+    ran = enhance(
+        "sample",
+        *tiny,
+        "--reconstruct",
+        "[0-9].png",
+        "--reconstruct",
+        "more",
+        "-r",
+        "--json",
+        "-o",
+        "out",
+    )
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["outputs"] == [
-        "out/1_reconstructed.png", "out/2_reconstructed.png", "out/3_reconstructed.png",
-        "out/deep/4_reconstructed.png"]
+        "out/1_reconstructed.png",
+        "out/2_reconstructed.png",
+        "out/3_reconstructed.png",
+        "out/deep/4_reconstructed.png",
+    ]
 
 
 def test_one_bad_file_stops_no_other(tmp_path: Path, enhance: Run, tiny: list):
@@ -421,13 +516,27 @@ def test_one_bad_file_stops_no_other(tmp_path: Path, enhance: Run, tiny: list):
     noise(tmp_path / "c.png")
     (tmp_path / "b.png").write_text("no picture")
     for output in ("grid.png", "out"):
-        ran = enhance("sample", *tiny, "--reconstruct", "a.png", "b.png", "c.png", "gone.png",
-                      "-o", output, "--json")
+        ran = enhance(
+            "sample",
+            *tiny,
+            "--reconstruct",
+            "a.png",
+            "b.png",
+            "c.png",
+            "gone.png",
+            "-o",
+            output,
+            "--json",
+        )
         assert ran.code == 1
         document = json.loads(ran.out)
         assert (document["count"], document["failed"]) == (2, 2)
         assert [entry["status"] for entry in document["results"]] == [
-            "ok", "ok", "failed", "failed"]
+            "ok",
+            "ok",
+            "failed",
+            "failed",
+        ]
         errors = [line for line in ran.err.splitlines() if line.startswith("error")]
         assert len(errors) == 2
         assert "b.png" in " ".join(errors)
@@ -484,8 +593,7 @@ def test_memory_that_ends_while_reading_fails_one_file(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_reconstructed.png"]
 
 
-def test_out_of_memory_halves_the_batch(enhance: Run, tiny: list,
-                                        monkeypatch: pytest.MonkeyPatch):
+def test_out_of_memory_halves_the_batch(enhance: Run, tiny: list, monkeypatch: pytest.MonkeyPatch):
     assert enhance("sample", *tiny, "-n", 50, "-o", "whole.png").code == 0
     sizes = []
     run = generation._run
@@ -501,49 +609,61 @@ def test_out_of_memory_halves_the_batch(enhance: Run, tiny: list,
     assert ran.code == 0
     assert sizes == [50, 25, 12, 12, 12, 12, 2]
     assert "going on with 12 at a time" in ran.err
-    whole, parts = (read_image(Path(f"{name}.png")).pixels.astype(int)
-                    for name in ("whole", "parts"))
+    whole, parts = (
+        read_image(Path(f"{name}.png")).pixels.astype(int) for name in ("whole", "parts")
+    )
     assert np.abs(whole - parts).max() <= 1
 
 
 # Wrong usage.
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["-n", "0"], 2, "-n 0: must be at least 1"),
-    (["-n", "-5"], 2, "-n -5: must be at least 1"),
-    (["-n", "many"], 2, "--count"),
-    (["-n", "1000000"], 1, "1000000 pictures make a grid of 18002x18002 pixels"),
-    (["-n", "4000", "--columns", "1", "-o", "g.jpg"], 1, "JPEG holds at most 65500"),
-    (["--temperature", "-0.1"], 2, "--temperature -0.1: must be from 0 to 2"),
-    (["--temperature", "2.5"], 2, "--temperature 2.5: must be from 0 to 2"),
-    (["--temperature", "nan"], 2, "--temperature nan: must be from 0 to 2"),
-    (["--temperature", "inf"], 2, "--temperature inf: must be from 0 to 2"),
-    (["--density", "laplace"], 2, "unknown density 'laplace': choose from gaussian, mixture"),
-    (["--density", "prior"], 2, "--density prior: model 'tiny-rgb' has none, choose from "
-                                "gaussian, mixture"),
-    (["--columns", "0"], 2, "--columns 0: must be at least 1"),
-    (["--columns", "3", "-o", "folder"], 2, "--columns 3: is for grids"),
-    (["--zoom", "17"], 2, "--zoom 17: must be from 1 to 16"),
-    (["--zoom", "0"], 2, "--zoom 0: must be from 1 to 16"),
-    (["--steps", "4"], 2, "--steps 4: is for interpolation, not for samples"),
-    (["--recursive"], 2, "--recursive: is for reconstructions, not for samples"),
-    (["a.png"], 2, "a.png: a picture without a task, put --reconstruct before it"),
-    (["--interpolate", "a.png", "a.png", "a.png"], 2, "a.png: a picture without a task"),
-    (["--interpolate", "a.png"], 2, "--interpolate"),
-    (["--interpolate", "a.png", "gone.png"], 1, "gone.png: no such file"),
-    (["--interpolate", "a.png", "a.png", "--steps", "1"], 2, "--steps 1: must be at least 2"),
-    (["--interpolate", "a.png", "a.png", "-n", "3"], 2, "-n 3: is for samples"),
-    (["--interpolate", "a.png", "a.png", "--density", "mixture"], 2, "--density mixture: is for"),
-    (["--reconstruct", "a.png", "--temperature", "1"], 2, "--temperature 1.0: is for samples"),
-    (["--reconstruct", "a.png", "--interpolate", "a.png", "a.png"], 2, "one at a time"),
-    (["--reconstruct", "gone.png"], 1, "gone.png: no such file"),
-    (["-o", "grid.xyz"], 1, "cannot write .xyz"),
-    (["-o", "file"], 1, "is not a folder"),
-    (["-o", "a.png"], 1, "a.png: exists already, add --overwrite"),
-    (["--seed", "-1"], 2, "--seed"),
-    (["--device", "tpu"], 2, "unknown device 'tpu'"),
-    (["--precision", "fp8"], 2, "unknown precision 'fp8'"),
-])
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["-n", "0"], 2, "-n 0: must be at least 1"),
+        (["-n", "-5"], 2, "-n -5: must be at least 1"),
+        (["-n", "many"], 2, "--count"),
+        (["-n", "1000000"], 1, "1000000 pictures make a grid of 18002x18002 pixels"),
+        (["-n", "4000", "--columns", "1", "-o", "g.jpg"], 1, "JPEG holds at most 65500"),
+        (["--temperature", "-0.1"], 2, "--temperature -0.1: must be from 0 to 2"),
+        (["--temperature", "2.5"], 2, "--temperature 2.5: must be from 0 to 2"),
+        (["--temperature", "nan"], 2, "--temperature nan: must be from 0 to 2"),
+        (["--temperature", "inf"], 2, "--temperature inf: must be from 0 to 2"),
+        (["--density", "laplace"], 2, "unknown density 'laplace': choose from gaussian, mixture"),
+        (
+            ["--density", "prior"],
+            2,
+            "--density prior: model 'tiny-rgb' has none, choose from gaussian, mixture",
+        ),
+        (["--columns", "0"], 2, "--columns 0: must be at least 1"),
+        (["--columns", "3", "-o", "folder"], 2, "--columns 3: is for grids"),
+        (["--zoom", "17"], 2, "--zoom 17: must be from 1 to 16"),
+        (["--zoom", "0"], 2, "--zoom 0: must be from 1 to 16"),
+        (["--steps", "4"], 2, "--steps 4: is for interpolation, not for samples"),
+        (["--recursive"], 2, "--recursive: is for reconstructions, not for samples"),
+        (["a.png"], 2, "a.png: a picture without a task, put --reconstruct before it"),
+        (["--interpolate", "a.png", "a.png", "a.png"], 2, "a.png: a picture without a task"),
+        (["--interpolate", "a.png"], 2, "--interpolate"),
+        (["--interpolate", "a.png", "gone.png"], 1, "gone.png: no such file"),
+        (["--interpolate", "a.png", "a.png", "--steps", "1"], 2, "--steps 1: must be at least 2"),
+        (["--interpolate", "a.png", "a.png", "-n", "3"], 2, "-n 3: is for samples"),
+        (
+            ["--interpolate", "a.png", "a.png", "--density", "mixture"],
+            2,
+            "--density mixture: is for",
+        ),
+        (["--reconstruct", "a.png", "--temperature", "1"], 2, "--temperature 1.0: is for samples"),
+        (["--reconstruct", "a.png", "--interpolate", "a.png", "a.png"], 2, "one at a time"),
+        (["--reconstruct", "gone.png"], 1, "gone.png: no such file"),
+        (["-o", "grid.xyz"], 1, "cannot write .xyz"),
+        (["-o", "file"], 1, "is not a folder"),
+        (["-o", "a.png"], 1, "a.png: exists already, add --overwrite"),
+        (["--seed", "-1"], 2, "--seed"),
+        (["--device", "tpu"], 2, "unknown device 'tpu'"),
+        (["--precision", "fp8"], 2, "unknown precision 'fp8'"),
+    ],
+)
 def test_wrong_usage_is_one_line(
     arguments: list[str], code: int, text: str, tmp_path: Path, enhance: Run, tiny: list
 ):
@@ -557,11 +677,16 @@ def test_wrong_usage_is_one_line(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("model", "text"), [
-    ("enet-e-x4", "model 'enet-e-x4' is for superres, not for sample"),
-    ("faces-rae-pg", "unknown model 'faces-rae-pg' (did you mean 'faces-rae-gp'?): choose from "
-                     "digits-ae, "),
-])
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("enet-e-x4", "model 'enet-e-x4' is for superres, not for sample"),
+        (
+            "faces-rae-pg",
+            "unknown model 'faces-rae-pg' (did you mean 'faces-rae-gp'?): choose from digits-ae, ",
+        ),
+    ],
+)
 def test_models_of_another_task_and_unknown_ones(model: str, text: str, enhance: Run, tiny: list):
     ran = enhance("sample", "--model", model)
     assert (ran.code, len(ran.err.splitlines())) == (2, 1)
@@ -600,6 +725,7 @@ def test_help_loads_nothing_heavy():
 
 # The pieces.
 
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 10, 63, 64, 65, 1000])
 def test_columns_of_a_square(count: int):
     columns = square_columns(count)
@@ -621,7 +747,15 @@ def test_pairs_are_filled_up():
     above, below = ([np.full((1, 1, 1), base + i, np.uint8) for i in range(3)] for base in (0, 10))
     places = pair_rows(above, below, 2)
     assert [None if p is None else int(p[0, 0, 0]) for p in places] == [
-        0, 1, 10, 11, 2, None, 12, None]
+        0,
+        1,
+        10,
+        11,
+        2,
+        None,
+        12,
+        None,
+    ]
 
 
 def contract(side: int, channels: int) -> Contract:
@@ -682,5 +816,7 @@ def test_what_is_transparent_lies_on_white(tmp_path: Path):
     assert (values[:, :, :8] == 1).all()
     assert torch.allclose(values[:, :, 8], 0.2 * pixels[:, :, 8] + 0.8)
     assert torch.equal(values[:, :, 9:], pixels[:, :, 9:])
-    assert read_square(noise(tmp_path / "b.png", alpha=np.full_like(alpha, 255)),
-                       contract(SIDE, 3))[1] == []
+    assert (
+        read_square(noise(tmp_path / "b.png", alpha=np.full_like(alpha, 255)), contract(SIDE, 3))[1]
+        == []
+    )

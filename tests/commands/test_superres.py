@@ -116,10 +116,10 @@ def test_one_pixel(tmp_path: Path, enhance: Run, tiny: list):
 def test_tiled_equals_whole(tmp_path: Path, enhance: Run, tiny: list):
     source = write(tmp_path / "a.png", noise(90, 70, 3))
     for tile, name in (("0", "whole.png"), ("32", "tiled.png")):
-        assert enhance("superres", source, *tiny, "--tile", tile,
-                       "-o", tmp_path / name).code == 0
-    whole, tiled = (read_image(tmp_path / name).pixels.astype(int)
-                    for name in ("whole.png", "tiled.png"))
+        assert enhance("superres", source, *tiny, "--tile", tile, "-o", tmp_path / name).code == 0
+    whole, tiled = (
+        read_image(tmp_path / name).pixels.astype(int) for name in ("whole.png", "tiled.png")
+    )
     assert np.abs(whole - tiled).max() <= 1  # a sum in another order may round otherwise
     assert (whole == tiled).mean() > 0.999
 
@@ -159,7 +159,8 @@ def test_verbose_says_how(tmp_path: Path, enhance: Run, tiny: list):
     source = write(tmp_path / "a.png", noise(5, 5, 3))
     ran = enhance("superres", source, *tiny, "-v", "--tile", 64)
     assert ran.err.splitlines()[0] == (
-        f"tiny-x4 from {tiny[1]}, on cpu in float32, tiles of at most 64 pixels")
+        f"tiny-x4 from {tiny[1]}, on cpu in float32, tiles of at most 64 pixels"
+    )
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, enhance: Run, tiny: list):
@@ -190,8 +191,9 @@ def test_folders_globs_and_trees(tmp_path: Path, enhance: Run, tiny: list):
     write(top / "a.png", noise(4, 4, 3))
     write(top / "sub" / "b.jpg", noise(4, 4, 3))
     assert enhance("superres", top, "-r", *tiny, "-o", tmp_path / "out").code == 0
-    made = sorted(path.relative_to(tmp_path / "out").as_posix()
-                  for path in (tmp_path / "out").rglob("*.*"))
+    made = sorted(
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")
+    )
     assert made == ["a_x4.png", "sub/b_x4.jpg"]
     assert enhance("superres", top / "*.png", *tiny, "-o", tmp_path / "flat").code == 0
     assert [path.name for path in (tmp_path / "flat").iterdir()] == ["a_x4.png"]
@@ -237,28 +239,33 @@ def test_unwritable_output(tmp_path: Path, enhance: Run, tiny: list):
 def test_format_limits_are_checked_before_computing(
     tmp_path: Path, enhance: Run, tiny: list, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("enhance_cli.tasks.superres.superresolve",
-                        lambda *_args, **_options: pytest.fail("computed"))
+    monkeypatch.setattr(
+        "enhance_cli.tasks.superres.superresolve",
+        lambda *_args, **_options: pytest.fail("computed"),
+    )
     source = write(tmp_path / "wide.png", np.zeros((1, 4097, 3), np.uint8))
     ran = enhance("superres", source, *tiny, "-o", tmp_path / "wide.webp")
     assert ran.code == 1
     assert "16383" in ran.err
 
 
-@pytest.mark.parametrize(("arguments", "code", "text"), [
-    (["--model", "srgan"], 2, "unknown model 'srgan': choose from enet-e-x2, enet-e-x4"),
-    (["-x3"], 2, "enlarges by 2 or 4"),
-    (["--device", "tpu"], 2, "unknown device 'tpu': choose from auto, cpu"),
-    (["--precision", "int8"], 2, "unknown precision 'int8'"),
-    (["--tile", "big"], 2, "--tile big: must be auto, 0 or a number"),
-    (["--tile", "7"], 2, "--tile 7: must be at least"),
-    (["--quality", "101"], 2, "'--quality': Input should be less than or equal to 100"),
-    (["-x0"], 2, "greater than or equal to 1"),
-    (["--tile", "²"], 2, "--tile ²: must be auto"),
-    (["--seed", "99999999999999999999999"], 2, "--seed"),
-    (["--frobnicate"], 2, "--frobnicate"),
-    (["--weights", "nowhere.safetensors"], 1, "nowhere.safetensors: no such checkpoint"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--model", "srgan"], 2, "unknown model 'srgan': choose from enet-e-x2, enet-e-x4"),
+        (["-x3"], 2, "enlarges by 2 or 4"),
+        (["--device", "tpu"], 2, "unknown device 'tpu': choose from auto, cpu"),
+        (["--precision", "int8"], 2, "unknown precision 'int8'"),
+        (["--tile", "big"], 2, "--tile big: must be auto, 0 or a number"),
+        (["--tile", "7"], 2, "--tile 7: must be at least"),
+        (["--quality", "101"], 2, "'--quality': Input should be less than or equal to 100"),
+        (["-x0"], 2, "greater than or equal to 1"),
+        (["--tile", "²"], 2, "--tile ²: must be auto"),
+        (["--seed", "99999999999999999999999"], 2, "--seed"),
+        (["--frobnicate"], 2, "--frobnicate"),
+        (["--weights", "nowhere.safetensors"], 1, "nowhere.safetensors: no such checkpoint"),
+    ],
+)
 def test_wrong_options(
     arguments: list[str], code: int, text: str, tmp_path: Path, enhance: Run, tiny: list
 ):
@@ -285,9 +292,7 @@ def test_a_device_is_no_output(tmp_path: Path, enhance: Run, tiny: list):
     assert (tmp_path / "out.png").is_fifo()
 
 
-def test_names_with_control_characters_stay_on_one_line(
-    tmp_path: Path, enhance: Run, tiny: list
-):
+def test_names_with_control_characters_stay_on_one_line(tmp_path: Path, enhance: Run, tiny: list):
     path = tmp_path / "bad\n\x1b[31mname.png"
     path.write_text("no picture")
     ran = enhance("superres", path, *tiny)
@@ -348,7 +353,8 @@ def test_a_checkpoint_of_another_task(
     ran = enhance("superres", source, "--weights", path)
     assert ran.code == 1
     assert ran.err.splitlines() == [
-        f"error: {path}: a checkpoint for lowlight, not for superres: use enhance lowlight"]
+        f"error: {path}: a checkpoint for lowlight, not for superres: use enhance lowlight"
+    ]
 
 
 def test_an_interrupt_leaves_nothing_and_exits_130(

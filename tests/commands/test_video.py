@@ -64,8 +64,11 @@ def scene(place: int, kind: int = 0, size: tuple[int, int] = (32, 24)) -> np.nda
     if kind == 0:
         planes = [(x + 2 * place) * 3 % 100, y * 60 // height, np.full_like(x, 20 + place)]
     else:
-        planes = [np.full_like(x, 250 - place), 255 - (y + place) * 3 % 90,
-                  np.where((x // 6 + y // 6) % 2, 255, 120)]
+        planes = [
+            np.full_like(x, 250 - place),
+            255 - (y + place) * 3 % 90,
+            np.where((x // 6 + y // 6) % 2, 255, 120),
+        ]
     return np.stack(planes, -1).astype(np.uint8)
 
 
@@ -73,9 +76,15 @@ def scenes(*counts: int) -> list[np.ndarray]:
     return [scene(place, kind) for kind, count in enumerate(counts) for place in range(count)]
 
 
-def make_video(path: Path, pictures: Sequence[np.ndarray] | int = 7, codec: str = "ffv1",
-               pixel_format: str = "bgr0", rate: int = 10, audio: bool = False,
-               turn: int = 0) -> Path:
+def make_video(
+    path: Path,
+    pictures: Sequence[np.ndarray] | int = 7,
+    codec: str = "ffv1",
+    pixel_format: str = "bgr0",
+    rate: int = 10,
+    audio: bool = False,
+    turn: int = 0,
+) -> Path:
     """A video, without loss unless another codec is named."""
     if isinstance(pictures, int):
         pictures = scenes(pictures)
@@ -172,8 +181,9 @@ def test_tiles_do_not_show(tmp_path: Path, enhance: Run, tiny: list):
     big = [scene(place, size=(90, 70)) for place in range(3)]
     source = make_video(tmp_path / "a.mkv", big)
     for tile in (0, 32):
-        ran = enhance("video", source, *tiny, *LOSSLESS, "--tile", tile, "-o",
-                      tmp_path / f"{tile}.mkv")
+        ran = enhance(
+            "video", source, *tiny, *LOSSLESS, "--tile", tile, "-o", tmp_path / f"{tile}.mkv"
+        )
         assert ran.code == 0, ran.err
     assert close(frames_of(tmp_path / "0.mkv"), frames_of(tmp_path / "32.mkv"))
 
@@ -184,8 +194,7 @@ def test_a_cut_begins_anew(name: str, tmp_path: Path, enhance: Run, networks: di
     options = ["--weights", networks[name], *LOSSLESS, "--overwrite", "--json"]
     ran = enhance("video", source, *options)
     assert json.loads(ran.out)["results"][0]["cuts"] == [0.4]
-    apart = [enlarged(networks[name], pictures)
-             for pictures in (scenes(4), scenes(4, 3)[4:])]
+    apart = [enlarged(networks[name], pictures) for pictures in (scenes(4), scenes(4, 3)[4:])]
     assert close(frames_of(tmp_path / "a_x4.mkv"), np.concatenate(apart))
     for off in (("--no-cut-detection",), ("--cut-threshold", 1)):
         ran = enhance("video", source, *options, *off)
@@ -203,9 +212,21 @@ def test_json_and_quiet(tmp_path: Path, enhance: Run, tiny: list):
     seconds = document["results"][0].pop("seconds")
     assert seconds > 0
     assert document == {
-        "model": "frvsr-tiny", "scale": 4, "failed": 0,
-        "results": [{"input": str(source), "output": str(tmp_path / "a_x4.mkv"), "status": "ok",
-                     "width": 128, "height": 96, "frames": 2, "cuts": []}]}
+        "model": "frvsr-tiny",
+        "scale": 4,
+        "failed": 0,
+        "results": [
+            {
+                "input": str(source),
+                "output": str(tmp_path / "a_x4.mkv"),
+                "status": "ok",
+                "width": 128,
+                "height": 96,
+                "frames": 2,
+                "cuts": [],
+            }
+        ],
+    }
     ran = enhance("video", source, *tiny, *LOSSLESS, "-q", "--overwrite")
     assert (ran.code, ran.out, ran.err) == (0, "", "")
 
@@ -213,11 +234,21 @@ def test_json_and_quiet(tmp_path: Path, enhance: Run, tiny: list):
 def test_dry_run_writes_nothing(tmp_path: Path, enhance: Run, tiny: list):
     make_video(tmp_path / "a.mkv", 2)
     make_frames(tmp_path / "shot")
-    ran = enhance("video", tmp_path / "a.mkv", tmp_path / "shot", *tiny, "--dry-run", "--json",
-                  "-o", tmp_path / "out")
+    ran = enhance(
+        "video",
+        tmp_path / "a.mkv",
+        tmp_path / "shot",
+        *tiny,
+        "--dry-run",
+        "--json",
+        "-o",
+        tmp_path / "out",
+    )
     assert ran.code == 0
     assert [row["output"] for row in json.loads(ran.out)["results"]] == [
-        str(tmp_path / "out" / "a_x4.mkv"), str(tmp_path / "out" / "shot_x4")]
+        str(tmp_path / "out" / "a_x4.mkv"),
+        str(tmp_path / "out" / "shot_x4"),
+    ]
     assert names(tmp_path) == ["a.mkv", "shot"]
 
 
@@ -227,56 +258,76 @@ def test_verbose_names_model_and_tiles(tmp_path: Path, enhance: Run, tiny: list)
     assert "frvsr-tiny from" in ran.err and "on cpu in float32, tiles of at most 320" in ran.err
 
 
-@pytest.mark.parametrize(("options", "wanted"), [
-    (("--start", 0.2), range(2, 7)),
-    (("--end", 0.3), range(3)),
-    (("--start", 0.1, "--end", 0.4), range(1, 4)),
-    (("--preview", 0.2), range(2)),
-    (("--start", 0.1, "--preview", 0.2), range(1, 3)),  # 0.1 + 0.2 is no more than 0.3 here
-    (("--start", 0.1, "--preview", 9, "--end", 0.4), range(1, 4)),
-    (("--preview", 99), range(7)),
-])
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--start", 0.2), range(2, 7)),
+        (("--end", 0.3), range(3)),
+        (("--start", 0.1, "--end", 0.4), range(1, 4)),
+        (("--preview", 0.2), range(2)),
+        (("--start", 0.1, "--preview", 0.2), range(1, 3)),  # 0.1 + 0.2 is no more than 0.3 here
+        (("--start", 0.1, "--preview", 9, "--end", 0.4), range(1, 4)),
+        (("--preview", 99), range(7)),
+    ],
+)
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_part(folder: bool, options: tuple, wanted: range, tmp_path: Path, enhance: Run,
-                networks: dict[str, Path]):
+def test_a_part(
+    folder: bool,
+    options: tuple,
+    wanted: range,
+    tmp_path: Path,
+    enhance: Run,
+    networks: dict[str, Path],
+):
     options = (*options, "--weights", networks["sisr"], "-o", tmp_path / "out.mkv", *LOSSLESS)
     if folder:
         ran = enhance("video", make_frames(tmp_path / "in", 7), *options, "--rate", 10)
     else:
         ran = enhance("video", make_video(tmp_path / "a.mkv"), *options)
     assert ran.code == 0, ran.err
-    assert close(frames_of(tmp_path / "out.mkv"),
-                 enlarged(networks["sisr"], [scene(place) for place in wanted]))
+    assert close(
+        frames_of(tmp_path / "out.mkv"),
+        enlarged(networks["sisr"], [scene(place) for place in wanted]),
+    )
 
 
-@pytest.mark.parametrize(("options", "said"), [
-    (("--start", 0.4, "--end", 0.2), "--end 0.2: must be after --start 0.4"),
-    (("--end", 0), "--end 0: must be after --start 0"),
-    (("--preview", 0), "--preview 0: must be more than 0 seconds"),
-    (("--start", "nan"), "'--start': Input should be greater than or equal to 0"),
-    (("--end", "inf"), "--end inf: must be a number of seconds"),
-    (("--cut-threshold", "nan"), "'--cut-threshold': Input should be"),
-    (("--cut-threshold", 2), "'--cut-threshold': Input should be less than or equal to 1"),
-    (("--start", -1), "'--start': Input should be greater than or equal to 0"),
-    (("-x2",), "-x2: model 'frvsr-tiny' enlarges by 4, leave -x out"),
-    (("--codec", "h266"), "unknown codec 'h266' (did you mean 'h264'?): choose from av1,"),
-    (("--codec", "h264", "--crf", 60), "crf 60: must be from 0 to 51 for h264"),
-    (("--codec", "ffv1", "--crf", 20), "crf 20: must be left out"),
-    (("--crf", "nan"), "'--crf': Input should be"),
-    (("--codec", "h264", "--preset", "quick"), "unknown preset of h264 'quick'"),
-    (("--pixel-format", "rgb"), "unknown pixel format of h264 'rgb'"),
-    (("--rate", "fast"), "--rate fast: must be frames a second, like 25 or 30000/1001"),
-    (("--rate", "0"), "--rate 0: must be frames a second"),
-    (("--rate", "-25"), "--rate -25: must be frames a second"),
-    (("--rate", "1/0"), "--rate 1/0: must be frames a second"),
-    (("--rate", "nan"), "--rate nan: must be frames a second"),
-    (("--tile", "big"), "--tile big: must be auto, 0 or a number of pixels"),
-    (("--tile", 4), "--tile 4: must be at least"),
-    (("--frames", "-o", "out.mp4"), "out.mp4: --frames writes a folder of pictures"),
-    (("-o", "out.webm", "--codec", "h264"), "codec h264: .webm cannot hold it"),
-])
-def test_wrong_usage(options: tuple, said: str, tmp_path: Path, enhance: Run, tiny: list,
-                     monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--start", 0.4, "--end", 0.2), "--end 0.2: must be after --start 0.4"),
+        (("--end", 0), "--end 0: must be after --start 0"),
+        (("--preview", 0), "--preview 0: must be more than 0 seconds"),
+        (("--start", "nan"), "'--start': Input should be greater than or equal to 0"),
+        (("--end", "inf"), "--end inf: must be a number of seconds"),
+        (("--cut-threshold", "nan"), "'--cut-threshold': Input should be"),
+        (("--cut-threshold", 2), "'--cut-threshold': Input should be less than or equal to 1"),
+        (("--start", -1), "'--start': Input should be greater than or equal to 0"),
+        (("-x2",), "-x2: model 'frvsr-tiny' enlarges by 4, leave -x out"),
+        (("--codec", "h266"), "unknown codec 'h266' (did you mean 'h264'?): choose from av1,"),
+        (("--codec", "h264", "--crf", 60), "crf 60: must be from 0 to 51 for h264"),
+        (("--codec", "ffv1", "--crf", 20), "crf 20: must be left out"),
+        (("--crf", "nan"), "'--crf': Input should be"),
+        (("--codec", "h264", "--preset", "quick"), "unknown preset of h264 'quick'"),
+        (("--pixel-format", "rgb"), "unknown pixel format of h264 'rgb'"),
+        (("--rate", "fast"), "--rate fast: must be frames a second, like 25 or 30000/1001"),
+        (("--rate", "0"), "--rate 0: must be frames a second"),
+        (("--rate", "-25"), "--rate -25: must be frames a second"),
+        (("--rate", "1/0"), "--rate 1/0: must be frames a second"),
+        (("--rate", "nan"), "--rate nan: must be frames a second"),
+        (("--tile", "big"), "--tile big: must be auto, 0 or a number of pixels"),
+        (("--tile", 4), "--tile 4: must be at least"),
+        (("--frames", "-o", "out.mp4"), "out.mp4: --frames writes a folder of pictures"),
+        (("-o", "out.webm", "--codec", "h264"), "codec h264: .webm cannot hold it"),
+    ],
+)
+def test_wrong_usage(
+    options: tuple,
+    said: str,
+    tmp_path: Path,
+    enhance: Run,
+    tiny: list,
+    monkeypatch: pytest.MonkeyPatch,
+):
     monkeypatch.chdir(tmp_path)
     make_video(tmp_path / "a.mkv", 2)
     ran = enhance("video", "a.mkv", *tiny, *options)
@@ -291,8 +342,10 @@ def test_frames_in_frames_out(tmp_path: Path, enhance: Run, networks: dict[str, 
     (folder / "notes.txt").write_text("not a frame")
     ran = enhance("video", folder, "--weights", networks["frvsr"])
     assert ran.code == 0, ran.err
-    made = [np.asarray(Image.open(tmp_path / "shot.01_x4" / f"{number}.png"))
-            for number in range(998, 1003)]
+    made = [
+        np.asarray(Image.open(tmp_path / "shot.01_x4" / f"{number}.png"))
+        for number in range(998, 1003)
+    ]
     assert close(np.stack(made), enlarged(networks["frvsr"], scenes(5)))
     assert names(tmp_path) == ["shot.01", "shot.01_x4"]
     assert len(names(tmp_path / "shot.01_x4")) == 5
@@ -324,8 +377,9 @@ def test_video_to_frames_and_back(tmp_path: Path, enhance: Run, networks: dict[s
     assert enhance("video", source, *tiny, "--frames", "--overwrite").code == 0
     assert enhance("video", source, *tiny, "--frames", "-o", tmp_path / "out").code == 0
     np.testing.assert_array_equal(frames_of(tmp_path / "out"), frames)
-    ran = enhance("video", tmp_path / "out", *tiny, "--rate", "5", *LOSSLESS, "-o",
-                  tmp_path / "out.mkv")
+    ran = enhance(
+        "video", tmp_path / "out", *tiny, "--rate", "5", *LOSSLESS, "-o", tmp_path / "out.mkv"
+    )
     assert ran.code == 0, ran.err
     assert times_of(tmp_path / "out.mkv") == [Fraction(place, 5) for place in range(4)]
     assert frames_of(tmp_path / "out.mkv").shape == (4, 384, 512, 3)
@@ -354,22 +408,29 @@ def test_compare_puts_bicubic_on_the_left_as_it_is_shown(
     assert shown.shape == (2, 4 * height, 8 * width, 3)
     lr = torch.from_numpy(np.rot90(frames_of(source)[0], turn // 90).copy()).permute(2, 0, 1)
     bicubic = imresize(lr / 255, 4).clamp(0, 1).mul(255).permute(1, 2, 0).numpy()
-    left, right = shown[0, :, :4 * width], shown[0, :, 4 * width:]
+    left, right = shown[0, :, : 4 * width], shown[0, :, 4 * width :]
     assert np.abs(left - bicubic).mean() < 2 < np.abs(right.astype(float) - bicubic).mean()
     assert enhance("video", source, *tiny, tmp_path / "b.mp4").code == 0
     assert frames_of(tmp_path / "b.mp4").shape[1:3] == (
-        (96, 256) if turn % 180 == 0 else (192, 128))
+        (96, 256) if turn % 180 == 0 else (192, 128)
+    )
 
 
 @pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize("name", ["frvsr", "vsr"])
 @pytest.mark.parametrize(("count", "after"), [(8, 5), (9, 8), (12, 11)])
 def test_resumed_is_as_if_uninterrupted(
-    name: str, count: int, after: int, tmp_path: Path, enhance: Run,
-    networks: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    name: str,
+    count: int,
+    after: int,
+    tmp_path: Path,
+    enhance: Run,
+    networks: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    source = make_video(tmp_path / "a.mp4", scenes(2, count - 2), "libx264", "yuv444p", rate=30,
-                        audio=True)
+    source = make_video(
+        tmp_path / "a.mp4", scenes(2, count - 2), "libx264", "yuv444p", rate=30, audio=True
+    )
     options = ["--weights", networks[name], "--preset", "ultrafast", "--json"]
     whole = enhance("video", source, *options, "-o", tmp_path / "whole.mp4")
     assert whole.code == 0, whole.err
@@ -382,8 +443,9 @@ def test_resumed_is_as_if_uninterrupted(
     assert ran.code == 0, ran.err
     assert f"going on after {after // 3 * 3} frames" in ran.err
     assert names(tmp_path) == ["a.mp4", "a_x4.mp4", "whole.mp4"]
-    np.testing.assert_array_equal(frames_of(tmp_path / "a_x4.mp4"),
-                                  frames_of(tmp_path / "whole.mp4"))
+    np.testing.assert_array_equal(
+        frames_of(tmp_path / "a_x4.mp4"), frames_of(tmp_path / "whole.mp4")
+    )
     assert times_of(tmp_path / "a_x4.mp4") == times_of(source)
     assert (tmp_path / "a_x4.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     rows = [json.loads(said.out)["results"][0] for said in (whole, ran)]
@@ -469,9 +531,12 @@ main()
 def test_ctrl_c_in_earnest(tmp_path: Path, enhance: Run, tiny: list):
     source = make_video(tmp_path / "a.mkv", 30)
     options = list(map(str, [source, *tiny, *LOSSLESS]))
-    with subprocess.Popen([sys.executable, "-c", RUNNER, "video", *options], text=True,
-                          stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
-                          ) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER, "video", *options],
+        text=True,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
         state = tmp_path / "a_x4.mkv.part" / "state-000002.safetensors"
         waited = time.monotonic()
         while not state.exists() and time.monotonic() - waited < 60:

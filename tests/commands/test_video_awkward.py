@@ -81,16 +81,29 @@ def test_several_inputs_and_one_is_bad(tmp_path: Path, enhance: Run, tiny: list)
     (tmp_path / "bad.mp4").write_bytes(b"no video at all" * 50)
     make_video(tmp_path / "c.mkv", 2)
     make_frames(tmp_path / "shot", 2)
-    ran = enhance("video", *sorted(tmp_path.iterdir()), tmp_path / "none.mp4", *tiny, *LOSSLESS,
-                  "--json")
+    ran = enhance(
+        "video", *sorted(tmp_path.iterdir()), tmp_path / "none.mp4", *tiny, *LOSSLESS, "--json"
+    )
     assert ran.code == 1
     states = {Path(row["input"]).name: row["status"] for row in json.loads(ran.out)["results"]}
-    assert states == {"a.mkv": "ok", "bad.mp4": "failed", "c.mkv": "ok", "shot": "ok",
-                      "none.mp4": "failed"}
+    assert states == {
+        "a.mkv": "ok",
+        "bad.mp4": "failed",
+        "c.mkv": "ok",
+        "shot": "ok",
+        "none.mp4": "failed",
+    }
     assert len(errors(ran.err)) == 2
     assert ran.err.splitlines()[-1] == "2 of 5 inputs failed"
-    assert names(tmp_path) == ["a.mkv", "a_x4.mkv", "bad.mp4", "c.mkv", "c_x4.mkv", "shot",
-                               "shot_x4"]
+    assert names(tmp_path) == [
+        "a.mkv",
+        "a_x4.mkv",
+        "bad.mp4",
+        "c.mkv",
+        "c_x4.mkv",
+        "shot",
+        "shot_x4",
+    ]
 
 
 def test_a_folder_of_videos_and_a_second_run(tmp_path: Path, enhance: Run, tiny: list):
@@ -110,14 +123,21 @@ def test_recursive_mirrors_and_leaves_unfinished_work_alone(
     tmp_path: Path, enhance: Run, tiny: list
 ):
     root = tmp_path / "in"
-    for name in ("a.mkv", "deep/er/b.mkv", "deep/c_x4.mkv.part/segment-000000.nut",
-                 ".hidden/d.mkv"):
+    for name in (
+        "a.mkv",
+        "deep/er/b.mkv",
+        "deep/c_x4.mkv.part/segment-000000.nut",
+        ".hidden/d.mkv",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         make_video(root / name, 1)
     ran = enhance("video", root, *tiny, *LOSSLESS, "-o", tmp_path / "out", "-r")
     assert ran.code == 0, ran.err
-    made = sorted(str(path.relative_to(tmp_path / "out")) for path in
-                  (tmp_path / "out").rglob("*") if path.is_file())
+    made = sorted(
+        str(path.relative_to(tmp_path / "out"))
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file()
+    )
     assert made == ["a_x4.mkv", "deep/er/b_x4.mkv"]
 
 
@@ -125,8 +145,9 @@ def test_globs_of_videos_and_of_folders(tmp_path: Path, enhance: Run, tiny: list
     for name in ("one", "two"):
         make_video(tmp_path / f"{name}.mkv", 1)
         make_frames(tmp_path / f"shot-{name}", 1)
-    ran = enhance("video", f"{tmp_path}/*.mkv", f"{tmp_path}/shot-*", *tiny, *LOSSLESS,
-                  "-o", tmp_path / "out")
+    ran = enhance(
+        "video", f"{tmp_path}/*.mkv", f"{tmp_path}/shot-*", *tiny, *LOSSLESS, "-o", tmp_path / "out"
+    )
     assert ran.code == 0, ran.err
     assert names(tmp_path / "out") == ["one_x4.mkv", "shot-one_x4", "shot-two_x4", "two_x4.mkv"]
     ran = enhance("video", f"{tmp_path}/*.avi", *tiny)
@@ -139,8 +160,9 @@ def test_globs_of_videos_and_of_folders(tmp_path: Path, enhance: Run, tiny: list
 def test_folders_of_one_name_do_not_mix(tmp_path: Path, enhance: Run, tiny: list):
     make_frames(tmp_path / "a" / "shot", 1)
     make_frames(tmp_path / "b" / "shot", 2)
-    ran = enhance("video", tmp_path / "a" / "shot", tmp_path / "b" / "shot", *tiny,
-                  "-o", tmp_path / "out")
+    ran = enhance(
+        "video", tmp_path / "a" / "shot", tmp_path / "b" / "shot", *tiny, "-o", tmp_path / "out"
+    )
     assert ran.code == 1
     assert "is written to" in ran.err and "run this one apart" in ran.err
     assert names(tmp_path / "out" / "shot_x4") == ["001.png"]
@@ -151,8 +173,7 @@ def test_the_same_folder_named_twice_is_done_once(
 ):
     make_frames(tmp_path / "shot", 1)
     monkeypatch.chdir(tmp_path)
-    ran = enhance("video", "shot", "./shot/", tmp_path / "shot", *tiny, "--json",
-                  "-o", "out")
+    ran = enhance("video", "shot", "./shot/", tmp_path / "shot", *tiny, "--json", "-o", "out")
     assert ran.code == 0, ran.err
     assert len(json.loads(ran.out)["results"]) == 1
 
@@ -164,7 +185,8 @@ def test_one_output_for_many_is_refused(tmp_path: Path, enhance: Run, tiny: list
         ran = enhance("video", *inputs, *tiny, "-o", tmp_path / "o.mkv")
         assert ran.code == 2
         assert errors(ran.err) == [
-            f"error: -o {tmp_path}/o.mkv: one file for 2 inputs, give a folder"]
+            f"error: -o {tmp_path}/o.mkv: one file for 2 inputs, give a folder"
+        ]
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",), ("--skip-existing",)])
@@ -176,8 +198,13 @@ def test_inputs_are_never_replaced(
     make_frames(tmp_path / "shot", 1)
     (tmp_path / "link.mkv").symlink_to(source)
     before = source.read_bytes(), frames_of(tmp_path / "shot")
-    for given, output in (("a.mkv", "a.mkv"), ("link.mkv", "a.mkv"), ("a.mkv", "link.mkv"),
-                          ("shot", "shot"), ("shot", "./shot/")):
+    for given, output in (
+        ("a.mkv", "a.mkv"),
+        ("link.mkv", "a.mkv"),
+        ("a.mkv", "link.mkv"),
+        ("shot", "shot"),
+        ("shot", "./shot/"),
+    ):
         ran = enhance("video", given, *tiny, "-o", output, *options)
         assert ran.code == 2, (given, output)
         assert "an input would be replaced" in ran.err or "the input would be" in ran.err
@@ -210,9 +237,7 @@ def test_into_a_folder_that_holds_other_things(tmp_path: Path, enhance: Run, tin
     assert names(tmp_path / "out") == ["001.png", "002.png", "notes.txt"]
 
 
-def test_a_file_where_a_folder_should_be_and_the_reverse(
-    tmp_path: Path, enhance: Run, tiny: list
-):
+def test_a_file_where_a_folder_should_be_and_the_reverse(tmp_path: Path, enhance: Run, tiny: list):
     source = make_video(tmp_path / "a.mkv", 1)
     (tmp_path / "out").write_text("mine")
     ran = enhance("video", source, *tiny, "--frames", "-o", tmp_path / "out", "--overwrite")
@@ -223,8 +248,18 @@ def test_a_file_where_a_folder_should_be_and_the_reverse(
     assert names(tmp_path) == ["a.mkv", "a_x4.mkv", "out"]
 
 
-@pytest.mark.parametrize("name", ["ü ß 映画.mkv", "a [1] {b} *?.mkv", "-x.mkv", "a:b.mkv",
-                                  "100% \n.mkv", "[red]x.mkv", "file:a.mkv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ü ß 映画.mkv",
+        "a [1] {b} *?.mkv",
+        "-x.mkv",
+        "a:b.mkv",
+        "100% \n.mkv",
+        "[red]x.mkv",
+        "file:a.mkv",
+    ],
+)
 def test_odd_names(name: str, tmp_path: Path, enhance: Run, tiny: list):
     source = make_video(tmp_path / "plain.mkv", 1).rename(tmp_path / name)
     ran = enhance("video", *tiny, *LOSSLESS, "--", source)
@@ -240,18 +275,23 @@ def test_a_linked_input_keeps_its_name(tmp_path: Path, enhance: Run, tiny: list)
     assert names(tmp_path / "links") == ["b.mkv", "b_x4.mkv"]
 
 
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda path: None, "no such file, check the name"),
-    (lambda path: path.mkdir(), "neither videos nor numbered pictures in this folder"),
-    (lambda path: path.write_bytes(b""), "empty file"),
-    (lambda path: path.write_text("hello"), "not a video that can be read"),
-    (lambda path: os.mkfifo(path), "not a regular file"),
-    (lambda path: path.symlink_to(path), "no such file"),
-    (lambda path: (make_frames(path, 3) / "002.png").unlink(),
-     "frame 2 is missing between 001.png and 003.png"),
-    (lambda path: (make_frames(path, 2) / "002.png").rename(path / "two.png"), "has no number"),
-    (lambda path: (make_frames(path, 2) / "002.png").write_bytes(b"torn"), "002.png"),
-])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "no such file, check the name"),
+        (lambda path: path.mkdir(), "neither videos nor numbered pictures in this folder"),
+        (lambda path: path.write_bytes(b""), "empty file"),
+        (lambda path: path.write_text("hello"), "not a video that can be read"),
+        (lambda path: os.mkfifo(path), "not a regular file"),
+        (lambda path: path.symlink_to(path), "no such file"),
+        (
+            lambda path: (make_frames(path, 3) / "002.png").unlink(),
+            "frame 2 is missing between 001.png and 003.png",
+        ),
+        (lambda path: (make_frames(path, 2) / "002.png").rename(path / "two.png"), "has no number"),
+        (lambda path: (make_frames(path, 2) / "002.png").write_bytes(b"torn"), "002.png"),
+    ],
+)
 def test_inputs_that_are_no_videos(
     make: Callable[[Path], object], said: str, tmp_path: Path, enhance: Run, tiny: list
 ):
@@ -263,9 +303,7 @@ def test_inputs_that_are_no_videos(
     assert names(tmp_path) == before
 
 
-def test_frames_that_change_their_size(
-    tmp_path: Path, enhance: Run, tiny: list
-):
+def test_frames_that_change_their_size(tmp_path: Path, enhance: Run, tiny: list):
     from PIL import Image
 
     folder = make_frames(tmp_path / "in", 3)
@@ -283,17 +321,24 @@ def test_nothing_between_start_and_end(tmp_path: Path, enhance: Run, tiny: list)
     assert names(tmp_path) == ["a.mkv", "shot"]
 
 
-@pytest.mark.parametrize(("output", "said"), [
-    ("o.avi", "cannot write .avi videos, use .m4v, .mkv"),
-    ("o.xyz", "cannot write .xyz videos"),
-    ("/proc/nowhere/o.mkv", "cannot write here"),
-    ("a.mkv/o.mkv", "cannot"),
-    (f"{'x' * 251}.mkv", "name too long"),
-    (f"{'x' * 300}.mkv", "name too long"),
-])
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("o.avi", "cannot write .avi videos, use .m4v, .mkv"),
+        ("o.xyz", "cannot write .xyz videos"),
+        ("/proc/nowhere/o.mkv", "cannot write here"),
+        ("a.mkv/o.mkv", "cannot"),
+        (f"{'x' * 251}.mkv", "name too long"),
+        (f"{'x' * 300}.mkv", "name too long"),
+    ],
+)
 def test_outputs_that_cannot_be(
-    output: str, said: str, tmp_path: Path, enhance: Run, tiny: list,
-    monkeypatch: pytest.MonkeyPatch
+    output: str,
+    said: str,
+    tmp_path: Path,
+    enhance: Run,
+    tiny: list,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.chdir(tmp_path)
     make_video(tmp_path / "a.mkv", 1)
@@ -304,8 +349,9 @@ def test_outputs_that_cannot_be(
     assert names(tmp_path) == ["a.mkv"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0,
-                    reason="root may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
 def test_a_folder_that_may_not_be_written(tmp_path: Path, enhance: Run, tiny: list):
     source = make_video(tmp_path / "a.mkv", 1)
     (tmp_path / "out").mkdir(mode=0o555)
@@ -354,8 +400,10 @@ def test_unfinished_work_is_neither_taken_up_nor_thrown_away_unasked(
     ran = enhance("video", source, *frvsr, *LOSSLESS)
     assert ran.code == 1
     assert len(ran.err.splitlines()) == 1
-    assert (f"{tmp_path}/a_x4.mkv.part: unfinished work lies here, go on with --resume or "
-            "start over with --overwrite") in ran.err
+    assert (
+        f"{tmp_path}/a_x4.mkv.part: unfinished work lies here, go on with --resume or "
+        "start over with --overwrite"
+    ) in ran.err
     assert names(tmp_path / "a_x4.mkv.part") == part
     ran = enhance("video", source, *frvsr, *LOSSLESS, "--overwrite")
     assert ran.code == 0 and "going on" not in ran.err
@@ -363,14 +411,27 @@ def test_unfinished_work_is_neither_taken_up_nor_thrown_away_unasked(
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize(("change", "named"), [
-    (("--crf", 30), "encoding"), (("--end", 0.7), "start and end"), (("--compare",), "--compare"),
-    (("--no-cut-detection",), "--cut-threshold"), (("--cut-threshold", 0.3), "--cut-threshold"),
-    (("--precision", "bf16"), "precision"), ("model", "model"), ("input", "input"),
-])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("--crf", 30), "encoding"),
+        (("--end", 0.7), "start and end"),
+        (("--compare",), "--compare"),
+        (("--no-cut-detection",), "--cut-threshold"),
+        (("--cut-threshold", 0.3), "--cut-threshold"),
+        (("--precision", "bf16"), "precision"),
+        ("model", "model"),
+        ("input", "input"),
+    ],
+)
 def test_other_options_are_refused(
-    change: object, named: str, tmp_path: Path, enhance: Run, frvsr: list, tiny: list,
-    monkeypatch: pytest.MonkeyPatch
+    change: object,
+    named: str,
+    tmp_path: Path,
+    enhance: Run,
+    frvsr: list,
+    tiny: list,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     source = make_video(tmp_path / "a.mp4", 8, "libx264", "yuv444p")
     cut_short(enhance, monkeypatch, source, *frvsr)
@@ -408,8 +469,9 @@ def test_resume_goes_on_where_tiles_and_talk_differ(
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize("damage", ["settings", "settings list", "no settings", "state",
-                                    "no state", "no segment"])
+@pytest.mark.parametrize(
+    "damage", ["settings", "settings list", "no settings", "state", "no state", "no segment"]
+)
 def test_damaged_work(
     damage: str, tmp_path: Path, enhance: Run, frvsr: list, monkeypatch: pytest.MonkeyPatch
 ):
@@ -446,9 +508,7 @@ def test_damaged_work(
 
 
 @pytest.mark.parametrize("options", [(), ("--overwrite",), ("--resume",)])
-def test_what_is_not_ours_is_not_removed(
-    options: tuple, tmp_path: Path, enhance: Run, tiny: list
-):
+def test_what_is_not_ours_is_not_removed(options: tuple, tmp_path: Path, enhance: Run, tiny: list):
     source = make_video(tmp_path / "a.mkv", 1)
     (tmp_path / "a_x4.mkv.part").mkdir()
     (tmp_path / "a_x4.mkv.part" / "diary.txt").write_text("mine")
@@ -517,8 +577,11 @@ def replace_reader(monkeypatch: pytest.MonkeyPatch, reader: Reader) -> None:
 
 @pytest.mark.parametrize("count", [20, 300])
 def test_few_frames_are_alive_however_long_the_video(
-    count: int, tmp_path: Path, enhance: Run, networks: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch
+    count: int,
+    tmp_path: Path,
+    enhance: Run,
+    networks: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
 ):
     reader = Reader(make_video(tmp_path / "a.mkv", 1), count)
     replace_reader(monkeypatch, reader)
@@ -542,8 +605,12 @@ def test_few_frames_are_alive_however_long_the_video(
 @pytest.mark.usefixtures("short_segments")
 @pytest.mark.parametrize(("count", "kept"), [(2, False), (8, True)])
 def test_what_the_decoder_raises_reaches_the_user(
-    count: int, kept: bool, tmp_path: Path, enhance: Run, tiny: list,
-    monkeypatch: pytest.MonkeyPatch
+    count: int,
+    kept: bool,
+    tmp_path: Path,
+    enhance: Run,
+    tiny: list,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     source = make_video(tmp_path / "a.mkv", 1)
     replace_reader(monkeypatch, Reader(source, count, InputError("in: damaged at 2")))
@@ -551,7 +618,7 @@ def test_what_the_decoder_raises_reaches_the_user(
     assert ran.code == 1
     assert ran.err.splitlines()[-1] == f"error: {source}: in: damaged at 2"
     assert ("are kept in" in ran.err) == kept
-    assert names(tmp_path) == ["a.mkv", "a_x4.mkv.part"][:1 + kept]
+    assert names(tmp_path) == ["a.mkv", "a_x4.mkv.part"][: 1 + kept]
     if kept:
         assert "segment-000002.nut" not in names(tmp_path / "a_x4.mkv.part")
 
@@ -586,7 +653,7 @@ def test_a_disk_that_fills_up_while_encoding(
         ran = enhance("video", source, *tiny, *LOSSLESS)
     assert ran.code == 1
     assert "No space left on device" in errors(ran.err)[0] and len(errors(ran.err)) == 1
-    assert names(tmp_path) == ["a.mkv", "a_x4.mkv.part"][:1 + (frame >= 3)]
+    assert names(tmp_path) == ["a.mkv", "a_x4.mkv.part"][: 1 + (frame >= 3)]
     assert enhance("video", source, *tiny, *LOSSLESS, "--resume").code == 0
     assert len(frames_of(tmp_path / "a_x4.mkv")) == 8
 
@@ -636,8 +703,7 @@ def test_ctrl_c_stops_all_inputs(
 def test_sizes(size: tuple[int, int], tmp_path: Path, enhance: Run, networks: dict[str, Path]):
     pictures = [scene(place, size=size) for place in range(3)]
     source = make_video(tmp_path / "a.mkv", pictures)
-    ran = enhance("video", source, "--weights", networks["frvsr"], *LOSSLESS,
-                  "--no-cut-detection")
+    ran = enhance("video", source, "--weights", networks["frvsr"], *LOSSLESS, "--no-cut-detection")
     assert ran.code == 0, ran.err
     assert close(frames_of(tmp_path / "a_x4.mkv"), enlarged(networks["frvsr"], pictures))
 
@@ -663,11 +729,21 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, enhance: Run, tiny:
 # Videos as they are found
 
 CASES = (
-    "av1_video.mkv", "corrupted.mp4", "h264_10bits.mp4", "nasa_13013_rotated.mp4",
-    "realshort.mp4", "sample_android_slow_motion.mp4", "sample_portrait.mp4",
-    "sample_shorter_audio.mp4", "sample_with_chapters.mkv", "sample_with_srt.mkv",
-    "sample_with_increasing_timestamps_320w_240h.mp4", "test_non_zero_start.mp4",
-    "testsrc2_hdr.mp4", "testsrc2_odd_height_and_width_444.mp4", "testsrc2_vp9.webm",
+    "av1_video.mkv",
+    "corrupted.mp4",
+    "h264_10bits.mp4",
+    "nasa_13013_rotated.mp4",
+    "realshort.mp4",
+    "sample_android_slow_motion.mp4",
+    "sample_portrait.mp4",
+    "sample_shorter_audio.mp4",
+    "sample_with_chapters.mkv",
+    "sample_with_srt.mkv",
+    "sample_with_increasing_timestamps_320w_240h.mp4",
+    "test_non_zero_start.mp4",
+    "testsrc2_hdr.mp4",
+    "testsrc2_odd_height_and_width_444.mp4",
+    "testsrc2_vp9.webm",
     "video_90.mov",
 )
 BAD = {  # in their first part
@@ -685,8 +761,18 @@ def test_videos_as_they_are_found(
     if not source.exists():
         pytest.skip("the videos (../shared/data/video/cases) are not on this machine")
     quick = ("--preset", "8" if source.suffix == ".webm" else "ultrafast")
-    ran = enhance("video", source, "--weights", networks["frvsr"], "--preview", 0.2,
-                  "-o", tmp_path / "out", "--json", *quick)
+    ran = enhance(
+        "video",
+        source,
+        "--weights",
+        networks["frvsr"],
+        "--preview",
+        0.2,
+        "-o",
+        tmp_path / "out",
+        "--json",
+        *quick,
+    )
     row = json.loads(ran.out)["results"][0]
     if name in BAD:
         assert ran.code == 1 and BAD[name] in row["error"]

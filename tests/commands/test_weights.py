@@ -27,8 +27,17 @@ def test_models_lists_all_with_parameters_and_macs(enhance: Callable):
     rows = {row["name"]: row for row in json.loads(ran.out)}
     assert rows.keys() == MODELS.keys()
     for row in rows.values():
-        assert row.keys() >= {"name", "task", "architecture", "scale", "parameters", "macs",
-                              "macs_input", "weights", "scores"}
+        assert row.keys() >= {
+            "name",
+            "task",
+            "architecture",
+            "scale",
+            "parameters",
+            "macs",
+            "macs_input",
+            "weights",
+            "scores",
+        }
     assert rows["enet-e-x4"]["parameters"] == 852_867
 
 
@@ -92,7 +101,8 @@ def test_a_damaged_file_is_listed_as_such(
     ran = enhance("weights", "list", "--json")
     assert ran.code == 1
     assert "not a readable safetensors file" in next(
-        row["error"] for row in json.loads(ran.out) if row["name"] == "enet-e-x4")
+        row["error"] for row in json.loads(ran.out) if row["name"] == "enet-e-x4"
+    )
 
 
 @pytest.fixture
@@ -102,14 +112,22 @@ def foreign() -> dict[str, torch.Tensor]:
     return build(ARCHITECTURES[spec.architecture], spec.config).state_dict()
 
 
-@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s},
-                                  lambda s: {"params_ema": s, "iteration": 3}])
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"params_ema": s, "iteration": 3}]
+)
 def test_import_of_a_pickled_state_dict(
     wrap: Callable, foreign: dict, tmp_path: Path, enhance: Callable
 ):
     torch.save(wrap(foreign), tmp_path / "their.pth")
-    ran = enhance("weights", "import", tmp_path / "their.pth", "--model", "enet-e-x4",
-                  "-o", tmp_path / "ours.safetensors")
+    ran = enhance(
+        "weights",
+        "import",
+        tmp_path / "their.pth",
+        "--model",
+        "enet-e-x4",
+        "-o",
+        tmp_path / "ours.safetensors",
+    )
     assert ran.code == 0, ran.err
     info = read_checkpoint_info(tmp_path / "ours.safetensors")
     assert info.name == "enet-e-x4"
@@ -120,11 +138,16 @@ def test_import_of_a_pickled_state_dict(
 def test_import_of_plain_safetensors(foreign: dict, tmp_path: Path, enhance: Callable):
     save_file(foreign, tmp_path / "their.safetensors")
     out = tmp_path / "ours.safetensors"
-    assert enhance("weights", "import", tmp_path / "their.safetensors", "--model", "enet-e-x4",
-                   "-o", out).code == 0
+    assert (
+        enhance(
+            "weights", "import", tmp_path / "their.safetensors", "--model", "enet-e-x4", "-o", out
+        ).code
+        == 0
+    )
     before = hashlib.sha256(out.read_bytes()).hexdigest()
-    ran = enhance("weights", "import", tmp_path / "their.safetensors", "--model", "enet-e-x4",
-                  "-o", out)
+    ran = enhance(
+        "weights", "import", tmp_path / "their.safetensors", "--model", "enet-e-x4", "-o", out
+    )
     assert ran.code == 1
     assert "exists already" in ran.err
     assert hashlib.sha256(out.read_bytes()).hexdigest() == before
@@ -157,8 +180,15 @@ def test_what_import_refuses(name: str, foreign: dict, tmp_path: Path, enhance: 
     torch.save([1, 2], tmp_path / "list.pth")
     foreign.pop("hr.bias")
     torch.save(foreign, tmp_path / "short.pth")
-    ran = enhance("weights", "import", tmp_path / name, "--model", "enet-e-x4",
-                  "-o", tmp_path / "ours.safetensors")
+    ran = enhance(
+        "weights",
+        "import",
+        tmp_path / name,
+        "--model",
+        "enet-e-x4",
+        "-o",
+        tmp_path / "ours.safetensors",
+    )
     assert ran.code == 1
     assert len(ran.err.splitlines()) == 1
     assert "unpickled!" not in ran.out

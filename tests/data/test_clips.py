@@ -42,7 +42,8 @@ def texture(length: int, height: int, width: int, seed: int = 0) -> Tensor:
 def coordinates(length: int, height: int, width: int) -> Tensor:
     """Red is the column, green the row, blue the frame."""
     frames, rows, columns = torch.meshgrid(
-        torch.arange(length), torch.arange(height), torch.arange(width), indexing="ij")
+        torch.arange(length), torch.arange(height), torch.arange(width), indexing="ij"
+    )
     return torch.stack([columns, rows, frames], 1).to(torch.uint8)
 
 
@@ -63,7 +64,8 @@ def write_video(path: Path, clip: Tensor, codec: str = "ffv1") -> Path:
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         for frame in clip:
             picture = av.VideoFrame.from_ndarray(
-                frame.permute(1, 2, 0).contiguous().numpy(), format="rgb24")
+                frame.permute(1, 2, 0).contiguous().numpy(), format="rgb24"
+            )
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
@@ -180,8 +182,10 @@ def test_without_pyav_folders_still_do(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_cuts_part_a_clip() -> None:
-    scenes = [texture(1, 32, 32, seed).expand(length, -1, -1, -1) // (1 + 3 * (seed % 2))
-              for seed, length in ((0, 4), (1, 1), (2, 6))]
+    scenes = [
+        texture(1, 32, 32, seed).expand(length, -1, -1, -1) // (1 + 3 * (seed % 2))
+        for seed, length in ((0, 4), (1, 1), (2, 6))
+    ]
     parts = split_scenes(torch.cat(scenes))
     assert [len(part) for part in parts] == [4, 1, 6]
     for part, scene in zip(parts, scenes, strict=True):
@@ -221,8 +225,7 @@ def test_a_clip_exactly_as_large_as_needed(strides: tuple[int, ...]) -> None:
     for patch in made:
         seen = patch[:, 2, 0, 0].round().int().tolist()
         assert sorted(seen) == [0, min(strides), 2 * min(strides)]
-        assert sorted(patch[0, 0].round().int().flatten().tolist()) == sorted(
-            8 * list(range(8)))
+        assert sorted(patch[0, 0].round().int().flatten().tolist()) == sorted(8 * list(range(8)))
 
 
 def test_a_clip_too_short_for_every_stride_is_left_out() -> None:
@@ -257,8 +260,10 @@ def test_all_places_and_orientations_occur() -> None:
     assert set(levels[:, 0, 1].amin((1, 2)).tolist()) == set(range(5))
     seen: Counter[tuple[int, ...]] = Counter()
     for patch in levels:
-        across, down = patch[0, :2, 0, 1] - patch[0, :2, 0, 0], patch[0, :2, 1, 0] - patch[
-            0, :2, 0, 0]
+        across, down = (
+            patch[0, :2, 0, 1] - patch[0, :2, 0, 0],
+            patch[0, :2, 1, 0] - patch[0, :2, 0, 0],
+        )
         back = int(patch[1, 2, 0, 0] - patch[0, 2, 0, 0])
         seen[(*across.tolist(), *down.tolist(), back)] += 1
     assert len(seen) == 16  # eight orientations, forwards and backwards
@@ -287,8 +292,9 @@ def test_photographs_in_motion_come_as_often_as_asked() -> None:
 
 
 def test_the_generator_decides() -> None:
-    sampler = sampler_of([texture(9, 30, 40)], motion=MotionSampler([texture(1, 40, 40)[0]]),
-                         made_share=0.5)
+    sampler = sampler_of(
+        [texture(9, 30, 40)], motion=MotionSampler([texture(1, 40, 40)[0]]), made_share=0.5
+    )
     batches = [sampler.batch(6, 3, 8, generator(seed))[0] for seed in (1, 1, 2)]
     assert torch.equal(batches[0], batches[1])
     assert not torch.equal(batches[0], batches[2])
@@ -300,10 +306,14 @@ def test_the_flow_of_made_clips_comes_with_them() -> None:
     smooth = imresize(torch.rand(3, 12, 12, generator=generator()), 16).clamp(0, 1)
     photo = (smooth * 255).to(torch.uint8)
     sampler = sampler_of(
-        [texture(3, 64, 64)], side=64, made_share=0.5,
-        motion=MotionSampler([photo], Motion(speed=(4.0, 8.0), still=0.0, layered=0.0, blurred=0)))
-    batch = clip_batch(sampler, Degradation(), count=12, length=3, patch=8, scale=4,
-                       generator=generator(1))
+        [texture(3, 64, 64)],
+        side=64,
+        made_share=0.5,
+        motion=MotionSampler([photo], Motion(speed=(4.0, 8.0), still=0.0, layered=0.0, blurred=0)),
+    )
+    batch = clip_batch(
+        sampler, Degradation(), count=12, length=3, patch=8, scale=4, generator=generator(1)
+    )
     assert batch.flow.shape == (12, 3, 2, 8, 8)
     assert 2 < int(batch.known.sum()) < 10
     assert not batch.flow[~batch.known].any()
@@ -312,8 +322,9 @@ def test_the_flow_of_made_clips_comes_with_them() -> None:
     flow = made.flow[made.known][:, 1:].flatten(0, 1)
     assert 0.8 < flow.norm(dim=1).mean() < 2.5  # LR pixels
     for frames, scale in ((made.frames_lr, 1), (made.frames_hr, 4)):
-        before, now = (frames[made.known][:, part].flatten(0, 1)
-                       for part in (slice(None, -1), slice(1, None)))
+        before, now = (
+            frames[made.known][:, part].flatten(0, 1) for part in (slice(None, -1), slice(1, None))
+        )
         inner = (..., slice(2 * scale, -2 * scale), slice(2 * scale, -2 * scale))
         still = (before - now)[inner].abs().mean()
         left = (warp(before, enlarge_flow(flow, scale)) - now)[inner].abs().mean()
@@ -323,17 +334,33 @@ def test_the_flow_of_made_clips_comes_with_them() -> None:
 # --- pairs -----------------------------------------------------------------------------------
 
 
-def pair_of(clip: Tensor, degradation: Degradation, scale: int, *, patch: int = 6,
-            count: int = 4, length: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
+def pair_of(
+    clip: Tensor,
+    degradation: Degradation,
+    scale: int,
+    *,
+    patch: int = 6,
+    count: int = 4,
+    length: int = 3,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor]:
     side = (patch + 2 * degradation.margin) * scale
     sampler = sampler_of([clip], side=side, length=length)
-    batch = clip_batch(sampler, degradation, count=count, length=length, patch=patch,
-                       scale=scale, generator=generator(seed))
+    batch = clip_batch(
+        sampler,
+        degradation,
+        count=count,
+        length=length,
+        patch=patch,
+        scale=scale,
+        generator=generator(seed),
+    )
     return batch.frames_lr, batch.frames_hr
 
 
-@pytest.mark.parametrize("degradation", [
-    Degradation(), Degradation(blur=(0.7, 0.7)), Degradation(other_kernels=1.0)])
+@pytest.mark.parametrize(
+    "degradation", [Degradation(), Degradation(blur=(0.7, 0.7)), Degradation(other_kernels=1.0)]
+)
 @pytest.mark.parametrize("scale", [2, 4])
 def test_lr_is_the_degraded_hr_inside(degradation: Degradation, scale: int) -> None:
     frames_lr, frames_hr = pair_of(texture(5, 80, 90), degradation, scale)
@@ -365,8 +392,9 @@ def test_lr_borders_are_those_of_a_larger_frame(scale: int) -> None:
         for turn in range(4):
             for flip in (False, True):
                 for back in (False, True):
-                    hr = torch.rot90(clip[..., 4 * scale : 10 * scale, 4 * scale : 10 * scale],
-                                     turn, (-2, -1))
+                    hr = torch.rot90(
+                        clip[..., 4 * scale : 10 * scale, 4 * scale : 10 * scale], turn, (-2, -1)
+                    )
                     lr = torch.rot90(wanted, turn, (-2, -1))
                     hr, lr = (v.flip(-1) if flip else v for v in (hr, lr))
                     hr, lr = (v.flip(0) if back else v for v in (hr, lr))
@@ -377,8 +405,9 @@ def test_lr_borders_are_those_of_a_larger_frame(scale: int) -> None:
 
 
 def test_a_pair_is_repeatable_and_each_clip_is_degraded_for_itself() -> None:
-    degradation = Degradation(blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.5,
-                              codec="jpeg")
+    degradation = Degradation(
+        blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.5, codec="jpeg"
+    )
     clip = texture(6, 80, 90)
     pairs = [pair_of(clip, degradation, 4, seed=seed) for seed in (0, 0, 1)]
     for first, again, other in zip(*pairs, strict=True):

@@ -37,8 +37,15 @@ def dng(path: Path, level: int, iso: float | None = None, side: int = 32) -> Non
     """A ramp in a DNG under any name: LibRaw goes by what is in a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ramp = 512 + level * (np.arange(side * side).reshape(side, side) % side + 1)
-    write_dng(path, ramp.astype(np.uint16), white=16_383, black=512, exposure=Exposure(iso=iso),
-              as_shot_neutral=(0.5, 1.0, 0.625), color_matrix=np.eye(3))
+    write_dng(
+        path,
+        ramp.astype(np.uint16),
+        white=16_383,
+        black=512,
+        exposure=Exposure(iso=iso),
+        as_shot_neutral=(0.5, 1.0, 0.625),
+        color_matrix=np.eye(3),
+    )
 
 
 def sid(root: Path, *names: str) -> Path:
@@ -60,23 +67,38 @@ def assert_equal(first: DarkScene, second: DarkScene) -> None:
 
 
 def test_sid_by_its_lists(tmp_path: Path) -> None:
-    root = sid(tmp_path, "short/10003_00_0.04s.ARW", "short/10011_03_0.033s.ARW",
-               "long/10003_00_10s.ARW", "long/10011_00_30s.ARW")
+    root = sid(
+        tmp_path,
+        "short/10003_00_0.04s.ARW",
+        "short/10011_03_0.033s.ARW",
+        "long/10003_00_10s.ARW",
+        "long/10011_00_30s.ARW",
+    )
     (root / "Sony_test_list.txt").write_text(
         "./Sony/short/10003_00_0.04s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9\n\n"
-        "./Sony/short/10011_03_0.033s.ARW ./Sony/long/10011_00_30s.ARW ISO25600 F5.6\n")
+        "./Sony/short/10011_03_0.033s.ARW ./Sony/long/10011_00_30s.ARW ISO25600 F5.6\n"
+    )
     first, second = load_sid_pairs(root, "test")
     assert (first.ratio, first.iso, first.long.name) == (250, 200, "10003_00_10s.ARW")
     assert (second.ratio, second.iso) == (300, 25_600)  # and not 909
     cases = load_cases("sid", View(), [tmp_path])
     assert [(case.name, case.ratio, case.iso) for case in cases] == [
-        ("10003_00_0.04s", 250, 200), ("10011_03_0.033s", 300, 25_600)]
+        ("10003_00_0.04s", 250, 200),
+        ("10011_03_0.033s", 300, 25_600),
+    ]
 
 
 def test_sid_by_its_names(tmp_path: Path) -> None:
-    root = sid(tmp_path, "short/10003_00_0.1s.ARW", "short/10003_01_0.1s.ARW",
-               "long/10003_00_10s.ARW", "short/00001_00_0.04s.ARW", "long/00001_00_10s.ARW",
-               "short/20002_00_0.033s.ARW", "long/20002_00_10s.ARW")
+    root = sid(
+        tmp_path,
+        "short/10003_00_0.1s.ARW",
+        "short/10003_01_0.1s.ARW",
+        "long/10003_00_10s.ARW",
+        "short/00001_00_0.04s.ARW",
+        "long/00001_00_10s.ARW",
+        "short/20002_00_0.033s.ARW",
+        "long/20002_00_10s.ARW",
+    )
     assert [pair.short.name for pair in load_sid_pairs(root, "train")] == ["00001_00_0.04s.ARW"]
     assert [pair.ratio for pair in load_sid_pairs(root, "val")] == [300]  # of 303
     test = load_sid_pairs(root, "test")
@@ -85,15 +107,25 @@ def test_sid_by_its_names(tmp_path: Path) -> None:
     assert test[0].iso == 640  # of the file
 
 
-@pytest.mark.parametrize(("line", "text"), [
-    ("./Sony/short/10003_00_0.1s.ARW ISO200", "Sony_test_list.txt:1: not understood"),
-    ("./Sony/short/10003_00_0.1s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9",
-     "10003_00_10s.ARW is missing"),
-    ("./Sony/short/10003_00_0.1s.ARW ./Sony/long/bright.ARW ISO200 F9", "not a name of the SID"),
-    ("./Sony/short/10003_00_0s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9", "not a name of"),
-    ("./Sony/short/10004_00_1s.ARW ./Sony/long/10004_00_9s.ARW ISO200 F9",
-     "and 1 more files are missing"),
-])
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("./Sony/short/10003_00_0.1s.ARW ISO200", "Sony_test_list.txt:1: not understood"),
+        (
+            "./Sony/short/10003_00_0.1s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9",
+            "10003_00_10s.ARW is missing",
+        ),
+        (
+            "./Sony/short/10003_00_0.1s.ARW ./Sony/long/bright.ARW ISO200 F9",
+            "not a name of the SID",
+        ),
+        ("./Sony/short/10003_00_0s.ARW ./Sony/long/10003_00_10s.ARW ISO200 F9", "not a name of"),
+        (
+            "./Sony/short/10004_00_1s.ARW ./Sony/long/10004_00_9s.ARW ISO200 F9",
+            "and 1 more files are missing",
+        ),
+    ],
+)
 def test_sid_that_is_incomplete(line: str, text: str, tmp_path: Path) -> None:
     root = sid(tmp_path, "short/10003_00_0.1s.ARW")
     (root / "Sony_test_list.txt").write_text(line + "\n")
@@ -141,7 +173,9 @@ def test_lol(tmp_path: Path) -> None:
             photo(tmp_path / "LOL" / "eval15" / kind / f"{name}.png", seed)
     cases = load_cases("lol", View("srgb"), [tmp_path])
     assert [(case.name, case.ratio, case.iso) for case in cases] == [
-        ("1", None, None), ("22", None, None)]
+        ("1", None, None),
+        ("22", None, None),
+    ]
     scene = cases[0].load()
     bright = np.array(Image.open(tmp_path / "LOL/eval15/high/1.png")).transpose(2, 0, 1) / 255
     np.testing.assert_allclose(scene.reference(), bright, atol=1e-5)
@@ -230,8 +264,12 @@ def test_the_conditions_of_a_seed_never_change() -> None:
     """
     generator = torch.Generator().manual_seed(2020)
     taken = draw_conditions(
-        2, generator, ratio=torch.tensor([100.0, 300.0]), iso=torch.tensor([800.0, 25_600.0]),
-        vary_brightness=False)
+        2,
+        generator,
+        ratio=torch.tensor([100.0, 300.0]),
+        iso=torch.tensor([800.0, 25_600.0]),
+        vary_brightness=False,
+    )
     close = partial(torch.testing.assert_close, rtol=2e-4, atol=0)
     close(taken.gains, torch.tensor([[1.5106, 2.0386], [2.1388, 2.6384]]))
     close(taken.xyz_to_camera[0, 0], torch.tensor([0.8635, -0.2538, -0.1208]), rtol=1e-3)

@@ -38,18 +38,31 @@ def smooth(count: int, height: int, width: int, seed: int = 0) -> Tensor:
     """Soft, muted colours, as of photographs: no camera clips them."""
     rough = 0.25 + 0.4 * random(count, 3, 3, 3, seed=seed)
     return torch.nn.functional.interpolate(
-        rough, (height, width), mode="bilinear", align_corners=True)
+        rough, (height, width), mode="bilinear", align_corners=True
+    )
 
 
-def quiet(count: int, ratio: float = 1.0, brightness: float = 1.0, highlights: float = 1.0,
-          **options: object) -> Conditions:
+def quiet(
+    count: int,
+    ratio: float = 1.0,
+    brightness: float = 1.0,
+    highlights: float = 1.0,
+    **options: object,
+) -> Conditions:
     """A sensor that adds next to nothing: a well of 160 million electrons, 20 bits."""
     taken = draw_conditions(count, seeded(3), ratio=torch.full((count,), ratio), **options)
     level = torch.ones(count)
-    sensor = Sensor(gain=0.01 * level, read=0.01 * level, tail=0.14 * level, row=0.01 * level,
-                    black=1e5 * level, white=(2.0**24 - 1) * level)
-    return replace(taken, sensor=sensor, brightness=brightness * level,
-                   highlights=highlights * level)
+    sensor = Sensor(
+        gain=0.01 * level,
+        read=0.01 * level,
+        tail=0.14 * level,
+        row=0.01 * level,
+        black=1e5 * level,
+        white=(2.0**24 - 1) * level,
+    )
+    return replace(
+        taken, sensor=sensor, brightness=brightness * level, highlights=highlights * level
+    )
 
 
 # --- packing ---------------------------------------------------------------------------------
@@ -116,8 +129,11 @@ def test_demosaic_is_bilinear() -> None:
 def test_conditions_stay_in_their_ranges() -> None:
     taken = draw_conditions(4000, seeded())
     for value, (low, high) in (
-        (taken.ratio, RATIO_RANGE), (taken.iso, ISO_RANGE), (taken.brightness, (0.6, 1.4)),
-        (taken.gains[:, 0], (1.2, 3.0)), (taken.gains[:, 1], (1.2, 3.2)),
+        (taken.ratio, RATIO_RANGE),
+        (taken.iso, ISO_RANGE),
+        (taken.brightness, (0.6, 1.4)),
+        (taken.gains[:, 0], (1.2, 3.0)),
+        (taken.gains[:, 1], (1.2, 3.2)),
     ):
         assert value.min() >= low * (1 - 1e-5)
         assert value.max() <= high * (1 + 1e-5)
@@ -207,7 +223,8 @@ def test_the_camera_s_curve_gives_back_the_photograph() -> None:
     photos = smooth(4, 16, 20)
     pairs = dark_raw(photos, quiet(4), seeded())
     assert torch.allclose(
-        render(pairs.clean, pairs.camera_to_srgb, "camera"), photos, rtol=0, atol=2e-3)
+        render(pairs.clean, pairs.camera_to_srgb, "camera"), photos, rtol=0, atol=2e-3
+    )
 
 
 def test_of_srgb_the_plain_curve_gives_back_the_photograph() -> None:
@@ -215,7 +232,8 @@ def test_of_srgb_the_plain_curve_gives_back_the_photograph() -> None:
     pairs = dark_srgb(photos, quiet(4), seeded())
     assert torch.equal(pairs.camera_to_srgb, torch.eye(3).expand(4, 3, 3))
     assert torch.allclose(
-        render(pairs.clean, pairs.camera_to_srgb, "srgb"), photos, rtol=0, atol=2e-3)
+        render(pairs.clean, pairs.camera_to_srgb, "srgb"), photos, rtol=0, atol=2e-3
+    )
     assert pairs.dark.shape == pairs.clean.shape == photos.shape
 
 
@@ -228,23 +246,28 @@ def test_without_noise_the_dark_file_is_the_clean_picture() -> None:
 
 
 def test_white_photographs_stay_white() -> None:
-    for pairs in (dark_raw(torch.ones(2, 3, 8, 8), quiet(2, 100.0), seeded()),
-                  dark_srgb(torch.ones(2, 3, 8, 8), quiet(2), seeded())):
+    for pairs in (
+        dark_raw(torch.ones(2, 3, 8, 8), quiet(2, 100.0), seeded()),
+        dark_srgb(torch.ones(2, 3, 8, 8), quiet(2), seeded()),
+    ):
         assert pairs.clean.min() > 0.999
         assert (pairs.dark - 1).abs().max() < 0.02
 
 
 def test_black_photographs_stay_black() -> None:
-    for pairs in (dark_raw(torch.zeros(2, 3, 8, 8), quiet(2, 100.0), seeded()),
-                  dark_srgb(torch.zeros(2, 3, 8, 8), quiet(2), seeded())):
+    for pairs in (
+        dark_raw(torch.zeros(2, 3, 8, 8), quiet(2, 100.0), seeded()),
+        dark_srgb(torch.zeros(2, 3, 8, 8), quiet(2), seeded()),
+    ):
         assert pairs.clean.abs().max() < 1e-5
         assert pairs.dark.abs().max() < 1e-2
 
 
 def test_brightness_scales_the_clean_light() -> None:
     photos = smooth(2, 16, 16)
-    whole, half = (dark_raw(photos, quiet(2, 50.0, brightness), seeded())
-                   for brightness in (1.0, 0.5))
+    whole, half = (
+        dark_raw(photos, quiet(2, 50.0, brightness), seeded()) for brightness in (1.0, 0.5)
+    )
     assert torch.allclose(half.clean, whole.clean / 2, atol=1e-6)
     assert torch.allclose(half.dark, whole.dark / 2, atol=2e-3)
 
@@ -261,8 +284,9 @@ def test_highlights_are_brighter_than_white() -> None:
 
 def test_highlights_keep_their_colour_and_the_order_of_lights() -> None:
     photos = random(2, 3, 16, 16).clamp(min=0.2)
-    plain, shining = (expose_raw(photos, quiet(2, 100.0, highlights=factor), seeded())[0]
-                      for factor in (1.0, 8.0))
+    plain, shining = (
+        expose_raw(photos, quiet(2, 100.0, highlights=factor), seeded())[0] for factor in (1.0, 8.0)
+    )
     plain, shining = (((levels - 1e5) / (2.0**24 - 1 - 1e5)) for levels in (plain, shining))
     forward, _ = camera_matrices(quiet(2).xyz_to_camera)
     linear = CURVES["camera"][1](photos)
@@ -279,10 +303,14 @@ def test_each_photograph_has_its_own_conditions() -> None:
     _, clean, backward = expose_raw(photos, taken, seeded())
     for index in range(5):
         part = replace(
-            taken, ratio=taken.ratio[index, None], gains=taken.gains[index, None],
+            taken,
+            ratio=taken.ratio[index, None],
+            gains=taken.gains[index, None],
             xyz_to_camera=taken.xyz_to_camera[index, None],
             brightness=taken.brightness[index, None],
-            highlights=taken.highlights[index, None], sensor=quiet(1).sensor)
+            highlights=taken.highlights[index, None],
+            sensor=quiet(1).sensor,
+        )
         levels, alone, matrix = expose_raw(photos[:1], part, seeded())
         assert torch.allclose(clean[index], alone[0], atol=1e-6)
         assert torch.allclose(backward[index], matrix[0], atol=1e-4)
@@ -296,8 +324,9 @@ def test_each_photograph_has_its_own_conditions() -> None:
 
 def test_darker_is_noisier() -> None:
     photos = smooth(1, 128, 128).expand(4, 3, 128, 128)
-    taken = draw_conditions(1, seeded(2), iso=torch.tensor([800.0]), ratio=torch.ones(1),
-                            vary_brightness=False)
+    taken = draw_conditions(
+        1, seeded(2), iso=torch.tensor([800.0]), ratio=torch.ones(1), vary_brightness=False
+    )
 
     def error(ratio: float) -> float:
         pairs = dark_raw(photos[:1], replace(taken, ratio=torch.tensor([ratio])), seeded())
@@ -310,8 +339,7 @@ def test_darker_is_noisier() -> None:
 
 def test_noise_has_no_mean_where_nothing_is_clipped() -> None:
     photos = torch.full((8, 3, 128, 128), 0.5)
-    taken = draw_conditions(8, seeded(2), iso=torch.full((8,), 400.0),
-                            ratio=torch.full((8,), 20.0))
+    taken = draw_conditions(8, seeded(2), iso=torch.full((8,), 400.0), ratio=torch.full((8,), 20.0))
     pairs = dark_raw(photos, taken, seeded())
     bias = (pairs.dark - pack(pairs.clean)).mean((2, 3))
     assert bias.abs().max() < 0.02
@@ -321,9 +349,11 @@ def test_noise_has_no_mean_where_nothing_is_clipped() -> None:
 def test_dark_pictures_stay_in_their_ranges() -> None:
     photos = random(12, 3, 32, 48)
     taken = draw_conditions(12, seeded(1))
-    for pairs, lowest in ((dark_raw(photos, taken, seeded()), AMPLIFIED_RANGE[0]),
-                          (dark_raw(photos, taken, seeded(), balanced=False), AMPLIFIED_RANGE[0]),
-                          (dark_srgb(photos, taken, seeded()), 0)):
+    for pairs, lowest in (
+        (dark_raw(photos, taken, seeded()), AMPLIFIED_RANGE[0]),
+        (dark_raw(photos, taken, seeded(), balanced=False), AMPLIFIED_RANGE[0]),
+        (dark_srgb(photos, taken, seeded()), 0),
+    ):
         assert pairs.dark.isfinite().all()
         assert pairs.dark.max() <= AMPLIFIED_RANGE[1]
         assert pairs.dark.min() >= lowest
@@ -402,7 +432,7 @@ def test_most_files_are_jpeg_and_some_are_not() -> None:
 
 
 def test_the_second_half_of_srgb_files_were_reduced_and_not_demosaiced(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pixel-fine detail survives there; in the first half demosaicing blurs it."""
     monkeypatch.setattr(darkness, "_LOSSLESS", 1.0)

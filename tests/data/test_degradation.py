@@ -121,12 +121,16 @@ def test_blur_and_subsample_is_the_gaussian_in_the_middle_of_cells(
     fine = ndimage.zoom(frame, times, order=3, mode="nearest", grid_mode=True)
     blurred = ndimage.gaussian_filter(fine, sigma * times, mode="nearest", truncate=5)
     # The middle of a cell lies between two pixels of the fine grid.
-    middle = (np.arange(0, fine.shape[0], scale * times) + scale * times / 2 - 0.5,
-              np.arange(0, fine.shape[1], scale * times) + scale * times / 2 - 0.5)
+    middle = (
+        np.arange(0, fine.shape[0], scale * times) + scale * times / 2 - 0.5,
+        np.arange(0, fine.shape[1], scale * times) + scale * times / 2 - 0.5,
+    )
     expected = ndimage.map_coordinates(
-        blurred, np.meshgrid(*middle, indexing="ij"), order=1, mode="nearest")
-    made = blur_and_subsample(torch.from_numpy(frame)[None, None].float().repeat(1, 3, 1, 1),
-                              sigma, scale)
+        blurred, np.meshgrid(*middle, indexing="ij"), order=1, mode="nearest"
+    )
+    made = blur_and_subsample(
+        torch.from_numpy(frame)[None, None].float().repeat(1, 3, 1, 1), sigma, scale
+    )
     assert made.shape == (1, 3, 16, 12)
     for colour in range(3):
         assert np.abs(made[0, colour].numpy() - expected)[2:-2, 2:-2].max() < 3e-3
@@ -177,8 +181,9 @@ def test_reduction_turns_with_the_frame(kernel: str) -> None:
     frame = random(1, 1, 3, 16, 24)
     made = reduce_frames(frame, taps_of(kernel, 4), 4)
     for turn in (lambda f: f.flip(-1), lambda f: f.flip(-2), lambda f: f.transpose(-1, -2)):
-        assert torch.allclose(reduce_frames(turn(frame), taps_of(kernel, 4), 4), turn(made),
-                              rtol=0, atol=1e-6)
+        assert torch.allclose(
+            reduce_frames(turn(frame), taps_of(kernel, 4), 4), turn(made), rtol=0, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("side", [4, 8, 32])
@@ -231,10 +236,14 @@ def test_the_defaults_are_the_paper_s() -> None:
     assert (made - expected).abs().mean() < 0.01 / 255
 
 
-@pytest.mark.parametrize("degradation", [
-    Degradation(), Degradation(noise=1.0, noise_deviation=(0.1, 0.1)),
-    Degradation(compressed=1.0, codec="jpeg"),
-])
+@pytest.mark.parametrize(
+    "degradation",
+    [
+        Degradation(),
+        Degradation(noise=1.0, noise_deviation=(0.1, 0.1)),
+        Degradation(compressed=1.0, codec="jpeg"),
+    ],
+)
 def test_values_are_those_of_8_bits(degradation: Degradation) -> None:
     levels = degradation.apply(random(1, 2, 3, 32, 32), 4, generator()) * 255
     assert torch.allclose(levels, levels.round(), rtol=0, atol=1e-4)
@@ -257,8 +266,9 @@ def test_the_generator_decides(codec: Codec) -> None:
         pytest.importorskip("av")
     frames = random(4, 2, 3, 32, 32)
     before = frames.clone()
-    first, again, other = (everything(codec).apply(frames, 4, generator(seed))
-                           for seed in (1, 1, 2))
+    first, again, other = (
+        everything(codec).apply(frames, 4, generator(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(frames, before)
@@ -280,9 +290,14 @@ def test_shares_are_as_asked() -> None:
     degradation = Degradation(blur=(0.7, 0.7), other_kernels=0.4)
     made = degradation.apply(frames, 4, generator())[:, 0, 0, 2, 2] * 255
     kinds, counts = made.round().unique(return_counts=True)
-    expected = {round(255 * float(t[0, 15:17].sum())): share for t, share in (
-        (gaussian_taps(torch.tensor([0.7]), 16), 0.6), (area_taps(1, 4, 16), 0.2),
-        (bicubic_taps(1, 4, 16), 0.2))}
+    expected = {
+        round(255 * float(t[0, 15:17].sum())): share
+        for t, share in (
+            (gaussian_taps(torch.tensor([0.7]), 16), 0.6),
+            (area_taps(1, 4, 16), 0.2),
+            (bicubic_taps(1, 4, 16), 0.2),
+        )
+    }
     found = dict(zip(kinds.int().tolist(), counts.tolist(), strict=True))
     assert found.keys() == expected.keys()
     for level, share in expected.items():
@@ -319,8 +334,9 @@ def loss(frames: Tensor, codec: Codec, strength: float) -> float:
     return float((made - frames).square().mean().sqrt())
 
 
-@pytest.mark.parametrize(("codec", "strengths"), [
-    ("h264", (1.0, 18.0, 33.0, 48.0)), ("jpeg", (98.0, 80.0, 40.0, 5.0))])
+@pytest.mark.parametrize(
+    ("codec", "strengths"), [("h264", (1.0, 18.0, 33.0, 48.0)), ("jpeg", (98.0, 80.0, 40.0, 5.0))]
+)
 def test_codecs_lose_little_at_high_quality_and_more_at_low(
     codec: Codec, strengths: tuple[float, ...]
 ) -> None:
@@ -384,20 +400,41 @@ def test_a_codec_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what is refused -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [
-    {"other_kernels": 1.1}, {"noise": -0.1}, {"compressed": math.nan}, {"codec": "vp9"},
-    {"blur": (2.0, 1.0)}, {"blur": (-1.0, 1.0)}, {"blur": (0.0, math.inf)},
-    {"blur": (math.nan, 1.0)}, {"blur": (1.0,)}, {"noise_deviation": (0.1, 0.05)},
-    {"rate_factor": (-1.0, 20.0)}, {"jpeg_quality": (90.0, 40.0)},
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"other_kernels": 1.1},
+        {"noise": -0.1},
+        {"compressed": math.nan},
+        {"codec": "vp9"},
+        {"blur": (2.0, 1.0)},
+        {"blur": (-1.0, 1.0)},
+        {"blur": (0.0, math.inf)},
+        {"blur": (math.nan, 1.0)},
+        {"blur": (1.0,)},
+        {"noise_deviation": (0.1, 0.05)},
+        {"rate_factor": (-1.0, 20.0)},
+        {"jpeg_quality": (90.0, 40.0)},
+    ],
+)
 def test_degradations_that_cannot_be(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Degradation(**settings)
 
 
-@pytest.mark.parametrize("assignment", [
-    "blur=[2, 1]", "blur=[1]", 'blur=["a", "b"]', "codec=vp9", "noise=2", "compressed=-1",
-    "blur=1.5", "blur=[0, Infinity]"])
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "blur=[2, 1]",
+        "blur=[1]",
+        'blur=["a", "b"]',
+        "codec=vp9",
+        "noise=2",
+        "compressed=-1",
+        "blur=1.5",
+        "blur=[0, Infinity]",
+    ],
+)
 def test_settings_that_no_run_can_use(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
         override(RECIPES["frvsr-real"], [assignment])

@@ -35,13 +35,15 @@ def coordinates(height: int = 250, width: int = 250) -> Tensor:
     return torch.stack([columns, rows, torch.full_like(rows, 128)]).to(torch.uint8)
 
 
-def clip_of(motion: Motion, source: Tensor, *, length: int = 5, side: int = 24,
-            seed: int = 0) -> Tensor:
+def clip_of(
+    motion: Motion, source: Tensor, *, length: int = 5, side: int = 24, seed: int = 0
+) -> Tensor:
     return MotionSampler([source], motion).clip(length, side, generator(seed))[0]
 
 
-def flow_of(motion: Motion, source: Tensor, *, length: int = 5, side: int = 24,
-            seed: int = 0) -> Tensor:
+def flow_of(
+    motion: Motion, source: Tensor, *, length: int = 5, side: int = 24, seed: int = 0
+) -> Tensor:
     return MotionSampler([source], motion).clip(length, side, generator(seed))[1]
 
 
@@ -63,8 +65,9 @@ def centres(clip: Tensor) -> Tensor:
 @pytest.mark.parametrize(("length", "side"), [(1, 8), (3, 16), (10, 33)])
 def test_shape_and_range(length: int, side: int) -> None:
     sampler = MotionSampler([photo(), photo(90, 70, 1)])
-    hard = MotionSampler([torch.randint(2, (3, 90, 70), generator=generator()).to(torch.uint8)
-                          * 255])
+    hard = MotionSampler(
+        [torch.randint(2, (3, 90, 70), generator=generator()).to(torch.uint8) * 255]
+    )
     for seed in range(6):
         for each in (sampler, hard):
             clip, flow = each.clip(length, side, generator(seed))
@@ -176,16 +179,19 @@ def test_as_many_are_still_as_asked() -> None:
     motion = Motion(speed=(1.0, 2.0), still=0.3, layered=0.0, blurred=0.0)
     still = sum(
         bool((clip[1] - clip[0]).abs().max() < 1e-6)
-        for clip in (clip_of(motion, photo(60, 60), length=2, side=12, seed=seed)
-                     for seed in range(150)))
+        for clip in (
+            clip_of(motion, photo(60, 60), length=2, side=12, seed=seed) for seed in range(150)
+        )
+    )
     assert 25 < still < 66
 
 
 def test_turning_is_within_its_limit_and_smooth() -> None:
     turns = []
     for seed in range(20):
-        position = places(clip_of(moving(speed=(0.5, 1.0), turn=0.05), coordinates(), side=64,
-                                  seed=seed))
+        position = places(
+            clip_of(moving(speed=(0.5, 1.0), turn=0.05), coordinates(), side=64, seed=seed)
+        )
         along = (position[..., -5] - position[..., 4])[:, :, 4:-4].mean(2)
         angle = torch.atan2(along[:, 1], along[:, 0])
         assert angle[0].abs() < 0.21
@@ -198,8 +204,9 @@ def test_turning_is_within_its_limit_and_smooth() -> None:
 def test_zooming_is_within_its_limit_and_about_nothing() -> None:
     zooms = []
     for seed in range(20):
-        position = places(clip_of(moving(speed=(0.5, 1.0), zoom=0.04), coordinates(), side=64,
-                                  seed=seed))
+        position = places(
+            clip_of(moving(speed=(0.5, 1.0), zoom=0.04), coordinates(), side=64, seed=seed)
+        )
         along = (position[..., -5] - position[..., 4])[:, :, 4:-4].mean(2)
         size = along.norm(dim=1) / 55
         assert size[2].item() == pytest.approx(1, abs=5e-3)
@@ -212,8 +219,12 @@ def test_zooming_is_within_its_limit_and_about_nothing() -> None:
 def test_a_hand_trembles_no_farther_than_asked() -> None:
     farthest = 0.0
     for seed in range(12):
-        steady, shaken = (centres(clip_of(moving(speed=(1.0, 1.0), shake=shake), coordinates(),
-                                          length=12, seed=seed)) for shake in (0.0, 2.0))
+        steady, shaken = (
+            centres(
+                clip_of(moving(speed=(1.0, 1.0), shake=shake), coordinates(), length=12, seed=seed)
+            )
+            for shake in (0.0, 2.0)
+        )
         # Placing a clip depends on all of its path, so it is compared from its first frame.
         apart = (shaken - shaken[:1]) - (steady - steady[:1])
         assert apart.abs().max() < 4.05  # from one end of its swing to the other
@@ -227,16 +238,18 @@ def fetch(clip: Tensor, flow: Tensor) -> Tensor:
     grid = torch.arange(side, dtype=torch.float32)
     x, y = grid + flow[1:, 0], grid[:, None] + flow[1:, 1]
     where = (2 * torch.stack([x, y], 3) + 1) / side - 1
-    return functional.grid_sample(clip[:-1], where, mode="bicubic", padding_mode="border",
-                                  align_corners=False)
+    return functional.grid_sample(
+        clip[:-1], where, mode="bicubic", padding_mode="border", align_corners=False
+    )
 
 
 def test_the_truth_leads_from_frame_to_frame() -> None:
     motion = moving(speed=(0.5, 2.0), turn=0.01, zoom=0.01, shake=0.5)
     inner = (..., slice(8, -8), slice(8, -8))
     for seed in range(8):
-        clip, flow = (make(motion, photo(250, 250), side=40, seed=seed)
-                      for make in (clip_of, flow_of))
+        clip, flow = (
+            make(motion, photo(250, 250), side=40, seed=seed) for make in (clip_of, flow_of)
+        )
         error = (fetch(clip, flow) - clip[1:])[inner].abs().amax((1, 2, 3))
         unmoved = (clip[:-1] - clip[1:])[inner].abs().amax((1, 2, 3))
         assert error.max() < 0.02
@@ -249,8 +262,10 @@ def test_the_truth_is_where_a_pixel_was() -> None:
     """A photograph of coordinates says the same by its colours."""
     motion = moving(speed=(2.0, 6.0), turn=0.02, zoom=0.02, shake=1.0)
     for seed in range(8):
-        position, flow = (make(motion, coordinates(), side=40, seed=seed)
-                          for make in (lambda *a, **k: places(clip_of(*a, **k)), flow_of))
+        position, flow = (
+            make(motion, coordinates(), side=40, seed=seed)
+            for make in (lambda *a, **k: places(clip_of(*a, **k)), flow_of)
+        )
         fetched = fetch(position, flow)
         inner = (..., slice(12, -12), slice(12, -12))
         assert (fetched - position[1:])[inner].abs().max() < 0.25
@@ -336,15 +351,25 @@ def test_blur_is_along_the_motion() -> None:
     """Stripes across the path fade, those along it stay."""
     strength: dict[bool, list[float]] = {True: [], False: []}
     for seed in range(40):
-        ways = centres(clip_of(moving(speed=(5.0, 5.0), blurred=1.0), coordinates(),
-                               side=32, length=2, seed=seed))
+        ways = centres(
+            clip_of(
+                moving(speed=(5.0, 5.0), blurred=1.0), coordinates(), side=32, length=2, seed=seed
+            )
+        )
         step = (ways[1] - ways[0]).abs()
         if step.max() < 4 * step.min():
             continue
         for horizontal in (True, False):
-            sharp, blurred = (clip_of(moving(speed=(5.0, 5.0), blurred=share),
-                                      stripes(horizontal), side=32, length=2, seed=seed).std()
-                              for share in (0.0, 1.0))
+            sharp, blurred = (
+                clip_of(
+                    moving(speed=(5.0, 5.0), blurred=share),
+                    stripes(horizontal),
+                    side=32,
+                    length=2,
+                    seed=seed,
+                ).std()
+                for share in (0.0, 1.0)
+            )
             across = bool(step[1] > step[0]) == horizontal
             strength[across].append(float(blurred / sharp))
     assert len(strength[True]) > 5

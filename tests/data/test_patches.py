@@ -62,9 +62,9 @@ def test_all_eight_orientations_come_equally_often() -> None:
     sampler = PatchSampler([coordinates(64, 80)], 2, 4, CPU)
     frame_lr, frame_hr = draw(sampler, 4000)
     seen = Counter(orientation(patch) for patch in frame_hr)
-    assert set(seen) == {
-        (x, 0, y) for x in (-1, 1) for y in (-1, 1)
-    } | {(0, x, y) for x in (-1, 1) for y in (-1, 1)}
+    assert set(seen) == {(x, 0, y) for x in (-1, 1) for y in (-1, 1)} | {
+        (0, x, y) for x in (-1, 1) for y in (-1, 1)
+    }
     assert min(seen.values()) > 400  # 500 expected, deviation 21
     for patch_lr, patch_hr in zip(frame_lr[:100], frame_hr[:100], strict=True):
         way = patch_lr[:2, 0, -1] - patch_lr[:2, 0, 0]
@@ -88,8 +88,11 @@ def test_hr_patches_are_cut_from_the_photo_at_multiples_of_the_scale() -> None:
 def test_a_photo_of_exactly_one_patch() -> None:
     photo = texture(24, 24)
     frame_lr, frame_hr = draw(PatchSampler([photo], 4, 6, CPU), 50)
-    turns = {tuple(torch.rot90(flipped, quarter, (1, 2)).flatten().tolist())
-             for flipped in (photo, photo.flip(2)) for quarter in range(4)}
+    turns = {
+        tuple(torch.rot90(flipped, quarter, (1, 2)).flatten().tolist())
+        for flipped in (photo, photo.flip(2))
+        for quarter in range(4)
+    }
     drawn = {tuple(patch.mul(255).round().byte().flatten().tolist()) for patch in frame_hr}
     assert drawn == turns
     assert len(turns) == 8
@@ -102,8 +105,13 @@ def test_lr_content_is_that_of_the_whole_photo() -> None:
     whole = imresize(photo, 1 / 4).float() / 255
     frame_lr, _ = draw(PatchSampler([photo], 4, 5, CPU), 40)
     windows = whole.unfold(1, 5, 1).unfold(2, 5, 1).permute(1, 2, 0, 3, 4).reshape(-1, 3, 5, 5)
-    turned = torch.cat([torch.rot90(flipped, quarter, (2, 3))
-                        for flipped in (windows, windows.flip(3)) for quarter in range(4)])
+    turned = torch.cat(
+        [
+            torch.rot90(flipped, quarter, (2, 3))
+            for flipped in (windows, windows.flip(3))
+            for quarter in range(4)
+        ]
+    )
     for patch in frame_lr:
         assert (turned == patch).flatten(1).all(1).any()
 
@@ -136,8 +144,10 @@ def test_shares_of_a_batch_make_the_batch() -> None:
 
 
 def test_photos_are_drawn_by_area() -> None:
-    photos = [torch.full((3, 32, side), value, dtype=torch.uint8)
-              for side, value in ((32, 10), (96, 20), (64, 30))]
+    photos = [
+        torch.full((3, 32, side), value, dtype=torch.uint8)
+        for side, value in ((32, 10), (96, 20), (64, 30))
+    ]
     _, frame_hr = draw(PatchSampler(photos, 2, 8, CPU), 6000)
     drawn = Counter(frame_hr[:, 0, 0, 0].mul(255).round().int().tolist())
     for value, share in ((10, 1 / 6), (20, 3 / 6), (30, 2 / 6)):
@@ -146,8 +156,10 @@ def test_photos_are_drawn_by_area() -> None:
 
 
 def test_patches_never_cross_from_one_photo_into_the_next() -> None:
-    photos = [torch.full((3, height, width), value, dtype=torch.uint8)
-              for height, width, value in ((17, 40, 10), (40, 17, 200), (33, 29, 90))]
+    photos = [
+        torch.full((3, height, width), value, dtype=torch.uint8)
+        for height, width, value in ((17, 40, 10), (40, 17, 200), (33, 29, 90))
+    ]
     frame_lr, frame_hr = draw(PatchSampler(photos, 2, 8, CPU), 400)
     for patch_lr, patch_hr in zip(frame_lr, frame_hr, strict=True):
         assert len(patch_hr.unique()) == 1

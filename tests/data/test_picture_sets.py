@@ -45,10 +45,12 @@ def test_faces_are_parted_in_order(tmp_path: Path):
 
 def test_digits_keep_their_own_test_set(tmp_path: Path):
     rng = np.random.default_rng(0)
-    arrays = {"x_train": rng.integers(0, 256, (25, 28, 28), dtype=np.uint8),
-              "y_train": np.zeros(25, np.uint8),
-              "x_test": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
-              "y_test": np.zeros(4, np.uint8)}
+    arrays = {
+        "x_train": rng.integers(0, 256, (25, 28, 28), dtype=np.uint8),
+        "y_train": np.zeros(25, np.uint8),
+        "x_test": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
+        "y_test": np.zeros(4, np.uint8),
+    }
     np.savez(tmp_path / "mnist.npz", **arrays)
     sets = read_digits(tmp_path)
     assert (sets.validation[:, 0].numpy() == arrays["x_train"][::6]).all()
@@ -57,19 +59,29 @@ def test_digits_keep_their_own_test_set(tmp_path: Path):
     assert (sets.test[:, 0].numpy() == arrays["x_test"]).all()
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda p: None, "no such file, give --data the path of faces64.npz"),
-    (lambda p: p.write_bytes(b"PK\3\4 rubbish"), "not an npz file, or a damaged one"),
-    (lambda p: p.write_bytes(b""), "not an npz file, or a damaged one"),
-    (lambda p: np.savez(p, data=np.zeros(3, np.uint8)), "holds no offsets"),
-    (lambda p: np.savez(p, data=np.zeros(3, np.uint8), offsets=np.array([0, 1, 2])),
-     "offsets must rise from 0"),
-    (lambda p: np.savez(p, data=np.zeros(9, np.float32), offsets=np.arange(10)),
-     "data must be uint8"),
-    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [b"no picture"]), "picture 7 is damaged"),
-    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1)[:200]]), "picture 7 is damaged"),
-    (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1, 32)]), "picture 7 has 32x32 pixels"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: None, "no such file, give --data the path of faces64.npz"),
+        (lambda p: p.write_bytes(b"PK\3\4 rubbish"), "not an npz file, or a damaged one"),
+        (lambda p: p.write_bytes(b""), "not an npz file, or a damaged one"),
+        (lambda p: np.savez(p, data=np.zeros(3, np.uint8)), "holds no offsets"),
+        (
+            lambda p: np.savez(p, data=np.zeros(3, np.uint8), offsets=np.array([0, 1, 2])),
+            "offsets must rise from 0",
+        ),
+        (
+            lambda p: np.savez(p, data=np.zeros(9, np.float32), offsets=np.arange(10)),
+            "data must be uint8",
+        ),
+        (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [b"no picture"]), "picture 7 is damaged"),
+        (lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1)[:200]]), "picture 7 is damaged"),
+        (
+            lambda p: write_faces(p.parent, [jpeg(1)] * 7 + [jpeg(1, 32)]),
+            "picture 7 has 32x32 pixels",
+        ),
+    ],
+)
 def test_a_file_that_holds_no_faces_is_told(tmp_path: Path, make, message: str):
     path = tmp_path / FACES_FILE
     make(path)
@@ -99,7 +111,9 @@ def test_no_part_of_the_real_digits_lacks_a_digit(shared_data: Path):
     """The file is sorted by digit: its last 10,000 are eights and nines."""
     torch.manual_seed(0)
     sets = read_digits(find_picture_set("mnist", [shared_data]))
-    ink = [part[torch.randperm(len(part))[:2000]].float().mean((0, 1))
-           for part in (sets.train, sets.validation, sets.test)]
+    ink = [
+        part[torch.randperm(len(part))[:2000]].float().mean((0, 1))
+        for part in (sets.train, sets.validation, sets.test)
+    ]
     for mean in ink[1:]:
         assert float((mean - ink[0]).abs().mean()) < 3

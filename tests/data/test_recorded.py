@@ -17,7 +17,9 @@ pytest.importorskip("rawpy")
 
 GAINS, RATIO = (2.0, 1.0, 1.6), 8.0
 OPTIONS = {
-    "white": 16_383, "black": 512, "as_shot_neutral": tuple(1 / gain for gain in GAINS),
+    "white": 16_383,
+    "black": 512,
+    "as_shot_neutral": tuple(1 / gain for gain in GAINS),
     "color_matrix": np.linalg.inv(SRGB_TO_XYZ.double().numpy()),
 }
 
@@ -52,8 +54,10 @@ def test_turned_and_flipped_patches_stay_aligned(pairs: list[SidPair]):
         # a mosaic out of phase would be wrong by a gain of 1.6 or 2.
         torch.testing.assert_close(batch.dark, pack(batch.clean), atol=6e-3, rtol=0)
         slopes = batch.clean[:, 1, -1, 0] > batch.clean[:, 1, 0, 0]
-        seen |= {(bool(a), bool(b)) for a, b in zip(
-            slopes, batch.clean[:, 1, 0, -1] > batch.clean[:, 1, 0, 0], strict=True)}
+        seen |= {
+            (bool(a), bool(b))
+            for a, b in zip(slopes, batch.clean[:, 1, 0, -1] > batch.clean[:, 1, 0, 0], strict=True)
+        }
     assert len(seen) == 4  # every way round occurs
 
 
@@ -83,8 +87,9 @@ def test_the_middle_is_always_the_same(pairs: list[SidPair]):
     assert len(first) == 2
     for a, b in zip(first, again, strict=True):
         torch.testing.assert_close(a.dark, b.dark, atol=0, rtol=0)
-        torch.testing.assert_close(demosaic(a.dark)[..., 2:-2, 2:-2], a.clean[..., 2:-2, 2:-2],
-                                   atol=6e-3, rtol=0)
+        torch.testing.assert_close(
+            demosaic(a.dark)[..., 2:-2, 2:-2], a.clean[..., 2:-2, 2:-2], atol=6e-3, rtol=0
+        )
 
 
 def test_a_picture_smaller_than_a_patch_is_named(pairs: list[SidPair]):

@@ -26,8 +26,14 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def sensor(count: int = 1, **levels: float) -> Sensor:
     """N equal sensors, quiet unless told otherwise."""
-    values = {"gain": TINY, "read": TINY, "tail": 0.14, "row": TINY,
-              "black": 512.0, "white": 16383.0} | levels
+    values = {
+        "gain": TINY,
+        "read": TINY,
+        "tail": 0.14,
+        "row": TINY,
+        "black": 512.0,
+        "white": 16383.0,
+    } | levels
     return Sensor(**{name: torch.full((count,), value) for name, value in values.items()})
 
 
@@ -94,8 +100,13 @@ def test_noise_scales_follow_the_gain() -> None:
 
 def test_fewer_bits_are_the_same_sensor_in_coarser_levels() -> None:
     drawn = draw_sensors(torch.full((4000,), 800.0), seeded(3))
-    relative = {bits: [float((value / drawn.white)[drawn.white == 2.0**bits - 1].log().mean())
-                       for value in (drawn.gain, drawn.read, drawn.row)] for bits in BIT_DEPTHS}
+    relative = {
+        bits: [
+            float((value / drawn.white)[drawn.white == 2.0**bits - 1].log().mean())
+            for value in (drawn.gain, drawn.read, drawn.row)
+        ]
+        for bits in BIT_DEPTHS
+    }
     for bits in (10, 12):
         assert relative[bits] == pytest.approx(relative[14], abs=0.15)
 
@@ -149,8 +160,7 @@ def test_light_outside_the_range_is_none_or_saturation() -> None:
 
 def tukey_variance(tail: float) -> float:
     """2 / l^2 (1 / (1 + 2l) - Gamma(l + 1)^2 / Gamma(2l + 2))."""
-    return 2 / tail**2 * (1 / (1 + 2 * tail)
-                          - math.gamma(tail + 1) ** 2 / math.gamma(2 * tail + 2))
+    return 2 / tail**2 * (1 / (1 + 2 * tail) - math.gamma(tail + 1) ** 2 / math.gamma(2 * tail + 2))
 
 
 @pytest.mark.parametrize("tail", [0.14, 0.102, -0.026, -0.2])
@@ -186,8 +196,10 @@ def test_smaller_lambdas_have_heavier_tails() -> None:
 
 def test_planes_share_the_rows_of_the_sensor() -> None:
     """R and G1 lie in one row of each 2x2 block, B and G2 in the next."""
-    noisy = expose(torch.zeros(1, 4, 400, 600), sensor(row=30.0, read=5.0, black=4000.0),
-                   seeded())[0] - 4000
+    noisy = (
+        expose(torch.zeros(1, 4, 400, 600), sensor(row=30.0, read=5.0, black=4000.0), seeded())[0]
+        - 4000
+    )
     rows = noisy.mean(2)
     likeness = torch.corrcoef(rows)
     for one, other in ((0, 1), (2, 3)):
@@ -210,8 +222,19 @@ def test_noises_of_two_pictures_are_apart() -> None:
 
 
 def test_each_picture_has_its_own_sensor() -> None:
-    both = Sensor(*(torch.tensor(pair) for pair in (
-        [0.1, 20.0], [1.0, 30.0], [0.1, 0.0], [0.5, 5.0], [64.0, 2000.0], [1023.0, 16383.0])))
+    both = Sensor(
+        *(
+            torch.tensor(pair)
+            for pair in (
+                [0.1, 20.0],
+                [1.0, 30.0],
+                [0.1, 0.0],
+                [0.5, 5.0],
+                [64.0, 2000.0],
+                [1023.0, 16383.0],
+            )
+        )
+    )
     light = torch.full((2, 4, 128, 128), 0.5)
     quiet, loud = expose(light, both, seeded())
     assert float(quiet.mean()) == pytest.approx(64 + 0.5 * 959, rel=0.01)
@@ -249,8 +272,11 @@ def test_noise_below_black_is_negative() -> None:
 
 
 def test_normalise_puts_black_at_nothing_and_white_at_one() -> None:
-    both = Sensor(*(torch.ones(2) for _ in range(4)), torch.tensor([512.0, 64.0]),
-                  torch.tensor([16383.0, 1023.0]))
+    both = Sensor(
+        *(torch.ones(2) for _ in range(4)),
+        torch.tensor([512.0, 64.0]),
+        torch.tensor([16383.0, 1023.0]),
+    )
     levels = torch.tensor([[512.0, 16383, 0], [64, 1023, 0]]).view(2, 1, 1, 3)
     values = normalise(levels, both).flatten().tolist()
     assert values == pytest.approx([0, 1, -512 / 15871, 0, 1, -64 / 959])
@@ -280,11 +306,12 @@ def test_light_of_any_layout_is_taken() -> None:
     loud = sensor(2, gain=4.0, read=3.0)
     light = torch.rand(2, 4, 8, 6, generator=seeded())
     plain = expose(light, loud, seeded(1))
-    for other in (light.contiguous(memory_format=torch.channels_last),
-                  light.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)):
+    for other in (
+        light.contiguous(memory_format=torch.channels_last),
+        light.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2),
+    ):
         assert torch.equal(expose(other, loud, seeded(1)), plain)
-    assert torch.equal(
-        expose(light, replace(loud, gain=loud.gain.double()), seeded(1)), plain)
+    assert torch.equal(expose(light, replace(loud, gain=loud.gain.double()), seeded(1)), plain)
 
 
 def test_no_exact_zero_or_one_reaches_the_quantile_function() -> None:

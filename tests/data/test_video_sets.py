@@ -29,8 +29,13 @@ VID4 = ("calendar", "city", "foliage", "walk")
 
 
 def frames(
-    folder: Path, length: int = 5, size: tuple[int, int] = (40, 72), *, seed: int = 0,
-    start: int = 0, name: str = "{:03}.png",
+    folder: Path,
+    length: int = 5,
+    size: tuple[int, int] = (40, 72),
+    *,
+    seed: int = 0,
+    start: int = 0,
+    name: str = "{:03}.png",
 ) -> np.ndarray:
     """Numbered pictures of noise; returns them (T, H, W, 3)."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,10 +145,12 @@ def test_small_frames_that_are_given(tmp_path: Path) -> None:
     assert clip.frames_lr is not None
     pairs = list(iterate_pairs(clip, 4))
     large = np.asarray(Image.open(clip.frames / "000.png"))
-    assert np.array_equal((pairs[0].frame_lr * 255).round().permute(1, 2, 0).numpy(),
-                          small[0][1:9, 1:17])
-    assert np.array_equal((pairs[0].frame_hr * 255).round().permute(1, 2, 0).numpy(),
-                          large[4:36, 4:68])
+    assert np.array_equal(
+        (pairs[0].frame_lr * 255).round().permute(1, 2, 0).numpy(), small[0][1:9, 1:17]
+    )
+    assert np.array_equal(
+        (pairs[0].frame_hr * 255).round().permute(1, 2, 0).numpy(), large[4:36, 4:68]
+    )
     # A study of the blur makes its own.
     made = next(iter(iterate_pairs(clip, 4, sigma=1.5)))
     assert not torch.equal(made.frame_lr, pairs[0].frame_lr)
@@ -176,10 +183,16 @@ def test_video_files(tmp_path: Path) -> None:
             container.mux(stream.encode(None))
 
     write(folder / "made.mkv", 6)
-    clip, = load_clips("video-val", [tmp_path])
+    (clip,) = load_clips("video-val", [tmp_path])
     assert (clip.name, clip.frames.suffix) == ("made", ".mkv")
     assert [int(frame[0, 0, 0]) for frame in iterate_frames(clip.frames)] == [
-        0, 40, 80, 120, 160, 200]
+        0,
+        40,
+        80,
+        120,
+        160,
+        200,
+    ]
     write(folder / "made.mkv", 3)
     with pytest.raises(DatasetError, match="made.mkv: 3 frames, at least 5"):
         list(iterate_pairs(clip, 4))
@@ -202,7 +215,7 @@ def test_folders_of_clips(tmp_path: Path) -> None:
     assert not holds_clips(tmp_path / "gt" / "a")
     assert not holds_clips(tmp_path / "absent")
     frames(tmp_path / "pred" / "a")
-    (clip, made), = match_clips(tmp_path / "pred", tmp_path / "gt")
+    ((clip, made),) = match_clips(tmp_path / "pred", tmp_path / "gt")
     assert (clip.name, made) == ("a", tmp_path / "pred" / "a")
     frames(tmp_path / "gt" / "b")
     with pytest.raises(DatasetError, match="b: no clip of this name in"):

@@ -13,8 +13,9 @@ from enhance_cli.engine.amplification import MAX_CLIPPED_SHARE, MAX_RATIO, _thin
 def scene(height: int = 240, width: int = 320, seed: int = 0) -> Tensor:
     """A picture of soft, muted colours, (3, H, W), of about a fifth of white."""
     rough = 0.1 + 0.2 * torch.rand(1, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
-    return functional.interpolate(rough, (height, width), mode="bicubic",
-                                  align_corners=True)[0].clamp(0.02, 1)
+    return functional.interpolate(rough, (height, width), mode="bicubic", align_corners=True)[
+        0
+    ].clamp(0.02, 1)
 
 
 def packed(rgb: Tensor) -> Tensor:
@@ -52,8 +53,9 @@ def test_the_same_scene_exposed_otherwise_looks_the_same() -> None:
     """Twice the time at twice the light collected is no other scene, at night or by day."""
     picture = scene()
     for full in (1e-3, 1.0, 100.0):  # seconds times ISO over N^2 of a full exposure
-        shown = [choose_ratio(picture / factor, full / factor) / factor
-                 for factor in (4.0, 20.0, 100.0)]
+        shown = [
+            choose_ratio(picture / factor, full / factor) / factor for factor in (4.0, 20.0, 100.0)
+        ]
         assert max(shown) == pytest.approx(min(shown), rel=1e-3)
 
 

@@ -63,10 +63,12 @@ class Known(nn.Module):
 CONTRACTS = {
     "balanced-raw": Contract(scale=2, channels_in=4, colour="balanced-raw", size_multiple=16),
     "linear-srgb": Contract(scale=1, channels_in=3, colour="linear-srgb", size_multiple=32),
-    "amplified-raw": Contract(scale=1, channels_in=4, colour="amplified-raw", patch_size=32,
-                              tiling="blended"),
-    "amplified-srgb": Contract(scale=1, channels_in=3, colour="amplified-srgb", patch_size=32,
-                               tiling="blended"),
+    "amplified-raw": Contract(
+        scale=1, channels_in=4, colour="amplified-raw", patch_size=32, tiling="blended"
+    ),
+    "amplified-srgb": Contract(
+        scale=1, channels_in=3, colour="amplified-srgb", patch_size=32, tiling="blended"
+    ),
 }
 
 
@@ -302,8 +304,10 @@ def test_tiles_do_not_show(colour: str, half: bool) -> None:
     model, network = known(colour)
     image = dark(colour, 70, 101)
     whole = brighten(model, image, 60, WHOLE, half=half)
-    for plan in (TilePlan(tile=32), *(replace(plan, tile=32, overlap=10)
-                                      for plan in STRATEGIES.values())):
+    for plan in (
+        TilePlan(tile=32),
+        *(replace(plan, tile=32, overlap=10) for plan in STRATEGIES.values()),
+    ):
         network.seen.clear()
         made = brighten(model, image, 60, plan, half=half)
         assert torch.allclose(made, whole, rtol=0, atol=1e-4)
@@ -327,8 +331,10 @@ def test_reduced_precision_leaves_the_rendering_exact() -> None:
         for parameter in network.out.parameters():
             parameter.zero_()
     image = dark("balanced-raw", 32, 32)
-    exact, reduced = (brighten(as_model(network, dtype), image, 60, WHOLE)
-                      for dtype in (torch.float32, torch.bfloat16))
+    exact, reduced = (
+        brighten(as_model(network, dtype), image, 60, WHOLE)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
     assert torch.allclose(exact, reduced, rtol=0, atol=1e-4)
 
 

@@ -111,13 +111,22 @@ def test_manifest_and_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "parameters", "macs"), [
-    # Parameters: dissertation 003, table 2.1, counted by hand: 3x3 kernels with biases.
-    ("enet-e-x4", 852_867,
-     256 * 256 * (9 * (3 * 64 + 20 * 64 * 64) + 4 * 9 * 4096 + 16 * 9 * (2 * 4096 + 64 * 3))),
-    ("enet-e-x2", 815_939,
-     256 * 256 * (9 * (3 * 64 + 20 * 64 * 64) + 4 * 9 * (2 * 4096 + 64 * 3))),
-])
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs"),
+    [
+        # Parameters: dissertation 003, table 2.1, counted by hand: 3x3 kernels with biases.
+        (
+            "enet-e-x4",
+            852_867,
+            256 * 256 * (9 * (3 * 64 + 20 * 64 * 64) + 4 * 9 * 4096 + 16 * 9 * (2 * 4096 + 64 * 3)),
+        ),
+        (
+            "enet-e-x2",
+            815_939,
+            256 * 256 * (9 * (3 * 64 + 20 * 64 * 64) + 4 * 9 * (2 * 4096 + 64 * 3)),
+        ),
+    ],
+)
 def test_parameters_and_macs(name: str, parameters: int, macs: int):
     spec = MODELS[name]
     size = measure_complexity(ARCHITECTURES[spec.architecture], spec.config)

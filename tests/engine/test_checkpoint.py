@@ -117,8 +117,16 @@ def test_memory_layout_of_the_network_does_not_matter(tmp_path: Path) -> None:
 
 def test_metadata_is_as_documented(good: Path) -> None:
     metadata = metadata_of(good)
-    assert set(metadata) == {"format", "format_version", "architecture", "task", "name",
-                             "config", "contract", "training"}
+    assert set(metadata) == {
+        "format",
+        "format_version",
+        "architecture",
+        "task",
+        "name",
+        "config",
+        "contract",
+        "training",
+    }
     assert metadata["format"] == "enhance"
     assert metadata["format_version"] == str(FORMAT_VERSION)
     assert metadata["task"] == "superres"
@@ -138,8 +146,9 @@ def test_saving_replaces_whole_or_not_at_all(good: Path) -> None:
     with pytest.raises(TypeError):
         save_checkpoint(good, network(1), ENHANCENET, "bad", training={"path": object()})
     with pytest.raises(Exception):  # noqa: B017, PT011 (safetensors' own complaint)
-        save_checkpoint(good, network(1), ENHANCENET, "bad",
-                        tensors={"a": torch.zeros(3).to_sparse()})
+        save_checkpoint(
+            good, network(1), ENHANCENET, "bad", tensors={"a": torch.zeros(3).to_sparse()}
+        )
     assert good.read_bytes() == before
     assert list(good.parent.iterdir()) == [good]
     save_checkpoint(good, network(1), ENHANCENET, "new")
@@ -211,8 +220,19 @@ def folder(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [truncate, cut_header, empty, text, git_lfs_pointer, pickle, huge_header, damaged_header,
-     appended, removed, folder],
+    [
+        truncate,
+        cut_header,
+        empty,
+        text,
+        git_lfs_pointer,
+        pickle,
+        huge_header,
+        damaged_header,
+        appended,
+        removed,
+        folder,
+    ],
 )
 def test_damaged_file(good: Path, damage: Callable[[Path], None]) -> None:
     damage(good)
@@ -228,8 +248,12 @@ def test_damaged_file(good: Path, damage: Callable[[Path], None]) -> None:
 
 def test_foreign_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
-    for metadata in (None, {"format": "pt"}, {"format": "enhance"},
-                     {"format": "enhance", "format_version": "one"}):
+    for metadata in (
+        None,
+        {"format": "pt"},
+        {"format": "enhance"},
+        {"format": "enhance", "format_version": "one"},
+    ):
         save_file({"a": torch.zeros(2)}, path, metadata=metadata)
         message = refusal(lambda: read_checkpoint_info(path))
         assert "not a checkpoint of enhance" in message
@@ -340,8 +364,12 @@ def test_missing_unexpected_and_misshapen_are_all_listed() -> None:
     before = {key: value.clone() for key, value in net.state_dict().items()}
     message = refusal(lambda: load_tensors(net, values, "there.safetensors"))
     assert message.startswith("there.safetensors: ")
-    for part in ("missing: head.bias, out.weight;", "unexpected: alien;",
-                 "of another shape: hr.bias;", "not finite: up1.bias, up1.weight"):
+    for part in (
+        "missing: head.bias, out.weight;",
+        "unexpected: alien;",
+        "of another shape: hr.bias;",
+        "not finite: up1.bias, up1.weight",
+    ):
         assert part in message
     for key, value in net.state_dict().items():
         assert torch.equal(value, before[key]), "a refused load changed the network"

@@ -73,8 +73,25 @@ def test_an_index_past_the_last_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "gpu", "CUDA", "cuda0", "cuda:", "cuda:x", "cuda:-1", "cuda:1:2", "cuda:1.0", "cuda:²",
-     "cpu:", "cpu:0", "mps:", "mps:0", "meta", " cpu", "cpu\n"],
+    [
+        "",
+        "gpu",
+        "CUDA",
+        "cuda0",
+        "cuda:",
+        "cuda:x",
+        "cuda:-1",
+        "cuda:1:2",
+        "cuda:1.0",
+        "cuda:²",
+        "cpu:",
+        "cpu:0",
+        "mps:",
+        "mps:0",
+        "meta",
+        " cpu",
+        "cpu\n",
+    ],
 )
 def test_unknown_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     pretend(monkeypatch, cuda=2, mps=True)

@@ -24,9 +24,18 @@ class Linear(Autoencoder):
     """
 
     def __init__(self, shift: float = 0.0) -> None:
-        super().__init__(AutoencoderConfig(
-            side=SIDE, channels=1, latent=LATENT, width=1, kernel=4, posterior="gaussian",
-            prior=True, likelihood="white"))
+        super().__init__(
+            AutoencoderConfig(
+                side=SIDE,
+                channels=1,
+                latent=LATENT,
+                width=1,
+                kernel=4,
+                posterior="gaussian",
+                prior=True,
+                likelihood="white",
+            )
+        )
         generator = torch.Generator().manual_seed(0)
         columns = torch.linalg.qr(torch.randn(SIDE**2, LATENT, generator=generator))[0]
         self.weight = columns * torch.tensor([0.5, 0.9])
@@ -45,8 +54,9 @@ class Linear(Autoencoder):
 
 
 def as_model(network: Autoencoder, dtype: torch.dtype = torch.float32) -> Model:
-    info = CheckpointInfo(Path("none"), "linear", ARCHITECTURES["autoencoder"], network.config,
-                          network.contract)
+    info = CheckpointInfo(
+        Path("none"), "linear", ARCHITECTURES["autoencoder"], network.config, network.contract
+    )
     return Model(network.eval(), info, CPU, dtype)
 
 
@@ -58,7 +68,8 @@ def pictures(count: int) -> Tensor:
 def log_density(network: Linear, x: Tensor) -> Tensor:
     covariance = network.weight @ network.weight.T + DEVIATION**2 * torch.eye(SIDE**2)
     return torch.distributions.MultivariateNormal(
-        torch.full((SIDE**2,), 0.5).double(), covariance.double()).log_prob(x.flatten(1).double())
+        torch.full((SIDE**2,), 0.5).double(), covariance.double()
+    ).log_prob(x.flatten(1).double())
 
 
 def test_the_bound_of_an_exact_posterior_is_the_likelihood():
@@ -92,11 +103,15 @@ def test_levels_are_values_and_a_seed_repeats():
     assert other is not None and not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("changes", [
-    {"likelihood": "squares", "posterior": "gaussian"},
-    {"likelihood": "white", "posterior": "point"},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"likelihood": "squares", "posterior": "gaussian"},
+        {"likelihood": "white", "posterior": "point"},
+    ],
+)
 def test_no_bound_without_two_densities(changes: dict[str, str]):
-    network = Autoencoder(AutoencoderConfig(
-        side=SIDE, channels=1, latent=2, width=1, kernel=4, **changes))
+    network = Autoencoder(
+        AutoencoderConfig(side=SIDE, channels=1, latent=2, width=1, kernel=4, **changes)
+    )
     assert elbo(as_model(network), pictures(2)) is None

@@ -44,8 +44,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = SqueezeNet()
     save_file(network.state_dict(), root / "nets" / SQUEEZENET)
     channels = (64, 128, 256, 384, 384, 512, 512)
-    save_file({f"lin{i}.weight": torch.rand(1, c, 1, 1) for i, c in enumerate(channels)},
-              root / "nets" / LPIPS_FILE)
+    save_file(
+        {f"lin{i}.weight": torch.rand(1, c, 1, 1) for i, c in enumerate(channels)},
+        root / "nets" / LPIPS_FILE,
+    )
     return root
 
 
@@ -53,8 +55,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Inception as the published file has it: with a classifier, without counters."""
     torch.manual_seed(0)
-    state = {key: value.half() for key, value in FidInception().state_dict().items()
-             if not key.endswith("num_batches_tracked")}
+    state = {
+        key: value.half()
+        for key, value in FidInception().state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
     path = tmp_path_factory.mktemp("weights") / "mine.pth"
     torch.save({**state, "fc.weight": torch.zeros(1008, 2), "fc.bias": torch.zeros(1008)}, path)
     return path
@@ -112,10 +117,18 @@ def test_the_distance_agrees_with_float64_throughout(shared_data: Path, tmp_path
     assert frechet_distance(*single) == pytest.approx(frechet_distance(*double), rel=1e-4)
 
 
-@pytest.mark.parametrize(("size", "expected"), [
-    ((28, 28), (64, 64)), ((32, 48), (64, 96)), ((64, 64), (64, 64)), ((200, 90), (200, 90)),
-    ((256, 400), (256, 400)), ((512, 300), (437, 256)), ((1, 3), (64, 192)),
-])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((28, 28), (64, 64)),
+        ((32, 48), (64, 96)),
+        ((64, 64), (64, 64)),
+        ((200, 90), (200, 90)),
+        ((256, 400), (256, 400)),
+        ((512, 300), (437, 256)),
+        ((1, 3), (64, 192)),
+    ],
+)
 def test_the_rule_of_sizes(size: tuple[int, int], expected: tuple[int, int]) -> None:
     x = images(0, 1, 3, *size)
     fitted = fit_for_squeezenet(x)
@@ -211,11 +224,15 @@ def test_files_that_are_none(root: Path, tmp_path: Path, inception_file: Path) -
     nan = torch.full((64,), float("nan"))
     save_file({**state, "conv1.bias": nan}, tmp_path / "nan.safetensors")
     for name, text in {
-        "harmful.pth": "cannot be read as weights", "cut.pth": "cannot be read as weights",
-        "empty.pth": "cannot be read as weights", "text.pt": "cannot be read as weights",
-        "text.safetensors": "not a readable safetensors file", "nested.pth": "something else",
+        "harmful.pth": "cannot be read as weights",
+        "cut.pth": "cannot be read as weights",
+        "empty.pth": "cannot be read as weights",
+        "text.pt": "cannot be read as weights",
+        "text.safetensors": "not a readable safetensors file",
+        "nested.pth": "something else",
         "foreign.safetensors": "no weights of Inception-v3 or SqueezeNet 1.1",
-        "more.safetensors": "unexpected: extra", "less.safetensors": "missing: conv1.bias",
+        "more.safetensors": "unexpected: extra",
+        "less.safetensors": "missing: conv1.bias",
         "nan.safetensors": "not finite: conv1.bias",
     }.items():
         with pytest.raises(CheckpointError, match=text) as error:

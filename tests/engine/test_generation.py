@@ -65,6 +65,7 @@ def angle(first: Tensor, second: Tensor) -> Tensor:
 
 # Spherical interpolation.
 
+
 def test_slerp_begins_and_ends_at_the_codes():
     first, second = random_codes(50, 64), random_codes(50, 64, seed=1)
     assert torch.allclose(slerp(first, second, 0), first, atol=1e-5)
@@ -128,11 +129,13 @@ def test_slerp_is_finite_and_no_longer_than_its_ends(nearness: float, sign: int,
         assert torch.isfinite(between).all()
         assert (between.norm(dim=-1) <= 1.01 * longest).all()
         if sign == 1:  # two codes close to each other have nothing but codes close to them between
-            assert ((between - first).norm(dim=-1) <= 2 * (second - first).norm(dim=-1)
-                    + 1e-5 * longest).all()
+            assert (
+                (between - first).norm(dim=-1) <= 2 * (second - first).norm(dim=-1) + 1e-5 * longest
+            ).all()
 
 
 # Drawing codes.
+
 
 def test_what_a_model_can_be_sampled_from():
     assert usable_densities(make()) == []
@@ -168,6 +171,7 @@ def test_drawing_leaves_the_global_generator_alone():
 
 # Running networks.
 
+
 def test_decoding_in_batches_is_decoding_at_once(model: Model):
     codes = random_codes(23, LATENT)
     with torch.inference_mode():
@@ -195,8 +199,9 @@ def test_decoding_is_lazy(model: Model):
 
 
 def test_encoding_levels_and_values(model: Model):
-    levels = torch.randint(256, (9, 1, 16, 16), generator=torch.Generator().manual_seed(0),
-                           dtype=torch.uint8)
+    levels = torch.randint(
+        256, (9, 1, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     with torch.inference_mode():
         expected = model.network.encode(levels / 255)[0]
     for batch in (2, 9, 50):

@@ -44,7 +44,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def clip(count: int = 4, height: int = 25, width: int = 33) -> Tensor:
     still = torch.rand(1, 3, height, width + count, generator=torch.Generator().manual_seed(1))
-    return torch.cat([still[..., place:place + width] for place in range(count)])
+    return torch.cat([still[..., place : place + width] for place in range(count)])
 
 
 def stream(model: Model, frames: Tensor, plan: TilePlan) -> Tensor:

@@ -46,15 +46,20 @@ def boxes(name: str, height: int, width: int) -> list[Box]:
 def test_there_are_four() -> None:
     """Table of ch. 7.1.3: which grid, and which power of the distance."""
     assert {name: plan.power for name, plan in STRATEGIES.items()} == {
-        "baseline": 2, "faster1": 0, "faster2": 2, "fastest": 0}
+        "baseline": 2,
+        "faster1": 0,
+        "faster2": 2,
+        "fastest": 0,
+    }
     for plan in STRATEGIES.values():
         assert plan.tile == PATCH
         assert plan.grid in GRIDS
         assert plan.merger in MERGERS
 
 
-@pytest.mark.parametrize(("name", "count"), [
-    ("baseline", 126), ("faster1", 126), ("faster2", 54), ("fastest", 54)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("baseline", 126), ("faster1", 126), ("faster2", 54), ("fastest", 54)]
+)
 def test_patches_of_a_sony_picture(name: str, count: int) -> None:
     """1424x2128 packed pixels: 126 and 54 patches (ch. 6.2 and 7.1.3), by the run itself."""
     seen: list[Tensor] = []
@@ -74,8 +79,9 @@ def test_patches_of_a_sony_picture(name: str, count: int) -> None:
 def test_strides_of_a_sony_picture(name: str) -> None:
     found = boxes(name, 1424, 2128)
     rows, columns = (sorted({getattr(box, side) for box in found}) for side in ("top", "left"))
-    down, across = ([b - a for a, b in zip(line, line[1:], strict=False)]
-                    for line in (rows, columns))
+    down, across = (
+        [b - a for a, b in zip(line, line[1:], strict=False)] for line in (rows, columns)
+    )
     if name in ("baseline", "faster1"):
         assert (len(rows), len(columns)) == (9, 14)
         assert set(down) == {146}
@@ -116,8 +122,7 @@ def test_even_spans_for_every_length() -> None:
         assert starts == sorted(set(starts))
         assert spans[0][0] == 0
         assert sum(spans[-1]) == length
-        assert all(later - start <= 22
-                   for start, later in zip(starts, starts[1:], strict=False))
+        assert all(later - start <= 22 for start, later in zip(starts, starts[1:], strict=False))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -156,8 +161,9 @@ def test_enlarging_identity_of_a_fully_convolutional_network(
 def test_constants_stay_constants_at_any_level(name: str) -> None:
     """Weights add up to the same everywhere: no grid shows in a flat picture."""
     image = torch.full((4, 300, 517), 0.6)
-    result = run_tiled(lambda x: x, PATCHES, image, STRATEGIES[name], device=CPU,
-                       levels=torch.uint16)
+    result = run_tiled(
+        lambda x: x, PATCHES, image, STRATEGIES[name], device=CPU, levels=torch.uint16
+    )
     assert len(result.int().unique()) == 1
 
 
@@ -179,6 +185,7 @@ def test_small_pictures_are_continued_by_reflection() -> None:
 
 def test_strategies_merge_by_eq_16() -> None:
     """Each patch says its number: the mixture is by 1/d^2, or the plain mean."""
+
     def numbered() -> object:
         calls = iter(range(100))
         return lambda x: torch.stack([torch.full_like(one, next(calls)) for one in x])
@@ -206,8 +213,7 @@ def test_weights_are_made_once_for_each_kind_of_place(name: str) -> None:
     with mock.patch.dict(merging.MERGERS, {merger: made}):
         tile_weights.cache_clear()
         for _ in range(2):
-            run_tiled(lambda x: x, PATCHES, torch.zeros(4, 900, 700), STRATEGIES[name],
-                      device=CPU)
+            run_tiled(lambda x: x, PATCHES, torch.zeros(4, 900, 700), STRATEGIES[name], device=CPU)
     count = len(boxes(name, 900, 700))
     assert made.call_count <= 9 < count
     assert tile_weights.cache_info().hits == 2 * count - made.call_count

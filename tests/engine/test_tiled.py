@@ -74,9 +74,7 @@ def test_levels_are_clamped_and_rounded():
 
 @pytest.mark.parametrize("multiple", [2, 8])
 @pytest.mark.parametrize("size", SIZES)
-def test_networks_with_a_size_multiple_see_only_multiples(
-    multiple: int, size: tuple[int, int]
-):
+def test_networks_with_a_size_multiple_see_only_multiples(multiple: int, size: tuple[int, int]):
     seen = []
 
     def network(x: Tensor) -> Tensor:
@@ -132,8 +130,9 @@ def test_tiled_equals_whole_for_a_fully_convolutional_network(scale: int, grid: 
     with torch.no_grad():
         whole = network(image[None])[0]
     for tile in (92, 101):
-        result = run_tiled(network, network.contract, image, TilePlan(tile=tile, grid=grid),
-                           device=CPU)
+        result = run_tiled(
+            network, network.contract, image, TilePlan(tile=tile, grid=grid), device=CPU
+        )
         torch.testing.assert_close(result, whole, rtol=1e-4, atol=1e-4 * float(whole.std()))
 
 
@@ -154,8 +153,9 @@ def test_only_a_batch_of_tiles_is_given_to_the_network():
         shapes.append(x.shape)
         return x
 
-    run_tiled(network, IDENTITY, picture(300, 200), TilePlan(tile=32, grid="even", batch=4),
-              device=CPU)
+    run_tiled(
+        network, IDENTITY, picture(300, 200), TilePlan(tile=32, grid="even", batch=4), device=CPU
+    )
     assert max(shape[0] for shape in shapes) == 4
     assert all(shape[-2:] == (32, 32) for shape in shapes)
 
@@ -251,8 +251,14 @@ def test_tiles_that_overflow_in_reduced_precision_run_again_in_fp32():
 
 def test_progress_counts_every_input_pixel_once():
     seen = []
-    run_tiled(lambda x: x, IDENTITY, picture(60, 50), TilePlan(tile=32, batch=2), device=CPU,
-              progress=lambda done, total: seen.append((done, total)))
+    run_tiled(
+        lambda x: x,
+        IDENTITY,
+        picture(60, 50),
+        TilePlan(tile=32, batch=2),
+        device=CPU,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert seen[-1][0] == seen[-1][1]
 
@@ -272,7 +278,8 @@ def test_two_overlapping_tiles_mix_by_eq_16():
     calls = iter([0.0, 1.0])
     contract = Contract(scale=1, channels_in=1, channels_out=1, tiling="blended")
     plan = TilePlan(tile=4, grid="even", merger="inverse-distance", overlap=2, power=2)
-    result = run_tiled(lambda x: torch.full_like(x, next(calls)), contract,
-                       torch.zeros(1, 1, 6), plan, device=CPU)
+    result = run_tiled(
+        lambda x: torch.full_like(x, next(calls)), contract, torch.zeros(1, 1, 6), plan, device=CPU
+    )
     expected = (1 / 0.25) / (1 / 0.25 + 1 / 2.25)
     assert float(result[0, 0, 3]) == pytest.approx(expected)

@@ -34,8 +34,17 @@ FOLDER = Path(__file__).resolve().parent
 SAMPLED = ("digits-rae-l2", "faces-rae-sn", "faces-vae-blur", "faces-vae-white")
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
-MODELS = ("enet-e-x2", "enet-e-x4", "frvsr-3-64", "frvsr-real", "sid-fcn", "sid-fcn-grey",
-          "sid-fcn-srgb", "sisr", *SAMPLED)
+MODELS = (
+    "enet-e-x2",
+    "enet-e-x4",
+    "frvsr-3-64",
+    "frvsr-real",
+    "sid-fcn",
+    "sid-fcn-grey",
+    "sid-fcn-srgb",
+    "sisr",
+    *SAMPLED,
+)
 RATIO = 50.0
 
 
@@ -43,8 +52,14 @@ def enlarge(name: str) -> torch.Tensor:
     """(3, scale * 48, scale * 40) uint8 of the corner, by a shipped model."""
     device = torch.device("cpu")
     model = load_model("superres", name=name, device=device)
-    return run_tiled(model.network, model.contract, to_tensor(read_rgb8(SOURCE)[CORNER]),
-                     TilePlan(tile=0), device=device, levels=torch.uint8)
+    return run_tiled(
+        model.network,
+        model.contract,
+        to_tensor(read_rgb8(SOURCE)[CORNER]),
+        TilePlan(tile=0),
+        device=device,
+        levels=torch.uint8,
+    )
 
 
 def brighten_corner(name: str) -> torch.Tensor:
@@ -67,10 +82,16 @@ def pan(name: str) -> torch.Tensor:
     model = load_model("video", name=name, device=torch.device("cpu"))
     picture = to_tensor(read_rgb8(SOURCE))
     rows, columns = CORNER
-    frames = torch.stack([
-        picture[:, rows.start - 3 + step : rows.stop - 3 + step,
-                columns.start - 6 + 2 * step : columns.stop - 6 + 2 * step]
-        for step in range(5)])
+    frames = torch.stack(
+        [
+            picture[
+                :,
+                rows.start - 3 + step : rows.stop - 3 + step,
+                columns.start - 6 + 2 * step : columns.stop - 6 + 2 * step,
+            ]
+            for step in range(5)
+        ]
+    )
     assert isinstance(model.network, VideoNetwork)
     return enhance_clip(model.network, frames)[3].mul(255).round().to(torch.uint8)
 
@@ -93,9 +114,15 @@ def make(name: str) -> torch.Tensor:
 
 def main() -> None:
     """Write the pictures and where they come from."""
-    lines = ["# Golden outputs", "", "Made by `python tests/golden/make.py` with torch "
-             f"{torch.__version__} on {platform.machine()}, fp32; tests allow one grey level.",
-             "", "| picture | weights, sha256 |", "| --- | --- |"]
+    lines = [
+        "# Golden outputs",
+        "",
+        "Made by `python tests/golden/make.py` with torch "
+        f"{torch.__version__} on {platform.machine()}, fp32; tests allow one grey level.",
+        "",
+        "| picture | weights, sha256 |",
+        "| --- | --- |",
+    ]
     for name in MODELS:
         pixels = make(name).permute(1, 2, 0).contiguous().numpy()
         Image.fromarray(pixels.squeeze()).save(FOLDER / f"{name}.png")

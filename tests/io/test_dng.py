@@ -66,10 +66,17 @@ def test_orientation_comes_back(orientation: int, tmp_path: Path) -> None:
     assert raw.planes.shape == (4, 12, 15)
 
 
-@pytest.mark.parametrize("exposure", [
-    Exposure(1 / 4000, 100, 1.4), Exposure(30, 102_400, 22), Exposure(None, 800, None),
-    Exposure(1 / 3, 65_535, None), Exposure(1.7e-5, 4_000_000, 0.95), Exposure(2.5),
-])
+@pytest.mark.parametrize(
+    "exposure",
+    [
+        Exposure(1 / 4000, 100, 1.4),
+        Exposure(30, 102_400, 22),
+        Exposure(None, 800, None),
+        Exposure(1 / 3, 65_535, None),
+        Exposure(1.7e-5, 4_000_000, 0.95),
+        Exposure(2.5),
+    ],
+)
 def test_exposure_comes_back(exposure: Exposure, tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     write_dng(path, noise(24, 22), white=16_383, exposure=exposure, **COLOURS)
@@ -87,8 +94,15 @@ def test_no_exposure_stays_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("neutral", [(0.5, 1, 0.625), (1, 1, 1), (1, 0.4, 0.9)])
 def test_colours_come_back(neutral: tuple[float, float, float], tmp_path: Path) -> None:
-    write_dng(tmp_path / "a.dng", noise(24, 22), white=16_383, as_shot_neutral=neutral,
-              color_matrix=SONY, make="Maker", model="One")
+    write_dng(
+        tmp_path / "a.dng",
+        noise(24, 22),
+        white=16_383,
+        as_shot_neutral=neutral,
+        color_matrix=SONY,
+        make="Maker",
+        model="One",
+    )
     raw = read_raw(tmp_path / "a.dng")
     gains = max(neutral) / np.array(neutral)
     np.testing.assert_allclose(raw.white_balance, gains, rtol=1e-4)
@@ -132,10 +146,17 @@ def test_without_tifffile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("wrong", [
-    {"pattern": "RGBG"}, {"black": 20_000}, {"orientation": 9}, {"white": 70_000},
-    {"as_shot_neutral": (0, 1, 1)}, {"color_matrix": np.full((3, 3), np.nan)},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pattern": "RGBG"},
+        {"black": 20_000},
+        {"orientation": 9},
+        {"white": 70_000},
+        {"as_shot_neutral": (0, 1, 1)},
+        {"color_matrix": np.full((3, 3), np.nan)},
+    ],
+)
 def test_senseless_values(wrong: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         write_dng(tmp_path / "a.dng", noise(24, 22), **({"white": 16_383} | COLOURS | wrong))

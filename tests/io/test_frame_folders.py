@@ -21,9 +21,7 @@ from enhance_cli.io.video import (
 )
 
 
-def make_folder(
-    folder: Path, names: list[str], dtype: type = np.uint8, channels: int = 3
-) -> Path:
+def make_folder(folder: Path, names: list[str], dtype: type = np.uint8, channels: int = 3) -> Path:
     for place, name in enumerate(names):
         largest = np.iinfo(dtype).max
         pixels = np.random.default_rng(place).integers(0, largest + 1, (24, 32, channels), dtype)
@@ -69,12 +67,15 @@ def test_names_are_kept_and_sorted_by_number(tmp_path: Path) -> None:
     assert sorted(path.name for path in target.iterdir()) == ["take2_10.png", "take2_11.png"]
 
 
-@pytest.mark.parametrize("files, problem", [
-    ([], "no pictures in this folder"),
-    (["000.png", "001.png", "003.png"], "frame 2 is missing between 001.png and 003.png"),
-    (["000.png", "cover.png"], "cover.png: has no number"),
-    (["1.png", "01.png"], "has the number 1 as"),
-])
+@pytest.mark.parametrize(
+    "files, problem",
+    [
+        ([], "no pictures in this folder"),
+        (["000.png", "001.png", "003.png"], "frame 2 is missing between 001.png and 003.png"),
+        (["000.png", "cover.png"], "cover.png: has no number"),
+        (["1.png", "01.png"], "has the number 1 as"),
+    ],
+)
 def test_folders_that_are_no_video(tmp_path: Path, files: list[str], problem: str) -> None:
     (tmp_path / "in").mkdir()
     source = make_folder(tmp_path / "in", files)

@@ -72,8 +72,9 @@ def test_depth_grey_and_alpha_stay(
     suffix: str, dtype: type, channels: int, alpha: bool, size: tuple[int, int], tmp_path: Path
 ) -> None:
     path = tmp_path / f"a{suffix}"
-    picture = Picture(noise(*size, channels, dtype=dtype),
-                      noise(*size, dtype=dtype) if alpha else None)
+    picture = Picture(
+        noise(*size, channels, dtype=dtype), noise(*size, dtype=dtype) if alpha else None
+    )
     write_image(path, picture)
     again = read_image(path)
     same(again, picture)
@@ -184,8 +185,9 @@ def test_transparency_is_placed_on_white(channels: int, dtype: type, tmp_path: P
 def test_notices() -> None:
     plain = Picture(noise(2, 2, 3))
     assert all(write_notices(Path(f"a{suffix}"), plain) == [] for suffix in WRITABLE_SUFFIXES)
-    rich = Picture(noise(2, 2, 3, dtype=np.uint16), noise(2, 2, dtype=np.uint16), b"profile",
-                   b"exif")
+    rich = Picture(
+        noise(2, 2, 3, dtype=np.uint16), noise(2, 2, dtype=np.uint16), b"profile", b"exif"
+    )
     assert write_notices(Path("a.png"), rich) == []
     assert write_notices(Path("a.tif"), rich) == []
     assert len(write_notices(Path("a.webp"), rich)) == 1
@@ -262,7 +264,8 @@ def test_cmyk_without_profile_is_as_pillow_has_it(suffix: str, tmp_path: Path) -
 def test_lab_becomes_srgb(tmp_path: Path) -> None:
     colours = Pillow.fromarray(np.array([[[255, 0, 0], [0, 128, 0], [128, 128, 128]]], np.uint8))
     lab = ImageCms.profileToProfile(
-        colours, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+        colours, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+    )
     assert lab is not None
     lab.save(tmp_path / "a.tif")
     difference = read_image(tmp_path / "a.tif").pixels.astype(int) - np.asarray(colours)
@@ -361,16 +364,25 @@ def test_read_rgb8(tmp_path: Path) -> None:
 
 
 def test_find_images(tmp_path: Path) -> None:
-    for name in ("b.PNG", "a.jpg", "c.TiFf", ".hidden.png", "._a.jpg", "notes.txt", "none",
-                 "inner/d.webp", "inner/deep/e.bmp", ".cache/f.png"):
+    for name in (
+        "b.PNG",
+        "a.jpg",
+        "c.TiFf",
+        ".hidden.png",
+        "._a.jpg",
+        "notes.txt",
+        "none",
+        "inner/d.webp",
+        "inner/deep/e.bmp",
+        ".cache/f.png",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (tmp_path / "folder.png").mkdir()
 
     def names(recursive: bool) -> list[str]:
-        return [path.relative_to(tmp_path).as_posix()
-                for path in find_images(tmp_path, recursive)]
+        return [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path, recursive)]
 
     assert names(False) == ["a.jpg", "b.PNG", "c.TiFf"]
     assert names(True) == ["a.jpg", "b.PNG", "c.TiFf", "inner/d.webp", "inner/deep/e.bmp"]
@@ -382,10 +394,20 @@ def test_what_can_be_written_can_be_read() -> None:
     assert features.check("avif") and features.check("webp") and features.check("jpg_2000")
 
 
-@pytest.mark.parametrize(("name", "suffix"), [
-    ("a.png", ".png"), ("a.JPG", ".JPG"), ("a.tif", ".tif"), ("a.webp", ".webp"),
-    ("a.bmp", ".bmp"), ("a.ppm", ".ppm"), ("a.gif", ".png"), ("a.jp2", ".png"), ("a", ".png"),
-])
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("a.png", ".png"),
+        ("a.JPG", ".JPG"),
+        ("a.tif", ".tif"),
+        ("a.webp", ".webp"),
+        ("a.bmp", ".bmp"),
+        ("a.ppm", ".ppm"),
+        ("a.gif", ".png"),
+        ("a.jp2", ".png"),
+        ("a", ".png"),
+    ],
+)
 def test_output_suffix(name: str, suffix: str) -> None:
     assert output_suffix(Path(name)) == suffix
 
@@ -396,8 +418,9 @@ def test_check_writable_of_every_format(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(("suffix", "limit"), [(".jpg", 65_500), (".webp", 16_383),
-                                               (".avif", 32_768)])
+@pytest.mark.parametrize(
+    ("suffix", "limit"), [(".jpg", 65_500), (".webp", 16_383), (".avif", 32_768)]
+)
 def test_size_limits(suffix: str, limit: int, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     write_image(path, Picture(np.zeros((limit, 2, 1), np.uint8)))
@@ -427,8 +450,7 @@ def test_a_tiff_that_needs_more_than_4_gigabytes(
 
 def test_all_pictures_of_the_development_data(shared_data: Path) -> None:
     photos = find_images(shared_data / "photos", recursive=True)[::40]
-    paths = [*find_images(shared_data / "photos_val"), *photos,
-             *find_images(shared_data / "dark")]
+    paths = [*find_images(shared_data / "photos_val"), *photos, *find_images(shared_data / "dark")]
     assert len(paths) > 20
     for path in paths:
         with Pillow.open(path) as image:

@@ -69,11 +69,17 @@ def test_not_a_tiff_behind_its_signature(content: bytes, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.98])
-@pytest.mark.parametrize(("suffix", "dtype"), [
-    *((suffix, np.uint8) for suffix in (".png", ".jpg", ".tif", ".webp", ".bmp", ".avif",
-                                        ".ppm", ".gif", ".jp2")),
-    (".png", np.uint16), (".tif", np.uint16),
-])
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [
+        *(
+            (suffix, np.uint8)
+            for suffix in (".png", ".jpg", ".tif", ".webp", ".bmp", ".avif", ".ppm", ".gif", ".jp2")
+        ),
+        (".png", np.uint16),
+        (".tif", np.uint16),
+    ],
+)
 def test_cut_off(
     suffix: str, dtype: type, kept: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,10 +94,16 @@ def test_cut_off(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("name", "dtype"), [
-    ("a.png", np.uint8), ("a.png", np.uint16), ("tiles.tif", np.uint8), ("tiles.tif", np.uint16),
-    ("strips.tif", np.uint16),
-])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("a.png", np.uint8),
+        ("a.png", np.uint16),
+        ("tiles.tif", np.uint8),
+        ("tiles.tif", np.uint16),
+        ("strips.tif", np.uint16),
+    ],
+)
 def test_damaged_inside(name: str, dtype: type, tmp_path: Path) -> None:
     path = tmp_path / name
     # TIFF has no checksums that are always looked at: what is hit must not be a valid code.
@@ -102,7 +114,7 @@ def test_damaged_inside(name: str, dtype: type, tmp_path: Path) -> None:
         write_image(path, Picture(pixels))
     data = bytearray(path.read_bytes())
     place = len(data) // 2 if name == "a.png" else 24
-    data[place: place + 40] = b"\xff" * 40
+    data[place : place + 40] = b"\xff" * 40
     path.write_bytes(data)
     refused(path, "damaged")
 
@@ -114,9 +126,7 @@ def test_permission(tmp_path: Path) -> None:
     refused(tmp_path / "a.png", "may not be read", "permissions")
 
 
-def test_permission_as_the_system_tells_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_permission_as_the_system_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_image(tmp_path / "a.png", Picture(noise(2, 2, 3)))
 
     def refuse(*_args: object, **_options: object) -> None:
@@ -136,9 +146,13 @@ def test_animations(suffix: str, tmp_path: Path) -> None:
     assert read_image(path).pixels.shape == (8, 8, 3)
 
 
-@pytest.mark.parametrize(("dtype", "words"), [
-    (np.int32, "32-bit integer"), (np.float32, "floating-point"),
-])
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (np.int32, "32-bit integer"),
+        (np.float32, "floating-point"),
+    ],
+)
 def test_deeper_than_16_bits(dtype: type, words: str, tmp_path: Path) -> None:
     Pillow.fromarray(noise(4, 5).astype(dtype)).save(tmp_path / "a.tif")
     refused(tmp_path / "a.tif", words, "convert it to a 16-bit")
@@ -161,24 +175,32 @@ def test_too_many_channels(dtype: type, tmp_path: Path) -> None:
     refused(tmp_path / "a.tif", "convert it to")
 
 
-@pytest.mark.parametrize("header", [b"P6 2 1 65535\n", b"P6 2 1 1023\n", b"P5 2 1 65535\n",
-                                    b"P5 2 1 300\n"])
+@pytest.mark.parametrize(
+    "header", [b"P6 2 1 65535\n", b"P6 2 1 1023\n", b"P5 2 1 65535\n", b"P5 2 1 300\n"]
+)
 def test_deep_ppm_is_refused_and_not_reduced(header: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.ppm").write_bytes(header + bytes(12))
     refused(tmp_path / "a.ppm", "16-bit PPM", "PNG or TIFF")
 
 
 def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for suffix, dtype in ((".png", np.uint8), (".png", np.uint16), (".tif", np.uint16),
-                          (".jpg", np.uint8), (".webp", np.uint8)):
+    for suffix, dtype in (
+        (".png", np.uint8),
+        (".png", np.uint16),
+        (".tif", np.uint16),
+        (".jpg", np.uint8),
+        (".webp", np.uint8),
+    ):
         path = tmp_path / f"a{suffix}"
         write_image(path, Picture(noise(10, 20, 3, dtype=dtype)))
         monkeypatch.setattr(reading, "PIXEL_LIMIT", 198)
         refused(path, "more than 198 pixels", "cut it into parts")
         monkeypatch.setattr(reading, "PIXEL_LIMIT", 200)
         assert read_image(path).pixels.size == 600
-    write_image(path := tmp_path / "la.tif",
-                Picture(noise(10, 20, 1, dtype=np.uint16), noise(10, 20, dtype=np.uint16)))
+    write_image(
+        path := tmp_path / "la.tif",
+        Picture(noise(10, 20, 1, dtype=np.uint16), noise(10, 20, dtype=np.uint16)),
+    )
     monkeypatch.setattr(reading, "PIXEL_LIMIT", 198)
     refused(path, "more than 198 pixels")
 
@@ -232,26 +254,28 @@ def test_suffixes_that_cannot_be_written(name: str, tmp_path: Path) -> None:
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
-    for path, words in ((tmp_path / "folder.png", "is a folder"),
-                        (tmp_path / ("x" * 300 + ".png"), "no file can have this name"),
-                        (tmp_path / "file" / "a.png", "is not a folder"),
-                        (tmp_path / "file" / "b" / "a.png", "is not a folder")):
+    for path, words in (
+        (tmp_path / "folder.png", "is a folder"),
+        (tmp_path / ("x" * 300 + ".png"), "no file can have this name"),
+        (tmp_path / "file" / "a.png", "is not a folder"),
+        (tmp_path / "file" / "b" / "a.png", "is not a folder"),
+    ):
         with pytest.raises(OutputError, match=words):
             check_writable(path, 1, 1, depth=8, alpha=False)
         with pytest.raises(OutputError, match=words):
             write_image(path, Picture(noise(1, 1, 3)))
 
 
-def test_folder_that_may_not_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="may not be written"):
         check_writable(tmp_path / "new" / "a.png", 1, 1, depth=8, alpha=False)
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"),
-                                   ValueError("encoder"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), ValueError("encoder"), KeyboardInterrupt()],
+)
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_a_failure_leaves_the_old_file_and_nothing_else(
     error: BaseException, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -272,8 +296,9 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         monkeypatch.setattr(Pillow.Image, "save", refuse)
     else:
         monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt)
-                       else OutputError, match=None):
+    with pytest.raises(
+        KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError, match=None
+    ):
         write_image(path, Picture(noise(6, 6, 3)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

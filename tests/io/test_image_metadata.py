@@ -28,11 +28,16 @@ def camera_exif(orientation: int = 1, thumbnail: bool = False) -> bytes:
     exif[Base.DateTime] = "2024:01:02 03:04:05"
     exif[Base.Artist] = "Jörg Müller".encode()
     exif[Base.ImageWidth] = 999
-    exif.get_ifd(IFD.Exif).update({
-        Base.ExposureTime: 0.004, Base.ISOSpeedRatings: 6400, Base.ExifImageWidth: 999,
-        Base.ExifImageHeight: 777, Base.MakerNote: b"NOTE" * 5,
-        IFD.Interop: {1: "R98"},
-    })
+    exif.get_ifd(IFD.Exif).update(
+        {
+            Base.ExposureTime: 0.004,
+            Base.ISOSpeedRatings: 6400,
+            Base.ExifImageWidth: 999,
+            Base.ExifImageHeight: 777,
+            Base.MakerNote: b"NOTE" * 5,
+            IFD.Interop: {1: "R98"},
+        }
+    )
     exif.get_ifd(IFD.GPSInfo).update({1: "N", 2: (50.0, 5.0, 3.25), 3: "E", 4: (8.0, 5.0, 1.0)})
     data = exif.tobytes()
     if thumbnail:  # a second directory, where the first one points to
@@ -62,15 +67,13 @@ def check_camera_exif(data: bytes | None, height: int, width: int) -> None:
 @pytest.mark.parametrize("suffix", HOLD_EXIF)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_exif_and_profile_survive(
-    suffix: str, dtype: type, channels: int, tmp_path: Path
-) -> None:
-    Pillow.fromarray(noise(8, 8, 3)).save(
-        tmp_path / "in.jpg", exif=camera_exif(), icc_profile=SRGB)
+def test_exif_and_profile_survive(suffix: str, dtype: type, channels: int, tmp_path: Path) -> None:
+    Pillow.fromarray(noise(8, 8, 3)).save(tmp_path / "in.jpg", exif=camera_exif(), icc_profile=SRGB)
     source = read_image(tmp_path / "in.jpg")
     assert source.icc_profile == SRGB
-    enlarged = Picture(noise(32, 48, channels, dtype=dtype), icc_profile=source.icc_profile,
-                       exif=source.exif)
+    enlarged = Picture(
+        noise(32, 48, channels, dtype=dtype), icc_profile=source.icc_profile, exif=source.exif
+    )
     path = tmp_path / f"out{suffix}"
     write_image(path, enlarged)
     again = read_image(path)
@@ -121,7 +124,8 @@ def test_orientation_of_16_bits_and_alpha(
     pyvips = pytest.importorskip("pyvips")
     stored = noise(4, 7, planes, dtype=np.uint16)
     image = pyvips.Image.new_from_array(stored).copy(
-        interpretation="grey16" if planes == 2 else "rgb16")
+        interpretation="grey16" if planes == 2 else "rgb16"
+    )
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     image.write_to_file(str(tmp_path / f"a{suffix}"))
     picture = read_image(tmp_path / f"a{suffix}")
@@ -187,10 +191,16 @@ def test_thumbnail_is_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-@pytest.mark.parametrize("exif", [
-    b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x09",
-    camera_exif()[:60], b"Exif\0\0",
-])
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0nonsense",
+        b"Exif\0\0II*\0\xff\xff\xff\x7f",
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x09",
+        camera_exif()[:60],
+        b"Exif\0\0",
+    ],
+)
 def test_broken_exif_does_not_matter(exif: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     Pillow.fromarray(noise(4, 7, 3)).save(path, exif=exif)
@@ -227,10 +237,17 @@ def test_exif_of_big_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check_camera_exif(read_image(tmp_path / "a.jpg").exif, 5, 6)
 
 
-@pytest.mark.parametrize(("suffix", "dtype"), [
-    (".png", np.uint8), (".png", np.uint16), (".tif", np.uint8), (".tif", np.uint16),
-    (".jpg", np.uint8), (".bmp", np.uint8),
-])
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [
+        (".png", np.uint8),
+        (".png", np.uint16),
+        (".tif", np.uint8),
+        (".tif", np.uint16),
+        (".jpg", np.uint8),
+        (".bmp", np.uint8),
+    ],
+)
 def test_resolution(suffix: str, dtype: type, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     write_image(path, Picture(noise(4, 4, 3, dtype=dtype), dpi=(300.0, 150.0)))
@@ -259,8 +276,9 @@ def test_profile_of_another_colour_space_is_dropped(
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-@pytest.mark.parametrize("profile", [b"not a profile", SRGB.replace(b"RGB ", b"R\xe9B "),
-                                     SRGB[:200]])
+@pytest.mark.parametrize(
+    "profile", [b"not a profile", SRGB.replace(b"RGB ", b"R\xe9B "), SRGB[:200]]
+)
 def test_broken_profile_is_dropped(profile: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     Pillow.fromarray(noise(4, 4, 3)).save(path, icc_profile=profile)
@@ -277,9 +295,7 @@ def test_grey_profile_of_grey_stays(suffix: str, dtype: type, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])
-def test_grey_profile_is_not_written_where_grey_becomes_rgb(
-    suffix: str, tmp_path: Path
-) -> None:
+def test_grey_profile_is_not_written_where_grey_becomes_rgb(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     write_image(path, Picture(noise(4, 4, 1), icc_profile=grey_profile()))
     with Pillow.open(path) as image:
@@ -297,7 +313,8 @@ def grey_profile() -> bytes:
     head[68:80] = white[8:]
     table = b"\0\0\0\2" + b"".join(
         name + at.to_bytes(4, "big") + size.to_bytes(4, "big")
-        for name, at, size in ((b"kTRC", 156, 12), (b"wtpt", 168, 20)))
+        for name, at, size in ((b"kTRC", 156, 12), (b"wtpt", 168, 20))
+    )
     profile = head + table + curve + white
     profile[:4] = len(profile).to_bytes(4, "big")
     return bytes(profile)

@@ -56,7 +56,9 @@ def test_folders_and_their_mirrored_tree(tmp_path: Path):
     out = tmp_path / "out"
     assert [job.target for job in plan(top, output=out).jobs] == [out / "a_x4.png"]
     assert [job.target for job in plan(top, output=out, recursive=True).jobs] == [
-        out / "a_x4.png", out / "sub" / "deep" / "b_x4.png"]
+        out / "a_x4.png",
+        out / "sub" / "deep" / "b_x4.png",
+    ]
 
 
 def test_earlier_outputs_in_a_folder_are_not_enlarged_again(tmp_path: Path):
@@ -86,8 +88,10 @@ def test_missing_patterns_and_empty_folders_fail_alone(tmp_path: Path):
     touch(tmp_path / "a.png", tmp_path / "empty" / "note.txt")
     found = plan(tmp_path / "*.gif", tmp_path / "a.png", tmp_path / "empty")
     assert [job.source.name for job in found.jobs] == ["a.png"]
-    assert ["no file matches" in str(found.failures[0][1]),
-            "no pictures in this folder" in str(found.failures[1][1])] == [True, True]
+    assert [
+        "no file matches" in str(found.failures[0][1]),
+        "no pictures in this folder" in str(found.failures[1][1]),
+    ] == [True, True]
 
 
 def test_a_shell_glob_run_again_takes_the_originals(tmp_path: Path):
@@ -105,12 +109,12 @@ def test_an_output_folder_around_the_inputs_hides_none(
     touch(Path("album") / "a.png", Path("album") / "b.png")
     found = plan("album", output=Path(output))
     assert [job.target for job in found.jobs] == [
-        Path(output) / "a_x4.png", Path(output) / "b_x4.png"]
+        Path(output) / "a_x4.png",
+        Path(output) / "b_x4.png",
+    ]
 
 
-def test_a_file_named_in_two_ways_is_done_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_file_named_in_two_ways_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     touch(Path("album") / "a.png")
     found = plan("album/a.png", tmp_path / "album" / "a.png", "album")
@@ -121,8 +125,13 @@ def test_a_file_named_in_two_ways_is_done_once(
 def test_names_that_no_file_can_have_fail_alone(tmp_path: Path):
     touch(tmp_path / "a.png", tmp_path / f"{'n' * 250}.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    found = plan(tmp_path / "a.png", tmp_path / f"{'n' * 250}.png", tmp_path / "loop.png",
-                 "m" * 300, tmp_path / "gone.png")
+    found = plan(
+        tmp_path / "a.png",
+        tmp_path / f"{'n' * 250}.png",
+        tmp_path / "loop.png",
+        "m" * 300,
+        tmp_path / "gone.png",
+    )
     assert [job.source.name for job in found.jobs] == ["a.png"]
     assert len(found.failures) == 4
 

@@ -13,14 +13,22 @@ from enhance_cli.io.libraw_render import demosaic_linear, measure_wavelet_noise
 
 BLACK, WHITE = 512, 16_383
 GAINS = np.array([2.0, 1.0, 1.6])
-MATRIX = np.array([[1.0234, -0.2969, -0.2266], [-0.5625, 1.6328, -0.0469],
-                   [-0.0703, 0.2188, 0.6406]])
+MATRIX = np.array(
+    [[1.0234, -0.2969, -0.2266], [-0.5625, 1.6328, -0.0469], [-0.0703, 0.2188, 0.6406]]
+)
 SITES = ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))  # colour, row, column
 
 
 def write(mosaic: np.ndarray, target: Path | BytesIO, pattern: str = "RGGB") -> None:
-    write_dng(target, mosaic.round().clip(0, WHITE).astype(np.uint16), white=WHITE, black=BLACK,
-              as_shot_neutral=tuple(1 / GAINS), color_matrix=MATRIX, pattern=pattern)
+    write_dng(
+        target,
+        mosaic.round().clip(0, WHITE).astype(np.uint16),
+        white=WHITE,
+        black=BLACK,
+        as_shot_neutral=tuple(1 / GAINS),
+        color_matrix=MATRIX,
+        pattern=pattern,
+    )
 
 
 def ramp(height: int, width: int, peak: float) -> np.ndarray:
@@ -83,8 +91,9 @@ def test_denoising_denoises() -> None:
 
 def test_a_threshold_of_nothing_changes_nothing() -> None:
     _, file = noisy(40, 300)
-    np.testing.assert_array_equal(demosaic_linear(file),
-                                  demosaic_linear(file, wavelet_threshold=1e-9))
+    np.testing.assert_array_equal(
+        demosaic_linear(file), demosaic_linear(file, wavelet_threshold=1e-9)
+    )
 
 
 def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,17 +38,28 @@ tifffile = pytest.importorskip("tifffile")
 
 WHITE = 4095
 OPTIONS: dict[str, Any] = {
-    "white": WHITE, "as_shot_neutral": (0.5, 1.0, 0.625),
+    "white": WHITE,
+    "as_shot_neutral": (0.5, 1.0, 0.625),
     "color_matrix": np.array(
-        [[0.6988, -0.1384, -0.0714], [-0.5631, 1.341, 0.2447], [-0.1485, 0.2204, 0.7318]]),
+        [[0.6988, -0.1384, -0.0714], [-0.5631, 1.341, 0.2447], [-0.1485, 0.2204, 0.7318]]
+    ),
 }
 READABLE = ["Blackmagic.dng", "colorchart.dng", "pidng_10bit.dng", "not_bayer_coolscan.nef"]
 # Whole pictures, or empty: the reader of pictures deals with them.
 NOT_RAW = {"jpeg_renamed.arw", "empty.arw"}
 CORRUPT = [
-    "Canon-R6-pruned.CR3", "FujiFilm.raf", "IMG_1361.dng", "Nikon.nef", "SigmaDP2.x3f",
-    "exiv2-canon-powershot-s40.crw", "issue_839_poc.rw2", "issue_857_coverage.raf",
-    "random.arw", "truncated_4k.dng", "truncated_half.dng", *sorted(NOT_RAW),
+    "Canon-R6-pruned.CR3",
+    "FujiFilm.raf",
+    "IMG_1361.dng",
+    "Nikon.nef",
+    "SigmaDP2.x3f",
+    "exiv2-canon-powershot-s40.crw",
+    "issue_839_poc.rw2",
+    "issue_857_coverage.raf",
+    "random.arw",
+    "truncated_4k.dng",
+    "truncated_half.dng",
+    *sorted(NOT_RAW),
 ]
 
 
@@ -83,10 +94,16 @@ def changed_tags(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def fake_raw(**other: Any) -> SimpleNamespace:
-    told = {"iso_speed": 0.0, "shutter_speed": 0.0, "aperture": 0.0, "focal_length": 0.0,
-            "timestamp": datetime(1970, 1, 1)} | other
-    return SimpleNamespace(other=SimpleNamespace(**told),
-                           lens=SimpleNamespace(make="Lens Ltd", model="50mm F1.2"))
+    told = {
+        "iso_speed": 0.0,
+        "shutter_speed": 0.0,
+        "aperture": 0.0,
+        "focal_length": 0.0,
+        "timestamp": datetime(1970, 1, 1),
+    } | other
+    return SimpleNamespace(
+        other=SimpleNamespace(**told), lens=SimpleNamespace(make="Lens Ltd", model="50mm F1.2")
+    )
 
 
 def refusal(call: Callable[[Path], object], path: Path) -> str:
@@ -141,15 +158,14 @@ def test_black_of_each_channel(pattern: str, tmp_path: Path) -> None:
         assert np.median(plane) == pytest.approx(100 / (WHITE - black))
 
 
-def test_the_visible_area_alone(
-    changed_tags: Callable[..., None], tmp_path: Path
-) -> None:
+def test_the_visible_area_alone(changed_tags: Callable[..., None], tmp_path: Path) -> None:
     mosaic = scene(60, 70)
     write_dng(tmp_path / "a.dng", mosaic[4:54, 6:66], black=64, **OPTIONS)
     changed_tags({50829: ("I", 4, (4, 6, 54, 66))})  # ActiveArea
     write_dng(tmp_path / "b.dng", mosaic, black=64, **OPTIONS)
     np.testing.assert_array_equal(
-        read_raw(tmp_path / "b.dng").planes, read_raw(tmp_path / "a.dng").planes)
+        read_raw(tmp_path / "b.dng").planes, read_raw(tmp_path / "a.dng").planes
+    )
 
 
 @pytest.mark.parametrize("name", ["a.dng", "a.ARW", "a.tif", "a.jpg", "a"])
@@ -189,11 +205,19 @@ def test_a_mosaic_inside_a_tiff_without_dng_tags_is_one(
     assert not is_raw(tmp_path / "c.tif")
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"II", b"II*\0", b"II*\0\x08\0\0\0", b"MM\0*\xff\xff\xff\xff",
-    b"II*\0\x08\0\0\0\xff\xff" + b"\x4a\x01\x04\0\xff\xff\xff\xff\xff\xff\xff\xff" * 9,
-    b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 262, 3, 0, 0), b"P5 nonsense",
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"II",
+        b"II*\0",
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\xff\xff\xff\xff",
+        b"II*\0\x08\0\0\0\xff\xff" + b"\x4a\x01\x04\0\xff\xff\xff\xff\xff\xff\xff\xff" * 9,
+        b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 262, 3, 0, 0),
+        b"P5 nonsense",
+    ],
+)
 def test_odd_files_are_no_raw(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     assert not is_raw(tmp_path / "a.tif")
@@ -244,12 +268,19 @@ def test_unusable_gains_are_not_used(
     assert np.isfinite(raw.white_balance).all()
 
 
-@pytest.mark.parametrize(("levels", "gains"), [
-    ((500, 1000, 2000), (4, 2, 1)), ((1000, 2000, 1000), (2, 1, 2)),
-    ((50, 3000, 1500), (4, 1, 2)), ((3500, 100, 100), (1, 4, 4)),
-])
+@pytest.mark.parametrize(
+    ("levels", "gains"),
+    [
+        ((500, 1000, 2000), (4, 2, 1)),
+        ((1000, 2000, 1000), (2, 1, 2)),
+        ((50, 3000, 1500), (4, 1, 2)),
+        ((3500, 100, 100), (1, 4, 4)),
+    ],
+)
 def test_grey_world_where_the_file_says_nothing(
-    levels: tuple[int, int, int], gains: tuple[float, ...], changed_tags: Callable[..., None],
+    levels: tuple[int, int, int],
+    gains: tuple[float, ...],
+    changed_tags: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """Within 1/4 to 4 of green; a saturated lamp does not count."""
@@ -266,8 +297,15 @@ def test_grey_world_where_the_file_says_nothing(
 
 def test_exif_is_carried(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
-    write_dng(path, scene(), exposure=Exposure(1 / 50, 3200, 2.8), orientation=8, make="Maker",
-              model="Maker One", **OPTIONS)
+    write_dng(
+        path,
+        scene(),
+        exposure=Exposure(1 / 50, 3200, 2.8),
+        orientation=8,
+        make="Maker",
+        model="Maker One",
+        **OPTIONS,
+    )
     append_details(path, {Base.LensModel: "35mm", Base.DateTimeOriginal: "2024:01:02 03:04:05"})
     raw = read_raw(path)
     assert raw.camera == "Maker One"
@@ -302,8 +340,16 @@ def append_details(path: Path, details: dict[int, str]) -> None:
 
 def test_libraw_fills_in_what_exif_lacks() -> None:
     exif = Pillow.Exif()
-    complete_exif(exif, fake_raw(shutter_speed=0.01, aperture=4.0, iso_speed=204_800.0,
-                                 focal_length=1200.0, timestamp=datetime(2020, 12, 29, 14, 24)))
+    complete_exif(
+        exif,
+        fake_raw(
+            shutter_speed=0.01,
+            aperture=4.0,
+            iso_speed=204_800.0,
+            focal_length=1200.0,
+            timestamp=datetime(2020, 12, 29, 14, 24),
+        ),
+    )
     kept = load_exif(clean_exif(exif) or b"")
     assert find_exposure(kept) == Exposure(pytest.approx(0.01), 204_800, pytest.approx(4))
     details = kept.get_ifd(IFD.Exif)
@@ -326,7 +372,8 @@ def test_libraw_does_not_overrule_exif() -> None:
 def test_exposure_of_a_picture(suffix: str, tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif.get_ifd(IFD.Exif).update(
-        {Base.ExposureTime: 10.0, Base.FNumber: 5.6, Base.ISOSpeedRatings: 250})
+        {Base.ExposureTime: 10.0, Base.FNumber: 5.6, Base.ISOSpeedRatings: 250}
+    )
     path, black = tmp_path / f"a{suffix}", np.zeros((4, 4, 3), np.uint8)
     write_image(path, Picture(black, exif=exif.tobytes()))
     assert read_exposure(path) == Exposure(10, 250, pytest.approx(5.6))
@@ -337,8 +384,9 @@ def test_exposure_of_a_picture(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), 1e30, (), "x", None])
 def test_senseless_exposures_are_none(value: object) -> None:
     exif = Pillow.Exif()
-    exif.get_ifd(IFD.Exif).update(dict.fromkeys(
-        (Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings), value))
+    exif.get_ifd(IFD.Exif).update(
+        dict.fromkeys((Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings), value)
+    )
     assert find_exposure(exif) == Exposure(None, None, None)
 
 
@@ -389,18 +437,33 @@ def test_linear_dng_is_not_bayer_and_is_rendered(tmp_path: Path) -> None:
 
 
 def write_linear_dng(path: Path, levels: np.ndarray) -> None:
-    tags = [(50706, "B", 4, (1, 4, 0, 0), True), (50708, "s", 0, "any", True),
-            (50717, "H", 3, (65_535,) * 3, True),
-            dng._rationals(50721, OPTIONS["color_matrix"].ravel(), signed=True),
-            dng._rationals(50728, (1, 1, 1)), (50778, "H", 1, 21, True)]
-    tifffile.imwrite(path, levels, photometric=34892, planarconfig="contig", subfiletype=0,
-                     metadata=None, extratags=tags)
+    tags = [
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50708, "s", 0, "any", True),
+        (50717, "H", 3, (65_535,) * 3, True),
+        dng._rationals(50721, OPTIONS["color_matrix"].ravel(), signed=True),
+        dng._rationals(50728, (1, 1, 1)),
+        (50778, "H", 1, 21, True),
+    ]
+    tifffile.imwrite(
+        path,
+        levels,
+        photometric=34892,
+        planarconfig="contig",
+        subfiletype=0,
+        metadata=None,
+        extratags=tags,
+    )
 
 
-@pytest.mark.parametrize(("size", "colours"), [
-    # X-Trans, of which LibRaw has its own kind; and a sensor without any red.
-    (6, "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"), (2, "GBBG"),
-])
+@pytest.mark.parametrize(
+    ("size", "colours"),
+    [
+        # X-Trans, of which LibRaw has its own kind; and a sensor without any red.
+        (6, "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"),
+        (2, "GBBG"),
+    ],
+)
 def test_other_mosaics_are_not_bayer(
     size: int, colours: str, changed_tags: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -434,9 +497,7 @@ def test_nothing_above_black_is_refused(tmp_path: Path) -> None:
     refusal(read_raw, tmp_path / "a.dng")
 
 
-def test_white_below_black_is_refused(
-    changed_tags: Callable[..., None], tmp_path: Path
-) -> None:
+def test_white_below_black_is_refused(changed_tags: Callable[..., None], tmp_path: Path) -> None:
     changed_tags({50714: (5, 4, (2000, 1) * 4), 50717: ("I", 1, 1000)})
     write_dng(tmp_path / "a.dng", scene(), **OPTIONS)
     assert "white level" in refusal(read_raw, tmp_path / "a.dng")
@@ -471,10 +532,18 @@ def test_damage_that_is_only_mentioned_is_refused(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("failure", [
-    MemoryError(), rawpy.LibRawTooBigError(b"Image too\nbig"), rawpy.LibRawIOError(b"x"),
-    rawpy.LibRawDataError("x"), rawpy.LibRawFileUnsupportedError(b"x"), RuntimeError(), ValueError,
-])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError(),
+        rawpy.LibRawTooBigError(b"Image too\nbig"),
+        rawpy.LibRawIOError(b"x"),
+        rawpy.LibRawDataError("x"),
+        rawpy.LibRawFileUnsupportedError(b"x"),
+        RuntimeError(),
+        ValueError,
+    ],
+)
 def test_whatever_libraw_raises_is_one_line(
     failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -496,8 +565,10 @@ def test_without_rawpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_imported_before_it_is_needed() -> None:
-    code = ("import sys, enhance_cli.io.raw, enhance_cli.io.dng;"
-            "sys.exit(bool({'rawpy', 'tifffile', 'torch'} & set(sys.modules)))")
+    code = (
+        "import sys, enhance_cli.io.raw, enhance_cli.io.dng;"
+        "sys.exit(bool({'rawpy', 'tifffile', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -535,8 +606,13 @@ def test_agrees_with_libraw(name: str, raw_folder: Path) -> None:
     raw = read_raw(raw_folder / name)
     with rawpy.imread(str(raw_folder / name)) as file:
         rendered = file.postprocess(
-            half_size=True, use_camera_wb=True, output_color=rawpy.ColorSpace.sRGB,
-            gamma=(1, 1), no_auto_bright=True, user_flip=0, output_bps=16,
+            half_size=True,
+            use_camera_wb=True,
+            output_color=rawpy.ColorSpace.sRGB,
+            gamma=(1, 1),
+            no_auto_bright=True,
+            user_flip=0,
+            output_bps=16,
             adjust_maximum_thr=0,  # else the brightest value of a picture becomes its white
         )
     red, green, blue, other_green = np.maximum(raw.planes, 0)  # as LibRaw does, before the mean
@@ -572,11 +648,14 @@ def test_every_corrupt_file_is_in_the_list(raw_folder: Path) -> None:
     assert sorted(path.name for path in (raw_folder / "corrupt").iterdir()) == sorted(CORRUPT)
 
 
-@pytest.mark.parametrize(("name", "exposure", "model"), [
-    ("Canon-R6-pruned.CR3", Exposure(0.25, 100, 25), "Canon EOS R6"),
-    ("FujiFilm.raf", Exposure(0.004, 100, 8), None),
-    ("Nikon.nef", Exposure(0.05, 200, 3.5), None),
-])
+@pytest.mark.parametrize(
+    ("name", "exposure", "model"),
+    [
+        ("Canon-R6-pruned.CR3", Exposure(0.25, 100, 25), "Canon EOS R6"),
+        ("FujiFilm.raf", Exposure(0.004, 100, 8), None),
+        ("Nikon.nef", Exposure(0.05, 200, 3.5), None),
+    ],
+)
 def test_exif_of_other_containers(
     name: str, exposure: Exposure, model: str | None, raw_folder: Path
 ) -> None:

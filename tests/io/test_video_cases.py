@@ -12,15 +12,22 @@ from enhance_cli.io.video import output_suffix, probe
 av = pytest.importorskip("av")
 
 GOOD = {  # frames
-    "h264_10bits.mp4": 30, "nasa_13013_rotated.mp4": 17,
-    "realshort.mp4": 36, "sample_android_slow_motion.mp4": 7,
-    "sample_shorter_audio.mp4": 72, "sample_with_chapters.mkv": 150,
+    "h264_10bits.mp4": 30,
+    "nasa_13013_rotated.mp4": 17,
+    "realshort.mp4": 36,
+    "sample_android_slow_motion.mp4": 7,
+    "sample_shorter_audio.mp4": 72,
+    "sample_with_chapters.mkv": 150,
     "test_non_zero_start.mp4": 12,
-    "testsrc2_odd_height_and_width_444.mp4": 25, "video_90.mov": 3,
+    "testsrc2_odd_height_and_width_444.mp4": 25,
+    "video_90.mov": 3,
 }
 SLOW = {
-    "av1_video.mkv": 125, "sample_portrait.mp4": 30, "sample_with_srt.mkv": 30,
-    "testsrc2_hdr.mp4": 60, "testsrc2_vp9.webm": 30,
+    "av1_video.mkv": 125,
+    "sample_portrait.mp4": 30,
+    "sample_with_srt.mkv": 30,
+    "testsrc2_hdr.mp4": 60,
+    "testsrc2_vp9.webm": 30,
     "sample_with_increasing_timestamps_320w_240h.mp4": 932,
 }
 BAD = {
@@ -42,8 +49,9 @@ def test_all_are_known(cases: Path) -> None:
     assert {path.name for path in cases.iterdir()} == {*GOOD, *SLOW, *BAD}
 
 
-@pytest.mark.parametrize("name", [
-    *GOOD, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize(
+    "name", [*GOOD, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_good(cases: Path, tmp_path: Path, name: str) -> None:
     source = cases / name
     target = tmp_path / f"out{output_suffix(source)}"
@@ -56,9 +64,12 @@ def test_good(cases: Path, tmp_path: Path, name: str) -> None:
     assert frame_times(target) == pytest.approx(expected, abs=1e-5)
     for kind in ("audio", "subtitle"):
         assert [digest for digest, _ in packets(target, kind)] == [
-            digest for digest, _ in packets(source, kind)]
-        drift = [abs(a - b) for (_, a), (_, b) in zip(packets(target, kind),
-                                                      packets(source, kind), strict=True)]
+            digest for digest, _ in packets(source, kind)
+        ]
+        drift = [
+            abs(a - b)
+            for (_, a), (_, b) in zip(packets(target, kind), packets(source, kind), strict=True)
+        ]
         assert max(drift, default=0) <= Fraction(1, 44100)
     before, after = probe(source), probe(target)
     assert after.colour == before.colour or before.colour.assumed

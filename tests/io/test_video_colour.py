@@ -26,22 +26,24 @@ def bars() -> NDArray[np.float64]:
     width = BAR * len(COLOURS)
     full = np.repeat(np.array(COLOURS, float), BAR, 0)[None]
     ramp = np.linspace(0, 1, width)[None, :, None].repeat(3, 2)
-    return np.concatenate([full.repeat(HEIGHT, 0), 0.75 * full.repeat(HEIGHT, 0),
-                           ramp.repeat(HEIGHT, 0)])
+    return np.concatenate(
+        [full.repeat(HEIGHT, 0), 0.75 * full.repeat(HEIGHT, 0), ramp.repeat(HEIGHT, 0)]
+    )
 
 
 def inside() -> NDArray[np.bool_]:
     """Where neither filter of the chroma reaches another colour."""
     mask = np.ones(bars().shape[:2], bool)
     for edge in range(BAR, mask.shape[1], BAR):
-        mask[:, edge - 6:edge + 6] = False
+        mask[:, edge - 6 : edge + 6] = False
     for edge in (HEIGHT, 2 * HEIGHT):
-        mask[edge - 6:edge + 6] = False
+        mask[edge - 6 : edge + 6] = False
     return mask
 
 
-def encode(rgb: NDArray[np.float64], matrix: str, limited: bool, depth: int) -> list[
-        NDArray[np.float64]]:
+def encode(
+    rgb: NDArray[np.float64], matrix: str, limited: bool, depth: int
+) -> list[NDArray[np.float64]]:
     """Y', Cb and Cr as code values."""
     kr, kb = WEIGHTS[matrix]
     luma = rgb @ np.array([kr, 1 - kr - kb, kb])
@@ -58,21 +60,31 @@ def frame_of(planes: list[NDArray[np.float64]], name: str) -> "av.VideoFrame":
     for plane, values in zip(frame.planes, planes, strict=True):
         dtype = np.uint16 if "le" in name else np.uint8
         rows = np.zeros((plane.height, plane.line_size // np.dtype(dtype).itemsize), dtype)
-        rows[:, :plane.width] = np.rint(values[::height // plane.height, ::width // plane.width])
+        rows[:, : plane.width] = np.rint(values[:: height // plane.height, :: width // plane.width])
         plane.update(rows)
     return frame
 
 
 def codes(frame: "av.VideoFrame") -> list[NDArray[np.int64]]:
     dtype = np.uint16 if "le" in frame.format.name else np.uint8
-    return [np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, :plane.width].astype(int)
-            for plane in frame.planes]
+    return [
+        np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width].astype(int)
+        for plane in frame.planes
+    ]
 
 
-@pytest.mark.parametrize("name, depth", [
-    ("yuv420p", 8), ("yuv422p", 8), ("yuv444p", 8),
-    ("yuv420p10le", 10), ("yuv422p10le", 10), ("yuv444p10le", 10), ("yuv420p12le", 12),
-])
+@pytest.mark.parametrize(
+    "name, depth",
+    [
+        ("yuv420p", 8),
+        ("yuv422p", 8),
+        ("yuv444p", 8),
+        ("yuv420p10le", 10),
+        ("yuv422p10le", 10),
+        ("yuv444p10le", 10),
+        ("yuv420p12le", 12),
+    ],
+)
 @pytest.mark.parametrize("matrix", sorted(WEIGHTS))
 @pytest.mark.parametrize("limited", [True, False], ids=["tv", "pc"])
 def test_bars_there_and_back(name: str, depth: int, matrix: str, limited: bool) -> None:
@@ -117,13 +129,16 @@ def test_chroma_stays_in_its_place() -> None:
     assert (blue * y).sum() / blue.sum() == pytest.approx(16.5, abs=0.1)
 
 
-@pytest.mark.parametrize("told, size, expected", [
-    (("unknown", "unknown", "unknown"), (1280, 720), ("bt709", "bt709", "bt709")),
-    (("unknown", "unknown", "unknown"), (720, 480), ("smpte170m", "smpte170m", "smpte170m")),
-    (("unknown", "unknown", "unknown"), (720, 576), ("smpte170m", "bt470bg", "smpte170m")),
-    (("bt709", "unknown", "unknown"), (320, 240), ("bt709", "bt709", "bt709")),
-    (("bt2020nc", "bt2020", "smpte2084"), (320, 240), ("bt2020nc", "bt2020", "smpte2084")),
-])
+@pytest.mark.parametrize(
+    "told, size, expected",
+    [
+        (("unknown", "unknown", "unknown"), (1280, 720), ("bt709", "bt709", "bt709")),
+        (("unknown", "unknown", "unknown"), (720, 480), ("smpte170m", "smpte170m", "smpte170m")),
+        (("unknown", "unknown", "unknown"), (720, 576), ("smpte170m", "bt470bg", "smpte170m")),
+        (("bt709", "unknown", "unknown"), (320, 240), ("bt709", "bt709", "bt709")),
+        (("bt2020nc", "bt2020", "smpte2084"), (320, 240), ("bt2020nc", "bt2020", "smpte2084")),
+    ],
+)
 def test_what_is_not_told_is_guessed_by_size(
     told: tuple[str, str, str], size: tuple[int, int], expected: tuple[str, str, str]
 ) -> None:
@@ -132,21 +147,29 @@ def test_what_is_not_told_is_guessed_by_size(
     assert colour.assumed == ("unknown" in told)
 
 
-@pytest.mark.parametrize("tags, name, codec", [
-    ((1, 1, 1, 1), "yuv420p", "libx264"),
-    ((2, 6, 5, 6), "yuv420p", "libx264"),
-    ((1, 5, 5, 6), "yuv422p", "libx264"),
-    ((1, 9, 9, 16), "yuv420p10le", "libx265"),
-    ((1, 9, 9, 18), "yuv420p10le", "libx265"),
-    ((2, 1, 12, 13), "yuv444p", "libx264"),
-])
+@pytest.mark.parametrize(
+    "tags, name, codec",
+    [
+        ((1, 1, 1, 1), "yuv420p", "libx264"),
+        ((2, 6, 5, 6), "yuv420p", "libx264"),
+        ((1, 5, 5, 6), "yuv422p", "libx264"),
+        ((1, 9, 9, 16), "yuv420p10le", "libx265"),
+        ((1, 9, 9, 18), "yuv420p10le", "libx265"),
+        ((2, 1, 12, 13), "yuv444p", "libx264"),
+    ],
+)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_tags_and_samples_survive_a_file(
     tmp_path: Path, tags: tuple[int, ...], name: str, codec: str, suffix: str
 ) -> None:
     quiet = {"x265-params": "log-level=error"} if codec == "libx265" else {}
-    source = make_video(tmp_path / "in.mp4", colour=tags, pixel_format=name, codec=codec,
-                        options={"crf": "1", **quiet})
+    source = make_video(
+        tmp_path / "in.mp4",
+        colour=tags,
+        pixel_format=name,
+        codec=codec,
+        options={"crf": "1", **quiet},
+    )
     target = tmp_path / f"out{suffix}"
     convert(source, target, options=EncodeOptions(crf=1, preset="fast", threads=1))
     before, after = probe(source), probe(target)
@@ -171,18 +194,28 @@ def test_assumed_colours_are_written(tmp_path: Path) -> None:
 
 
 def test_static_hdr_is_kept(tmp_path: Path) -> None:
-    parameters = ("log-level=error:hdr10=1:master-display=G(13250,34500)B(7500,3000)"
-                  "R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400")
-    source = make_video(tmp_path / "in.mp4", colour=(1, 9, 9, 16), pixel_format="yuv420p10le",
-                        codec="libx265", options={"x265-params": parameters})
+    parameters = (
+        "log-level=error:hdr10=1:master-display=G(13250,34500)B(7500,3000)"
+        "R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+    )
+    source = make_video(
+        tmp_path / "in.mp4",
+        colour=(1, 9, 9, 16),
+        pixel_format="yuv420p10le",
+        codec="libx265",
+        options={"x265-params": parameters},
+    )
     before = probe(source).static_hdr
     assert before is not None and before.light == (1000, 400)
     assert before.primaries[:2] == (Fraction(17, 25), Fraction(8, 25))
     for codec, suffix in (("hevc", ".mp4"), ("hevc", ".mkv"), ("h264", ".mp4"), ("av1", ".mkv")):
         preset = "12" if codec == "av1" else "ultrafast"
         form = "yuv420p10le"
-        convert(source, tmp_path / f"{codec}{suffix}",
-                options=EncodeOptions(codec, preset=preset, pixel_format=form, threads=1))
+        convert(
+            source,
+            tmp_path / f"{codec}{suffix}",
+            options=EncodeOptions(codec, preset=preset, pixel_format=form, threads=1),
+        )
         after = probe(tmp_path / f"{codec}{suffix}").static_hdr
         assert after is not None and after.light == before.light
         assert after.luminance == pytest.approx(before.luminance, abs=1e-4)
@@ -190,8 +223,13 @@ def test_static_hdr_is_kept(tmp_path: Path) -> None:
 
 
 def test_hdr_is_never_put_into_8_bits(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mp4", colour=(1, 9, 9, 16), pixel_format="yuv420p10le",
-                        codec="libx265", options={"x265-params": "log-level=error"})
+    source = make_video(
+        tmp_path / "in.mp4",
+        colour=(1, 9, 9, 16),
+        pixel_format="yuv420p10le",
+        codec="libx265",
+        options={"x265-params": "log-level=error"},
+    )
     with pytest.raises(OutputError, match="HDR .pq. needs 10 bits, vp9 in yuv420p has 8"):
         plan_output(probe(source), tmp_path / "o.webm", 1, EncodeOptions("vp9"))
 
@@ -202,17 +240,29 @@ def test_colours_that_cannot_be_converted(tmp_path: Path) -> None:
         probe(source)
 
 
-@pytest.mark.parametrize("name, suffix, expected", [
-    ("yuv420p", ".mp4", "yuv444p"),
-    ("yuv422p", ".mp4", "yuv444p"),
-    ("yuv420p", ".webm", "yuv420p"),
-    ("yuv444p", ".mp4", "yuv444p"),
-])
+@pytest.mark.parametrize(
+    "name, suffix, expected",
+    [
+        ("yuv420p", ".mp4", "yuv444p"),
+        ("yuv422p", ".mp4", "yuv444p"),
+        ("yuv420p", ".webm", "yuv420p"),
+        ("yuv444p", ".mp4", "yuv444p"),
+    ],
+)
 def test_odd_sizes(tmp_path: Path, name: str, suffix: str, expected: str) -> None:
-    source = make_video(tmp_path / "in.mkv", range(0, 120, 40), size=(63, 47), codec="ffv1",
-                        pixel_format=name, unit=Fraction(1, 1000))
-    plan, said = convert(source, tmp_path / f"out{suffix}",
-                         options=EncodeOptions(preset="8" if suffix == ".webm" else "fast"))
+    source = make_video(
+        tmp_path / "in.mkv",
+        range(0, 120, 40),
+        size=(63, 47),
+        codec="ffv1",
+        pixel_format=name,
+        unit=Fraction(1, 1000),
+    )
+    plan, said = convert(
+        source,
+        tmp_path / f"out{suffix}",
+        options=EncodeOptions(preset="8" if suffix == ".webm" else "fast"),
+    )
     info = probe(tmp_path / f"out{suffix}")
     assert (info.width, info.height, plan.pixel_format) == (63, 47, expected)
     assert any("written as" in line for line in said) == (name != expected)
@@ -220,10 +270,16 @@ def test_odd_sizes(tmp_path: Path, name: str, suffix: str, expected: str) -> Non
 
 @pytest.mark.parametrize("name", ["gray", "gray10le", "bgr0", "yuva420p", "yuv410p", "gbrp12le"])
 def test_uncommon_formats(tmp_path: Path, name: str) -> None:
-    source = make_video(tmp_path / "in.mkv", range(0, 120, 40), codec="ffv1", pixel_format=name,
-                        unit=Fraction(1, 1000))
-    plan, said = convert(source, tmp_path / "out.mkv",
-                         options=EncodeOptions(preset="ultrafast", threads=1))
+    source = make_video(
+        tmp_path / "in.mkv",
+        range(0, 120, 40),
+        codec="ffv1",
+        pixel_format=name,
+        unit=Fraction(1, 1000),
+    )
+    plan, said = convert(
+        source, tmp_path / "out.mkv", options=EncodeOptions(preset="ultrafast", threads=1)
+    )
     assert plan.depth == probe(source).depth
     assert any("transparency" in line for line in said) == (name == "yuva420p")
     with open_frames(source) as one, open_frames(tmp_path / "out.mkv") as other:
@@ -233,8 +289,13 @@ def test_uncommon_formats(tmp_path: Path, name: str) -> None:
 
 
 def test_rgb_without_loss(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mkv", range(0, 120, 40), codec="ffv1", pixel_format="bgr0",
-                        unit=Fraction(1, 1000))
+    source = make_video(
+        tmp_path / "in.mkv",
+        range(0, 120, 40),
+        codec="ffv1",
+        pixel_format="bgr0",
+        unit=Fraction(1, 1000),
+    )
     convert(source, tmp_path / "out.mkv", options=EncodeOptions("ffv1", threads=1))
     with open_frames(source) as one, open_frames(tmp_path / "out.mkv") as other:
         for first, second in zip(one, other, strict=True):

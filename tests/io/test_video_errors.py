@@ -47,9 +47,19 @@ def test_no_frames(tmp_path: Path) -> None:
 
 def test_encrypted(tmp_path: Path) -> None:
     plain = make_video(tmp_path / "plain.mp4")
-    ffmpeg("-i", plain, "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key",
-           "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid",
-           "a7e61c373e219033c21091fa607bf3b8", tmp_path / "locked.mp4")
+    ffmpeg(
+        "-i",
+        plain,
+        "-c",
+        "copy",
+        "-encryption_scheme",
+        "cenc-aes-ctr",
+        "-encryption_key",
+        "76a6c65c5ea762046bd749a2e632ccbb",
+        "-encryption_kid",
+        "a7e61c373e219033c21091fa607bf3b8",
+        tmp_path / "locked.mp4",
+    )
     refuse(tmp_path / "locked.mp4", "encrypted")
 
 
@@ -69,7 +79,7 @@ def test_damaged_in_the_middle(tmp_path: Path, suffix: str) -> None:
     source = make_video(tmp_path / f"in{suffix}", LONG, size=(128, 96), options={"g": "10"})
     data = bytearray(source.read_bytes())
     middle = len(data) // 2
-    data[middle:middle + 300] = bytes(300)
+    data[middle : middle + 300] = bytes(300)
     (tmp_path / f"bad{suffix}").write_bytes(data)
     refuse(tmp_path / f"bad{suffix}", r"damaged around frame \d+, \d\.\d+ s")
 
@@ -81,7 +91,7 @@ def test_cut_off(tmp_path: Path) -> None:
         convert(plain, source)  # which puts the index of an MP4 in front
         data = source.read_bytes()
         cut = tmp_path / f"cut{suffix}"
-        cut.write_bytes(data[:len(data) * 6 // 10])
+        cut.write_bytes(data[: len(data) * 6 // 10])
         refuse(cut, "damaged around frame")
 
 

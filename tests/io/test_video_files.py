@@ -35,21 +35,33 @@ QUICK = EncodeOptions(preset="ultrafast", threads=1)
 def scene(width: int, height: int, place: int) -> np.ndarray:
     """(H, W, 3) uint8: something smooth that moves."""
     y, x = np.mgrid[:height, :width]
-    return np.stack([(x * 2 + place * 5) % 256, y * 255 // height,
-                     np.full_like(x, 40 + 10 * place)], -1).astype(np.uint8)
+    return np.stack(
+        [(x * 2 + place * 5) % 256, y * 255 // height, np.full_like(x, 40 + 10 * place)], -1
+    ).astype(np.uint8)
 
 
 def make_video(
-    path: Path, times: Sequence[int] = STEADY, *, size: tuple[int, int] = (64, 48),
-    codec: str = "libx264", pixel_format: str = "yuv420p", unit: Fraction = Fraction(1, 15360),
-    audio: str | None = None, colour: Sequence[int] = (), turn: int = 0,
-    options: dict[str, str] | None = None, aspect: Fraction | None = None,
+    path: Path,
+    times: Sequence[int] = STEADY,
+    *,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    unit: Fraction = Fraction(1, 15360),
+    audio: str | None = None,
+    colour: Sequence[int] = (),
+    turn: int = 0,
+    options: dict[str, str] | None = None,
+    aspect: Fraction | None = None,
 ) -> Path:
     """A small video, with a tone where an audio encoder is named."""
-    scale = {"video_track_timescale": str(unit.denominator),
-             "movie_timescale": str(unit.denominator)}
-    with av.open(str(path), "w",
-                 container_options=scale if path.suffix in (".mp4", ".mov") else {}) as output:
+    scale = {
+        "video_track_timescale": str(unit.denominator),
+        "movie_timescale": str(unit.denominator),
+    }
+    with av.open(
+        str(path), "w", container_options=scale if path.suffix in (".mp4", ".mov") else {}
+    ) as output:
         stream = output.add_stream(codec, rate=30, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format
@@ -59,8 +71,12 @@ def make_video(
             stream.codec_context.sample_aspect_ratio = aspect
         if colour:
             context = stream.codec_context
-            (context.color_range, context.colorspace, context.color_primaries,
-             context.color_trc) = colour
+            (
+                context.color_range,
+                context.colorspace,
+                context.color_primaries,
+                context.color_trc,
+            ) = colour
         if turn:
             stream.set_display_rotation(turn)
         stream.metadata["language"] = "fin"
@@ -89,8 +105,14 @@ def tone(stream: "av.AudioStream") -> "Iterable[av.Packet]":
 
 
 def convert(
-    source: Path, target: Path, scale: int = 1, per: int = 5, options: EncodeOptions = QUICK,
-    start: float | None = None, end: float | None = None, stop: int | None = None,
+    source: Path,
+    target: Path,
+    scale: int = 1,
+    per: int = 5,
+    options: EncodeOptions = QUICK,
+    start: float | None = None,
+    end: float | None = None,
+    stop: int | None = None,
 ) -> tuple[OutputPlan, list[str]]:
     """What a task does, each pixel repeated instead of a network.
 
@@ -105,8 +127,9 @@ def convert(
     with open_frames(source, start=start, end=end, skip=done * per, threads=1) as reader:
         batch: list[Frame] = []
         for frame in reader:
-            batch.append(Frame(frame.pixels.repeat(scale, 0).repeat(scale, 1), frame.time,
-                               frame.duration))
+            batch.append(
+                Frame(frame.pixels.repeat(scale, 0).repeat(scale, 1), frame.time, frame.duration)
+            )
             if len(batch) == per:
                 segments.append(write_batch(plan, parts / f"{len(segments):03}{suffix}", batch))
                 batch = []
@@ -136,30 +159,50 @@ def times(path: Path) -> list[Fraction]:
 def pictures(path: Path) -> list[str]:
     """A digest of each decoded frame."""
     with av.open(str(path)) as container:
-        return [hashlib.md5(frame.reformat(format="rgb24").to_ndarray().tobytes()).hexdigest()
-                for frame in container.decode(video=0)]
+        return [
+            hashlib.md5(frame.reformat(format="rgb24").to_ndarray().tobytes()).hexdigest()
+            for frame in container.decode(video=0)
+        ]
 
 
 def packets(path: Path, kind: str) -> list[tuple[str, Fraction]]:
     """Digest and seconds of the packets of one kind."""
     with av.open(str(path)) as container:
-        return [(hashlib.md5(bytes(packet)).hexdigest(), packet.pts * packet.time_base)
-                for packet in container.demux()
-                if packet.size and packet.stream.type == kind and packet.pts is not None]
+        return [
+            (hashlib.md5(bytes(packet)).hexdigest(), packet.pts * packet.time_base)
+            for packet in container.demux()
+            if packet.size and packet.stream.type == kind and packet.pts is not None
+        ]
 
 
 def ffmpeg(*arguments: object) -> str:
     """What another build of FFmpeg says."""
     program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
-    ran = subprocess.run([program, "-hide_banner", "-nostdin", *map(str, arguments)],
-                         capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [program, "-hide_banner", "-nostdin", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return ran.stderr + ran.stdout
 
 
 def frame_times(path: Path) -> list[float]:
     """As another build of FFmpeg decodes them."""
-    said = ffmpeg("-i", path, "-map", "0:v:0", "-vf", "showinfo", "-copyts", "-fps_mode",
-                  "passthrough", "-f", "null", "-")
+    said = ffmpeg(
+        "-i",
+        path,
+        "-map",
+        "0:v:0",
+        "-vf",
+        "showinfo",
+        "-copyts",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "null",
+        "-",
+    )
     return [float(time) for time in re.findall(r" pts_time:(\S+)", said)]
 
 
@@ -203,13 +246,16 @@ def test_last_frame_keeps_its_duration(tmp_path: Path) -> None:
     assert info.seconds == probe(source).seconds == pytest.approx(12 / 30)
 
 
-@pytest.mark.parametrize("codec, options, suffix", [
-    ("h264", QUICK, ".mp4"),
-    ("hevc", QUICK, ".mkv"),
-    ("vp9", EncodeOptions(preset="8", threads=1), ".webm"),
-    ("av1", EncodeOptions(preset="12", threads=1), ".webm"),
-    ("ffv1", EncodeOptions(threads=1), ".mkv"),
-])
+@pytest.mark.parametrize(
+    "codec, options, suffix",
+    [
+        ("h264", QUICK, ".mp4"),
+        ("hevc", QUICK, ".mkv"),
+        ("vp9", EncodeOptions(preset="8", threads=1), ".webm"),
+        ("av1", EncodeOptions(preset="12", threads=1), ".webm"),
+        ("ffv1", EncodeOptions(threads=1), ".mkv"),
+    ],
+)
 def test_every_codec(tmp_path: Path, codec: str, options: EncodeOptions, suffix: str) -> None:
     source = make_video(tmp_path / "in.mp4")
     chosen = EncodeOptions(codec, None, options.preset, threads=1)
@@ -241,21 +287,48 @@ def with_extras(tmp_path: Path) -> Path:
     """A Matroska file with audio, subtitles, a font, a cover and chapters."""
     video = make_video(tmp_path / "plain.mp4", audio="aac")
     (tmp_path / "subtitles.srt").write_text(
-        "1\n00:00:00,000 --> 00:00:00,200\nOne\n\n2\n00:00:00,250 --> 00:00:00,390\nTwo\n")
+        "1\n00:00:00,000 --> 00:00:00,200\nOne\n\n2\n00:00:00,250 --> 00:00:00,390\nTwo\n"
+    )
     (tmp_path / "chapters.txt").write_text(
         ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=200\ntitle=First\n"
-        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=200\nEND=400\ntitle=Second\n")
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=200\nEND=400\ntitle=Second\n"
+    )
     (tmp_path / "font.ttf").write_bytes(b"no real font")
     (tmp_path / "cover.png").write_bytes(cover())
     source = tmp_path / "extras.mkv"
     said = ffmpeg(
-        "-i", video, "-i", tmp_path / "subtitles.srt", "-i", tmp_path / "chapters.txt",
-        "-map", "0", "-map", "1", "-map_chapters", "2", "-c", "copy",
-        "-metadata:s:2", "language=nld", "-metadata:s:2", "title=Words",
-        "-disposition:s:0", "forced", "-attach", tmp_path / "font.ttf",
-        "-metadata:s:3", "mimetype=application/x-truetype-font", "-attach",
-        tmp_path / "cover.png", "-metadata:s:4", "mimetype=image/png",
-        "-metadata:s:4", "filename=cover.png", source)
+        "-i",
+        video,
+        "-i",
+        tmp_path / "subtitles.srt",
+        "-i",
+        tmp_path / "chapters.txt",
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-map_chapters",
+        "2",
+        "-c",
+        "copy",
+        "-metadata:s:2",
+        "language=nld",
+        "-metadata:s:2",
+        "title=Words",
+        "-disposition:s:0",
+        "forced",
+        "-attach",
+        tmp_path / "font.ttf",
+        "-metadata:s:3",
+        "mimetype=application/x-truetype-font",
+        "-attach",
+        tmp_path / "cover.png",
+        "-metadata:s:4",
+        "mimetype=image/png",
+        "-metadata:s:4",
+        "filename=cover.png",
+        source,
+    )
     assert source.exists(), said
     return source
 
@@ -276,10 +349,13 @@ def test_matroska_keeps_everything(tmp_path: Path) -> None:
     for kind in ("audio", "subtitle"):
         assert packets(target, kind) == packets(source, kind)
     with av.open(str(source)) as before, av.open(str(target)) as after:
-        assert [c["metadata"] for c in after.chapters()] == [{"title": "First"},
-                                                             {"title": "Second"}]
-        assert ([(c["start"], c["end"], c["time_base"]) for c in after.chapters()]
-                == [(c["start"], c["end"], c["time_base"]) for c in before.chapters()])
+        assert [c["metadata"] for c in after.chapters()] == [
+            {"title": "First"},
+            {"title": "Second"},
+        ]
+        assert [(c["start"], c["end"], c["time_base"]) for c in after.chapters()] == [
+            (c["start"], c["end"], c["time_base"]) for c in before.chapters()
+        ]
         words = after.streams.subtitles[0]
         assert words.metadata["title"] == "Words" and words.language == "nld"
         assert [s.disposition for s in after.streams] == [s.disposition for s in before.streams]
@@ -312,8 +388,19 @@ def test_cover_is_not_the_video(tmp_path: Path) -> None:
     source = with_extras(tmp_path)
     assert (probe(source).width, probe(source).height) == (64, 48)
     only = tmp_path / "only.mkv"
-    ffmpeg("-i", source, "-map", "0:a", "-c", "copy", "-attach", tmp_path / "cover.png",
-           "-metadata:s:1", "mimetype=image/png", only)
+    ffmpeg(
+        "-i",
+        source,
+        "-map",
+        "0:a",
+        "-c",
+        "copy",
+        "-attach",
+        tmp_path / "cover.png",
+        "-metadata:s:1",
+        "mimetype=image/png",
+        only,
+    )
     with pytest.raises(InputError, match="no video stream, the file holds only a cover"):
         probe(only)
 
@@ -380,12 +467,17 @@ def test_start_and_end(tmp_path: Path) -> None:
     convert(source, tmp_path / "out.mp4", start=0.16, end=0.46)
     begin = Fraction(UNEVEN[3], 15360)
     assert times(tmp_path / "out.mp4") == [Fraction(t, 15360) - begin for t in UNEVEN[3:10]]
-    expected = [(digest, time) for digest, time in packets(source, "audio")
-                if begin <= time < Fraction(UNEVEN[10], 15360)]
+    expected = [
+        (digest, time)
+        for digest, time in packets(source, "audio")
+        if begin <= time < Fraction(UNEVEN[10], 15360)
+    ]
     found = packets(tmp_path / "out.mp4", "audio")
     assert [digest for digest, _ in found] == [digest for digest, _ in expected]
-    assert all(abs(a - (b - begin)) < Fraction(1, 40000)
-               for (_, a), (_, b) in zip(found, expected, strict=True))
+    assert all(
+        abs(a - (b - begin)) < Fraction(1, 40000)
+        for (_, a), (_, b) in zip(found, expected, strict=True)
+    )
 
 
 def test_end_alone_keeps_the_clock(tmp_path: Path) -> None:
@@ -400,9 +492,10 @@ def test_subtitles_and_chapters_are_clipped(tmp_path: Path) -> None:
     target = tmp_path / "out.mkv"
     convert(source, target, start=0.1, end=0.3)
     with av.open(str(target)) as container:
-        assert [(c["metadata"]["title"], c["start"] * c["time_base"], c["end"] * c["time_base"])
-                for c in container.chapters()] == [
-            ("First", 0, Fraction(1, 10)), ("Second", Fraction(1, 10), Fraction(1, 5))]
+        assert [
+            (c["metadata"]["title"], c["start"] * c["time_base"], c["end"] * c["time_base"])
+            for c in container.chapters()
+        ] == [("First", 0, Fraction(1, 10)), ("Second", Fraction(1, 10), Fraction(1, 5))]
     with av.open(str(target)) as container:
         shown = [(p.pts, p.duration) for p in container.demux(subtitles=0) if p.size]
     assert shown == [(0, 100), (150, 50)]
@@ -423,16 +516,19 @@ def test_codec_by_depth_size_and_suffix(tmp_path: Path) -> None:
     assert plan(deep, "a.webm") == ("av1", "yuv420p10le")
 
 
-@pytest.mark.parametrize("name, options, problem", [
-    ("a.webm", EncodeOptions("h264"), "codec h264: .webm cannot hold it"),
-    ("a.mp4", EncodeOptions("ffv1"), "codec ffv1: .mp4 cannot hold it"),
-    ("a.mp4", EncodeOptions("h263"), "unknown codec 'h263'"),
-    ("a.avi", EncodeOptions(), "cannot write .avi videos"),
-    ("a.mp4", EncodeOptions(crf=52), "crf 52: must be from 0 to 51"),
-    ("a.mkv", EncodeOptions("ffv1", crf=1), "crf 1: must be left out"),
-    ("a.mp4", EncodeOptions(preset="quick"), "unknown preset of h264 'quick'"),
-    ("a.mp4", EncodeOptions(pixel_format="yuv999"), "unknown pixel format of h264 'yuv999'"),
-])
+@pytest.mark.parametrize(
+    "name, options, problem",
+    [
+        ("a.webm", EncodeOptions("h264"), "codec h264: .webm cannot hold it"),
+        ("a.mp4", EncodeOptions("ffv1"), "codec ffv1: .mp4 cannot hold it"),
+        ("a.mp4", EncodeOptions("h263"), "unknown codec 'h263'"),
+        ("a.avi", EncodeOptions(), "cannot write .avi videos"),
+        ("a.mp4", EncodeOptions(crf=52), "crf 52: must be from 0 to 51"),
+        ("a.mkv", EncodeOptions("ffv1", crf=1), "crf 1: must be left out"),
+        ("a.mp4", EncodeOptions(preset="quick"), "unknown preset of h264 'quick'"),
+        ("a.mp4", EncodeOptions(pixel_format="yuv999"), "unknown pixel format of h264 'yuv999'"),
+    ],
+)
 def test_outputs_that_cannot_be(
     tmp_path: Path, name: str, options: EncodeOptions, problem: str
 ) -> None:
@@ -445,7 +541,14 @@ def test_outputs_that_cannot_be(
 def test_suffix_of_a_result(tmp_path: Path) -> None:
     names = ["a.mp4", "a.MOV", "a.mkv", "a.webm", "a.avi", "a.gif", "a.ts"]
     assert [output_suffix(Path(name)) for name in names] == [
-        ".mp4", ".MOV", ".mkv", ".webm", ".mkv", ".mkv", ".mkv"]
+        ".mp4",
+        ".MOV",
+        ".mkv",
+        ".webm",
+        ".mkv",
+        ".mkv",
+        ".mkv",
+    ]
     assert output_suffix(tmp_path) == ""
 
 
@@ -485,9 +588,18 @@ except OutputError as error:
 def test_full_disk(tmp_path: Path, what: str) -> None:
     source = make_video(tmp_path / "in.mp4")
     ran = subprocess.run(
-        [sys.executable, "-c", FULL_DISK.format(tests=str(Path(__file__).parent)), source,
-         tmp_path / "out.mkv", what],
-        capture_output=True, text=True, check=False)
+        [
+            sys.executable,
+            "-c",
+            FULL_DISK.format(tests=str(Path(__file__).parent)),
+            source,
+            tmp_path / "out.mkv",
+            what,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "cannot write" in ran.stdout, ran.stdout + ran.stderr
     assert ran.stdout.count("\n") == 1 and ran.stderr == ""
     assert not (tmp_path / "out.mkv").exists()
@@ -504,8 +616,23 @@ def test_parts_made_otherwise_are_refused(tmp_path: Path) -> None:
 def test_subtitles_of_mp4(tmp_path: Path) -> None:
     with_extras(tmp_path)
     source = tmp_path / "texted.mp4"
-    ffmpeg("-i", tmp_path / "extras.mkv", "-map", "0:v:0", "-map", "0:a", "-map", "0:s",
-           "-c:v", "copy", "-c:a", "copy", "-c:s", "mov_text", source)
+    ffmpeg(
+        "-i",
+        tmp_path / "extras.mkv",
+        "-map",
+        "0:v:0",
+        "-map",
+        "0:a",
+        "-map",
+        "0:s",
+        "-c:v",
+        "copy",
+        "-c:a",
+        "copy",
+        "-c:s",
+        "mov_text",
+        source,
+    )
     _, said = convert(source, tmp_path / "out.mp4")
     assert not said
     assert packets(tmp_path / "out.mp4", "subtitle") == packets(source, "subtitle")
@@ -515,8 +642,12 @@ def test_audio_before_zero_in_matroska(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4", (0, 15360, 30720), audio="aac")
     convert(source, tmp_path / "out.mkv")
     assert times(tmp_path / "out.mkv") == times(source)
-    drift = [abs(a - b) for (_, a), (_, b) in zip(
-        packets(tmp_path / "out.mkv", "audio"), packets(source, "audio"), strict=True)]
+    drift = [
+        abs(a - b)
+        for (_, a), (_, b) in zip(
+            packets(tmp_path / "out.mkv", "audio"), packets(source, "audio"), strict=True
+        )
+    ]
     assert max(drift) <= Fraction(1, 1000)
 
 
@@ -524,8 +655,23 @@ def test_the_default_of_several_video_streams(tmp_path: Path) -> None:
     one = make_video(tmp_path / "one.mp4")
     two = make_video(tmp_path / "two.mp4", STEADY[:7], size=(32, 32))
     source = tmp_path / "both.mp4"
-    ffmpeg("-i", one, "-i", two, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:0", "0",
-           "-disposition:v:1", "default", source)
+    ffmpeg(
+        "-i",
+        one,
+        "-i",
+        two,
+        "-map",
+        "0",
+        "-map",
+        "1",
+        "-c",
+        "copy",
+        "-disposition:v:0",
+        "0",
+        "-disposition:v:1",
+        "default",
+        source,
+    )
     plan, said = convert(source, tmp_path / "out.mp4", scale=2)
     assert said == ["several video streams: stream 1 is enlarged, 0 only copied"]
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -540,11 +686,13 @@ def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_audio_that_the_muxer_itself_refuses_is_known_before(tmp_path: Path) -> None:
-    source = make_video(tmp_path / "in.mkv", audio="flac", unit=Fraction(1, 1000),
-                        times=range(0, 400, 40))
+    source = make_video(
+        tmp_path / "in.mkv", audio="flac", unit=Fraction(1, 1000), times=range(0, 400, 40)
+    )
     plan = plan_output(probe(source), tmp_path / "out.mov", 1, QUICK)
     assert plan.notices == (
-        "stream 1 (audio, flac): mov cannot hold it, left out; use an .mkv output",)
+        "stream 1 (audio, flac): mov cannot hold it, left out; use an .mkv output",
+    )
     convert(source, tmp_path / "out.mov")
     assert len(times(tmp_path / "out.mov")) == 10
 

@@ -30,13 +30,16 @@ def test_symmetric_and_between_the_two() -> None:
     assert 0 < jsd(first, second, 1.0) < 1
 
 
-@pytest.mark.parametrize(("first", "second", "expected"), [
-    # M = (3/4, 1/4): 1/2 log2(4/3) + 1/2 (1/2 log2(2/3) + 1/2 log2 2)
-    ([8, 0], [5, 5], 0.5 * math.log2(4 / 3) + 0.25 * math.log2(2 / 3) + 0.25),
-    ([1, 1, 0], [0, 1, 1], 0.5),
-    ([0, 3, 0], [0, 0, 7], 1.0),
-    ([2, 4, 6], [1, 2, 3], 0.0),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        # M = (3/4, 1/4): 1/2 log2(4/3) + 1/2 (1/2 log2(2/3) + 1/2 log2 2)
+        ([8, 0], [5, 5], 0.5 * math.log2(4 / 3) + 0.25 * math.log2(2 / 3) + 0.25),
+        ([1, 1, 0], [0, 1, 1], 0.5),
+        ([0, 3, 0], [0, 0, 7], 1.0),
+        ([2, 4, 6], [1, 2, 3], 0.0),
+    ],
+)
 def test_by_hand(first: list[int], second: list[int], expected: float) -> None:
     found = histogram_divergence(torch.tensor(first), torch.tensor(second))
     assert found == pytest.approx(expected, abs=1e-12)

@@ -18,8 +18,10 @@ def features(seed: int, count: int, dimensions: int) -> Tensor:
 
 def gaussian(mean: list[float], variances: list[float]) -> FeatureStatistics:
     return FeatureStatistics(
-        100, torch.tensor(mean, dtype=torch.float64),
-        torch.diag(torch.tensor(variances, dtype=torch.float64)))
+        100,
+        torch.tensor(mean, dtype=torch.float64),
+        torch.diag(torch.tensor(variances, dtype=torch.float64)),
+    )
 
 
 def test_diagonal_gaussians_by_hand() -> None:
@@ -97,10 +99,15 @@ def test_float32_features_are_summed_in_float64() -> None:
     assert torch.equal(FeatureStatistics.from_features(single).covariance, double.covariance)
 
 
-@pytest.mark.parametrize("wrong", [
-    torch.zeros(0, 4), torch.zeros(4), torch.full((3, 2), float("nan")),
-    torch.tensor([[1.0], [float("inf")]]),
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.zeros(0, 4),
+        torch.zeros(4),
+        torch.full((3, 2), float("nan")),
+        torch.tensor([[1.0], [float("inf")]]),
+    ],
+)
 def test_no_statistics(wrong: Tensor) -> None:
     with pytest.raises(ValueError, match="statistics"):
         FeatureStatistics.from_features(wrong)
@@ -122,8 +129,14 @@ def test_what_cannot_be_compared() -> None:
 def test_the_bias_is_there_and_told() -> None:
     """Samples of one distribution are apart, by less the more there are."""
     distances = [
-        frechet_distance(*(FeatureStatistics.from_features(torch.randn(
-            n, 8, generator=torch.Generator().manual_seed(seed))) for seed in (1, 2)))
+        frechet_distance(
+            *(
+                FeatureStatistics.from_features(
+                    torch.randn(n, 8, generator=torch.Generator().manual_seed(seed))
+                )
+                for seed in (1, 2)
+            )
+        )
         for n in (20, 200, 2000)
     ]
     assert distances[0] > 5 * distances[1] > 25 * distances[2] > 0

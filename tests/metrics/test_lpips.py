@@ -11,12 +11,16 @@ from enhance_cli.metrics.lpips import lpips
 
 def maps(seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(3, 4, 6, 5, generator=generator), torch.randn(3, 2, 3, 2,
-                                                                      generator=generator)]
+    return [
+        torch.randn(3, 4, 6, 5, generator=generator),
+        torch.randn(3, 2, 3, 2, generator=generator),
+    ]
 
 
-WEIGHTS = [torch.tensor([1.0, 0.5, 0.0, 2.0]).view(1, 4, 1, 1),
-           torch.tensor([0.25, 3.0]).view(1, 2, 1, 1)]
+WEIGHTS = [
+    torch.tensor([1.0, 0.5, 0.0, 2.0]).view(1, 4, 1, 1),
+    torch.tensor([0.25, 3.0]).view(1, 2, 1, 1),
+]
 
 
 def test_by_hand() -> None:

@@ -88,8 +88,16 @@ def test_lemma_1_by_trying_every_mu(seed: int) -> None:
     """No mu attains more than the curve, and some mu of a fine grid nearly attains it."""
     p, q = np.random.default_rng(seed).dirichlet([1, 1, 1], size=2)
     steps = 120
-    mus = np.array([(a, b, steps - a - b) for a, b in itertools.product(range(steps + 1), repeat=2)
-                    if a + b <= steps]) / steps
+    mus = (
+        np.array(
+            [
+                (a, b, steps - a - b)
+                for a, b in itertools.product(range(steps + 1), repeat=2)
+                if a + b <= steps
+            ]
+        )
+        / steps
+    )
     with np.errstate(divide="ignore"):
         beta, alpha = ((one / mus).min(1) for one in (p, q))  # the largest of eq. 5.6
     beta, alpha = np.minimum(beta, 1), np.minimum(alpha, 1)
@@ -103,8 +111,12 @@ def test_lemma_1_by_trying_every_mu(seed: int) -> None:
 
 def test_counts_are_normalised_and_bad_histograms_refused() -> None:
     np.testing.assert_array_equal(prd_curve([2, 6], [5, 5]), prd_curve([0.25, 0.75], [0.5, 0.5]))
-    for p, q, text in [([1, 2], [1, 2, 3], "over 2 and 3"), ([0, 0], [1, 1], "reference is empty"),
-                       ([1, 1], [1, -1], "samples must"), ([np.nan, 1], [1, 1], "reference must")]:
+    for p, q, text in [
+        ([1, 2], [1, 2, 3], "over 2 and 3"),
+        ([0, 0], [1, 1], "reference is empty"),
+        ([1, 1], [1, -1], "samples must"),
+        ([np.nan, 1], [1, 1], "reference must"),
+    ]:
         with pytest.raises(ValueError, match=text):
             prd_curve(p, q)
         with pytest.raises(ValueError, match=text):
@@ -142,7 +154,8 @@ def test_dropped_modes_cost_recall_and_invented_ones_precision() -> None:
     assert (dropped.max_precision, dropped.max_recall) == pytest.approx((1, 0.5))
     assert dropped.f1_8 > 0.9 > 0.6 > dropped.f8
     invented = precision_recall_curve(
-        reference, blobs(2, 0, 1, 2, 3, 4, 5, 6, 7), clusters=8, runs=3)
+        reference, blobs(2, 0, 1, 2, 3, 4, 5, 6, 7), clusters=8, runs=3
+    )
     assert (invented.max_precision, invented.max_recall) == pytest.approx((0.5, 1))
     assert invented.f8 > 0.9 > 0.6 > invented.f1_8
     same = precision_recall_curve(reference, blobs(3, 0, 1, 2, 3), clusters=4, runs=3)
@@ -157,7 +170,8 @@ def test_turned_round_is_dual_and_a_seed_repeats() -> None:
     generator = torch.Generator().manual_seed(1)
     a, b = torch.randn(90, 6, generator=generator), torch.randn(90, 6, generator=generator) + 0.7
     first, again, other = (
-        precision_recall_curve(a, b, clusters=8, runs=2, seed=seed) for seed in (3, 3, 4))
+        precision_recall_curve(a, b, clusters=8, runs=2, seed=seed) for seed in (3, 3, 4)
+    )
     np.testing.assert_array_equal(first.precision, again.precision)
     np.testing.assert_array_equal(first.recall, again.recall)
     assert not np.array_equal(first.precision, other.precision)
@@ -186,15 +200,18 @@ def test_degenerate_features() -> None:
     assert whole.f8 == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("first", "second", "options", "text"), [
-    ((12, 4), (12, 4), {}, "12 and 12 pictures for 20 clusters.*fewer clusters"),
-    ((30, 4), (12, 4), {}, "30 and 12 pictures for 20 clusters"),
-    ((30, 4), (31, 4), {}, "30 and 31 pictures: sets of one size"),
-    ((30, 4), (30, 5), {}, "features of one network"),
-    ((30,), (30,), {}, "features of one network"),
-    ((30, 4), (30, 4), {"runs": 0}, "0 runs: both must"),
-    ((30, 4), (30, 4), {"clusters": 0}, "0 clusters"),
-])
+@pytest.mark.parametrize(
+    ("first", "second", "options", "text"),
+    [
+        ((12, 4), (12, 4), {}, "12 and 12 pictures for 20 clusters.*fewer clusters"),
+        ((30, 4), (12, 4), {}, "30 and 12 pictures for 20 clusters"),
+        ((30, 4), (31, 4), {}, "30 and 31 pictures: sets of one size"),
+        ((30, 4), (30, 5), {}, "features of one network"),
+        ((30,), (30,), {}, "features of one network"),
+        ((30, 4), (30, 4), {"runs": 0}, "0 runs: both must"),
+        ((30, 4), (30, 4), {"clusters": 0}, "0 clusters"),
+    ],
+)
 def test_refused(
     first: tuple[int, ...], second: tuple[int, ...], options: dict[str, int], text: str
 ) -> None:
@@ -235,7 +252,8 @@ def test_equal_sets_score_one_whatever_their_mean(offset: float):
 def test_a_common_mean_changes_nothing():
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randint(0, 64, (40, 8), generator=generator).float() for _ in range(2))
-    plain, moved = (precision_recall_curve(first + add, second + add, clusters=5, runs=3)
-                    for add in (0, 4096))
+    plain, moved = (
+        precision_recall_curve(first + add, second + add, clusters=5, runs=3) for add in (0, 4096)
+    )
     assert (plain.f8, plain.f1_8) == pytest.approx((moved.f8, moved.f1_8))
     assert plain.f8 < 0.99

@@ -28,10 +28,17 @@ def pair(*shape: int, noise: float = 0.1, peak: float = 1.0) -> tuple[Tensor, Te
 
 
 def skimage_ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
-    return float(structural_similarity(
-        image.numpy(), reference.numpy(), data_range=data_range, channel_axis=0,
-        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-    ))
+    return float(
+        structural_similarity(
+            image.numpy(),
+            reference.numpy(),
+            data_range=data_range,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+    )
 
 
 CASES = [
@@ -175,8 +182,12 @@ def test_luma_of_whole_numbers_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "scale", "exact", "rounded"),
-    [("Set5", 4, 28.43, 28.42), ("Set14", 4, 26.09, 26.09),
-     ("Set5", 2, 33.68, 33.65), ("Set14", 2, 30.33, 30.32)],
+    [
+        ("Set5", 4, 28.43, 28.42),
+        ("Set14", 4, 26.09, 26.09),
+        ("Set5", 2, 33.68, 33.65),
+        ("Set14", 2, 30.33, 30.32),
+    ],
 )
 def test_published_bicubic_figures(
     shared_data: Path, dataset: str, scale: int, exact: float, rounded: float
@@ -198,6 +209,7 @@ def test_published_bicubic_figures(
     means = np.mean(scores, axis=0)
     assert means[0] == pytest.approx(exact, abs=0.005)
     assert means[1] == pytest.approx(rounded, abs=0.005)
-    structure = {("Set5", 4): 0.810, ("Set14", 4): 0.703,
-                 ("Set5", 2): 0.930, ("Set14", 2): 0.869}[dataset, scale]
+    structure = {("Set5", 4): 0.810, ("Set14", 4): 0.703, ("Set5", 2): 0.930, ("Set14", 2): 0.869}[
+        dataset, scale
+    ]
     assert means[2] == pytest.approx(structure, abs=0.0015)

@@ -17,10 +17,18 @@ def wave(rows: int, columns: int, height: int = 32, width: int = 24) -> Tensor:
     return (0.5 + 0.2 * torch.cos(2 * math.pi * (rows * y + columns * x)))[None, None]
 
 
-@pytest.mark.parametrize(("rows", "columns", "high"), [
-    (9, 0, True), (8, 0, False), (0, 7, True), (0, 6, False),  # 9/32, 8/32, 7/24, 6/24
-    (5, 4, False), (6, 4, True), (0, 0, False),  # hypot(5/32, 4/24) = 0.228, then 0.251
-])
+@pytest.mark.parametrize(
+    ("rows", "columns", "high"),
+    [
+        (9, 0, True),
+        (8, 0, False),
+        (0, 7, True),
+        (0, 6, False),  # 9/32, 8/32, 7/24, 6/24
+        (5, 4, False),
+        (6, 4, True),
+        (0, 0, False),  # hypot(5/32, 4/24) = 0.228, then 0.251
+    ],
+)
 def test_pure_waves(rows: int, columns: int, high: bool) -> None:
     energy = high_frequency_energy(wave(rows, columns))
     assert energy == pytest.approx(0.2**2 / 2 if high else 0, abs=1e-15)

@@ -36,8 +36,10 @@ def test_video_psnr_is_that_of_the_error_over_all_pixels() -> None:
     expected = 10 * math.log10(255**2 / (sum(errors) / 3))
     assert video_psnr(noisy, truth) == pytest.approx(expected, abs=1e-4)
     # The mean of the frames' PSNRs is another number, and always a higher one.
-    each = [psnr(luma_bt601(a), luma_bt601(b), 255)
-            for a, b in zip(noisy[2:-2], truth[2:-2], strict=True)]
+    each = [
+        psnr(luma_bt601(a), luma_bt601(b), 255)
+        for a, b in zip(noisy[2:-2], truth[2:-2], strict=True)
+    ]
     assert sum(each) / 3 > expected + 0.05
 
 
@@ -65,11 +67,19 @@ def test_a_clip_frame_by_frame() -> None:
     for image, reference in zip(noisy, truth, strict=True):
         score.add(frame_luma(image), frame_luma(reference))
     assert score.psnr() == pytest.approx(video_psnr(noisy, truth), abs=1e-12)
-    expected = np.mean([
-        structural_similarity(
-            luma_bt601(reference.double())[0].numpy(), luma_bt601(image.double())[0].numpy(),
-            data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-        for image, reference in zip(noisy[2:-2], truth[2:-2], strict=True)])
+    expected = np.mean(
+        [
+            structural_similarity(
+                luma_bt601(reference.double())[0].numpy(),
+                luma_bt601(image.double())[0].numpy(),
+                data_range=255,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+            for image, reference in zip(noisy[2:-2], truth[2:-2], strict=True)
+        ]
+    )
     assert score.ssim() == pytest.approx(expected, abs=1e-6)
     assert len(score.frame_psnrs()) == 7
     assert score.frame_psnrs()[0] > score.frame_psnrs()[-1]

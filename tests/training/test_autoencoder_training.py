@@ -44,15 +44,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return (255 * np.exp(-(x**2 + y**2) / 0.03)).astype(np.uint8)
 
     digits = np.stack([blob(28) for _ in range(60)])
-    np.savez(folder / "mnist.npz", x_train=digits, y_train=np.zeros(60, np.uint8),
-             x_test=digits[:10], y_test=np.zeros(10, np.uint8))
+    np.savez(
+        folder / "mnist.npz",
+        x_train=digits,
+        y_train=np.zeros(60, np.uint8),
+        x_test=digits[:10],
+        y_test=np.zeros(10, np.uint8),
+    )
     files = []
     for _ in range(50):
         file = BytesIO()
         Image.fromarray(np.stack([blob(64)] * 3, -1)).save(file, "JPEG", quality=95)
         files.append(file.getvalue())
-    np.savez(folder / FACES_FILE, data=np.frombuffer(b"".join(files), np.uint8),
-             offsets=np.cumsum([0, *map(len, files)]))
+    np.savez(
+        folder / FACES_FILE,
+        data=np.frombuffer(b"".join(files), np.uint8),
+        offsets=np.cumsum([0, *map(len, files)]),
+    )
     return folder
 
 
@@ -84,8 +92,14 @@ def test_every_model_has_a_recipe_of_its_config():
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_gives_a_checkpoint_that_can_be_sampled(name: str, data: Path, tmp_path: Path):
     recipe = small(name)
-    last = train(recipe.prepare(data, None, CPU), recipe.optimisation, tmp_path, name,
-                 fingerprint="", device=CPU)
+    last = train(
+        recipe.prepare(data, None, CPU),
+        recipe.optimisation,
+        tmp_path,
+        name,
+        fingerprint="",
+        device=CPU,
+    )
     assert last.step == 6 and math.isfinite(last.best)
     for file in (f"{name}.safetensors", "last.safetensors"):
         info = read_checkpoint_info(tmp_path / file)
@@ -94,8 +108,7 @@ def test_a_run_gives_a_checkpoint_that_can_be_sampled(name: str, data: Path, tmp
         assert isinstance(network, Autoencoder) and network.densities.fitted
         for density in ("gaussian", "mixture"):
             pictures = network.decode(network.densities.sample(density, 4, 1.0, generator()))
-            assert pictures.shape[1:] == (recipe.config["channels"],
-                                          *2 * (recipe.config["side"],))
+            assert pictures.shape[1:] == (recipe.config["channels"], *2 * (recipe.config["side"],))
             assert pictures.isfinite().all()
 
 
@@ -105,29 +118,48 @@ def test_a_resumed_run_equals_one_without_a_break(name: str, data: Path, tmp_pat
     once, twice = tmp_path / "once", tmp_path / "twice"
 
     def run(out: Path, **options: object) -> None:
-        train(recipe.prepare(data, None, CPU), recipe.optimisation, out, name, fingerprint="",
-              device=CPU, **options)
+        train(
+            recipe.prepare(data, None, CPU),
+            recipe.optimisation,
+            out,
+            name,
+            fingerprint="",
+            device=CPU,
+            **options,
+        )
 
     run(once)
     run(twice, seconds=0)
-    assert json.loads(json.dumps(read_checkpoint_info(
-        twice / "last.safetensors").training["step"])) == 1
+    assert (
+        json.loads(json.dumps(read_checkpoint_info(twice / "last.safetensors").training["step"]))
+        == 1
+    )
     run(twice, resume=True)
-    one, two = (load_network(read_checkpoint_info(out / "last.safetensors")).state_dict()
-                for out in (once, twice))
+    one, two = (
+        load_network(read_checkpoint_info(out / "last.safetensors")).state_dict()
+        for out in (once, twice)
+    )
     for key, value in one.items():
         assert torch.equal(value, two[key]), key
 
 
-@pytest.mark.parametrize(("name", "term", "weight"), [
-    ("digits-vae", "divergence", 2.0), ("digits-cv-vae", "divergence", 2.0),
-    ("digits-wae", "discrepancy", 50.0), ("digits-rae-gp", "gradient", 3.0),
-    ("digits-rae-l2", "decay", 0.5), ("digits-rae", "codes", 7.0),
-])
+@pytest.mark.parametrize(
+    ("name", "term", "weight"),
+    [
+        ("digits-vae", "divergence", 2.0),
+        ("digits-cv-vae", "divergence", 2.0),
+        ("digits-wae", "discrepancy", 50.0),
+        ("digits-rae-gp", "gradient", 3.0),
+        ("digits-rae-l2", "decay", 0.5),
+        ("digits-rae", "codes", 7.0),
+    ],
+)
 def test_each_term_is_added_with_its_weight(name: str, term: str, weight: float, data: Path):
     """The loss is affine in every weight, and the slope is that term's value."""
-    losses = [float(prepare(name, data, **{term: value}).loss(0, generator(), slice(None)).detach())
-              for value in (0.0, weight, 2 * weight)]
+    losses = [
+        float(prepare(name, data, **{term: value}).loss(0, generator(), slice(None)).detach())
+        for value in (0.0, weight, 2 * weight)
+    ]
     assert losses[1] > losses[0] or term == "discrepancy"
     assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=2e-3, abs=1e-2)
     experiment = prepare(name, data, **{term: 1.0})
@@ -157,8 +189,9 @@ def test_the_divergence_has_its_closed_form(data: Path):
     assert log_variance is not None
     q = Independent(Normal(mean, (log_variance / 2).exp()), 1)
     p = Independent(Normal(torch.zeros_like(mean), torch.ones_like(mean)), 1)
-    assert losses[1] - losses[0] == pytest.approx(float(kl_divergence(q, p).mean().detach()),
-                                                  rel=1e-3, abs=1e-3)
+    assert losses[1] - losses[0] == pytest.approx(
+        float(kl_divergence(q, p).mean().detach()), rel=1e-3, abs=1e-3
+    )
 
 
 def test_the_jacobian_norm_is_right_in_the_mean():
@@ -226,11 +259,14 @@ def test_faces_are_mirrored_and_digits_are_not():
     assert RECIPES["faces-rae"].mirror and not RECIPES["digits-rae"].mirror
 
 
-@pytest.mark.parametrize(("name", "settings", "error", "message"), [
-    ("digits-vae", {"batch": 1}, ValueError, "batch must be at least 2"),
-    ("digits-vae", {"divergence": -1.0}, ValueError, "divergence must be 0 or more"),
-    ("digits-vae", {"codes": math.nan}, ValueError, "codes must be 0 or more"),
-])
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "message"),
+    [
+        ("digits-vae", {"batch": 1}, ValueError, "batch must be at least 2"),
+        ("digits-vae", {"divergence": -1.0}, ValueError, "divergence must be 0 or more"),
+        ("digits-vae", {"codes": math.nan}, ValueError, "codes must be 0 or more"),
+    ],
+)
 def test_impossible_recipes_are_refused(name, settings, error, message):
     with pytest.raises(error, match=message):
         replace(RECIPES[name], **settings)
@@ -262,25 +298,35 @@ def test_the_fit_of_the_kernels_changes_no_value_of_the_loss(data: Path):
     blind = prepare("faces-vae-blur", data)
     blind.network.likelihood.blur_distance = lambda x, estimate, z: torch.zeros(len(x))
     assert float(blind.loss(0, generator(), slice(None)).detach()) == pytest.approx(
-        float(total.detach()), rel=1e-6)
+        float(total.detach()), rel=1e-6
+    )
 
 
-def test_a_sorted_set_is_seen_from_end_to_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_sorted_set_is_seen_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """MNIST's file is sorted: densities fitted to its first digits knew no nines."""
     monkeypatch.setattr("enhance_cli.training.autoencoder._FITTED", 20)
     monkeypatch.setattr("enhance_cli.training.autoencoder._VALIDATED", 5)
     brightness = np.arange(120, dtype=np.uint8)
     pictures = np.broadcast_to(brightness[:, None, None], (120, 28, 28))
-    np.savez(tmp_path / "mnist.npz", x_train=pictures, y_train=np.zeros(120, np.uint8),
-             x_test=pictures[:5], y_test=np.zeros(5, np.uint8))
+    np.savez(
+        tmp_path / "mnist.npz",
+        x_train=pictures,
+        y_train=np.zeros(120, np.uint8),
+        x_test=pictures[:5],
+        y_test=np.zeros(5, np.uint8),
+    )
     seen: list[torch.Tensor] = []
     experiment = prepare("digits-ae", tmp_path)
     network = experiment.network
     network.eval()
-    monkeypatch.setattr(network, "encode", lambda x: (
-        seen.append(x.mean((1, 2, 3)) * 255) or x.mean((2, 3)).expand(-1, 3).clone(), None))
+    monkeypatch.setattr(
+        network,
+        "encode",
+        lambda x: (
+            seen.append(x.mean((1, 2, 3)) * 255) or x.mean((2, 3)).expand(-1, 3).clone(),
+            None,
+        ),
+    )
     with torch.no_grad():
         experiment.validate(network)
     held, fitted = seen[0], torch.cat(seen[1:])

@@ -55,8 +55,11 @@ def test_the_truth_lands_the_frame_before_on_the_frame() -> None:
             generator = seeded(5)
             sampler = MotionSampler(lessons._photos, self.motion)
             flows = torch.stack([sampler.clip(3, 16, generator)[1] for _ in range(16)])
-            self.residual = (warp(previous_lr, flows[:, 1:].flatten(0, 1)) - frame_lr)[
-                ..., 4:-4, 4:-4].abs().mean()
+            self.residual = (
+                (warp(previous_lr, flows[:, 1:].flatten(0, 1)) - frame_lr)[..., 4:-4, 4:-4]
+                .abs()
+                .mean()
+            )
             self.motionless = (previous_lr - frame_lr)[..., 4:-4, 4:-4].abs().mean()
             return flows[:, 1:].flatten(0, 1)
 
@@ -119,9 +122,13 @@ class Constant(FlowNet):
 
 def panned(known: bool, contrast: float = 1.0) -> ClipBatch:
     """Both axes move by half an LR pixel per frame."""
-    photo = (contrast * smooth_photos(1)[0].float() + (1 - contrast) * 128)
-    hr = torch.stack([photo[:, 100 + 2 * t : 164 + 2 * t, 100 + 2 * t : 164 + 2 * t]
-                      for t in range(3)])[None] / 255
+    photo = contrast * smooth_photos(1)[0].float() + (1 - contrast) * 128
+    hr = (
+        torch.stack(
+            [photo[:, 100 + 2 * t : 164 + 2 * t, 100 + 2 * t : 164 + 2 * t] for t in range(3)]
+        )[None]
+        / 255
+    )
     flow = torch.zeros(1, 3, 2, 16, 16)
     if known:
         flow[:, 1:] = 0.5
@@ -143,8 +150,9 @@ def test_alignment_is_best_where_large_frames_land() -> None:
 def test_dull_clips_teach_as_much() -> None:
     network = Frvsr(FrvsrConfig(channels=4, blocks=1))
     network.fnet = Constant(24.0).answer((-0.5, 0.0))
-    sharp, dull = (float(alignment_loss(network, panned(False, contrast)))
-                   for contrast in (1.0, 0.5))
+    sharp, dull = (
+        float(alignment_loss(network, panned(False, contrast))) for contrast in (1.0, 0.5)
+    )
     assert dull == pytest.approx(sharp, rel=0.3)
 
 
@@ -159,8 +167,11 @@ class Nearer(Constant):
 def test_every_look_is_taught() -> None:
     network = Frvsr(FrvsrConfig(channels=4, blocks=1))
     losses = []
-    for fnet in (Nearer(24.0).answer((0.5, 0.5)), Constant(24.0).answer((0.25, 0.25)),
-                 Constant(24.0).answer((0.5, 0.5))):
+    for fnet in (
+        Nearer(24.0).answer((0.5, 0.5)),
+        Constant(24.0).answer((0.25, 0.25)),
+        Constant(24.0).answer((0.5, 0.5)),
+    ):
         network.fnet = fnet
         batch = panned(True)
         flow_loss = run_clip(network, batch, functional.l1_loss, flow_frames="hr")[1]

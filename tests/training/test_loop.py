@@ -66,8 +66,11 @@ class Regression:
 
     def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
         self.saved.append((path.name, step, score))
-        save_file({k: v.contiguous() for k, v in tensors.items()}, path,
-                  metadata={"step": str(step), "score": repr(score)})
+        save_file(
+            {k: v.contiguous() for k, v in tensors.items()},
+            path,
+            metadata={"step": str(step), "score": repr(score)},
+        )
 
 
 def photo(seed: int, height: int = 61, width: int = 74) -> Tensor:
@@ -78,8 +81,13 @@ def photo(seed: int, height: int = 61, width: int = 74) -> Tensor:
 
 def tiny_recipe(scale: int = 4, **changes: Any) -> SuperResolutionRecipe:
     recipe = SuperResolutionRecipe(
-        name="tiny", summary="for the tests", architecture="enhancenet",
-        config={"scale": scale, "channels": 8, "blocks": 1}, patch=8, batch=4, optimisation=PLAN,
+        name="tiny",
+        summary="for the tests",
+        architecture="enhancenet",
+        config={"scale": scale, "channels": 8, "blocks": 1},
+        patch=8,
+        batch=4,
+        optimisation=PLAN,
     )
     return replace(recipe, **changes)
 
@@ -100,8 +108,9 @@ EXPERIMENTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def run(out: Path, make: Callable[[], Any] = Regression, plan: Optimisation = PLAN,
-        **options: Any) -> Report:
+def run(
+    out: Path, make: Callable[[], Any] = Regression, plan: Optimisation = PLAN, **options: Any
+) -> Report:
     """Train a fresh copy of the experiment, as a new process would."""
     options = {"fingerprint": "settings", "device": CPU} | options
     return train(make(), plan, out, "model", **options)
@@ -213,13 +222,12 @@ def test_resuming_after_a_crash_repeats_the_lost_steps(
     assert_same_run(tmp_path, whole["regression"])
 
 
-def test_resuming_a_finished_run_leaves_it_as_it_is(
-    tmp_path: Path, whole: dict[str, Path]
-) -> None:
+def test_resuming_a_finished_run_leaves_it_as_it_is(tmp_path: Path, whole: dict[str, Path]) -> None:
     run(tmp_path)
     experiment = Regression()
-    report = train(experiment, PLAN, tmp_path, "model", fingerprint="settings", device=CPU,
-                   resume=True)
+    report = train(
+        experiment, PLAN, tmp_path, "model", fingerprint="settings", device=CPU, resume=True
+    )
     assert report.step == report.steps == PLAN.steps
     assert experiment.saved == []
     assert_same_run(tmp_path, whole["regression"])
@@ -260,7 +268,9 @@ def test_a_stopped_run_leaves_a_state_and_the_newest_average(tmp_path: Path) -> 
     assert report.step == 2
     assert report.steps == PLAN.steps
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "curve.csv", "last.safetensors", "state.safetensors"
+        "curve.csv",
+        "last.safetensors",
+        "state.safetensors",
     ]
     assert described(tmp_path / "last.safetensors")["step"] == "2"
     assert described(tmp_path / "state.safetensors")["step"] == "2"
@@ -335,8 +345,9 @@ def test_the_state_is_saved_as_often_as_asked(tmp_path: Path) -> None:
     for seconds in (-1.0, 1e9):
         out = tmp_path / str(seconds)
         experiment = Regression()
-        train(experiment, PLAN, out, "model", fingerprint="", device=CPU,
-              save_every_seconds=seconds)
+        train(
+            experiment, PLAN, out, "model", fingerprint="", device=CPU, save_every_seconds=seconds
+        )
         steps[seconds] = [step for name, step, _ in experiment.saved if name.startswith("last")]
     assert steps == {-1.0: list(range(1, 9)), 1e9: [8]}
 
@@ -356,8 +367,15 @@ def averages(decay: float, out: Path) -> list[dict[str, Tensor]]:
             average[key] = share * average[key] + (1 - share) * value.double()
         found.append(dict(average))
 
-    train(experiment, replace(PLAN, ema=decay), out, "model", fingerprint="", device=CPU,
-          report=follow)
+    train(
+        experiment,
+        replace(PLAN, ema=decay),
+        out,
+        "model",
+        fingerprint="",
+        device=CPU,
+        report=follow,
+    )
     live = experiment.network.state_dict()
     assert not torch.allclose(live["0.weight"].double(), average["0.weight"], atol=1e-4)
     return found
@@ -386,10 +404,12 @@ def test_the_best_by_validation_is_kept(tmp_path: Path) -> None:
     experiment = Regression(scores=[1.0, 3.0, 2.0, 3.0])
     plan = replace(PLAN, validate_every=2)
     reports: list[Report] = []
-    report = train(experiment, plan, tmp_path, "model", fingerprint="", device=CPU,
-                   report=reports.append)
+    report = train(
+        experiment, plan, tmp_path, "model", fingerprint="", device=CPU, report=reports.append
+    )
     assert [entry[:2] for entry in experiment.saved if entry[0] == "model.safetensors"] == [
-        ("model.safetensors", 2), ("model.safetensors", 4)
+        ("model.safetensors", 2),
+        ("model.safetensors", 4),
     ]
     assert described(tmp_path / "model.safetensors") == {"step": "4", "score": "3.0"}
     for key, value in load_file(tmp_path / "model.safetensors").items():
@@ -476,8 +496,9 @@ def test_a_step_is_adam_s(tmp_path: Path) -> None:
     train(experiment, plan, tmp_path, "model", fingerprint="", device=CPU)
     other = Regression()
     parameters = list(other.network.parameters())
-    first, second = ([torch.zeros_like(p, dtype=torch.float64) for p in parameters]
-                     for _ in range(2))
+    first, second = (
+        [torch.zeros_like(p, dtype=torch.float64) for p in parameters] for _ in range(2)
+    )
     clipped = 0
     for step in range(plan.steps):
         loss = other.loss(step, step_generator(plan.seed, step), slice(None))
@@ -521,11 +542,15 @@ def test_weights_that_diverged_never_replace_good_ones(tmp_path: Path) -> None:
 
 
 def test_every_step_has_its_own_random_numbers() -> None:
-    drawn = {tuple(torch.rand(4, generator=step_generator(seed, step)).tolist())
-             for seed in range(20) for step in range(200)}
+    drawn = {
+        tuple(torch.rand(4, generator=step_generator(seed, step)).tolist())
+        for seed in range(20)
+        for step in range(200)
+    }
     assert len(drawn) == 4000
-    assert torch.equal(torch.rand(4, generator=step_generator(5, 6)),
-                       torch.rand(4, generator=step_generator(5, 6)))
+    assert torch.equal(
+        torch.rand(4, generator=step_generator(5, 6)), torch.rand(4, generator=step_generator(5, 6))
+    )
 
 
 # --- schedules -------------------------------------------------------------------------------
@@ -598,8 +623,10 @@ def test_loss_is_l1_then_the_squared_error() -> None:
 def test_losses_of_the_shares_average_to_the_loss() -> None:
     experiment = super_resolution()
     for step in (0, PLAN.steps - 1):
-        losses = [experiment.loss(step, step_generator(0, step), share)
-                  for share in (slice(None), slice(0, None, 2), slice(1, None, 2))]
+        losses = [
+            experiment.loss(step, step_generator(0, step), share)
+            for share in (slice(None), slice(0, None, 2), slice(1, None, 2))
+        ]
         assert losses[0].item() == pytest.approx((losses[1] + losses[2]).item() / 2, rel=1e-5)
 
 
@@ -641,14 +668,21 @@ def test_two_processes_train_as_one(tmp_path: Path, whole: dict[str, Path]) -> N
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = os.environ | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     here = str(Path(__file__).parent)
     processes = [
-        subprocess.Popen([sys.executable, "-c", WORKER, here, str(tmp_path)],
-                         env=common | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, here, str(tmp_path)],
+            env=common | {"RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     try:
@@ -659,8 +693,7 @@ def test_two_processes_train_as_one(tmp_path: Path, whole: dict[str, Path]) -> N
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     for name, alone in whole.items():
         for file in ("last", "model"):
-            both, one = (load_file(out / f"{file}.safetensors")
-                         for out in (tmp_path / name, alone))
+            both, one = (load_file(out / f"{file}.safetensors") for out in (tmp_path / name, alone))
             for key, value in one.items():
                 assert torch.allclose(both[key], value, rtol=0, atol=1e-5), (name, file, key)
         for left, right in zip(curve(tmp_path / name), curve(alone), strict=True):

@@ -55,8 +55,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(objective: Objective = PLAIN, **changes: Any) -> LowLightRecipe:
     config = {"width": 2, "latent": 2} | changes.pop("config", {})
     recipe = LowLightRecipe(
-        name="tiny", summary="for the tests", architecture="sid-fcn", config=config, patch=32,
-        batch=4, objective=objective,
+        name="tiny",
+        summary="for the tests",
+        architecture="sid-fcn",
+        config=config,
+        patch=32,
+        batch=4,
+        objective=objective,
         optimisation=Optimisation(steps=8, learning_rate=3e-3, validate_every=4, seed=1),
     )
     return replace(recipe, **changes)
@@ -80,8 +85,10 @@ def mean_loss(experiment: LowLight) -> float:
 # --- objectives ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "source"), [
-    *((name, "raw") for name in OBJECTIVES), ("plain", "srgb"), ("half, divided", "srgb")])
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [*((name, "raw") for name in OBJECTIVES), ("plain", "srgb"), ("half, divided", "srgb")],
+)
 def test_training_lowers_the_loss(photos: Path, name: str, source: str) -> None:
     experiment = prepare(tiny(OBJECTIVES[name], config={"source": source}), photos)
     assert experiment.network.training
@@ -124,10 +131,17 @@ def test_every_parameter_learns_and_no_other_is_made(photos: Path, name: str) ->
     assert encoder == (objective.alpha > 0)
 
 
-@pytest.mark.parametrize("config", [
-    {}, {"colours": 1}, {"source": "srgb"}, {"source": "srgb", "colours": 1},
-    {"noise_plane": True}, {"source": "srgb", "noise_plane": True},
-])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"colours": 1},
+        {"source": "srgb"},
+        {"source": "srgb", "colours": 1},
+        {"noise_plane": True},
+        {"source": "srgb", "noise_plane": True},
+    ],
+)
 def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     """The error of what is shown, and a tenth of that of compressed values."""
     experiment = prepare(tiny(config=config), photos)
@@ -143,8 +157,7 @@ def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     with torch.no_grad():
         made = experiment.network(y)
     shown, target = (render(part, pairs.camera_to_srgb, curve) for part in (made, clean))
-    expected = ((shown - target).abs().mean()
-                + 0.1 * (compress(made) - compress(clean)).abs().mean())
+    expected = (shown - target).abs().mean() + 0.1 * (compress(made) - compress(clean)).abs().mean()
     assert loss(experiment, 5).item() == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -154,8 +167,10 @@ def test_losses_of_the_shares_average_to_the_loss(photos: Path, step: int) -> No
     for source in ("raw", "srgb"):
         experiment = prepare(tiny(PLAIN, config={"source": source}), photos)
         with torch.no_grad():
-            whole, even, odd = (loss(experiment, step, share).item() for share in (
-                slice(None), slice(0, None, 2), slice(1, None, 2)))
+            whole, even, odd = (
+                loss(experiment, step, share).item()
+                for share in (slice(None), slice(0, None, 2), slice(1, None, 2))
+            )
         assert whole == pytest.approx((even + odd) / 2, rel=1e-5)
         assert even != pytest.approx(odd, rel=1e-3)
 
@@ -223,8 +238,9 @@ def direct(architecture: str, config: dict[str, Any], planes: int = 4) -> LowLig
     torch.manual_seed(0)
     made = ARCHITECTURES[architecture]
     network = build(made, made.config(**config))
-    recipe = LowLightRecipe(name="tiny", summary="", architecture=architecture, config=config,
-                            patch=512, batch=1)
+    recipe = LowLightRecipe(
+        name="tiny", summary="", architecture=architecture, config=config, patch=512, batch=1
+    )
     pairs = some_pairs(planes, 512 if planes == 4 else 256)
     return LowLight(recipe, TrainingModel(network, True), Fixed(pairs))
 
@@ -249,15 +265,19 @@ def test_the_thesis_s_networks_see_patches(planes: int, grey: bool) -> None:
         assert torch.allclose(example.y, linear_to_srgb(pairs.dark.clamp(0, 1)))
     estimate = random(*example.target.shape, seed=4) * 2 - 0.5
     assert torch.allclose(
-        example.error(estimate), (estimate - example.target).abs().sum((1, 2, 3)), rtol=1e-5)
+        example.error(estimate), (estimate - example.target).abs().sum((1, 2, 3)), rtol=1e-5
+    )
     assert torch.equal(example.show(estimate), estimate.clamp(0, 1))
     assert loss(experiment).item() > 0
 
 
 def test_the_error_of_the_clean_picture_is_nothing() -> None:
     for config in ({}, {"colours": 1}, {"source": "srgb"}):
-        network = build(ARCHITECTURES["sid-fcn"],
-                        ARCHITECTURES["sid-fcn"].config(width=1, latent=1, **config), "meta")
+        network = build(
+            ARCHITECTURES["sid-fcn"],
+            ARCHITECTURES["sid-fcn"].config(width=1, latent=1, **config),
+            "meta",
+        )
         planes = 3 if "source" in config else 4
         pairs = some_pairs(planes, 32, 2)
         example = make_example(pairs, network.contract)  # type: ignore[arg-type]
@@ -273,8 +293,9 @@ def test_validation_is_the_mean_psnr_of_what_is_shown(photos: Path) -> None:
         assert len(pairs.dark) == 1
         with torch.no_grad():
             made = experiment.network(pairs.dark)
-        shown, target = (render(part, pairs.camera_to_srgb, "camera")
-                         for part in (made, pairs.clean))
+        shown, target = (
+            render(part, pairs.camera_to_srgb, "camera") for part in (made, pairs.clean)
+        )
         scores.append(psnr(shown, target, 1.0))
     assert len(scores) == 3
     with torch.no_grad():
@@ -284,8 +305,9 @@ def test_validation_is_the_mean_psnr_of_what_is_shown(photos: Path) -> None:
 def test_validation_is_the_same_each_time(photos: Path) -> None:
     one, other = (prepare(tiny(seed_of), photos) for seed_of in (PLAIN, Objective()))
     loss(one, 3)
-    for first, second, again in zip(one.source.validation(), other.source.validation(),
-                                    one.source.validation(), strict=True):
+    for first, second, again in zip(
+        one.source.validation(), other.source.validation(), one.source.validation(), strict=True
+    ):
         assert torch.equal(first.dark, second.dark)
         assert torch.equal(first.dark, again.dark)
         assert torch.equal(first.clean, second.clean)
@@ -356,8 +378,15 @@ def test_the_same_run_makes_the_same_weights_however_often_it_is_stopped(
     for name in ("one", "two"):
         run_recipe("tiny", photos, out=tmp_path / name, device="cpu", quiet=True)
     for step in range(8):
-        run_recipe("tiny", photos, out=tmp_path / "parts", device="cpu", quiet=True, minutes=0,
-                   resume=step > 0)
+        run_recipe(
+            "tiny",
+            photos,
+            out=tmp_path / "parts",
+            device="cpu",
+            quiet=True,
+            minutes=0,
+            resume=step > 0,
+        )
     first = load_file(tmp_path / "one" / "last.safetensors")
     for other in ("two", "parts"):
         second = load_file(tmp_path / other / "last.safetensors")
@@ -393,12 +422,18 @@ def test_an_encoder_s_weights_fit_nowhere(photos: Path) -> None:
 # --- what is refused -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("recipe", "patch", "rule"), [
-    ("sid-fcn", 0, "a multiple of 32"), ("sid-fcn", -32, "a multiple of 32"),
-    ("sid-fcn", 48, "a multiple of 32"), ("sid-fcn-srgb", 16, "a multiple of 32"),
-    ("sid-net-small", 256, "must be 512"), ("sid-net-srgb", 512, "must be 256"),
-    ("pix2pix", 192, "must be 512"),
-])
+@pytest.mark.parametrize(
+    ("recipe", "patch", "rule"),
+    [
+        ("sid-fcn", 0, "a multiple of 32"),
+        ("sid-fcn", -32, "a multiple of 32"),
+        ("sid-fcn", 48, "a multiple of 32"),
+        ("sid-fcn-srgb", 16, "a multiple of 32"),
+        ("sid-net-small", 256, "must be 512"),
+        ("sid-net-srgb", 512, "must be 256"),
+        ("pix2pix", 192, "must be 512"),
+    ],
+)
 def test_patches_that_do_not_fit(
     photos: Path, recipe: str, patch: int, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,10 +448,21 @@ def test_patches_that_do_not_fit(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("assignment", [
-    "low_ratio=0.5", "high_ratio=2", "batch=0", "alpha=1.5", "beta=-1", "samples=0",
-    "prior_deviation=-1", "architecture=resnet", "learning_rate=-1", "alpha=NaN",
-])
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "low_ratio=0.5",
+        "high_ratio=2",
+        "batch=0",
+        "alpha=1.5",
+        "beta=-1",
+        "samples=0",
+        "prior_deviation=-1",
+        "architecture=resnet",
+        "learning_rate=-1",
+        "alpha=NaN",
+    ],
+)
 def test_settings_that_no_run_can_use(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
         override(RECIPES["sid-fcn"], [assignment])
@@ -467,7 +513,8 @@ def large_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(2):
         rough = (random(3, 20, 20, seed=index) * 255).to(torch.uint8)
         Image.fromarray(rough.permute(1, 2, 0).numpy()).resize((520, 516)).save(
-            folder / f"{index}.png")
+            folder / f"{index}.png"
+        )
     return folder
 
 
@@ -506,5 +553,3 @@ def test_objectives_of_the_recipes() -> None:
         assert recipe.objective == Objective(beta=10.0 if name == "pix2pix" else 2.0)
         assert recipe.optimisation.learning_rate == 1e-4
         assert recipe.optimisation.steps == 4000 * 161 // 5
-
-

@@ -79,8 +79,7 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     for entry in MNIST_ARCHITECTURES:
         monkeypatch.setitem(ARCHITECTURES, entry.name, entry)
 
-    def start(name: str, *overrides: str, out: Path = tmp_path / "run",
-              **options: Any) -> Report:
+    def start(name: str, *overrides: str, out: Path = tmp_path / "run", **options: Any) -> Report:
         monkeypatch.setitem(RECIPES, name, small(name, *overrides))
         return run_recipe(name, data, out=out, device="cpu", quiet=True, **options)
 
@@ -178,8 +177,15 @@ def test_another_file_validates(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_recipes_are_those_of_the_thesis() -> None:
-    table_1 = {"mnist-ae": 2, "mnist-vae-2": 2, "mnist-vae-5": 5, "mnist-vae-10": 10,
-               "mnist-vae-50": 50, "mnist-vae-cnn": 10, "mnist-cvae": 10}
+    table_1 = {
+        "mnist-ae": 2,
+        "mnist-vae-2": 2,
+        "mnist-vae-5": 5,
+        "mnist-vae-10": 10,
+        "mnist-vae-50": 50,
+        "mnist-vae-cnn": 10,
+        "mnist-cvae": 10,
+    }
     assert set(BY_NAME) == {*table_1, "mnist-restore-skip", "mnist-restore"}
     for name, latent in table_1.items():
         recipe = BY_NAME[name]
@@ -210,18 +216,31 @@ def test_adam_has_its_standard_settings_for_200_epochs(name: str) -> None:
 def test_a_recipe_survives_json_and_an_override_by_itself(name: str) -> None:
     recipe = BY_NAME[name]
     assert json.loads(json.dumps(asdict(recipe)))["objective"] == asdict(recipe.objective)
-    values = {**recipe.config, **asdict(recipe.objective), **asdict(recipe.optimisation),
-              "batch": recipe.batch, "draws": recipe.draws}
+    values = {
+        **recipe.config,
+        **asdict(recipe.objective),
+        **asdict(recipe.optimisation),
+        "batch": recipe.batch,
+        "draws": recipe.draws,
+    }
     assert override(recipe, [f"{k}={json.dumps(v)}" for k, v in values.items()]) == recipe
 
 
 @pytest.mark.parametrize(
     ("name", "assignment"),
-    [("mnist-ae", "alpha=0.5"), ("mnist-ae", "samples=2"), ("mnist-vae-2", "prior=itself"),
-     ("mnist-vae-cnn", "prior=picture"), ("mnist-restore", "task=reconstruct"),
-     ("mnist-vae-2", "task=restore"), ("mnist-vae-2", "task=paint"), ("mnist-vae-2", "batch=0"),
-     ("mnist-vae-2", "draws=0"), ("mnist-vae-2", "architecture=enhancenet"),
-     ("mnist-vae-2", "alpha=2.0")],
+    [
+        ("mnist-ae", "alpha=0.5"),
+        ("mnist-ae", "samples=2"),
+        ("mnist-vae-2", "prior=itself"),
+        ("mnist-vae-cnn", "prior=picture"),
+        ("mnist-restore", "task=reconstruct"),
+        ("mnist-vae-2", "task=restore"),
+        ("mnist-vae-2", "task=paint"),
+        ("mnist-vae-2", "batch=0"),
+        ("mnist-vae-2", "draws=0"),
+        ("mnist-vae-2", "architecture=enhancenet"),
+        ("mnist-vae-2", "alpha=2.0"),
+    ],
 )
 def test_overrides_that_make_no_experiment(name: str, assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -267,8 +286,9 @@ def test_nothing_is_left_of_black_and_white() -> None:
 # --- batches ---------------------------------------------------------------------------------
 
 
-def batches(prepared: MnistExperiment, steps: range, share: slice = slice(0, None, 1)
-            ) -> list[Tensor]:
+def batches(
+    prepared: MnistExperiment, steps: range, share: slice = slice(0, None, 1)
+) -> list[Tensor]:
     """The clean pictures that the steps see."""
     seen: list[Tensor] = []
     condition = prepared.condition
@@ -312,8 +332,10 @@ def test_the_seed_makes_weights_batches_and_noise(data: Path, name: str) -> None
     def losses(seed: int) -> list[float]:
         torch.rand(seed + 1)  # whatever was drawn before
         prepared = prepare(name, data, f"seed={seed}")
-        return [prepared.loss(step, step_generator(seed, step), slice(0, None, 1)).item()
-                for step in (0, 1)]
+        return [
+            prepared.loss(step, step_generator(seed, step), slice(0, None, 1)).item()
+            for step in (0, 1)
+        ]
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
@@ -405,9 +427,7 @@ def test_figures_are_those_of_the_weights_beside_them(
         assert notes[key] == pytest.approx(value, abs=1e-4)
 
 
-def test_what_was_not_measured_has_no_figures(
-    tmp_path: Path, run: Callable[..., Report]
-) -> None:
+def test_what_was_not_measured_has_no_figures(tmp_path: Path, run: Callable[..., Report]) -> None:
     run("mnist-vae-2", minutes=0)
     notes = read_checkpoint_info(tmp_path / "run" / "last.safetensors").training
     assert notes["step"] == 1
@@ -418,11 +438,11 @@ def test_parts_of_a_run_make_the_whole(tmp_path: Path, run: Callable[..., Report
     short = ("steps=3", "validate_every=2")
     run("mnist-restore-skip", *short, out=tmp_path / "whole")
     for step in (1, 2, 3):
-        report = run("mnist-restore-skip", *short, out=tmp_path / "parts", minutes=0,
-                     resume=step > 1)
+        report = run(
+            "mnist-restore-skip", *short, out=tmp_path / "parts", minutes=0, resume=step > 1
+        )
         assert report.step == step
-    whole, parts = (load_file(tmp_path / part / "last.safetensors")
-                    for part in ("whole", "parts"))
+    whole, parts = (load_file(tmp_path / part / "last.safetensors") for part in ("whole", "parts"))
     assert all(torch.equal(value, parts[key]) for key, value in whole.items())
 
 
@@ -438,9 +458,7 @@ def test_a_run_starts_from_weights_that_fit(
         small("mnist-vae-cnn").prepare(data, None, CPU, {"other": torch.zeros(3)})
 
 
-@pytest.mark.parametrize(
-    "change", ["alpha=0.5", "samples=5", "beta=4", "prior_deviation=0.5"]
-)
+@pytest.mark.parametrize("change", ["alpha=0.5", "samples=5", "beta=4", "prior_deviation=0.5"])
 def test_the_other_objectives_run_too(run: Callable[..., Report], change: str) -> None:
     objective = ("alpha=0.5",) if change.startswith("prior") else ()
     report = run("mnist-restore", "steps=2", *objective, change)

@@ -124,9 +124,7 @@ def test_kl_is_positive_unless_the_distributions_are_the_same() -> None:
 def test_a_sample_has_the_mean_and_the_variance_asked_for() -> None:
     count = 100_000
     mean, log_variance = torch.tensor([-2.0, 0.0, 5.0]), torch.tensor([-3.0, 0.0, 1.0])
-    z = reparameterise(
-        mean.expand(count, 3), log_variance.expand(count, 3), generator()
-    ).double()
+    z = reparameterise(mean.expand(count, 3), log_variance.expand(count, 3), generator()).double()
     variance = log_variance.double().exp()
     assert ((z.mean(0) - mean).abs() < ERRORS * (variance / count).sqrt()).all()
     # The variance of a sample variance of Gaussians is 2 sigma^4 / (n - 1).
@@ -162,8 +160,14 @@ def test_the_gradient_of_an_expectation_is_estimated_without_bias() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"alpha": -0.1}, {"alpha": 1.1}, {"alpha": math.nan}, {"beta": -1.0}, {"samples": 0},
-     {"prior_deviation": -1.0}],
+    [
+        {"alpha": -0.1},
+        {"alpha": 1.1},
+        {"alpha": math.nan},
+        {"beta": -1.0},
+        {"samples": 0},
+        {"prior_deviation": -1.0},
+    ],
 )
 def test_an_objective_that_is_none_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
@@ -210,8 +214,10 @@ def test_plain_reconstruction_needs_neither_encoder_nor_sample(error: Any, skips
     model, (x, y) = NoPosterior(skips), pairs()
     plain = Objective(alpha=0.0, prior_deviation=0.0)
     assert not plain.needs_posterior
-    losses = [variational_loss(model, x, y, lambda estimate: error(x, estimate), plain,
-                               generator(seed)) for seed in (0, 1)]
+    losses = [
+        variational_loss(model, x, y, lambda estimate: error(x, estimate), plain, generator(seed))
+        for seed in (0, 1)
+    ]
     assert torch.equal(losses[0], losses[1])
     assert torch.equal(losses[0], error(x, model.decode(*model.prior(y))))
 
@@ -221,8 +227,9 @@ def test_a_hybrid_is_the_weighted_mean_of_its_ends() -> None:
     model, (x, y) = Tiny(), pairs()
     with torch.no_grad():
         model.to_posterior.bias[2:] -= 60
-    ends = [loss_of(Objective(alpha=alpha, prior_deviation=0.0), model, x, y)
-            for alpha in (0.0, 1.0)]
+    ends = [
+        loss_of(Objective(alpha=alpha, prior_deviation=0.0), model, x, y) for alpha in (0.0, 1.0)
+    ]
     mixed = loss_of(Objective(alpha=0.3, prior_deviation=0.0), model, x, y)
     assert torch.allclose(mixed, 0.7 * ends[0] + 0.3 * ends[1])
 
@@ -312,8 +319,9 @@ def test_a_tiny_conditional_model_learns(objective: Objective, skips: bool) -> N
 
     def mean_loss() -> Tensor:
         with torch.no_grad():
-            return torch.stack([loss_of(objective, model, x, y, 900 + seed).mean()
-                                for seed in range(10)]).mean()
+            return torch.stack(
+                [loss_of(objective, model, x, y, 900 + seed).mean() for seed in range(10)]
+            ).mean()
 
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     before = mean_loss()

@@ -52,8 +52,9 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def run(data: Path, out: Path, *overrides: str, recipe: str = "enet-e-x4",
-        **options: Any) -> Report:
+def run(
+    data: Path, out: Path, *overrides: str, recipe: str = "enet-e-x4", **options: Any
+) -> Report:
     options = {"device": "cpu", "quiet": True} | options
     return run_recipe(recipe, data, out=out, overrides=(*TINY, *overrides), **options)
 
@@ -122,9 +123,24 @@ def test_unknown_name_is_suggested() -> None:
 
 @pytest.mark.parametrize(
     "assignment",
-    ["steps", "", "steps=fast", "steps=1.5", "steps=", 'steps="5"', "patch=null", "steps=true",
-     "learning_rate=high", "learning_rate=true", "betas=0.9", "schedule=3", "scale=[4]",
-     "scale=4.0", "config={}", "optimisation=3"],
+    [
+        "steps",
+        "",
+        "steps=fast",
+        "steps=1.5",
+        "steps=",
+        'steps="5"',
+        "patch=null",
+        "steps=true",
+        "learning_rate=high",
+        "learning_rate=true",
+        "betas=0.9",
+        "schedule=3",
+        "scale=[4]",
+        "scale=4.0",
+        "config={}",
+        "optimisation=3",
+    ],
 )
 def test_values_of_another_type_are_refused(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -134,8 +150,18 @@ def test_values_of_another_type_are_refused(assignment: str) -> None:
 
 @pytest.mark.parametrize(
     "assignment",
-    ["schedule=linear", "architecture=resnet", "scale=3", "validate_every=0", "steps=0",
-     "batch=0", "patch=0", "betas=[0.9]", "learning_rate=NaN", "channels=0"],
+    [
+        "schedule=linear",
+        "architecture=resnet",
+        "scale=3",
+        "validate_every=0",
+        "steps=0",
+        "batch=0",
+        "patch=0",
+        "betas=[0.9]",
+        "learning_rate=NaN",
+        "channels=0",
+    ],
 )
 def test_values_that_no_run_can_use_are_refused(
     photos: Path, tmp_path: Path, assignment: str
@@ -188,9 +214,7 @@ def test_unknown_recipe(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SUPERRES)
-def test_a_run_makes_a_model_that_says_what_it_is(
-    photos: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_run_makes_a_model_that_says_what_it_is(photos: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "run"
     finished = run(photos, out, recipe=name)
     assert not finished.interrupted
@@ -263,9 +287,7 @@ def test_progress_goes_to_stderr_and_quiet_says_nothing(
 
 
 @pytest.mark.parametrize("change", ["learning_rate=1e-3", "seed=5", "batch=2", "l1_share=0.5"])
-def test_resuming_with_other_options_is_refused(
-    photos: Path, tmp_path: Path, change: str
-) -> None:
+def test_resuming_with_other_options_is_refused(photos: Path, tmp_path: Path, change: str) -> None:
     run(photos, tmp_path / "run", minutes=0)
     with pytest.raises(CheckpointError, match="other settings"):
         run(photos, tmp_path / "run", change, resume=True)
@@ -291,8 +313,12 @@ def test_nothing_to_resume(photos: Path, tmp_path: Path) -> None:
 
 def recipe(scale: int = 4, **changes: Any) -> SuperResolutionRecipe:
     return replace(
-        RECIPES[f"enet-e-x{scale}"], config={"scale": scale, "channels": 8, "blocks": 1},
-        patch=8, batch=4, optimisation=Optimisation(steps=4, validate_every=2), **changes,
+        RECIPES[f"enet-e-x{scale}"],
+        config={"scale": scale, "channels": 8, "blocks": 1},
+        patch=8,
+        batch=4,
+        optimisation=Optimisation(steps=4, validate_every=2),
+        **changes,
     )
 
 
@@ -400,9 +426,7 @@ def test_a_folder_to_validate_on_leaves_all_others_to_train_on(tmp_path: Path) -
     for index in (1, 4):
         name = f"{index:03}.png"
         (tmp_path / "both" / name).rename(tmp_path / "held" / name)
-    trained, validated = colours_seen(
-        recipe(4).prepare(tmp_path / "both", tmp_path / "held", CPU)
-    )
+    trained, validated = colours_seen(recipe(4).prepare(tmp_path / "both", tmp_path / "held", CPU))
     assert trained == {0, 2, 3}
     assert validated == {1, 4}
 
@@ -451,9 +475,7 @@ def test_an_awkward_validation_photograph_does_not_spoil_the_score(
     assert 5 < score < 101
 
 
-def test_only_awkward_photographs_to_validate_on_is_an_error(
-    photos: Path, tmp_path: Path
-) -> None:
+def test_only_awkward_photographs_to_validate_on_is_an_error(photos: Path, tmp_path: Path) -> None:
     write(tmp_path / "held" / "a.png", photo(5, 7, 7))
     with pytest.raises(DatasetError):
         run(photos, tmp_path / "run", validation=tmp_path / "held")

@@ -36,8 +36,16 @@ from enhance_cli.training.video import VideoRecipe, VideoSuperResolution
 CPU = torch.device("cpu")
 VIDEO = [name for name, recipe in RECIPES.items() if isinstance(recipe, VideoRecipe)]
 NETWORKS: dict[str, type[VideoNetwork]] = {"frvsr": Frvsr, "sisr": Sisr, "vsr": Vsr}
-TINY = ("channels=4", "blocks=1", "patch=8", "batch=2", "frames=3", "short_frames=2",
-        "steps=4", "validate_every=2")
+TINY = (
+    "channels=4",
+    "blocks=1",
+    "patch=8",
+    "batch=2",
+    "frames=3",
+    "short_frames=2",
+    "steps=4",
+    "validate_every=2",
+)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -77,8 +85,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(kind: str = "frvsr", **changes: Any) -> VideoRecipe:
     config = {"scale": 4, "channels": 4, "blocks": 1, "max_flow": 8.0} | changes.pop("config", {})
     recipe = VideoRecipe(
-        name="tiny", summary="for the tests", architecture=kind, config=config, patch=8, batch=2,
-        frames=3, short_frames=2,
+        name="tiny",
+        summary="for the tests",
+        architecture=kind,
+        config=config,
+        patch=8,
+        batch=2,
+        frames=3,
+        short_frames=2,
         optimisation=Optimisation(steps=6, learning_rate=3e-3, validate_every=3, seed=1),
     )
     return replace(recipe, **changes)
@@ -109,16 +123,23 @@ def lively(kind: str, **config: Any) -> VideoNetwork:
     return network
 
 
-def batch_of(frames_lr: Tensor, scale: int = 4, frames_hr: Tensor | None = None,
-             flow: Tensor | None = None, known: Tensor | None = None) -> ClipBatch:
+def batch_of(
+    frames_lr: Tensor,
+    scale: int = 4,
+    frames_hr: Tensor | None = None,
+    flow: Tensor | None = None,
+    known: Tensor | None = None,
+) -> ClipBatch:
     """Clips of which no more matters than what is given."""
     count, length, _, height, width = frames_lr.shape
     return ClipBatch(
         frames_lr,
         torch.zeros(count, length, 3, scale * height, scale * width)
-        if frames_hr is None else frames_hr,
+        if frames_hr is None
+        else frames_hr,
         torch.zeros(count, length, 2, height, width) if flow is None else flow,
-        torch.zeros(count, dtype=torch.bool) if known is None else known)
+        torch.zeros(count, dtype=torch.bool) if known is None else known,
+    )
 
 
 # --- clips through time ----------------------------------------------------------------------
@@ -140,16 +161,26 @@ def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale
     assert made.max() > 1
 
 
-@pytest.mark.parametrize(("kind", "length", "shown"), [
-    ("frvsr", 3, "0- 1- 2-"), ("sisr", 2, "0- 1-"), ("vsr", 3, "01 12 2-"), ("vsr", 1, "0-"),
-    ("vsr", 0, ""), ("frvsr", 0, "")])
+@pytest.mark.parametrize(
+    ("kind", "length", "shown"),
+    [
+        ("frvsr", 3, "0- 1- 2-"),
+        ("sisr", 2, "0- 1-"),
+        ("vsr", 3, "01 12 2-"),
+        ("vsr", 1, "0-"),
+        ("vsr", 0, ""),
+        ("frvsr", 0, ""),
+    ],
+)
 def test_networks_are_shown_the_frames_after_that_they_look_at(
     kind: str, length: int, shown: str
 ) -> None:
     frames = [torch.tensor(index) for index in range(length)]
     pairs = with_following(iter(frames), network_of(kind).contract.lookahead)
-    assert " ".join(f"{int(frame)}{'-' if after is None else int(after)}"
-                    for frame, after in pairs) == shown
+    assert (
+        " ".join(f"{int(frame)}{'-' if after is None else int(after)}" for frame, after in pairs)
+        == shown
+    )
 
 
 def test_a_clip_may_begin_from_an_estimate() -> None:
@@ -186,20 +217,32 @@ def test_flow_loss_is_equation_3_8() -> None:
         assert isinstance(network, Frvsr)
         pairs = [(clips[:, t - 1], clips[:, t]) for t in range(1, 4)]
         with torch.no_grad():
-            expected = sum(distance(warp(before, network.fnet(before, now)), now).item()
-                           for before, now in pairs) / 3
+            expected = (
+                sum(
+                    distance(warp(before, network.fnet(before, now)), now).item()
+                    for before, now in pairs
+                )
+                / 3
+            )
             assert run_clip(network, batch_of(clips), distance)[1].item() == pytest.approx(
-                expected, rel=1e-4)
+                expected, rel=1e-4
+            )
         window = lively("vsr")
         assert isinstance(window, Vsr)
         # Of both neighbours; at the ends the frame is its own.
         pairs = [(clips[:, max(t - 1, 0)], clips[:, t]) for t in range(4)]
         pairs += [(clips[:, min(t + 1, 3)], clips[:, t]) for t in range(4)]
         with torch.no_grad():
-            expected = sum(distance(warp(other, window.fnet(other, now)), now).item()
-                           for other, now in pairs) / 8
+            expected = (
+                sum(
+                    distance(warp(other, window.fnet(other, now)), now).item()
+                    for other, now in pairs
+                )
+                / 8
+            )
             assert run_clip(window, batch_of(clips), distance)[1].item() == pytest.approx(
-                expected, rel=1e-4)
+                expected, rel=1e-4
+            )
 
 
 def test_networks_without_pairs_have_no_flow_loss() -> None:
@@ -211,8 +254,10 @@ def test_networks_without_pairs_have_no_flow_loss() -> None:
 def test_flow_loss_is_least_for_the_true_flow_of_a_sliding_scene() -> None:
     """The sign and the unit of eq. 3.8: a pixel was one to the right and half one down."""
     x, y = torch.arange(24.0), torch.arange(24.0)[:, None]
-    wave = [0.5 + 0.25 * torch.sin((x + t) / 2) + 0.25 * torch.cos((y + 0.5 * t) / 2.5)
-            for t in range(3)]
+    wave = [
+        0.5 + 0.25 * torch.sin((x + t) / 2) + 0.25 * torch.cos((y + 0.5 * t) / 2.5)
+        for t in range(3)
+    ]
     clip = torch.stack(wave)[None, :, None].expand(1, 3, 3, 24, 24)
     network = network_of("frvsr", max_flow=3.0)
     assert isinstance(network, Frvsr)
@@ -252,9 +297,14 @@ def test_flow_may_be_judged_on_the_large_frames(kind: str) -> None:
         for across in (0.0, 0.5, 1.0):
             bias.copy_(3 * torch.tensor([across, 0.0]).div(3).atanh())
             losses[across] = [
-                run_clip(network, batch_of(frames_lr, frames_hr=large), functional.l1_loss,
-                         flow_frames="hr")[1].item()
-                for large in (frames_hr, frames_hr * 0)]
+                run_clip(
+                    network,
+                    batch_of(frames_lr, frames_hr=large),
+                    functional.l1_loss,
+                    flow_frames="hr",
+                )[1].item()
+                for large in (frames_hr, frames_hr * 0)
+            ]
     assert all(of_black == 0 for _, of_black in losses.values())  # the small ones do not matter
     if kind == "frvsr":
         assert losses[1.0][0] < 0.5 * losses[0.5][0] < 0.4 * losses[0.0][0]
@@ -303,7 +353,8 @@ def test_burnt_in_frames_are_remembered_but_not_learnt_from(kind: str, burn_in: 
         with torch.no_grad():
             rest = batch_of(frames[:, burn_in - 1 :])
             assert flow_loss.item() == pytest.approx(
-                run_clip(network, rest, functional.mse_loss)[1].item(), rel=1e-4)
+                run_clip(network, rest, functional.mse_loss)[1].item(), rel=1e-4
+            )
 
 
 def test_burning_in_leaves_gradients_in_reduced_precision() -> None:
@@ -311,14 +362,17 @@ def test_burning_in_leaves_gradients_in_reduced_precision() -> None:
     network = lively("frvsr")
     with torch.autocast("cpu", torch.bfloat16):
         made, flow_loss = run_clip(
-            network, batch_of(random(1, 3, 3, 8, 8)), functional.mse_loss, burn_in=2)
+            network, batch_of(random(1, 3, 3, 8, 8)), functional.mse_loss, burn_in=2
+        )
         (made.float().square().mean() + flow_loss).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
 
 
-@pytest.mark.parametrize(("settings", "below"), [
-    ({"burn_in": 3}, 3), ({"burn_in": 2, "short_share": 0.5}, 2), ({"burn_in": -1}, 3)])
+@pytest.mark.parametrize(
+    ("settings", "below"),
+    [({"burn_in": 3}, 3), ({"burn_in": 2, "short_share": 0.5}, 2), ({"burn_in": -1}, 3)],
+)
 def test_something_must_be_left_to_learn_from(settings: dict[str, Any], below: int) -> None:
     with pytest.raises(ValueError, match=f"burn_in must be from 0 to below {below}"):
         tiny("frvsr", **settings)
@@ -330,12 +384,24 @@ def test_loss_is_l1_then_squares_of_both_terms(videos: Path, kind: str) -> None:
     experiment = prepare(recipe, videos)
     network = experiment.network
     assert isinstance(network, VideoNetwork)
-    sampler = ClipSampler([moving_clip(index) for index in range(3)], motion=None, made_share=0,
-                          side=(8 + 2 * recipe.degradation.margin) * 4, length=3, device=CPU)
+    sampler = ClipSampler(
+        [moving_clip(index) for index in range(3)],
+        motion=None,
+        made_share=0,
+        side=(8 + 2 * recipe.degradation.margin) * 4,
+        length=3,
+        device=CPU,
+    )
     for step in range(6):
         batch = clip_batch(
-            sampler, recipe.degradation, count=2, length=3, patch=8, scale=4,
-            generator=step_generator(1, step))
+            sampler,
+            recipe.degradation,
+            count=2,
+            length=3,
+            patch=8,
+            scale=4,
+            generator=step_generator(1, step),
+        )
         distance = functional.l1_loss if step < 3 else functional.mse_loss
         with torch.no_grad():
             estimates, flow_loss = run_clip(network, batch, distance)
@@ -347,8 +413,9 @@ def test_short_clips_come_first(videos: Path, monkeypatch: pytest.MonkeyPatch) -
     experiment = prepare(tiny(short_share=0.5, frames=4), videos)
     lengths = []
 
-    def note(network: VideoNetwork, batch: ClipBatch, *rest: Any,
-             **options: Any) -> tuple[Tensor, Tensor]:
+    def note(
+        network: VideoNetwork, batch: ClipBatch, *rest: Any, **options: Any
+    ) -> tuple[Tensor, Tensor]:
         lengths.append(batch.frames_lr.shape[1])
         assert batch.frames_lr.shape == (2, lengths[-1], 3, 8, 8)
         return run_clip(network, batch, *rest, **options)
@@ -361,29 +428,40 @@ def test_short_clips_come_first(videos: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_fnet_alone_is_aligned_first(videos: Path, photos: Path) -> None:
     """Then known flow is used, then none is given: by the shares of the recipe."""
-    recipe = tiny("frvsr", photos=str(photos), align_share=0.34, given_share=0.33, batch=4,
-                  flow_frames="hr")
+    recipe = tiny(
+        "frvsr", photos=str(photos), align_share=0.34, given_share=0.33, batch=4, flow_frames="hr"
+    )
     experiment = prepare(recipe, videos)
     learning = []
     for step in range(6):
         experiment.network.zero_grad()
         loss(experiment, step).backward()  # type: ignore[no-untyped-call]
-        learning.append({name.split(".")[0] for name, parameter
-                         in experiment.network.named_parameters() if parameter.grad is not None})
+        learning.append(
+            {
+                name.split(".")[0]
+                for name, parameter in experiment.network.named_parameters()
+                if parameter.grad is not None
+            }
+        )
     assert learning == [{"fnet"}] * 2 + [{"fnet", "srnet"}] * 4
     given = []
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setitem(VideoSuperResolution.loss.__globals__, "run_clip",
-                      lambda *rest, **options: given.append(options["given_flow"])
-                      or run_clip(*rest, **options))
+        patch.setitem(
+            VideoSuperResolution.loss.__globals__,
+            "run_clip",
+            lambda *rest, **options: (
+                given.append(options["given_flow"]) or run_clip(*rest, **options)
+            ),
+        )
         for step in range(2, 6):
             loss(experiment, step)
     assert given == [True, True, False, False]
 
 
-@pytest.mark.parametrize("settings", [
-    {"frames": 1, "short_frames": 1}, {"short_frames": 1, "short_share": 0.5}])
+@pytest.mark.parametrize(
+    "settings", [{"frames": 1, "short_frames": 1}, {"short_frames": 1, "short_share": 0.5}]
+)
 def test_one_frame_cannot_be_aligned(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="align_share needs clips of at least 2 frames"):
         tiny("frvsr", align_share=0.5, **settings)
@@ -398,8 +476,10 @@ def test_what_has_no_flow_cannot_be_aligned(videos: Path) -> None:
 def test_losses_of_the_shares_average_to_the_loss(videos: Path, kind: str) -> None:
     experiment = prepare(tiny(kind, batch=4), videos)
     for step in (0, 5):
-        losses = [loss(experiment, step, share)
-                  for share in (slice(None), slice(0, None, 2), slice(1, None, 2))]
+        losses = [
+            loss(experiment, step, share)
+            for share in (slice(None), slice(0, None, 2), slice(1, None, 2))
+        ]
         assert losses[0].item() == pytest.approx((losses[1] + losses[2]).item() / 2, rel=1e-5)
 
 
@@ -458,8 +538,7 @@ def test_every_fifth_clip_is_held_out(tmp_path: Path) -> None:
     held = experiment._held
     assert len(held) == 2
     for (_, frames_hr), index in zip(held, (0, 5), strict=True):
-        assert torch.equal(frames_hr[..., 0, 0],
-                           moving_clip(index, 5).float()[..., 2, 4] / 255)
+        assert torch.equal(frames_hr[..., 0, 0], moving_clip(index, 5).float()[..., 2, 4] / 255)
 
 
 def test_scenes_are_parted(tmp_path: Path) -> None:
@@ -501,10 +580,12 @@ def test_a_residual_of_nothing_scores_as_bicubic(videos: Path) -> None:
     experiment = prepare(tiny(), videos)
     with torch.no_grad():
         nn.init.zeros_(experiment.network.srnet.out.weight)  # type: ignore[union-attr, arg-type]
-    scores = [video_psnr(imresize(frames_lr, 4), frames_hr)
-              for frames_lr, frames_hr in experiment._held]
+    scores = [
+        video_psnr(imresize(frames_lr, 4), frames_hr) for frames_lr, frames_hr in experiment._held
+    ]
     assert experiment.validate(experiment.network.eval()) == pytest.approx(
-        np.mean(scores), abs=1e-3)
+        np.mean(scores), abs=1e-3
+    )
 
 
 def test_a_clip_that_can_be_met_exactly_has_a_score(tmp_path: Path) -> None:
@@ -543,8 +624,15 @@ def test_photographs_smaller_than_a_patch_are_left_out(videos: Path, tmp_path: P
 @pytest.mark.parametrize("name", VIDEO)
 def test_every_recipe_trains(videos: Path, tmp_path: Path, name: str) -> None:
     settings = (*TINY, "codec=jpeg") if name == "frvsr-real" else TINY
-    report = run_recipe(name, videos, validation=videos, out=tmp_path / "run", device="cpu",
-                        quiet=True, overrides=settings)
+    report = run_recipe(
+        name,
+        videos,
+        validation=videos,
+        out=tmp_path / "run",
+        device="cpu",
+        quiet=True,
+        overrides=settings,
+    )
     assert report.step == 4
     info = read_checkpoint_info(tmp_path / "run" / f"{name}.safetensors")
     assert info.name == name
@@ -560,8 +648,15 @@ def test_every_recipe_trains(videos: Path, tmp_path: Path, name: str) -> None:
 def test_the_same_run_makes_the_same_weights_however_often_it_is_stopped(
     videos: Path, photos: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = tiny(kind, photos=str(photos), short_share=0.5, l1_share=0.3, degradation=Degradation(
-        blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.5, codec="jpeg"))
+    recipe = tiny(
+        kind,
+        photos=str(photos),
+        short_share=0.5,
+        l1_share=0.3,
+        degradation=Degradation(
+            blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.5, codec="jpeg"
+        ),
+    )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     options: dict[str, Any] = {"validation": videos, "device": "cpu", "quiet": True}
     for name in ("one", "two"):
@@ -607,20 +702,28 @@ def test_two_processes_train_as_one(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = os.environ | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     here = str(Path(__file__).parent)
     processes = [
-        subprocess.Popen([sys.executable, "-c", WORKER, here, str(videos), str(tmp_path / "both")],
-                         env=common | {"RANK": str(rank)}, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, here, str(videos), str(tmp_path / "both")],
+            env=common | {"RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for rank in range(2)
     ]
     try:
         monkeypatch.setitem(RECIPES, "tiny", SHARED_RECIPE)
-        run_recipe("tiny", videos, validation=videos, out=tmp_path / "one", device="cpu",
-                   quiet=True)
+        run_recipe(
+            "tiny", videos, validation=videos, out=tmp_path / "one", device="cpu", quiet=True
+        )
         errors = [process.communicate(timeout=240)[1] for process in processes]
     finally:
         for process in processes:
@@ -634,11 +737,24 @@ def test_two_processes_train_as_one(
 # --- what is refused -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("assignment", [
-    "patch=0", "batch=0", "frames=0", "short_frames=0", "short_share=1.5",
-    "l1_share=-1", "made_share=2", "architecture=resnet", "made_share=NaN", "photos=3",
-    "learning_rate=-1", "flow_weight=-1", "flow_weight=NaN",
-])
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "patch=0",
+        "batch=0",
+        "frames=0",
+        "short_frames=0",
+        "short_share=1.5",
+        "l1_share=-1",
+        "made_share=2",
+        "architecture=resnet",
+        "made_share=NaN",
+        "photos=3",
+        "learning_rate=-1",
+        "flow_weight=-1",
+        "flow_weight=NaN",
+    ],
+)
 def test_settings_that_no_run_can_use(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
         override(RECIPES["frvsr-3-64"], [assignment])
@@ -654,8 +770,9 @@ def test_short_clips_are_no_longer_than_others() -> None:
     assert override(recipe, ["short_frames=10", "short_share=0.5"]).short_frames == 10
 
 
-@pytest.mark.parametrize("assignment", [
-    "scale=3", "channels=0", "blocks=-1", "max_flow=0", "architecture=enhancenet"])
+@pytest.mark.parametrize(
+    "assignment", ["scale=3", "channels=0", "blocks=-1", "max_flow=0", "architecture=enhancenet"]
+)
 def test_networks_that_cannot_be(videos: Path, assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
         prepare(override(tiny(), [assignment]), videos)
@@ -663,9 +780,7 @@ def test_networks_that_cannot_be(videos: Path, assignment: str) -> None:
 
 
 @pytest.mark.parametrize("assignment", ["scale=2", "architecture=sisr"])
-def test_a_recipe_keeps_what_makes_its_model(
-    videos: Path, tmp_path: Path, assignment: str
-) -> None:
+def test_a_recipe_keeps_what_makes_its_model(videos: Path, tmp_path: Path, assignment: str) -> None:
     with pytest.raises(UsageError, match="another model"):
         run_recipe("frvsr-3-64", videos, out=tmp_path / "run", overrides=[assignment], quiet=True)
     assert not (tmp_path / "run").exists()
@@ -700,8 +815,9 @@ def test_folders_that_hold_nothing(videos: Path, tmp_path: Path, which: str) -> 
     empty.mkdir()
     recipe = tiny(photos=str(empty)) if which == "photos" else tiny()
     with pytest.raises(DatasetError, match="empty") as caught:
-        recipe.prepare(empty if which == "data" else videos,
-                       empty if which == "validation" else videos, CPU)
+        recipe.prepare(
+            empty if which == "data" else videos, empty if which == "validation" else videos, CPU
+        )
     assert "\n" not in str(caught.value)
 
 
