@@ -23,6 +23,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from enhance_cli.tasks.talk import Talk
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,7 +32,6 @@ from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
-from enhance_cli.tasks.talk import Talk
 from enhance_cli.tasks.video import VideoRequest, run_video
 
 

@@ -10,7 +10,7 @@ from enhance_cli.commands import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from enhance_cli.tasks.talk import Talk
+    from enhance_cli.talk import Talk
 
 
 def evaluate(
@@ -140,7 +140,7 @@ def evaluate(
     from enhance_cli.data.picture_sets import PICTURE_SETS
     from enhance_cli.data.video_sets import VIDEO_DATASETS, holds_clips
     from enhance_cli.errors import UsageError
-    from enhance_cli.tasks.talk import Talk
+    from enhance_cli.talk import Talk
 
     talk = Talk(json=json, quiet=quiet, progress=not no_progress)
     shared: dict[str, Any] = {

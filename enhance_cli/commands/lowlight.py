@@ -89,8 +89,8 @@ def lowlight(
     result lies beside the input as {stem}_bright.png (RAW) or {stem}_bright.{ext}, unless -o
     says otherwise.
     """
+    from enhance_cli.talk import Talk
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
-    from enhance_cli.tasks.talk import Talk
 
     request = LowLightRequest(
         inputs=inputs,

@@ -98,8 +98,8 @@ def sample(
     Samples, unless --interpolate or --reconstruct is given. They go into one grid, or with
     -o DIR into single files: 00000.png and so on, or {stem}_reconstructed.png.
     """
+    from enhance_cli.talk import Talk
     from enhance_cli.tasks.sample import SampleRequest, run_sample
-    from enhance_cli.tasks.talk import Talk
 
     request = SampleRequest(
         files=files or (),

@@ -30,8 +30,8 @@ def superres(
     Bit depth, transparency, EXIF and colour profile stay as they are. The result lies beside
     the input as {stem}_x4.{ext}, unless -o says otherwise.
     """
+    from enhance_cli.talk import Talk
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
-    from enhance_cli.tasks.talk import Talk
 
     request = SuperResolutionRequest(
         inputs=inputs,

@@ -142,7 +142,7 @@ def video(
     folder of numbered pictures gives such a folder.
     """
     from enhance_cli.cuts import DEFAULT_THRESHOLD
-    from enhance_cli.tasks.talk import Talk
+    from enhance_cli.talk import Talk
     from enhance_cli.tasks.video import VideoRequest, run_video
 
     request = VideoRequest(

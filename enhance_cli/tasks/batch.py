@@ -18,7 +18,7 @@ from rich.progress import (
 from enhance_cli.engine.tiled import is_out_of_memory
 from enhance_cli.errors import EnhanceError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
-from enhance_cli.tasks.talk import Talk, print_errors, print_json
+from enhance_cli.talk import Talk, print_errors, print_json
 
 
 class FileProgress:

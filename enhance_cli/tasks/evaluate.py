@@ -27,9 +27,9 @@ from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.io.image import read_image
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.score_report import Publication, publish
 from enhance_cli.tasks.scores import Scores, check_names
-from enhance_cli.tasks.talk import Talk
 
 Enlarge = Callable[[Tensor], Tensor]  # (C, h, w) uint8 levels -> (C, scale * h, scale * w)
 

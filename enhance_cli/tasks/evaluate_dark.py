@@ -29,6 +29,7 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.metrics.distribution import luminance_histogram
 from enhance_cli.metrics.protocols import score
+from enhance_cli.talk import Talk, plain_console, print_json
 from enhance_cli.tasks.baselines import BASELINES
 from enhance_cli.tasks.score_report import draw_histograms, draw_scores, write_report
 from enhance_cli.tasks.scores import (
@@ -40,7 +41,6 @@ from enhance_cli.tasks.scores import (
     score_row,
     write_csv,
 )
-from enhance_cli.tasks.talk import Talk, plain_console, print_json
 
 Enhance = Callable[[DarkScene, float], Tensor]  # scene, ratio -> shown (C, H, W) in [0, 1]
 

@@ -24,6 +24,7 @@ from enhance_cli.engine.generation import (
 )
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.metrics.prd import CLUSTERS
+from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.sample_scores import (
     PRD_AXES,
     UNIT,
@@ -42,7 +43,6 @@ from enhance_cli.tasks.sample_scores import (
 )
 from enhance_cli.tasks.score_report import draw_curves, write_report
 from enhance_cli.tasks.scores import print_table, write_csv
-from enhance_cli.tasks.talk import Talk, print_json
 
 PROTOCOL = "table-6.2"
 # The columns of tables 6.2 and 6.3.

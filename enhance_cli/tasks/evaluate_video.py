@@ -15,9 +15,9 @@ from enhance_cli.data.video_sets import (
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics.protocols import cut_border
 from enhance_cli.metrics.video import ClipScore, frame_luma
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.score_report import Publication, publish
 from enhance_cli.tasks.scores import Scores
-from enhance_cli.tasks.talk import Talk
 from enhance_cli.tasks.video_runs import (
     VideoRequest,
     check_request,

@@ -31,7 +31,7 @@ from enhance_cli.engine.checkpoint import (
 )
 from enhance_cli.engine.complexity import measure_complexity
 from enhance_cli.errors import CheckpointError, EnhanceError, OutputError, UnknownNameError
-from enhance_cli.tasks.talk import plain_console, print_errors, print_json
+from enhance_cli.talk import plain_console, print_errors, print_json
 
 
 def run_models(*, as_json: bool) -> int:

@@ -43,8 +43,8 @@ from enhance_cli.io.raw import (
     read_raw,
     read_rendered,
 )
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
-from enhance_cli.tasks.talk import Talk
 
 SIZES = ("full", "half")
 RATIO_LIMIT = 10_000

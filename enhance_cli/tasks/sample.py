@@ -35,6 +35,7 @@ from enhance_cli.errors import (
 )
 from enhance_cli.io.image import Picture, find_images, write_image
 from enhance_cli.io.jobs import Job, JobList, Naming, is_file_name, plan_jobs
+from enhance_cli.talk import Talk, print_errors, print_json
 from enhance_cli.tasks.sample_work import (
     GridShape,
     Levels,
@@ -46,7 +47,6 @@ from enhance_cli.tasks.sample_work import (
     square_columns,
     to_levels,
 )
-from enhance_cli.tasks.talk import Talk, print_errors, print_json
 
 Kind = Literal["samples", "interpolation", "reconstructions"]
 

@@ -27,6 +27,7 @@ from enhance_cli.metrics.distribution import LEVELS, histogram_divergence, lumin
 from enhance_cli.metrics.frechet import FeatureStatistics, frechet_distance
 from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, balance, precision_recall_curve
 from enhance_cli.metrics.protocols import PROTOCOLS, score
+from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.sample_scores import (
     PRD_AXES,
     UNIT,
@@ -40,7 +41,6 @@ from enhance_cli.tasks.sample_scores import (
 )
 from enhance_cli.tasks.score_report import Publication, draw_curves, publish, write_report
 from enhance_cli.tasks.scores import Scores, print_table, write_csv
-from enhance_cli.tasks.talk import Talk, print_json
 
 SET_MEASURES = ("frechet", "fid", "prd", "jsd")
 LPIPS = "lpips"

@@ -20,8 +20,8 @@ from enhance_cli.errors import CheckpointError
 from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
 from enhance_cli.metrics.prd import PrecisionRecall, precision_recall_curve
 from enhance_cli.metrics.spectrum import high_frequency_energy
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.score_report import Curve
-from enhance_cli.tasks.talk import Talk
 
 PRD_MEASURES = ("f8", "f1_8", "max_precision", "max_recall")
 PRD_AXES = ("recall", "precision")

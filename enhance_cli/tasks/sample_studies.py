@@ -20,6 +20,7 @@ from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.metrics.frechet import FeatureStatistics, frechet_distance
 from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, precision_recall_curve
+from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.sample_scores import (
     PRD_AXES,
     PRD_MEASURES,
@@ -35,7 +36,6 @@ from enhance_cli.tasks.sample_scores import (
 )
 from enhance_cli.tasks.score_report import Curve, draw_curves, write_report
 from enhance_cli.tasks.scores import print_table, write_csv
-from enhance_cli.tasks.talk import Talk, print_json
 
 _KEPT = 5  # classes of P
 _NAMES = {

@@ -27,7 +27,7 @@ from enhance_cli.errors import OutputError
 from enhance_cli.io.image import Picture, check_writable, read_image, write_image
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.resize import imresize
-from enhance_cli.tasks.talk import Talk
+from enhance_cli.talk import Talk
 
 Levels = NDArray[np.uint8]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
+from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.scores import (
     Scores,
     heading,
@@ -20,7 +21,6 @@ from enhance_cli.tasks.scores import (
     score_table,
     write_csv,
 )
-from enhance_cli.tasks.talk import Talk, print_json
 
 if TYPE_CHECKING:
     import numpy as np

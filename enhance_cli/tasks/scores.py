@@ -15,7 +15,7 @@ from enhance_cli.io.files import replacing
 from enhance_cli.metrics import METRICS
 from enhance_cli.metrics.distribution import histogram_divergence
 from enhance_cli.metrics.protocols import PROTOCOLS
-from enhance_cli.tasks.talk import plain_console
+from enhance_cli.talk import plain_console
 
 
 @dataclass

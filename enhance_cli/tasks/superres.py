@@ -24,8 +24,8 @@ from enhance_cli.io.image import (
     write_notices,
 )
 from enhance_cli.io.jobs import Job, Naming, plan_jobs
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
-from enhance_cli.tasks.talk import Talk
 
 LEVELS = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 

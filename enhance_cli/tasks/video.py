@@ -39,8 +39,8 @@ from enhance_cli.io.video import (
 )
 from enhance_cli.overlap import Behind, ahead, behind
 from enhance_cli.resize import imresize
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
-from enhance_cli.tasks.talk import Talk
 from enhance_cli.tasks.video_jobs import gives_folder, plan_video_jobs
 from enhance_cli.tasks.video_work import SEGMENT_FRAMES, WorkFolder
 

@@ -21,8 +21,8 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import UsageError
 from enhance_cli.metrics.video import VIDEO_METRICS
 from enhance_cli.resize import imresize
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.scores import check_names
-from enhance_cli.tasks.talk import Talk
 
 PROTOCOL = "video-y"
 BICUBIC = "bicubic"

@@ -30,9 +30,9 @@ from enhance_cli.data.video_sets import (
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.metrics.video import ClipScore, error_to_psnr, flicker, frame_error, frame_luma
+from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.score_report import Curve, draw_curves, draw_pictures, write_report
 from enhance_cli.tasks.scores import finite, heading, number, print_table, write_csv
-from enhance_cli.tasks.talk import Talk, print_json
 from enhance_cli.tasks.video_runs import (
     PROTOCOL,
     Enlarger,

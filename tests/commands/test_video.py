@@ -573,8 +573,8 @@ def test_progress_shows_rate_and_what_is_left():
 
     from rich.console import Console
 
+    from enhance_cli.talk import Talk
     from enhance_cli.tasks.batch import _Bars
-    from enhance_cli.tasks.talk import Talk
 
     console = Console(file=StringIO(), force_terminal=True, width=160)
     bars = _Bars(console, Talk(), 1)

@@ -1,0 +1,1 @@
+"""``enhance evaluate``: benchmarks, experiments, how they are run and how scores are told."""
