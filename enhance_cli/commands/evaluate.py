@@ -142,7 +142,7 @@ def evaluate(
     from enhance_cli.errors import UsageError
     from enhance_cli.talk import Talk
 
-    talk = Talk(json=json, quiet=quiet, progress=not no_progress)
+    talk = Talk(json=json, quiet=quiet, no_progress=no_progress)
     shared: dict[str, Any] = {
         "models": models or (),
         "weights": weights,

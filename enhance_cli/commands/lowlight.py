@@ -115,8 +115,6 @@ def lowlight(
     raise typer.Exit(
         run_lowlight(
             request,
-            Talk(
-                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
-            ),
+            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
         )
     )

@@ -123,8 +123,6 @@ def sample(
     raise typer.Exit(
         run_sample(
             request,
-            Talk(
-                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
-            ),
+            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
         )
     )

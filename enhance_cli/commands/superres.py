@@ -51,8 +51,6 @@ def superres(
     raise typer.Exit(
         run_superres(
             request,
-            Talk(
-                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
-            ),
+            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
         )
     )

@@ -175,8 +175,6 @@ def video(
     raise typer.Exit(
         run_video(
             request,
-            Talk(
-                json=json, quiet=quiet, verbose=verbose, progress=not no_progress, dry_run=dry_run
-            ),
+            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
         )
     )

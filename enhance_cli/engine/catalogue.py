@@ -56,6 +56,18 @@ class Model:
         """How the network wants to be run."""
         return self.info.contract
 
+    def describe(self, tile_side: int | None = None) -> str:
+        """One line on what runs where.
+
+        Args:
+            tile_side: side of the tiles in input pixels, 0 for none; None leaves tiles out.
+        """
+        precision = str(self.dtype).removeprefix("torch.")
+        text = f"{self.info.name} from {self.info.path}, on {self.device} in {precision}"
+        if tile_side is None:
+            return text
+        return f"{text}, tiles of at most {tile_side} pixels" if tile_side else f"{text}, untiled"
+
     def as_grey(self) -> tuple[Network, Contract]:
         """The network for one plane: fed as R = G = B, and the mean of its output."""
 

@@ -1,63 +1,34 @@
 """Do the same to many files: one bad file stops no other, and is named at the end."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from enhance_cli.engine.tiled import is_out_of_memory
 from enhance_cli.errors import EnhanceError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
-from enhance_cli.talk import Talk, print_errors, print_json
+from enhance_cli.talk import Bar, Talk, print_errors, print_json
 
 
 class FileProgress:
-    """The bar of one file; also a place for notices."""
+    """Where the work on one file tells how far it is, and what people should know of it."""
 
-    def __init__(self, progress: Progress, console: Console, name: str) -> None:
-        self._progress, self._console, self._name = progress, console, name
-        self._task = progress.add_task(one_line(name), total=None, rate="")
-        self._start = time.monotonic()
-        self._first: tuple[int, float] | None = None  # frames that a resumed run found done
+    def __init__(self, bar: Bar, console: Console, name: str) -> None:
+        self._bar, self._console, self._name = bar, console, name
 
     def update(self, done: int, total: int) -> None:
-        """Show so many input pixels of so many."""
-        seconds = max(time.monotonic() - self._start, 1e-6)
-        rate = done / seconds
-        text = f"{rate / 1e6:.2f} MP/s" if rate > 1e5 else f"{rate / 1e3:.1f} kP/s"
-        self._progress.update(self._task, completed=done, total=total, rate=text)
+        """Show how many input pixels are done, and of how many."""
+        self._bar.update(done / 1e6, total / 1e6, "MP")
 
     def frames(self, done: int, total: int | None) -> None:
-        """Show so many frames of so many, where their number is known."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = (done, now)
-        frames, seconds = done - self._first[0], max(now - self._first[1], 1e-6)
-        known = f"{done}/{total}" if total else f"{done}"
-        self._progress.update(
-            self._task,
-            completed=done,
-            total=total,
-            rate=f"{known} frames  {frames / seconds:.2f} frames/s",
-        )
+        """Show how many frames are done, and of how many where that is known."""
+        self._bar.update(done, total, "frames")
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""
         self._console.print(one_line(f"{self._name}: {text}"))
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._progress.remove_task(self._task)
 
 
 Work = Callable[[Job, FileProgress], dict[str, Any]]
@@ -81,32 +52,23 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
         results.append({"input": str(source), "status": "skipped", "reason": reason})
-    with _Bars(console, talk, len(plan.jobs)) as bars:
+    count = len(plan.jobs)
+    with (
+        talk.bars(console) as bars,
+        bars.bar(f"{count} files", count, "files", visible=count > 1) as files,
+    ):
         for job in plan.jobs:
             if talk.dry_run:
                 console.print(one_line(f"{job.source} -> {job.target}"))
                 results.append(_result(job, "planned"))
                 continue
             start = time.monotonic()
-            with bars.file(job.source) as bar:
-                try:
-                    details = work(job, bar)
-                except UsageError:
-                    raise  # an option is wrong, so it is for every file
-                except EnhanceError as error:
-                    failures.append((str(job.source), str(error)))
-                    continue
-                except (MemoryError, RuntimeError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    failures.append(
-                        (
-                            str(job.source),
-                            f"{job.source}: too large for the memory "
-                            "of this machine, cut it into parts",
-                        )
-                    )
-                    continue
+            with bars.bar(job.source.name, None, "MP") as bar:
+                details = _attempt(job, work, FileProgress(bar, console, job.source.name))
+            files.advance()
+            if isinstance(details, str):
+                failures.append((str(job.source), details))
+                continue
             seconds = round(time.monotonic() - start, 3)
             results.append({**_result(job, "ok"), **details, "seconds": seconds})
             console.print(
@@ -117,6 +79,20 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     if talk.json:
         print_json({**header, "results": results, "failed": len(failures)})
     return 1 if failures else 0
+
+
+def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | str:
+    """What to report of a job that was done, or why it could not be."""
+    try:
+        return work(job, progress)
+    except UsageError:
+        raise  # an option is wrong, so it is for every file
+    except EnhanceError as error:
+        return str(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return f"{job.source}: too large for the memory of this machine, cut it into parts"
 
 
 def _result(job: Job, status: str) -> dict[str, Any]:
@@ -133,42 +109,3 @@ def _report_failures(failures: list[tuple[str, str]], count: int) -> None:
     )
     if failures and count > 1:
         print_errors(f"{len(failures)} of {count} inputs failed")
-
-
-class _Bars:
-    """One bar for the file at work, and one over the files where there are several."""
-
-    def __init__(self, console: Console, talk: Talk, count: int) -> None:
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not talk.shows_progress,
-            transient=True,
-            speed_estimate_period=300,  # a large frame may take a minute
-        )
-        self._files = (
-            self._progress.add_task(f"{count} files", total=count, rate="") if count > 1 else None
-        )
-
-    def __enter__(self) -> "_Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    @contextmanager
-    def file(self, source: Path) -> Iterator[FileProgress]:
-        """One file's bar; when it is done the bar over the files moves."""
-        bar = FileProgress(self._progress, self._console, source.name)
-        try:
-            yield bar
-        finally:
-            bar.close()
-            if self._files is not None:
-                self._progress.advance(self._files)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
@@ -130,17 +129,13 @@ def _score_models(request: EvaluationRequest, dataset: str, talk: Talk) -> list[
             levels=torch.uint8,
         )
     results = [Scores(name) for name in runners]
-    for pair in track(
-        pairs,
-        f"{dataset} x{scale}",
-        console=talk.console,
-        transient=True,
-        disable=not talk.shows_progress,
-    ):
-        reference, source = _read_pair(pair, scale)
-        for result, run in zip(results, runners.values(), strict=True):
-            estimate = run(source.expand(3, -1, -1))
-            result.images.append(_score_one(request, pair, estimate, reference, scale))
+    with talk.progress(f"{dataset} x{scale}", len(pairs), "pictures") as bar:
+        for pair in pairs:
+            reference, source = _read_pair(pair, scale)
+            for result, run in zip(results, runners.values(), strict=True):
+                estimate = run(source.expand(3, -1, -1))
+                result.images.append(_score_one(request, pair, estimate, reference, scale))
+            bar.advance()
     return results
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
@@ -79,10 +78,10 @@ def run_evaluate_dark(request: DarkEvaluationRequest, talk: Talk) -> int:
     roots = data_roots(request.data_root, cache_folder())
     cases = {view: load_cases(request.dataset, view, roots) for view in runners}
     results: list[Scores] = []
-    with Progress(console=talk.console, transient=True, disable=not talk.shows_progress) as bar:
-        task = bar.add_task(request.dataset, total=sum(map(len, cases.values())))
+    total = sum(map(len, cases.values()))
+    with talk.progress(request.dataset, total, "pictures") as bar:
         for view, enhancers in runners.items():
-            results += _score_view(request, cases[view], enhancers, partial(bar.advance, task))
+            results += _score_view(request, cases[view], enhancers, bar.advance)
     if request.csv is not None:
         write_csv(
             request.csv,

@@ -122,8 +122,7 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
         model = load_model(
             "lowlight", name=name, weights=request.weights, device=device, dtype=dtype
         )
-        if talk.verbose:
-            talk.console.print(_describe(model, plan))
+        talk.explain(model.describe(tile_side(plan, model.contract, device)))
         return model
 
     named = request.model or request.weights
@@ -216,13 +215,6 @@ def _choose_plan(request: LowLightRequest) -> TilePlan:
             f"--tile {request.tile}: a strategy has patches of {PATCH}, leave one of the two out"
         )
     return STRATEGIES[request.strategy]
-
-
-def _describe(model: Model, plan: TilePlan) -> str:
-    side = tile_side(plan, model.contract, model.device)
-    tiles = f"tiles of at most {side} pixels" if side else "the whole picture at once"
-    precision = str(model.dtype).removeprefix("torch.")
-    return f"{model.info.name} from {model.info.path}, on {model.device} in {precision}, {tiles}"
 
 
 def _default_model(raw: bool, grey: bool) -> str:

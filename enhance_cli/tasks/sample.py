@@ -40,7 +40,6 @@ from enhance_cli.tasks.sample_work import (
     GridShape,
     Levels,
     NumberedFiles,
-    counting,
     make_grid,
     pair_rows,
     read_square,
@@ -143,11 +142,7 @@ def run_sample(request: SampleRequest, talk: Talk) -> int:
     run.header.update(
         kind=request.kind, model=model.info.name, density=None, temperature=None, seed=request.seed
     )
-    if talk.verbose:
-        run.say(
-            f"{model.info.name} from {model.info.path}, on {device} in "
-            f"{str(model.dtype).removeprefix('torch.')}"
-        )
+    talk.explain(model.describe())
     if request.kind == "reconstructions":
         return _reconstruct(run)
     return _interpolate(run) if request.interpolate is not None else _sample(run)
@@ -277,7 +272,7 @@ def _draw(run: _Run, codes: Iterator[Tensor], count: int, columns: int, what: st
         run.report(outputs, count, status="planned")
         return 0
     kept: list[Levels | None] = []
-    with counting(run.talk, run.console, count) as bar:
+    with run.talk.progress("drawing", count, "pictures", run.console) as bar:
         for number, levels in enumerate(_decode(run, codes)):
             if request.wants_grid:
                 kept.append(levels)
@@ -343,7 +338,7 @@ def _reconstruct(run: _Run) -> int:
             run.say(f"{job.source} -> {job.target}")
         return _report_reconstructions(run, plan, plan.jobs, "planned")
     passage = _Passage(run, plan)
-    with counting(run.talk, run.console, len(plan.jobs)) as bar:
+    with run.talk.progress("reconstructing", len(plan.jobs), "pictures", run.console) as bar:
         for batch in reconstruct_pictures(run.model, passage.read(), notice=run.say):
             for picture in batch:
                 passage.take(picture)

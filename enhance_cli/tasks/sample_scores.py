@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import Progress
 from torch import Tensor
 
 from enhance_cli.engine.catalogue import cache_folder
@@ -200,13 +199,8 @@ def feature_notes(extractor: FeatureExtractor, count: int) -> list[str]:
 @contextmanager
 def picture_bar(title: str, total: int, talk: Talk) -> Iterator[Callable[[int], None]]:
     """A bar; yields what moves it on by a number of pictures."""
-    with Progress(console=talk.console, transient=True, disable=not talk.shows_progress) as bar:
-        task = bar.add_task(title, total=total)
-
-        def advance(count: int) -> None:
-            bar.advance(task, count)
-
-        yield advance
+    with talk.progress(title, total, "pictures") as bar:
+        yield bar.advance
 
 
 def decimal(value: float | None, decimals: int) -> str:

@@ -2,9 +2,7 @@
 
 import math
 import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
@@ -27,7 +17,6 @@ from enhance_cli.errors import OutputError
 from enhance_cli.io.image import Picture, check_writable, read_image, write_image
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.resize import imresize
-from enhance_cli.talk import Talk
 
 Levels = NDArray[np.uint8]
 
@@ -232,34 +221,3 @@ class NumberedFiles:
             OutputError: if it cannot be written.
         """
         write_image(self.path(number), Picture(levels))
-
-
-class Count:
-    """How many pictures are done."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("pictures", total=total, rate="")
-        self._start, self._done = time.monotonic(), 0
-
-    def advance(self, pictures: int = 1) -> None:
-        """So many more."""
-        self._done += pictures
-        rate = self._done / max(time.monotonic() - self._start, 1e-6)
-        self._progress.update(self._task, completed=self._done, rate=f"{rate:.0f}/s")
-
-
-@contextmanager
-def counting(talk: Talk, console: Console, total: int) -> Iterator[Count]:
-    """A bar over pictures, where one is wanted."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not talk.shows_progress,
-        transient=True,
-    ) as progress:
-        yield Count(progress, total)

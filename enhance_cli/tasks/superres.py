@@ -79,13 +79,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
         skip_existing=request.skip_existing,
     )
     plan = TilePlan(tile=request.tile)
-    if talk.verbose:
-        side = tile_side(plan, model.contract, device)
-        talk.console.print(
-            f"{model.info.name} from {model.info.path}, on {device} in "
-            f"{str(model.dtype).removeprefix('torch.')}, "
-            + (f"tiles of at most {side} pixels" if side else "the whole picture at once")
-        )
+    talk.explain(model.describe(tile_side(plan, model.contract, device)))
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source)

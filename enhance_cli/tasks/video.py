@@ -141,13 +141,7 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
         skip_existing=request.skip_existing,
     )
     plan = TilePlan(tile=request.tile)
-    if talk.verbose:
-        side = FrameEnlarger(model, plan).tile_side
-        talk.console.print(
-            f"{model.info.name} from {model.info.path}, on {device} in "
-            f"{str(model.dtype).removeprefix('torch.')}, "
-            + (f"tiles of at most {side} pixels" if side else "whole frames at once")
-        )
+    talk.explain(model.describe(FrameEnlarger(model, plan).tile_side))
     source = _Source(model)
 
     ready: list[Job] = []

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.progress import Progress
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
@@ -250,6 +249,5 @@ def frame_bar(
 @contextmanager
 def bar_of(title: str, total: int | None, talk: Talk) -> Iterator[Callable[[], None]]:
     """A progress bar of so many frames, or of an unknown number."""
-    with Progress(console=talk.console, transient=True, disable=not talk.shows_progress) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda: bar.advance(task)
+    with talk.progress(title, total, "frames") as bar:
+        yield bar.advance

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from enhance_cli.engine.checkpoint import read_tensors
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.talk import Bar, Bars
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import check_folder
@@ -146,7 +146,10 @@ def run_recipe(
     settings = {**asdict(recipe), "data": experiment.data, "dtype": str(dtype)}
     del settings["summary"]  # words for people: may change between two parts of a run
     fingerprint = json.dumps(settings, sort_keys=True)
-    with _Display(console, recipe.optimisation.steps, experiment.unit) as display:
+    with (
+        Bars(console, shown=console.is_terminal) as bars,
+        bars.bar("starting", recipe.optimisation.steps, "steps") as bar,
+    ):
         report = train(
             experiment,
             recipe.optimisation,
@@ -156,7 +159,7 @@ def run_recipe(
             device=place,
             dtype=dtype,
             resume=resume,
-            report=display.show,
+            report=_Display(console, bar, experiment.unit).show,
             seconds=math.inf if minutes is None else minutes * 60,
         )
     if report.step < report.steps:
@@ -184,34 +187,16 @@ def _choose_place(device: str, precision: str) -> tuple[torch.device, torch.dtyp
 
 
 class _Display:
-    """A live line on a terminal; elsewhere one line per validation."""
+    """Shows reports: a live bar on a terminal, and anywhere one line per validation."""
 
-    def __init__(self, console: Console, steps: int, unit: str) -> None:
-        self._console, self._unit = console, unit
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:.0f}%"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._bar = self._progress.add_task("starting", total=steps)
-
-    def __enter__(self) -> "_Display":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    def __init__(self, console: Console, bar: Bar, unit: str) -> None:
+        self._console, self._bar, self._unit = console, bar, unit
 
     def show(self, report: Report) -> None:
-        best = f"best {report.best:.3f} {self._unit}  " if math.isfinite(report.best) else ""
-        text = (
-            f"step {report.step}/{report.steps}  loss {report.loss:.5f}  {best}"
-            f"{report.steps_per_second:.2f} steps/s"
-        )
-        self._progress.update(self._bar, completed=report.step, description=text)
+        """Take in the news of a run."""
+        best = f"  best {report.best:.3f} {self._unit}" if math.isfinite(report.best) else ""
+        self._bar.rename(f"loss {report.loss:.5f}{best}")
+        self._bar.update(report.step, report.steps, "steps")
         if report.validation is not None:
             self._console.print(
                 f"step {report.step}: loss {report.loss:.5f}, validation "

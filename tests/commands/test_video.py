@@ -566,28 +566,3 @@ def test_help_loads_neither_torch_nor_pyav(arguments: list[str]):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "video" in ran.stdout
-
-
-def test_progress_shows_rate_and_what_is_left():
-    from io import StringIO
-
-    from rich.console import Console
-
-    from enhance_cli.talk import Talk
-    from enhance_cli.tasks.batch import _Bars
-
-    console = Console(file=StringIO(), force_terminal=True, width=160)
-    bars = _Bars(console, Talk(), 1)
-    bars._progress.disable = False
-    with bars.file(Path("a.mkv")) as bar:
-        for done in (40, 41, 42):
-            bar.frames(done, 50)
-            time.sleep(0.01)
-        row = bars._progress.tasks[0]
-        assert (row.completed, row.total) == (42, 50)
-        assert row.fields["rate"].startswith("42/50 frames  ")
-        rate = float(row.fields["rate"].split()[2])
-        assert 0 < rate < 250  # of the two that were done, not of the 40 found
-        assert row.time_remaining is not None
-        bar.frames(43, None)
-        assert row.fields["rate"].startswith("43 frames  ")
