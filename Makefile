@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
 
-.PHONY: setup demo test lint format types imports check bench clean
+.PHONY: setup demo test coverage lint format types imports check bench clean
 
 setup: $(INSTALLED)
 
@@ -26,6 +26,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n auto $(TEST_ARGS)
+
+# On demand, for it makes the tests slower: the lines that no test reaches.
+coverage: setup
+	$(BIN)/python -m pytest -n auto --cov=enhance_cli --cov-report=term-missing:skip-covered $(TEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

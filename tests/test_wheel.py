@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def test_wheel_elsewhere(tmp_path: Path):
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     site = tmp_path / "site"
     run(*pip, "install", "--no-deps", "--target", site, wheel)
+
+    assert (site / "enhance_cli" / "py.typed").is_file()
+    (info,) = site.glob("*.dist-info")
+    metadata = HeaderParser().parsestr((info / "METADATA").read_text(encoding="utf-8"))
+    assert metadata["License-Expression"] == "Apache-2.0 AND LicenseRef-weights"
+    for name in metadata.get_all("License-File"):
+        assert (info / "licenses" / name).read_bytes() == (PROJECT / name).read_bytes()
 
     # -P and the target first on the path: nothing of this checkout may be imported.
     env = {**os.environ, "PYTHONPATH": str(site), "ENHANCE_CACHE": str(tmp_path / "cache")}
