@@ -28,8 +28,8 @@ from test_video import (
 
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.errors import InputError
-from enhance_cli.io import video_writing
 from enhance_cli.io.video import Frame, open_frames
+from enhance_cli.io.video import writing as video_writing
 from enhance_cli.tasks import video as task
 
 pytest.importorskip("av")

@@ -13,7 +13,7 @@ from enhance_cli.io.video import Colour, EncodeOptions, open_frames, plan_output
 
 av = pytest.importorskip("av")
 
-from enhance_cli.io.video_colour import FromRgb, ToRgb, complete  # noqa: E402
+from enhance_cli.io.video.colour import FromRgb, ToRgb, complete  # noqa: E402
 
 # Kr and Kb: ITU-R BT.601-7 2.5.1, BT.709-6 3.2, BT.2020-2 table 4.
 WEIGHTS = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}

@@ -16,7 +16,7 @@ import numpy as np
 
 from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.image import Picture, check_writable, find_images, read_image, write_image
-from enhance_cli.io.video import Colour, Frame, OutputPlan, Pixels, VideoInfo
+from enhance_cli.io.video.types import Colour, Frame, OutputPlan, Pixels, VideoInfo
 
 NUMBER = re.compile(r"(\d+)(?=\D*$)")
 SRGB = Colour("tv", "bt709", "bt709", "bt709")  # what videos made of pictures are tagged with

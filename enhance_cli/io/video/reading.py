@@ -12,15 +12,15 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError, UsageError
-from enhance_cli.io.video import Frame, Pixels, VideoInfo
-from enhance_cli.io.video_colour import ToRgb
-from enhance_cli.io.video_probing import (
+from enhance_cli.io.video.colour import ToRgb
+from enhance_cli.io.video.probing import (
     check_encryption,
     is_cut_off,
     opened,
     probe_file,
     reason,
 )
+from enhance_cli.io.video.types import Frame, Pixels, VideoInfo
 
 
 def check_range(start: float | None, end: float | None) -> None:

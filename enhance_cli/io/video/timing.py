@@ -10,8 +10,8 @@ from typing import Any
 import av
 
 from enhance_cli.errors import OutputError
-from enhance_cli.io.video import OutputPlan
-from enhance_cli.io.video_probing import opened
+from enhance_cli.io.video.probing import opened
+from enhance_cli.io.video.types import OutputPlan
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
-from enhance_cli.io.video import Colour, Pixels
+from enhance_cli.io.video.types import Colour, Pixels
 
 # Numbers of ISO/IEC 23091-2, with FFmpeg's names.
 MATRICES = {

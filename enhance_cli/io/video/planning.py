@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 
 from enhance_cli.errors import OutputError, UnknownNameError, UsageError
-from enhance_cli.io.video import Colour, EncodeOptions, OutputPlan, StaticHdr, VideoInfo
-from enhance_cli.io.video_assembling import left_out
-from enhance_cli.io.video_colour import bits, is_rgb
-from enhance_cli.io.video_writing import configure
+from enhance_cli.io.video.assembling import left_out
+from enhance_cli.io.video.colour import bits, is_rgb
+from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, StaticHdr, VideoInfo
+from enhance_cli.io.video.writing import configure
 
 X26X_PRESETS = (
     "ultrafast",

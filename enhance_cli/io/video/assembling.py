@@ -17,10 +17,10 @@ from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
-from enhance_cli.io.video import OutputPlan
-from enhance_cli.io.video_probing import codec_name, opened, reason
-from enhance_cli.io.video_timing import Timing, milliseconds_lose, read_timing, segment_packets
-from enhance_cli.io.video_writing import check_written, tag, writing
+from enhance_cli.io.video.probing import codec_name, opened, reason
+from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
+from enhance_cli.io.video.types import OutputPlan
+from enhance_cli.io.video.writing import check_written, tag, writing
 
 MP4_LIKE = ("mp4", "mov")
 LARGEST_TIMESCALE = 2**31 - 1

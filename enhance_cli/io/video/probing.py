@@ -14,8 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError, one_line
-from enhance_cli.io.video import Colour, StaticHdr, StreamInfo, VideoInfo
-from enhance_cli.io.video_colour import (
+from enhance_cli.io.video.colour import (
     CONVERTIBLE,
     HDR_TRANSFERS,
     MATRICES,
@@ -28,6 +27,7 @@ from enhance_cli.io.video_colour import (
     has_alpha,
     is_rgb,
 )
+from enhance_cli.io.video.types import Colour, StaticHdr, StreamInfo, VideoInfo
 
 FRAME_LIMIT = 2**28  # pixels; a file of a few bytes can ask for any size
 FAST = 240  # frames a second; more is a sign of a header that was guessed
