@@ -1,122 +1,28 @@
-"""Camera RAW files: recognised by content, read with their levels, refused in one line."""
+"""Mosaics of camera RAW files: levels, orders of the colours, white balance, renderings."""
 
-import os
-import struct
-import subprocess
-import sys
-import tracemalloc
 from collections.abc import Callable
-from datetime import datetime
-from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
+import rawpy
+import tifffile
+from mosaics import OPTIONS, WHITE, refusal, scene
 from PIL import Image as Pillow
-from PIL import TiffImagePlugin
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import Base
 
-from enhance_cli.errors import InputError
 from enhance_cli.io import dng
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
-from enhance_cli.io.exposure import complete_exif, find_exposure, read_raw_exif
-from enhance_cli.io.image import Picture, write_image
-from enhance_cli.io.metadata import clean_exif, load_exif, turn_upright
+from enhance_cli.io.metadata import load_exif, turn_upright
 from enhance_cli.io.raw import (
-    Exposure,
     NotBayerError,
     is_raw,
-    read_exposure,
     read_raw,
     read_rendered,
 )
 
-rawpy = pytest.importorskip("rawpy")
-tifffile = pytest.importorskip("tifffile")
 
-WHITE = 4095
-OPTIONS: dict[str, Any] = {
-    "white": WHITE,
-    "as_shot_neutral": (0.5, 1.0, 0.625),
-    "color_matrix": np.array(
-        [[0.6988, -0.1384, -0.0714], [-0.5631, 1.341, 0.2447], [-0.1485, 0.2204, 0.7318]]
-    ),
-}
-READABLE = ["Blackmagic.dng", "colorchart.dng", "pidng_10bit.dng", "not_bayer_coolscan.nef"]
-# Whole pictures, or empty: the reader of pictures deals with them.
-NOT_RAW = {"jpeg_renamed.arw", "empty.arw"}
-CORRUPT = [
-    "Canon-R6-pruned.CR3",
-    "FujiFilm.raf",
-    "IMG_1361.dng",
-    "Nikon.nef",
-    "SigmaDP2.x3f",
-    "exiv2-canon-powershot-s40.crw",
-    "issue_839_poc.rw2",
-    "issue_857_coverage.raf",
-    "random.arw",
-    "truncated_4k.dng",
-    "truncated_half.dng",
-    *sorted(NOT_RAW),
-]
-
-
-def scene(height: int = 40, width: int = 48) -> np.ndarray:
-    """A mosaic without a repetition, so that a shift by a block shows."""
-    rng = np.random.default_rng(7)
-    return rng.integers(0, WHITE, (height, width), dtype=np.uint16, endpoint=True)
-
-
-@pytest.fixture
-def raw_folder(shared_data: Path) -> Path:
-    folder = shared_data / "raw"
-    if not folder.is_dir():
-        pytest.skip("the camera RAW files (../shared/data/raw) are not on this machine")
-    return folder
-
-
-@pytest.fixture
-def changed_tags(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let ``write_dng`` write other tags: a tuple in place of its own, None for none."""
-    encode = dng._encode
-
-    def change(tags: dict[int, tuple[Any, ...] | None]) -> None:
-        def encode_changed(mosaic: np.ndarray, own: list[Any]) -> bytes:
-            kept = [tag for tag in own if tag[0] not in tags]
-            added = [(code, *tag, True) for code, tag in tags.items() if tag]
-            return encode(mosaic, kept + added)
-
-        monkeypatch.setattr(dng, "_encode", encode_changed)
-
-    return change
-
-
-def fake_raw(**other: Any) -> SimpleNamespace:
-    told = {
-        "iso_speed": 0.0,
-        "shutter_speed": 0.0,
-        "aperture": 0.0,
-        "focal_length": 0.0,
-        "timestamp": datetime(1970, 1, 1),
-    } | other
-    return SimpleNamespace(
-        other=SimpleNamespace(**told), lens=SimpleNamespace(make="Lens Ltd", model="50mm F1.2")
-    )
-
-
-def refusal(call: Callable[[Path], object], path: Path) -> str:
-    """The one line of a refusal."""
-    with pytest.raises(InputError) as refused:
-        call(path)
-    message = str(refused.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    return message
-
-
-@pytest.mark.parametrize("size", [(36, 40), (37, 40), (36, 41), (35, 43)])
+@pytest.mark.parametrize("size", [(36, 40), (35, 43)])
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_every_order_is_the_same_scene(
     top: int, left: int, size: tuple[int, int], tmp_path: Path
@@ -168,83 +74,6 @@ def test_the_visible_area_alone(changed_tags: Callable[..., None], tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize("name", ["a.dng", "a.ARW", "a.tif", "a.jpg", "a"])
-def test_a_dng_under_any_name(name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    write_dng(path, scene(), orientation=6, **OPTIONS)
-    assert is_raw(path)
-    raw = read_raw(path)
-    assert raw.planes.shape == (4, 20, 24)
-    assert raw.orientation == 6
-
-
-def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.dng"))
-    write_dng(path, scene(), **OPTIONS)
-    assert is_raw(path)
-    assert read_raw(path).planes.shape == (4, 20, 24)
-
-
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "WEBP", "JPEG2000"])
-def test_a_picture_under_the_name_of_a_raw_file_is_none(format_: str, tmp_path: Path) -> None:
-    Pillow.new("RGB", (30, 20), "red").save(tmp_path / "a.arw", format_)
-    assert not is_raw(tmp_path / "a.arw")
-
-
-def test_a_mosaic_inside_a_tiff_without_dng_tags_is_one(
-    changed_tags: Callable[..., None], tmp_path: Path
-) -> None:
-    changed_tags({50706: None})
-    write_dng(tmp_path / "a.tif", scene(), **OPTIONS)
-    assert is_raw(tmp_path / "a.tif")
-    with tifffile.TiffWriter(tmp_path / "b.tif") as writer:  # as cameras: a preview comes first
-        writer.write(np.zeros((8, 8, 3), np.uint8), photometric="rgb", subifds=1)
-        writer.write(scene(), photometric="cfa", subfiletype=0)
-    assert is_raw(tmp_path / "b.tif")
-    Pillow.new("I;16", (30, 20)).save(tmp_path / "c.tif")
-    assert not is_raw(tmp_path / "c.tif")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"II",
-        b"II*\0",
-        b"II*\0\x08\0\0\0",
-        b"MM\0*\xff\xff\xff\xff",
-        b"II*\0\x08\0\0\0\xff\xff" + b"\x4a\x01\x04\0\xff\xff\xff\xff\xff\xff\xff\xff" * 9,
-        b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 262, 3, 0, 0),
-        b"P5 nonsense",
-    ],
-)
-def test_odd_files_are_no_raw(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "a.tif").write_bytes(content)
-    assert not is_raw(tmp_path / "a.tif")
-
-
-def test_what_is_no_file_is_no_raw(tmp_path: Path) -> None:
-    (tmp_path / "folder.arw").mkdir()
-    os.mkfifo(tmp_path / "pipe.arw")
-    for name in ("folder.arw", "pipe.arw", "absent.arw", "x" * 300 + ".arw", "\0.arw"):
-        assert not is_raw(tmp_path / name)
-        refusal(read_raw, tmp_path / name)
-        refusal(read_exposure, tmp_path / name)
-
-
-def test_recognising_reads_little(tmp_path: Path) -> None:
-    entry = struct.pack("<HHII", 330, 4, 2**26 // 4, 8)
-    for name, head in (("a.arw", b""), ("a.tif", b"II*\0\x08\0\0\0\x01\0" + entry)):
-        with (tmp_path / name).open("wb") as file:
-            file.write(head)
-            file.truncate(2**26)
-        tracemalloc.start()
-        is_raw(tmp_path / name)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak < 2**20
-
-
 def test_daylight_where_the_camera_says_nothing(
     changed_tags: Callable[..., None], tmp_path: Path
 ) -> None:
@@ -293,132 +122,6 @@ def test_grey_world_where_the_file_says_nothing(
     assert (raw.white_balance_source, raw.colour_source) == ("grey world", "none")
     np.testing.assert_allclose(raw.white_balance, gains, rtol=1e-3)
     np.testing.assert_array_equal(raw.camera_to_srgb, np.eye(3))
-
-
-def test_exif_is_carried(tmp_path: Path) -> None:
-    path = tmp_path / "a.dng"
-    write_dng(
-        path,
-        scene(),
-        exposure=Exposure(1 / 50, 3200, 2.8),
-        orientation=8,
-        make="Maker",
-        model="Maker One",
-        **OPTIONS,
-    )
-    append_details(path, {Base.LensModel: "35mm", Base.DateTimeOriginal: "2024:01:02 03:04:05"})
-    raw = read_raw(path)
-    assert raw.camera == "Maker One"
-    assert raw.orientation == 8
-    Pillow.new("RGB", (4, 4)).save(tmp_path / "a.jpg", exif=raw.exif)
-    with Pillow.open(tmp_path / "a.jpg") as image:
-        exif = image.getexif()
-    assert exif[Base.Model] == "Maker One"
-    assert exif[Base.Orientation] == 1
-    details = exif.get_ifd(IFD.Exif)
-    assert details[Base.LensModel] == "35mm"
-    assert details[Base.DateTimeOriginal] == "2024:01:02 03:04:05"
-    exposure = read_exposure(tmp_path / "a.jpg")
-    assert exposure.seconds == pytest.approx(1 / 50)
-    assert exposure.iso == 3200
-    assert exposure.f_number == pytest.approx(2.8)
-
-
-def append_details(path: Path, details: dict[int, str]) -> None:
-    """Hang an EXIF directory on a little-endian TIFF, in place of the tag of its model's name."""
-    data = bytearray(path.read_bytes())
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    for tag, value in details.items():
-        directory[tag] = value
-    (start,) = struct.unpack_from("<I", data, 4)
-    (entries,) = struct.unpack_from("<H", data, start)
-    places = [start + 2 + 12 * entry for entry in range(entries)]
-    (place,) = (at for at in places if struct.unpack_from("<H", data, at) == (50708,))
-    struct.pack_into("<HHII", data, place, IFD.Exif, 4, 1, len(data))
-    path.write_bytes(bytes(data) + directory.tobytes(len(data)))
-
-
-def test_libraw_fills_in_what_exif_lacks() -> None:
-    exif = Pillow.Exif()
-    complete_exif(
-        exif,
-        fake_raw(
-            shutter_speed=0.01,
-            aperture=4.0,
-            iso_speed=204_800.0,
-            focal_length=1200.0,
-            timestamp=datetime(2020, 12, 29, 14, 24),
-        ),
-    )
-    kept = load_exif(clean_exif(exif) or b"")
-    assert find_exposure(kept) == Exposure(pytest.approx(0.01), 204_800, pytest.approx(4))
-    details = kept.get_ifd(IFD.Exif)
-    assert details[Base.DateTimeOriginal] == "2020:12:29 14:24:00"
-    assert details[Base.LensModel] == "50mm F1.2"
-    assert details[Base.FocalLength] == 1200
-
-
-def test_libraw_does_not_overrule_exif() -> None:
-    """A 0 in EXIF is "unknown", and a second to LibRaw."""
-    exif = Pillow.Exif()
-    exif.get_ifd(IFD.Exif).update({Base.ExposureTime: 0.0, Base.LensModel: "own"})
-    complete_exif(exif, fake_raw(shutter_speed=1.0, aperture=float("nan"), iso_speed=-5.0))
-    assert find_exposure(exif) == Exposure(None, None, None)
-    assert exif.get_ifd(IFD.Exif)[Base.LensModel] == "own"
-    assert Base.DateTimeOriginal not in exif.get_ifd(IFD.Exif)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
-def test_exposure_of_a_picture(suffix: str, tmp_path: Path) -> None:
-    exif = Pillow.Exif()
-    exif.get_ifd(IFD.Exif).update(
-        {Base.ExposureTime: 10.0, Base.FNumber: 5.6, Base.ISOSpeedRatings: 250}
-    )
-    path, black = tmp_path / f"a{suffix}", np.zeros((4, 4, 3), np.uint8)
-    write_image(path, Picture(black, exif=exif.tobytes()))
-    assert read_exposure(path) == Exposure(10, 250, pytest.approx(5.6))
-    write_image(path, Picture(black))
-    assert read_exposure(path) == Exposure(None, None, None)
-
-
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), 1e30, (), "x", None])
-def test_senseless_exposures_are_none(value: object) -> None:
-    exif = Pillow.Exif()
-    exif.get_ifd(IFD.Exif).update(
-        dict.fromkeys((Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings), value)
-    )
-    assert find_exposure(exif) == Exposure(None, None, None)
-
-
-def test_a_tag_with_too_many_values_is_read_in_silence(
-    changed_tags: Callable[..., None], tmp_path: Path
-) -> None:
-    """Pillow warns of it, and a warning is an error here."""
-    changed_tags({274: ("H", 3, (6, 6, 6)), 282: (5, 2, (72, 1, 72, 1))})
-    write_dng(tmp_path / "a.dng", scene(), **OPTIONS)
-    exif = read_raw(tmp_path / "a.dng").exif
-    assert load_exif(exif or b"")[Base.Model] == "synthetic"
-
-
-def test_damaged_directories_are_refused_in_one_line(tmp_path: Path) -> None:
-    whole = BytesIO()
-    write_dng(whole, scene(), exposure=Exposure(0.5, 100, 2), **OPTIONS)
-    path, rng = tmp_path / "a.dng", np.random.default_rng(4)
-    for _ in range(40):
-        data = np.frombuffer(whole.getvalue(), np.uint8).copy()
-        data[rng.integers(8, 400, 4)] = rng.integers(0, 256, 4)
-        path.write_bytes(data.tobytes())
-        is_raw(path)
-        for read in (read_raw, read_rendered, read_exposure):
-            try:
-                read(path)
-            except InputError as error:
-                assert "\n" not in str(error)
-
-
-def test_exposure_of_something_else(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"nothing of the kind")
-    assert "not a picture" in refusal(read_exposure, tmp_path / "a.jpg")
 
 
 def test_linear_dng_is_not_bayer_and_is_rendered(tmp_path: Path) -> None:
@@ -503,90 +206,6 @@ def test_white_below_black_is_refused(changed_tags: Callable[..., None], tmp_pat
     assert "white level" in refusal(read_raw, tmp_path / "a.dng")
 
 
-@pytest.mark.parametrize("kept", [100, 300, 1500, -1, -2000])
-def test_cut_off_files_are_refused_in_silence(
-    kept: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "a.dng"
-    write_dng(path, scene(), **OPTIONS)
-    path.write_bytes(path.read_bytes()[:kept])
-    refusal(read_raw, path)
-    refusal(read_rendered, path)
-    said = capfd.readouterr()
-    assert (said.out, said.err) == ("", "")
-    os.write(2, b"heard")
-    assert capfd.readouterr().err == "heard"
-
-
-def test_damage_that_is_only_mentioned_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def grumble(source: Any) -> Any:
-        os.write(2, b"a.dng: Corrupt JPEG data: premature end of data segment\n")
-        return imread(source)
-
-    path, imread = tmp_path / "a.dng", rawpy.imread
-    write_dng(path, scene(), **OPTIONS)
-    monkeypatch.setattr(rawpy, "imread", grumble)
-    assert "damaged" in refusal(read_raw, path)
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        MemoryError(),
-        rawpy.LibRawTooBigError(b"Image too\nbig"),
-        rawpy.LibRawIOError(b"x"),
-        rawpy.LibRawDataError("x"),
-        rawpy.LibRawFileUnsupportedError(b"x"),
-        RuntimeError(),
-        ValueError,
-    ],
-)
-def test_whatever_libraw_raises_is_one_line(
-    failure: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(source: Any) -> None:
-        raise failure
-
-    write_dng(tmp_path / "a.dng", scene(), **OPTIONS)
-    monkeypatch.setattr(rawpy, "imread", fail)
-    refusal(read_raw, tmp_path / "a.dng")
-    refusal(read_rendered, tmp_path / "a.dng")
-
-
-def test_without_rawpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_dng(tmp_path / "a.dng", scene(), exposure=Exposure(0.5), **OPTIONS)
-    monkeypatch.setitem(sys.modules, "rawpy", None)
-    assert is_raw(tmp_path / "a.dng")
-    assert read_exposure(tmp_path / "a.dng").seconds == 0.5
-    assert "pip install rawpy" in refusal(read_raw, tmp_path / "a.dng")
-
-
-def test_nothing_is_imported_before_it_is_needed() -> None:
-    code = (
-        "import sys, enhance_cli.io.raw, enhance_cli.io.dng;"
-        "sys.exit(bool({'rawpy', 'tifffile', 'torch'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("name", READABLE)
-def test_real_files_are_read(name: str, raw_folder: Path) -> None:
-    path = raw_folder / name
-    assert is_raw(path)
-    if name == "not_bayer_coolscan.nef":
-        refusal(read_raw, path)
-        with pytest.raises(NotBayerError):
-            read_raw(path)
-        return
-    raw = read_raw(path)
-    assert raw.planes.max() <= 1
-    assert 0.03 < raw.planes.mean() < 0.6
-    assert min(raw.white_balance) == 1
-
-
 def test_a_real_mosaic_of_another_order(raw_folder: Path) -> None:
     """PiDNG's begins with green over red: a row goes."""
     raw = read_raw(raw_folder / "pidng_10bit.dng")
@@ -631,47 +250,3 @@ def test_a_scan_is_rendered_as_its_own_preview_shows_it(raw_folder: Path) -> Non
         expected = np.asarray(preview).mean(axis=(0, 1))
     np.testing.assert_allclose(picture.pixels.mean(axis=(0, 1)) / 257, expected, atol=1)
     assert load_exif(picture.exif or b"")[Base.Model] == "Nikon COOLSCAN IV ED"
-
-
-@pytest.mark.parametrize("name", CORRUPT)
-def test_corrupt_files_are_refused_in_silence(
-    name: str, raw_folder: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = raw_folder / "corrupt" / name
-    assert is_raw(path) == (name not in NOT_RAW)
-    refusal(read_raw, path)
-    refusal(read_rendered, path)
-    assert capfd.readouterr().err == ""
-
-
-def test_every_corrupt_file_is_in_the_list(raw_folder: Path) -> None:
-    assert sorted(path.name for path in (raw_folder / "corrupt").iterdir()) == sorted(CORRUPT)
-
-
-@pytest.mark.parametrize(
-    ("name", "exposure", "model"),
-    [
-        ("Canon-R6-pruned.CR3", Exposure(0.25, 100, 25), "Canon EOS R6"),
-        ("FujiFilm.raf", Exposure(0.004, 100, 8), None),
-        ("Nikon.nef", Exposure(0.05, 200, 3.5), None),
-    ],
-)
-def test_exif_of_other_containers(
-    name: str, exposure: Exposure, model: str | None, raw_folder: Path
-) -> None:
-    """Found without LibRaw: these are cut off behind their metadata."""
-    path = raw_folder / "corrupt" / name
-    assert read_exposure(path) == exposure
-    exif = read_raw_exif(path)
-    assert exif[Base.Make]
-    assert model is None or exif[Base.Model] == model
-
-
-@pytest.mark.parametrize("magic", [b"IIU\0", b"IIRO", b"IIRS"])
-def test_exif_of_tiffs_with_a_magic_of_their_own(magic: bytes, tmp_path: Path) -> None:
-    """Panasonic's and Olympus's."""
-    buffer = BytesIO()
-    write_dng(buffer, scene(), exposure=Exposure(0.125, 400, 2), make="Maker", **OPTIONS)
-    (tmp_path / "a").write_bytes(magic + buffer.getvalue()[4:])
-    assert is_raw(tmp_path / "a")
-    assert read_exposure(tmp_path / "a") == Exposure(0.125, 400, 2)
