@@ -1,4 +1,4 @@
-"""The low-light networks against table 7, their contracts and their formulas."""
+"""The low-light networks against table 7, their contracts and their checkpoints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,29 +6,22 @@ from typing import Any
 
 import pytest
 import torch
+from lowlight_networks import FAMILIES, LOWLIGHT, an_input, on_meta, random, small
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures import ARCHITECTURES, MODELS, pix2pix
-from enhance_cli.architectures.pix2pix import Pix2Pix, Pix2PixConfig
-from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
-from enhance_cli.architectures.sid_net import SidNet, SidNetConfig, double_block
-from enhance_cli.colour import LUMINANCE, compress, expand
-from enhance_cli.data.darkness import pack, unpack
+from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.pix2pix import Pix2PixConfig
+from enhance_cli.architectures.sid_fcn import SidFcnConfig
+from enhance_cli.architectures.sid_net import SidNetConfig, double_block
 from enhance_cli.engine.checkpoint import (
-    build,
     load_network,
     read_checkpoint_info,
     save_checkpoint,
 )
 from enhance_cli.engine.complexity import measure_complexity
-from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import CheckpointError
 
-CPU = torch.device("cpu")
-LOWLIGHT = [
-    name for name, spec in MODELS.items() if ARCHITECTURES[spec.architecture].task == "lowlight"
-]
 # Thesis 000, table 7: parameters in millions, MACs in billions.
 TABLE_7 = {
     "sid-net": (49.48, 15.86),
@@ -36,61 +29,6 @@ TABLE_7 = {
     "sid-net-small": (29.16, 4.01),
     "pix2pix": (54.41, 18.16),
 }
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def on_meta(name: str) -> Any:
-    spec = MODELS[name]
-    return build(ARCHITECTURES[spec.architecture], spec.config, "meta").eval()
-
-
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pix2Pix with few filters: the published one has 54 million parameters."""
-    monkeypatch.setattr(pix2pix, "_WIDTHS", (2, 3, 4, 5, 5, 5, 5))
-    monkeypatch.setattr(pix2pix, "LATENT", 6)
-
-
-SMALL: dict[str, Callable[[], Any]] = {
-    "sid-net": lambda: SidNet(SidNetConfig(width=2, latent=5)),
-    "sid-net-no-skip": lambda: SidNet(SidNetConfig(width=2, latent=5, skips=False)),
-    "sid-net-grey": lambda: SidNet(SidNetConfig(width=2, latent=5, channels_out=1)),
-    "sid-net-srgb": lambda: SidNet(SidNetConfig(width=2, latent=5, channels_in=3)),
-    "pix2pix": lambda: Pix2Pix(Pix2PixConfig()),
-    "pix2pix-grey": lambda: Pix2Pix(Pix2PixConfig(channels_in=3, channels_out=1)),
-    "sid-fcn": lambda: SidFcn(SidFcnConfig(width=2, latent=3)),
-    "sid-fcn-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, colours=1)),
-    "sid-fcn-srgb": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb")),
-    "sid-fcn-srgb-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb", colours=1)),
-    "sid-fcn-noise": lambda: SidFcn(SidFcnConfig(width=2, latent=3, noise_plane=True)),
-    "sid-fcn-srgb-noise": lambda: SidFcn(
-        SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True)
-    ),
-}
-
-
-def small(name: str, lively: bool = True) -> Any:
-    """A small network in which every layer counts, unless told otherwise."""
-    torch.manual_seed(3)
-    network = SMALL[name]().eval()
-    if lively:
-        with torch.no_grad():
-            for parameter in network.parameters():
-                fan = parameter[0].numel() if parameter.dim() > 1 else 100
-                parameter.copy_(torch.randn_like(parameter) * fan**-0.5)
-    return network
-
-
-def an_input(network: Any, count: int = 1, side: int | None = None) -> Tensor:
-    contract = network.contract
-    side = contract.patch_size or side or 2 * contract.size_multiple
-    return random(count, contract.channels_in, side, side)
-
-
-# --- table 7 ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TABLE_7)
@@ -166,9 +104,6 @@ def test_the_true_count_of_sid_net() -> None:
     )
 
 
-# --- what they are ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -192,7 +127,7 @@ def test_tasks_differ_in_channels_alone(one: str, other: str) -> None:
         assert sum(a != b for a, b in zip(*pair, strict=True)) == 1
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_shapes_follow_the_contract(name: str, narrow: None) -> None:
     network = small(name)
     contract = network.contract
@@ -208,7 +143,7 @@ def test_shapes_follow_the_contract(name: str, narrow: None) -> None:
         assert torch.allclose(network(y[1:]), made[1:], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_forward_decodes_the_prior_s_mean(name: str, narrow: None) -> None:
     network = small(name)
     y = an_input(network)
@@ -219,7 +154,7 @@ def test_forward_decodes_the_prior_s_mean(name: str, narrow: None) -> None:
         assert not torch.allclose(moved, network(y), atol=1e-5)  # z is used
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_posterior_is_of_the_prior_s_shape(name: str, narrow: None) -> None:
     network = small(name)
     y = an_input(network, 2)
@@ -239,7 +174,7 @@ def test_the_posterior_is_of_the_prior_s_shape(name: str, narrow: None) -> None:
     assert not {id(p) for p in posterior.parameters()} & {id(p) for p in network.parameters()}
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if not name.endswith("no-skip")])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if not name.endswith("no-skip")])
 def test_skips_reach_the_decoder(name: str, narrow: None) -> None:
     network = small(name)
     with torch.no_grad():
@@ -337,7 +272,7 @@ def test_impossible_configs_are_refused(config: Callable[[], Any]) -> None:
         config()
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_parameter_learns(name: str, narrow: None) -> None:
     network = small(name).train()
     network(an_input(network, 2) * 2 - 0.5).square().mean().backward()
@@ -347,10 +282,7 @@ def test_every_parameter_learns(name: str, narrow: None) -> None:
         assert parameter.grad.abs().max() > 0, key
 
 
-# --- checkpoints -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_checkpoint_round_trip(name: str, narrow: None, tmp_path: Path) -> None:
     network = small(name)
     architecture = next(
@@ -379,203 +311,6 @@ def test_a_checkpoint_with_an_encoder_is_refused(tmp_path: Path) -> None:
         load_network(read_checkpoint_info(tmp_path / "model.safetensors"))
 
 
-# --- sid-fcn ---------------------------------------------------------------------------------
-
-FCN = [name for name in SMALL if name.startswith("sid-fcn")]
-
-
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-noise"])
-def test_halo_is_exact(name: str) -> None:
-    """A NaN reaches outputs as far as the halo from somewhere, and none beyond from anywhere.
-
-    Along one axis, from every place of a period: the other axis is the same.
-    """
-    network = small(name)
-    contract = network.contract
-    halo, multiple, scale = contract.halo, contract.size_multiple, contract.scale
-    length = -(-(2 * halo + 2 * multiple) // multiple) * multiple
-    start = length // 2 // multiple * multiple
-    farthest = 0
-    places = range(start, start + multiple)
-    for transposed in (False, True):
-        for place in places if not transposed else (places[0], places[-1]):
-            image = random(1, contract.channels_in, multiple, length)
-            image[0, 0, multiple // 2, place] = torch.nan
-            if transposed:
-                image = image.transpose(2, 3)
-            with torch.no_grad():
-                made = network(image)[0].isnan().any(0)
-            touched = made.any(int(transposed)).nonzero()[:, 0] // scale
-            distance = (touched - place).abs()
-            assert distance.max() <= halo, place
-            # All that is near is read.
-            assert set(range(place - halo + multiple, place + halo - multiple + 1)) <= set(
-                touched.tolist()
-            )
-            farthest = max(farthest, int(distance.max()))
-    assert farthest == halo
-
-
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb"])
-def test_pixels_beyond_the_halo_change_nothing(name: str) -> None:
-    """As above without NaN, which some layers might swallow: by gradients."""
-    network = small(name)
-    contract = network.contract
-    multiple, scale = contract.size_multiple, contract.scale
-    length = -(-(2 * contract.halo + 2 * multiple) // multiple) * multiple
-    image = random(1, contract.channels_in, multiple, length).requires_grad_()
-    middle = length // 2 // multiple * multiple + multiple - 1
-    network(image)[..., scale * middle : scale * middle + scale].sum().backward()
-    assert image.grad is not None
-    seen = image.grad[0].abs().amax((0, 1)).nonzero()[:, 0]
-    assert (seen - middle).abs().max() <= contract.halo
-    assert len(seen) > contract.halo
-
-
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-grey"])
-def test_tiled_equals_whole(name: str) -> None:
-    network = small(name)
-    contract = network.contract
-    tile = 2 * -(-2 * contract.halo // contract.size_multiple) * contract.size_multiple
-    image = random(contract.channels_in, 37, tile + 93) * 1.4 - 0.2
-    whole = run_tiled(network, contract, image, TilePlan(tile=0), device=CPU)
-    assert whole.shape[-2:] == (37 * contract.scale, (tile + 93) * contract.scale)
-    tiles: list[int] = []
-
-    def counted(x: Tensor) -> Tensor:
-        tiles.append(len(x))
-        made: Tensor = network(x)
-        return made
-
-    for picture, expected in ((image, whole), (image.transpose(1, 2).contiguous(), None)):
-        if expected is None:
-            expected = run_tiled(network, contract, picture, TilePlan(tile=0), device=CPU)
-        made = run_tiled(counted, contract, picture, TilePlan(tile=tile), device=CPU)
-        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4 * float(whole.std()))
-    assert sum(tiles) >= 4
-
-
-def test_tiles_off_the_size_multiple_would_not_be_exact() -> None:
-    """The law above must be able to fail."""
-    network = small("sid-fcn")
-    image = random(1, 4, 16, 400)
-    with torch.no_grad():
-        whole = network(image)
-        halo = network.contract.halo
-        for start, same in ((32, True), (33, False)):
-            part = network(image[..., start : start + 2 * halo + 26])
-            inner = slice(2 * (start + halo), 2 * (start + halo + 26))
-            cut = slice(2 * halo, 2 * (halo + 26))
-            assert torch.allclose(part[..., cut], whole[..., inner], rtol=1e-4, atol=1e-4) == same
-
-
-@pytest.mark.parametrize("name", FCN)
-@pytest.mark.parametrize("size", [(1, 1), (2, 33), (15, 17), (35, 1)])
-def test_any_size_is_taken_by_way_of_padding(name: str, size: tuple[int, int]) -> None:
-    network = small(name)
-    contract = network.contract
-    made = run_tiled(network, contract, random(contract.channels_in, *size), TilePlan(), device=CPU)
-    assert made.shape == (contract.channels_out, *(side * contract.scale for side in size))
-    assert made.isfinite().all()
-
-
-def as_planes(image: Tensor, network: SidFcn) -> Tensor:
-    """What a network is given of full-size linear RGB."""
-    return pack(image) if network.config.source == "raw" else image
-
-
-def quiet(network: SidFcn, level: int | None = None) -> SidFcn:
-    """Without a correction; at one resolution alone, or at an even blend of all."""
-    with torch.no_grad():
-        network.out.weight.zero_()
-        network.out.bias.zero_()
-        if level is not None:
-            colours = network.config.colours
-            network.out.bias[4 * colours :].view(colours, 5)[:, level] = 200
-    return network
-
-
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-grey", "sid-fcn-srgb-grey"])
-@pytest.mark.parametrize("level", range(5))
-def test_the_result_may_be_any_resolution_of_the_input(name: str, level: int) -> None:
-    network = quiet(small(name), level)
-    image = random(2, 3, 64, 96) * 3 - 1
-    packed = pack(image)
-    with torch.no_grad():
-        made = network(as_planes(image, network))
-    if level == 0 and network.config.source == "srgb":
-        expected = image
-    elif level == 0:
-        # Nearest-neighbour demosaicing: each block's R and B, the nearest greens.
-        expected = packed[:, [0, 1, 2]].repeat_interleave(2, -1).repeat_interleave(2, -2)
-        green = ((packed[:, 1] + packed[:, 3]) / 2).repeat_interleave(2, -1)
-        green = green.repeat_interleave(2, -2)
-        mosaic = unpack(packed)
-        green[:, ::2, 1::2], green[:, 1::2, ::2] = mosaic[:, ::2, 1::2], mosaic[:, 1::2, ::2]
-        expected[:, 1] = green
-    else:
-        blocks = (
-            functional.avg_pool2d(image, 2)
-            if network.config.source == "srgb"
-            else (torch.stack([packed[:, 0], (packed[:, 1] + packed[:, 3]) / 2, packed[:, 2]], 1))
-        )
-        means = functional.avg_pool2d(blocks, 2**level)
-        if network.config.colours == 1:
-            means = (means * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
-        # Over packed pixels, then each of them as a block of 2x2.
-        means = functional.interpolate(means, size=(32, 48), mode="bilinear", align_corners=False)
-        expected = means.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    if network.config.colours == 1 and expected.shape[1] == 3:
-        expected = (expected * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
-    assert torch.allclose(made, expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", FCN)
-def test_starts_at_the_input_s_colours(name: str) -> None:
-    """Flat pictures come out as they are, of any light: negative, or above white."""
-    network = small(name, lively=False)
-    colour = torch.tensor([0.9, -0.05, 3.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
-    y = as_planes(colour, network)
-    if network.config.noise_plane:
-        y = torch.cat([y, y[:, :1] * 0.1], 1)
-    expected = colour
-    if network.config.colours == 1:
-        expected = (colour * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
-    with torch.no_grad():
-        assert torch.allclose(network(y), expected, rtol=0, atol=0.1)
-        assert torch.allclose(quiet(network)(y), expected, rtol=0, atol=1e-4)
-
-
-def test_the_blend_is_of_compressed_values() -> None:
-    network = quiet(small("sid-fcn"))
-    y = random(1, 4, 32, 32) * 2
-    with torch.no_grad():
-        parts = [compress(quiet(small("sid-fcn"), level)(y)) for level in range(5)]
-        assert torch.allclose(network(y), expand(sum(parts) / 5), atol=1e-4)
-
-
-def test_autocast_leaves_the_input_in_full_precision() -> None:
-    for name in ("sid-fcn", "sid-fcn-srgb", "sid-fcn-grey"):
-        network = quiet(small(name), 0)
-        y = an_input(network)
-        with torch.no_grad():
-            exact = network(y)
-            with torch.autocast("cpu", torch.bfloat16):
-                made = network(y)
-        assert made.dtype == torch.float32
-        assert torch.allclose(made, exact, rtol=0, atol=1e-6)
-
-
-def test_the_noise_plane_is_used() -> None:
-    for name in ("sid-fcn-noise", "sid-fcn-srgb-noise"):
-        network = small(name)
-        y = an_input(network)
-        louder = y.clone()
-        louder[:, -1] += 0.5
-        with torch.no_grad():
-            assert not torch.allclose(network(y), network(louder), atol=1e-5)
-
-
 def test_contracts_say_what_goes_in_and_out() -> None:
     found = {
         name: (
@@ -599,11 +334,3 @@ def test_contracts_say_what_goes_in_and_out() -> None:
         "sid-net-srgb": ("amplified-srgb", 3, 3, 1, "srgb"),
         "pix2pix": ("amplified-raw", 4, 3, 1, "srgb"),
     }
-
-
-def test_automatic_tiles_hold_the_halo() -> None:
-    for config in (SidFcnConfig(width=2), SidFcnConfig(width=2, source="srgb")):
-        contract = SidFcn(config).contract
-        assert contract.auto_tile is not None
-        assert contract.auto_tile % contract.size_multiple == 0
-        assert contract.auto_tile >= 4 * contract.halo
