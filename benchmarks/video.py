@@ -23,15 +23,16 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from enhance_cli.tasks.talk import Talk
 from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.architectures.frvsr import VideoNetwork
-from enhance_cli.engine.catalogue import Model, load_model
+from enhance_cli.engine.catalogue import Model, ModelOptions, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
+from enhance_cli.io.jobs import FileOptions
+from enhance_cli.talk import Talk
 from enhance_cli.tasks.video import VideoRequest, run_video
 
 
@@ -99,18 +100,18 @@ def time_compiled(model: Model, frames: Tensor) -> float:
 def time_command(source: Path, target: Path, arguments: argparse.Namespace, count: int) -> float:
     """Seconds per frame of the whole task: decoding, network, encoding, assembling."""
     request = VideoRequest(
-        inputs=[str(source)],
-        output=target,
-        model=arguments.model,
-        weights=arguments.weights,
-        device=arguments.device,
-        precision=arguments.precision,
-        tile=arguments.tile,
+        files=FileOptions([str(source)], target, overwrite=True),
+        model=ModelOptions(
+            arguments.model,
+            arguments.weights,
+            arguments.device,
+            arguments.precision,
+            arguments.tile,
+        ),
         preset=arguments.preset,
-        overwrite=True,
     )
     start = time.perf_counter()
-    if run_video(request, Talk(quiet=True, progress=False)):
+    if run_video(request, Talk(quiet=True)):
         raise SystemExit("the command failed")
     return (time.perf_counter() - start) / count
 

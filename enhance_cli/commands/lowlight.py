@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from enhance_cli.commands import options
+from enhance_cli.io.jobs import FileOptions
+from enhance_cli.talk import Talk
 
 Strategy = Annotated[
     str | None,
@@ -76,7 +78,6 @@ def lowlight(
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -89,32 +90,18 @@ def lowlight(
     result lies beside the input as {stem}_bright.png (RAW) or {stem}_bright.{ext}, unless -o
     says otherwise.
     """
-    from enhance_cli.talk import Talk
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
 
     request = LowLightRequest(
-        inputs=inputs,
-        output=output,
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        model=options.model_options(model, weights, device, precision, tile),
         strategy=strategy,
         ratio=ratio,
         like=like,
-        model=model,
-        weights=weights,
         grayscale=grayscale,
         size=size,
         bits=bits,
-        tile=options.parse_tile(tile),
-        device=device,
-        precision=precision,
         quality=quality,
-        recursive=recursive,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        seed=seed,
     )
-    raise typer.Exit(
-        run_lowlight(
-            request,
-            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
-        )
-    )
+    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    raise typer.Exit(run_lowlight(request, talk))

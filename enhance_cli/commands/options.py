@@ -1,9 +1,12 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:  # loads torch, which no help should wait for
+    from enhance_cli.engine.catalogue import ModelOptions
 
 Inputs = Annotated[
     list[str],
@@ -61,6 +64,19 @@ Verbose = Annotated[
 ]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
+
+
+def model_options(
+    name: str | None, weights: Path | None, device: str, precision: str, tile: str = "auto"
+) -> "ModelOptions":
+    """The options on the model, as a task takes them.
+
+    Raises:
+        UsageError: if ``tile`` is neither ``auto`` nor a number of pixels.
+    """
+    from enhance_cli.engine.catalogue import ModelOptions
+
+    return ModelOptions(name, weights, device, precision, parse_tile(tile))
 
 
 def parse_tile(text: str) -> int | None:

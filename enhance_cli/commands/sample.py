@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from enhance_cli.commands import options
+from enhance_cli.io.jobs import FileOptions
+from enhance_cli.talk import Talk
 
 Files = Annotated[
     list[str] | None,
@@ -98,14 +100,11 @@ def sample(
     Samples, unless --interpolate or --reconstruct is given. They go into one grid, or with
     -o DIR into single files: 00000.png and so on, or {stem}_reconstructed.png.
     """
-    from enhance_cli.talk import Talk
     from enhance_cli.tasks.sample import SampleRequest, run_sample
 
     request = SampleRequest(
-        files=files or (),
-        output=output,
-        model=model,
-        weights=weights,
+        files=FileOptions(files or (), output, recursive, overwrite),
+        model=options.model_options(model, weights, device, precision),
         count=count,
         temperature=temperature,
         density=density,
@@ -114,15 +113,7 @@ def sample(
         reconstruct=reconstruct or (),
         columns=columns,
         zoom=zoom,
-        recursive=recursive,
-        overwrite=overwrite,
         seed=seed,
-        device=device,
-        precision=precision,
     )
-    raise typer.Exit(
-        run_sample(
-            request,
-            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
-        )
-    )
+    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    raise typer.Exit(run_sample(request, talk))

@@ -3,6 +3,8 @@
 import typer
 
 from enhance_cli.commands import options
+from enhance_cli.io.jobs import FileOptions
+from enhance_cli.talk import Talk
 
 
 def superres(
@@ -18,7 +20,6 @@ def superres(
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -30,27 +31,13 @@ def superres(
     Bit depth, transparency, EXIF and colour profile stay as they are. The result lies beside
     the input as {stem}_x4.{ext}, unless -o says otherwise.
     """
-    from enhance_cli.talk import Talk
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
 
     request = SuperResolutionRequest(
-        inputs=inputs,
-        output=output,
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        model=options.model_options(model, weights, device, precision, tile),
         scale=scale,
-        model=model,
-        weights=weights,
-        tile=options.parse_tile(tile),
-        device=device,
-        precision=precision,
         quality=quality,
-        recursive=recursive,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        seed=seed,
     )
-    raise typer.Exit(
-        run_superres(
-            request,
-            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
-        )
-    )
+    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    raise typer.Exit(run_superres(request, talk))

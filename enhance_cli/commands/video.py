@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from enhance_cli.commands import options
+from enhance_cli.io.jobs import FileOptions
+from enhance_cli.talk import Talk
 
 Inputs = Annotated[
     list[str],
@@ -128,7 +130,6 @@ def video(
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
-    seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -142,18 +143,12 @@ def video(
     folder of numbered pictures gives such a folder.
     """
     from enhance_cli.cuts import DEFAULT_THRESHOLD
-    from enhance_cli.talk import Talk
     from enhance_cli.tasks.video import VideoRequest, run_video
 
     request = VideoRequest(
-        inputs=inputs,
-        output=output,
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        model=options.model_options(model, weights, device, precision, tile),
         scale=scale,
-        model=model,
-        weights=weights,
-        tile=options.parse_tile(tile),
-        device=device,
-        precision=precision,
         codec=codec,
         crf=crf,
         preset=preset,
@@ -167,14 +162,6 @@ def video(
         cut_threshold=DEFAULT_THRESHOLD if cut_threshold is None else cut_threshold,
         cut_detection=cut_detection,
         resume=resume,
-        recursive=recursive,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-        seed=seed,
     )
-    raise typer.Exit(
-        run_video(
-            request,
-            Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run),
-        )
-    )
+    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    raise typer.Exit(run_video(request, talk))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
-from enhance_cli.engine.device import keep_freed_memory
+from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.engine.tiled import Network
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 
@@ -76,6 +76,42 @@ class Model:
             return result.mean(1, keepdim=True)
 
         return run, replace(self.contract, channels_in=1, channels_out=1)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model a command runs, and where and how.
+
+    Attributes:
+        name: full or of a family, see :func:`resolve_name`; None is the task's default.
+        weights: a checkpoint file that is used instead of the model's own.
+        device: see :func:`choose_device`.
+        precision: see :func:`choose_dtype`.
+        tile: side of the tiles in input pixels, 0 for the whole picture at once, None for the
+            size that suits the model and the device.
+    """
+
+    name: str | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+
+    def load(self, task: str, scale: int | None = None) -> Model:
+        """The model of a task on its device, as :func:`load_model`.
+
+        Raises:
+            EnhanceError: for an unknown device or precision, and as ``load_model``.
+        """
+        device = choose_device(self.device)
+        return load_model(
+            task,
+            name=self.name,
+            weights=self.weights,
+            scale=scale,
+            device=device,
+            dtype=choose_dtype(self.precision, device),
+        )
 
 
 @dataclass(frozen=True)

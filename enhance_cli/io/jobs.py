@@ -18,6 +18,27 @@ class Job:
     target: Path
 
 
+@dataclass(frozen=True)
+class FileOptions:
+    """Which files a command reads, and where it may write.
+
+    Attributes:
+        inputs: files, folders and patterns as the user typed them; a pattern is expanded where
+            no file has that very name.
+        output: a file for one input, else a folder, which is made if need be; None puts each
+            result beside its input.
+        recursive: descend into folders, and mirror their tree under ``output``.
+        overwrite: replace outputs that exist.
+        skip_existing: leave out inputs whose output exists.
+    """
+
+    inputs: Sequence[str]
+    output: Path | None = None
+    recursive: bool = False
+    overwrite: bool = False
+    skip_existing: bool = False
+
+
 @dataclass
 class JobList:
     """What is to be done, and what cannot be.
@@ -53,39 +74,31 @@ class Naming:
 
 
 def plan_jobs(
-    inputs: Sequence[str],
-    output: Path | None,
+    files: FileOptions,
     naming: Naming,
     find: Callable[[Path, bool], list[Path]],
     *,
-    recursive: bool = False,
-    overwrite: bool = False,
-    skip_existing: bool = False,
     exact: bool = False,
 ) -> JobList:
     """Expand files, globs and folders, and give each input its output.
 
     Args:
-        inputs: as typed; a pattern is expanded where no file has that very name.
-        output: a file for one input, else a folder, made if need be; None is beside each input.
-        naming: of the outputs.
+        files: inputs and output as the user named them.
+        naming: how the outputs are named.
         find: lists the inputs of a folder: (folder, recursive) -> paths.
-        recursive: descend into folders and mirror their tree under ``output``.
-        overwrite: replace outputs that exist.
-        skip_existing: leave out inputs whose output exists.
-        exact: ``output`` is that of the one input, whatever its name looks like.
+        exact: ``files.output`` is that of the one input, whatever its name looks like.
 
     Raises:
         UsageError: if one output file is given for many inputs, or an output would be an input.
     """
-    plan = JobList()
+    plan, output = JobList(), files.output
     sources: dict[Path, tuple[Path, Path]] = {}  # by place: a file named twice is done once
     named_folder = False
-    for name in inputs:
+    for name in files.inputs:
         with _failing_alone(plan, name):
             for path in _expand(name):
                 named_folder |= path.is_dir()
-                found = _list(path, find, recursive) if path.is_dir() else [path]
+                found = _list(path, find, files.recursive) if path.is_dir() else [path]
                 root = path if path.is_dir() else path.parent
                 for source in found:
                     sources.setdefault(source.parent.resolve() / source.name, (source, root))
@@ -113,24 +126,18 @@ def plan_jobs(
                     "run this one apart with another -o"
                 )
             claimed[key] = source
-            take_unless_there(
-                plan,
-                Job(source, target),
-                folder=naming.folders,
-                overwrite=overwrite,
-                skip_existing=skip_existing,
-            )
+            take_unless_there(plan, Job(source, target), files, folder=naming.folders)
     return plan
 
 
-def take_unless_there(
-    plan: JobList, job: Job, *, folder: bool, overwrite: bool, skip_existing: bool
-) -> None:
+def take_unless_there(plan: JobList, job: Job, files: FileOptions, *, folder: bool) -> None:
     """Put a job into the plan, or skip it for an output that exists.
 
     Args:
-        folder: whether the output is one; an empty one does not count.
-        plan, job, overwrite, skip_existing: see :func:`plan_jobs`.
+        plan: to which the job is added.
+        job: an input and its output.
+        files: say what happens where the output exists.
+        folder: whether the output is a folder; an empty one does not count as existing.
 
     Raises:
         OutputError: if the output exists, and is to be neither replaced nor left.
@@ -139,9 +146,9 @@ def take_unless_there(
     exists, fits = target.exists(), target.is_dir() == folder
     if exists and fits and folder:
         exists = any(target.iterdir())
-    if exists and skip_existing:
+    if exists and files.skip_existing:
         plan.skipped.append((job.source, f"{target} exists"))
-    elif exists and not (fits and overwrite):
+    elif exists and not (fits and files.overwrite):
         kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
         raise OutputError(
             f"{target}: exists already{kind}, "

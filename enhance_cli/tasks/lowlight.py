@@ -1,6 +1,6 @@
 """Brighten dark pictures: camera RAW and sRGB files, mixed at will."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from enhance_cli import __version__
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
-from enhance_cli.engine.catalogue import Model, load_model
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.strategies import PATCH, STRATEGIES
 from enhance_cli.engine.tiled import TilePlan, tile_side
@@ -31,7 +31,7 @@ from enhance_cli.io.image import (
     write_image,
     write_notices,
 )
-from enhance_cli.io.jobs import Job, Naming, plan_jobs
+from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.io.metadata import note_software, srgb_profile, turn_upright
 from enhance_cli.io.raw import (
     RAW_SUFFIXES,
@@ -55,24 +55,15 @@ _LEVELS = {8: torch.uint8, 16: torch.uint16}
 class LowLightRequest:
     """The options of ``enhance lowlight``; see its help."""
 
-    inputs: Sequence[str]
-    output: Path | None = None
+    files: FileOptions
+    model: ModelOptions = ModelOptions()
     strategy: str | None = None
     ratio: str = "auto"
     like: Path | None = None
-    model: str | None = None
-    weights: Path | None = None
     grayscale: bool = False
     size: str = "full"
     bits: int | None = None
-    tile: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
     quality: int | None = None
-    recursive: bool = False
-    overwrite: bool = False
-    skip_existing: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,38 +101,27 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: options, device, names of outputs.
     """
-    torch.manual_seed(request.seed)
     fixed_ratio = parse_ratio(request.ratio, request.like)
     reference = _read_reference(request.like) if request.like else None
     plan = _choose_plan(request)
-    device = choose_device(request.device)
-    dtype = choose_dtype(request.precision, device)
+    # Models are loaded when the first file asks for one, but a wrong device is told at once.
+    choose_dtype(request.model.precision, choose_device(request.model.device))
 
     @lru_cache(maxsize=2)
     def load(name: str | None) -> Model:
-        model = load_model(
-            "lowlight", name=name, weights=request.weights, device=device, dtype=dtype
-        )
-        talk.explain(model.describe(tile_side(plan, model.contract, device)))
+        model = replace(request.model, name=name).load("lowlight")
+        talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
         return model
 
-    named = request.model or request.weights
+    named = request.model.name or request.model.weights
     if named:
-        load(request.model)  # a wrong name is wrong for every file, so it is told first
-    jobs = plan_jobs(
-        request.inputs,
-        request.output,
-        Naming("_bright", _output_suffix),
-        find_dark,
-        recursive=request.recursive,
-        overwrite=request.overwrite,
-        skip_existing=request.skip_existing,
-    )
+        load(request.model.name)  # a wrong name is wrong for every file, so it is told first
+    jobs = plan_jobs(request.files, Naming("_bright", _output_suffix), find_dark)
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         source = _read(job.source, bar.notice)
         model = load(
-            request.model if named else _default_model(source.image.is_raw, request.grayscale)
+            request.model.name if named else _default_model(source.image.is_raw, request.grayscale)
         )
         _check_kind(model, source.image, job.source)
         ratio = fixed_ratio or _find_ratio(source, reference, job.source)
@@ -207,12 +187,13 @@ def _choose_plan(request: LowLightRequest) -> TilePlan:
     if request.bits not in (None, *_LEVELS):
         raise UsageError(f"--bits {request.bits}: must be 8 or 16")
     if request.strategy is None:
-        return TilePlan(tile=request.tile)
+        return TilePlan(tile=request.model.tile)
     if request.strategy not in STRATEGIES:
         raise UnknownNameError("strategy", request.strategy, STRATEGIES)
-    if request.tile is not None:
+    if request.model.tile is not None:
         raise UsageError(
-            f"--tile {request.tile}: a strategy has patches of {PATCH}, leave one of the two out"
+            f"--tile {request.model.tile}: a strategy has patches of {PATCH}, "
+            "leave one of the two out"
         )
     return STRATEGIES[request.strategy]
 

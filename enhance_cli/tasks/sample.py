@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import DENSITIES, Autoencoder
-from enhance_cli.engine.catalogue import Model, load_model
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.generation import (
     BATCH,
     decode_codes,
@@ -34,7 +33,7 @@ from enhance_cli.errors import (
     one_line,
 )
 from enhance_cli.io.image import Picture, find_images, write_image
-from enhance_cli.io.jobs import Job, JobList, Naming, is_file_name, plan_jobs
+from enhance_cli.io.jobs import FileOptions, Job, JobList, Naming, is_file_name, plan_jobs
 from enhance_cli.talk import Talk, print_errors, print_json
 from enhance_cli.tasks.sample_work import (
     GridShape,
@@ -59,10 +58,8 @@ ZOOM_LIMIT = 16
 class SampleRequest:
     """The options of ``enhance sample``; see its help."""
 
-    files: Sequence[str] = ()
-    output: Path | None = None
-    model: str | None = None
-    weights: Path | None = None
+    files: FileOptions
+    model: ModelOptions = ModelOptions()
     count: int | None = None
     temperature: float | None = None
     density: str | None = None
@@ -71,11 +68,7 @@ class SampleRequest:
     reconstruct: Sequence[str] = ()
     columns: int | None = None
     zoom: int = 1
-    recursive: bool = False
-    overwrite: bool = False
     seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
 
     @property
     def kind(self) -> Kind:
@@ -87,7 +80,7 @@ class SampleRequest:
     @property
     def target(self) -> Path:
         """A file for a grid, or a folder for single pictures."""
-        return self.output or Path(f"{self.kind}.png")
+        return self.files.output or Path(f"{self.kind}.png")
 
     @property
     def wants_grid(self) -> bool:
@@ -129,14 +122,7 @@ def run_sample(request: SampleRequest, talk: Talk) -> int:
     """
     _check_options(request)
     torch.backends.cudnn.deterministic = True  # the same seed, the same bytes
-    device = choose_device(request.device)
-    model = load_model(
-        "sample",
-        name=request.model,
-        weights=request.weights,
-        device=device,
-        dtype=choose_dtype(request.precision, device),
-    )
+    model = request.model.load("sample")
     assert isinstance(model.network, Autoencoder)
     run = _Run(request, model, model.network, talk, talk.console)
     run.header.update(
@@ -156,9 +142,9 @@ def _check_options(request: SampleRequest) -> None:
     """
     if request.interpolate is not None and request.reconstruct:
         raise UsageError("--interpolate and --reconstruct: one at a time")
-    if request.files and not request.reconstruct:
+    if request.files.inputs and not request.reconstruct:
         raise UsageError(
-            f"{request.files[0]}: a picture without a task, put --reconstruct before "
+            f"{request.files.inputs[0]}: a picture without a task, put --reconstruct before "
             "it, or name two with --interpolate A B"
         )
     for option, value, kind in (
@@ -166,7 +152,7 @@ def _check_options(request: SampleRequest) -> None:
         ("--temperature", request.temperature, "samples"),
         ("--density", request.density, "samples"),
         ("--steps", request.steps, "interpolation"),
-        ("--recursive", request.recursive or None, "reconstructions"),
+        ("--recursive", request.files.recursive or None, "reconstructions"),
     ):
         if value is not None and kind != request.kind:
             raise UsageError(
@@ -298,7 +284,7 @@ def _check_target(run: _Run, files: NumberedFiles, columns: int) -> str:
         shape.check(request.target)
         _check_free(request.target, request)
         return f"{shape.width}x{shape.height}"
-    left = files.check(side, request.overwrite)
+    left = files.check(side, request.files.overwrite)
     if left:
         run.say(
             f"{files.folder}: {left} numbered pictures of an earlier run stay beside the new ones"
@@ -313,7 +299,7 @@ def _decode(run: _Run, codes: Iterator[Tensor]) -> Iterator[Levels]:
 
 
 def _check_free(path: Path, request: SampleRequest) -> None:
-    if path.exists() and not request.overwrite:
+    if path.exists() and not request.files.overwrite:
         raise OutputError(f"{path}: exists already, add --overwrite or choose another -o")
 
 
@@ -360,29 +346,19 @@ def _plan_reconstructions(request: SampleRequest) -> JobList:
     Raises:
         UsageError: if an input would be replaced.
     """
-    inputs = [*request.reconstruct, *request.files]
+    files = replace(
+        request.files, inputs=[*request.reconstruct, *request.files.inputs], overwrite=True
+    )
     if request.wants_grid:
         # These names are never written, and only have to differ.
-        plan = plan_jobs(
-            inputs,
-            None,
-            Naming("", lambda path: f"{path.suffix}.reconstructed"),
-            find_images,
-            recursive=request.recursive,
-            overwrite=True,
-        )
+        naming = Naming("", lambda path: f"{path.suffix}.reconstructed")
+        plan = plan_jobs(replace(files, output=None), naming, find_images)
         plan.jobs = [Job(job.source, request.target) for job in plan.jobs]
         if request.target.resolve() in {job.source.resolve() for job in plan.jobs}:
             raise UsageError(f"{request.target}: an input would be replaced, choose another -o")
         return plan
-    plan = plan_jobs(
-        inputs,
-        request.target,
-        Naming("_reconstructed", lambda _: ".png"),
-        find_images,
-        recursive=request.recursive,
-        overwrite=True,
-    )
+    naming = Naming("_reconstructed", lambda _: ".png")
+    plan = plan_jobs(replace(files, output=request.target), naming, find_images)
     for job in list(plan.jobs):
         try:
             _check_free(job.target, request)

@@ -1,8 +1,7 @@
 """Enlarge pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from enhance_cli.engine.catalogue import Model, load_model
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.io.image import (
     Picture,
@@ -23,7 +21,7 @@ from enhance_cli.io.image import (
     write_image,
     write_notices,
 )
-from enhance_cli.io.jobs import Job, Naming, plan_jobs
+from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
 
@@ -34,19 +32,10 @@ LEVELS = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 class SuperResolutionRequest:
     """The options of ``enhance superres``; see its help."""
 
-    inputs: Sequence[str]
-    output: Path | None = None
+    files: FileOptions
+    model: ModelOptions = ModelOptions()
     scale: int | None = None
-    model: str | None = None
-    weights: Path | None = None
-    tile: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
     quality: int | None = None
-    recursive: bool = False
-    overwrite: bool = False
-    skip_existing: bool = False
-    seed: int = 0
 
 
 def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
@@ -58,28 +47,11 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: model, device, names of outputs.
     """
-    torch.manual_seed(request.seed)
-    device = choose_device(request.device)
-    model = load_model(
-        "superres",
-        name=request.model,
-        weights=request.weights,
-        scale=request.scale,
-        device=device,
-        dtype=choose_dtype(request.precision, device),
-    )
+    model = request.model.load("superres", request.scale)
     scale = model.contract.scale
-    jobs = plan_jobs(
-        request.inputs,
-        request.output,
-        Naming(f"_x{scale}", output_suffix),
-        find_images,
-        recursive=request.recursive,
-        overwrite=request.overwrite,
-        skip_existing=request.skip_existing,
-    )
-    plan = TilePlan(tile=request.tile)
-    talk.explain(model.describe(tile_side(plan, model.contract, device)))
+    jobs = plan_jobs(request.files, Naming(f"_x{scale}", output_suffix), find_images)
+    plan = TilePlan(tile=request.model.tile)
+    talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source)

@@ -1,12 +1,11 @@
 """Enlarge videos: frames recurrently, everything else of the file as it was."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from math import isfinite
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +16,12 @@ from torch import Tensor
 from enhance_cli import __version__
 from enhance_cli.architectures.frvsr import VideoState
 from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
-from enhance_cli.engine.catalogue import Model, load_model
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.merging import to_levels
 from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import OutputError, UsageError
-from enhance_cli.io.jobs import Job
+from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
     EncodeOptions,
     Frame,
@@ -56,14 +54,9 @@ _STRIP = 64  # rows
 class VideoRequest:
     """The options of ``enhance video``; see its help."""
 
-    inputs: Sequence[str]
-    output: Path | None = None
+    files: FileOptions
+    model: ModelOptions = ModelOptions()
     scale: int | None = None
-    model: str | None = None
-    weights: Path | None = None
-    tile: int | None = None
-    device: str = "auto"
-    precision: str = "auto"
     codec: str | None = None
     crf: float | None = None
     preset: str | None = None
@@ -77,10 +70,6 @@ class VideoRequest:
     cut_threshold: float = DEFAULT_THRESHOLD
     cut_detection: bool = True
     resume: bool = False
-    recursive: bool = False
-    overwrite: bool = False
-    skip_existing: bool = False
-    seed: int = 0
 
     @property
     def span(self) -> tuple[float | None, float | None]:
@@ -112,17 +101,8 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: model, device, names of outputs.
     """
-    torch.manual_seed(request.seed)
     span = request.span
-    device = choose_device(request.device)
-    model = load_model(
-        "video",
-        name=request.model,
-        weights=request.weights,
-        scale=request.scale,
-        device=device,
-        dtype=choose_dtype(request.precision, device),
-    )
+    model = request.model.load("video", request.scale)
     scale = model.contract.scale
     options = EncodeOptions(
         codec=request.codec,
@@ -131,16 +111,8 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
         pixel_format=request.pixel_format,
         rate=parse_rate(request.rate),
     )
-    jobs = plan_video_jobs(
-        request.inputs,
-        request.output,
-        f"_x{scale}",
-        frames=request.frames,
-        recursive=request.recursive,
-        overwrite=request.overwrite,
-        skip_existing=request.skip_existing,
-    )
-    plan = TilePlan(tile=request.tile)
+    jobs = plan_video_jobs(request.files, f"_x{scale}", frames=request.frames)
+    plan = TilePlan(tile=request.model.tile)
     talk.explain(model.describe(FrameEnlarger(model, plan).tile_side))
     source = _Source(model)
 
@@ -208,7 +180,7 @@ def _enhance_file(
         job.target,
         scale,
         options,
-        folder=gives_folder(job, request.output, request.frames),
+        folder=gives_folder(job, request.files.output, request.frames),
     )
     for text in dict.fromkeys((*info.notices, *plan.notices, *_unused(plan, request))):
         bar.notice(text)
@@ -216,7 +188,7 @@ def _enhance_file(
     finished = folder.begin(
         _settings(info, request, span, options, source),
         resume=request.resume,
-        overwrite=request.overwrite,
+        overwrite=request.files.overwrite,
     )
     try:
         if finished:

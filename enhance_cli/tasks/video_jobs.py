@@ -2,11 +2,13 @@
 
 import glob
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
 from enhance_cli.io.image import find_images
 from enhance_cli.io.jobs import (
+    FileOptions,
     Job,
     JobList,
     Naming,
@@ -59,27 +61,23 @@ def is_frame_folder(path: Path) -> bool:
 
 
 def plan_video_jobs(
-    inputs: Sequence[str],
-    output: Path | None,
+    options: FileOptions,
     tag: str,
     *,
     frames: bool,
-    recursive: bool,
-    overwrite: bool,
-    skip_existing: bool,
 ) -> JobList:
     """Jobs of ``enhance video``: as ``plan_jobs``, and a folder of frames is one input.
 
     Args:
-        inputs, output, recursive, overwrite, skip_existing: as of ``plan_jobs``. A folder of
-            frames is an output like a file: for one input, ``output`` names it.
+        options: as of ``plan_jobs``. A folder of frames is an output like a file: for one
+            input, ``output`` names it.
         tag: behind the stem of every result.
         frames: write folders of pictures, not videos.
 
     Raises:
         UsageError: if one output is given for many inputs, or an output would be an input.
     """
-    names = list(_expand(inputs))
+    names, output = list(_expand(options.inputs)), options.output
     folders = list(
         {path.resolve(): path for path in map(Path, names) if is_frame_folder(path)}.values()
     )
@@ -96,25 +94,12 @@ def plan_video_jobs(
     if files:
         naming = Naming(tag, (lambda _: "") if frames else output_suffix, folders=frames)
         plan = plan_jobs(
-            files,
-            output,
+            replace(options, inputs=files),
             naming,
             find_videos,
-            recursive=recursive,
-            overwrite=overwrite,
-            skip_existing=skip_existing,
             exact=frames and alone and Path(files[0]).is_file(),
         )
-    _plan_folders(
-        plan,
-        folders,
-        output,
-        tag,
-        alone=alone,
-        frames=frames,
-        overwrite=overwrite,
-        skip_existing=skip_existing,
-    )
+    _plan_folders(plan, folders, options, tag, alone=alone, frames=frames)
     return plan
 
 
@@ -143,15 +128,14 @@ def _expand(inputs: Sequence[str]) -> Iterator[str]:
 def _plan_folders(
     plan: JobList,
     folders: Sequence[Path],
-    output: Path | None,
+    options: FileOptions,
     tag: str,
     *,
     alone: bool,
     frames: bool,
-    overwrite: bool,
-    skip_existing: bool,
 ) -> None:
     """Add the jobs of folders of frames."""
+    output = options.output
     claimed = {job.target.resolve(): job.source for job in plan.jobs}
     targets: dict[Path, Path] = {}
     for folder in folders:
@@ -175,12 +159,6 @@ def _plan_folders(
                 )
             claimed[place] = folder
             job = Job(folder, target)
-            take_unless_there(
-                plan,
-                job,
-                folder=gives_folder(job, output, frames),
-                overwrite=overwrite,
-                skip_existing=skip_existing,
-            )
+            take_unless_there(plan, job, options, folder=gives_folder(job, output, frames))
         except EnhanceError as error:
             plan.failures.append((str(folder), error))

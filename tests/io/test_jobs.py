@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from enhance_cli.errors import UsageError
-from enhance_cli.io.jobs import Job, JobList, Naming, plan_jobs
+from enhance_cli.io.jobs import FileOptions, Job, JobList, Naming, plan_jobs
 
 NAMING = Naming("_x4", lambda path: path.suffix)
 
@@ -21,7 +21,7 @@ def touch(*paths: Path) -> None:
 
 
 def plan(*inputs: object, output: Path | None = None, **options: bool) -> JobList:
-    return plan_jobs([str(name) for name in inputs], output, NAMING, find, **options)
+    return plan_jobs(FileOptions([str(name) for name in inputs], output, **options), NAMING, find)
 
 
 def test_default_name_lies_beside_the_input(tmp_path: Path):
