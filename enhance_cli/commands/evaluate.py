@@ -135,7 +135,6 @@ def evaluate(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Score models on a benchmark, or one folder of pictures or clips against another."""
-    from enhance_cli.data.benchmarks import DATASETS
     from enhance_cli.data.dark_sets import DARK_DATASETS
     from enhance_cli.data.picture_sets import PICTURE_SETS
     from enhance_cli.data.video_sets import VIDEO_DATASETS, holds_clips
@@ -251,14 +250,26 @@ def evaluate(
             },
             talk,
         )
-    from enhance_cli.tasks.evaluate import EvaluationRequest, run_evaluate
+    from enhance_cli.evaluation import request as asked
+    from enhance_cli.evaluation.runner import run_evaluation
 
-    if dataset is None or dataset in DATASETS:
-        _refuse(dataset, {"--strategy": strategy, **for_video, **for_samples})
-    request = EvaluationRequest(
-        dataset=dataset, predictions=predictions, references=references, scale=scale, **shared
+    request = asked.EvaluationRequest(
+        asked.Subject(dataset, predictions, references, study, data_root),
+        asked.ModelChoice(
+            tuple(models or ()),
+            weights,
+            scale,
+            strategy,
+            options.parse_tile(tile),
+            device,
+            precision,
+        ),
+        asked.Comparison(protocol, shared.get("metrics"), border),
+        asked.SampleOptions(features, count, seed),
+        asked.StudyOptions(row, study_frames, output),
+        asked.Destination(csv, report),
     )
-    raise typer.Exit(run_evaluate(request, talk))
+    raise typer.Exit(run_evaluation(request, talk))
 
 
 def _judges_samples(metrics: "Sequence[str]") -> bool:

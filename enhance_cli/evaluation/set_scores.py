@@ -1,0 +1,194 @@
+"""How two sets of pictures compare: Frechet distance, and precision and recall (PRD).
+
+Dissertation 003, eq. 5.2 and ch. 5.4.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from enhance_cli.engine.catalogue import cache_folder
+from enhance_cli.engine.device import choose_device
+from enhance_cli.engine.features import FEATURES, FeatureExtractor, extract, load_features
+from enhance_cli.engine.generation import to_values
+from enhance_cli.errors import CheckpointError, DatasetError, UsageError
+from enhance_cli.evaluation.case import Advance, Score
+from enhance_cli.evaluation.figures import Curve, draw_curves
+from enhance_cli.evaluation.models import find_roots
+from enhance_cli.evaluation.report import Figure
+from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
+from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, precision_recall_curve
+from enhance_cli.talk import Talk
+
+# The summaries of a curve by their names in JSON and CSV, and their headings for people.
+PRD_HEADINGS = {
+    "f8": "F8 (recall)",
+    "f1_8": "F1/8 (precision)",
+    "max_precision": "max precision",
+    "max_recall": "max recall",
+}
+PICTURES_AT_ONCE = 50  # Inception enlarges each to 299x299
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of a set of pictures.
+
+    Attributes:
+        features: (N, D).
+    """
+
+    features: Tensor
+
+    @cached_property
+    def statistics(self) -> FeatureStatistics:
+        """Mean and covariance of the features, computed once."""
+        return FeatureStatistics.from_features(self.features)
+
+    def frechet(self, other: "FeatureSet") -> float:
+        """Frechet distance to another set."""
+        return frechet_distance(self.statistics, other.statistics)
+
+    def compare(self, drawn: "FeatureSet", seed: int) -> tuple[dict[str, Any], PrecisionRecall]:
+        """Compare as many drawn pictures with this set, the reference.
+
+        Args:
+            drawn: what is judged.
+            seed: of the clusterings.
+
+        Returns:
+            Frechet distance and the summaries of the curve by their names, and the curve.
+        """
+        curve = precision_recall_curve(self.features, drawn.features, seed=seed)
+        return {"frechet": drawn.frechet(self), **summarise_curve(curve)}, curve
+
+
+def summarise_curve(curve: PrecisionRecall) -> dict[str, float]:
+    """The summaries of a curve of precision and recall, by the keys of ``PRD_HEADINGS``."""
+    return {name: float(getattr(curve, name)) for name in PRD_HEADINGS}
+
+
+def curve_tensors(curve: PrecisionRecall, name: str = "") -> dict[str, Tensor]:
+    """A curve as ``Score.tensors`` hold it, for ``read_curve``; ``name`` tells several apart."""
+    return {
+        f"{name}recall": torch.from_numpy(curve.recall),
+        f"{name}precision": torch.from_numpy(curve.precision),
+    }
+
+
+def read_curve(label: str, score: Score, name: str = "") -> Curve:
+    """What ``curve_tensors`` kept, to be drawn with a label."""
+    recall, precision = (score.tensors[f"{name}{key}"].tolist() for key in ("recall", "precision"))
+    return Curve(label, recall, precision)
+
+
+def draw_precision_recall(panels: Mapping[str, Sequence[Curve]], caption: str) -> Figure:
+    """Curves by the title of their panel, recall to the right and precision upwards (fig. 5.5)."""
+    drawing = draw_curves(panels, "recall", "precision", marked=False, limits=(0.0, 1.0))
+    return Figure(drawing, caption)
+
+
+def measure_features(extractor: FeatureExtractor, pictures: Tensor, advance: Advance) -> FeatureSet:
+    """The features of uint8 (N, C, H, W) pictures.
+
+    Raises:
+        CheckpointError: if one is not finite.
+    """
+    parts = torch.split(pictures, PICTURES_AT_ONCE)
+    return measure_batches(extractor, map(to_values, parts), advance)
+
+
+def measure_batches(
+    extractor: FeatureExtractor, batches: Iterable[Tensor], advance: Advance
+) -> FeatureSet:
+    """The features of pictures that come in batches (n, C, H, W) in [0, 1].
+
+    Raises:
+        CheckpointError: if one is not finite.
+    """
+    features = extract(extractor, batches, advance)
+    if not torch.isfinite(features).all():
+        raise CheckpointError(f"{extractor.path}: gives features that are not finite, get it again")
+    return FeatureSet(features)
+
+
+def draw_from(pictures: Tensor, count: int, seed: int) -> Tensor:
+    """``count`` of the pictures at random: the first of a set may be easier than the rest."""
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))
+    return pictures[order[:count]]
+
+
+def choose_count(asked: int | None, there: int, few: str, what: str) -> int:
+    """How many pictures are compared on each side.
+
+    Args:
+        asked: for by ``--count``, or None for all.
+        there: how many there are.
+        few: the data and what it lacks, for an error message.
+        what: names what there are ``there`` of.
+
+    Raises:
+        DatasetError: if there are fewer pictures than clusters.
+        UsageError: if more or fewer are asked for than possible.
+    """
+    if there < CLUSTERS:
+        raise DatasetError(f"{few}, precision and recall need at least {CLUSTERS}")
+    if asked is not None and not CLUSTERS <= asked <= there:
+        raise UsageError(
+            f"--count {asked}: must be from {CLUSTERS} (the clusters of precision and recall) "
+            f"to {there} ({what})"
+        )
+    return asked or there
+
+
+def net_roots(roots: Sequence[Path]) -> list[Path]:
+    """Roots that may hold ``nets``: the development data's folder of benchmarks and its parent."""
+    return list(dict.fromkeys(folder for root in roots for folder in (root, root.parent)))
+
+
+def choose_features(request: EvaluationRequest, talk: Talk) -> FeatureExtractor:
+    """The features asked for; else the official Inception's if they are here, else SqueezeNet's.
+
+    Raises:
+        EnhanceError: as ``load_features``.
+    """
+    name = request.samples.features
+    cache, roots = cache_folder(), net_roots(find_roots(request))
+    folders = [*(root / "nets" for root in roots), cache]
+    present = [
+        key
+        for key in ("inception", "squeezenet")
+        if any((folder / FEATURES[key].filename).exists() for folder in folders)
+    ]
+    if name is None and not present:
+        looked = ", ".join(str(folder) for folder in folders)
+        raise CheckpointError(
+            f"no {FEATURES['squeezenet'].filename} in {looked}: put it there, or choose "
+            "--features inception, which is fetched, or a file of weights"
+        )
+    return load_features(
+        name or present[0],
+        roots=roots,
+        cache=cache,
+        device=choose_device(request.models.device),
+        say=talk.console.print,
+    )
+
+
+def feature_notes(extractor: FeatureExtractor, count: int) -> list[str]:
+    """What must be said beside figures of so many pictures, the smaller set's."""
+    scale = (
+        "compare figures with published FID only for the same data and number of pictures"
+        if extractor.name == "FID"
+        else "never compare figures of them with published FID"
+    )
+    return [
+        f"features: {extractor.title} ({extractor.path.name}); {scale}",
+        bias_note(count, extractor.dimensions),
+    ]
