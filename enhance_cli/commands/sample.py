@@ -100,7 +100,8 @@ def sample(
     Samples, unless --interpolate or --reconstruct is given. They go into one grid, or with
     -o DIR into single files: 00000.png and so on, or {stem}_reconstructed.png.
     """
-    from enhance_cli.tasks.sample import SampleRequest, run_sample
+    from enhance_cli.tasks.sample import run_sample
+    from enhance_cli.tasks.sample_run import SampleRequest
 
     request = SampleRequest(
         files=FileOptions(files or (), output, recursive, overwrite),

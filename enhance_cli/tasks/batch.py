@@ -1,13 +1,15 @@
 """Do the same to many files: one bad file stops no other, and is named at the end."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from enhance_cli.engine.tiled import is_out_of_memory
-from enhance_cli.errors import EnhanceError, UsageError, one_line
+from enhance_cli.errors import EnhanceError, InputError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
 
@@ -35,7 +37,7 @@ Work = Callable[[Job, FileProgress], dict[str, Any]]
 
 
 def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> int:
-    """Work through the jobs.
+    """Work through the jobs; one that fails stops no other, and is named at the end.
 
     Args:
         plan: jobs, and the inputs that already failed.
@@ -47,11 +49,10 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
         The exit code: 0 if every input succeeded, else 1.
     """
     console = talk.console
-    results: list[dict[str, Any]] = []
-    failures = [(name, str(error)) for name, error in plan.failures]
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
-        results.append({"input": str(source), "status": "skipped", "reason": reason})
+    results = skipped_results(plan)
+    failures = [(name, str(error)) for name, error in plan.failures]
     count = len(plan.jobs)
     with (
         talk.bars(console) as bars,
@@ -60,7 +61,7 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
         for job in plan.jobs:
             if talk.dry_run:
                 console.print(one_line(f"{job.source} -> {job.target}"))
-                results.append(_result(job, "planned"))
+                results.append(job_result(job, "planned"))
                 continue
             start = time.monotonic()
             with bars.bar(job.source.name, None, "MP") as bar:
@@ -70,12 +71,11 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
                 failures.append((str(job.source), details))
                 continue
             seconds = round(time.monotonic() - start, 3)
-            results.append({**_result(job, "ok"), **details, "seconds": seconds})
-            console.print(
-                one_line(f"{job.source} -> {job.target}  {_size(details)}{seconds:.1f} s")
-            )
-    results += [{"input": name, "status": "failed", "error": text} for name, text in failures]
-    _report_failures(failures, len(plan.jobs) + len(plan.failures))
+            results.append({**job_result(job, "ok"), **details, "seconds": seconds})
+            size = f"{details['width']}x{details['height']}  " if "width" in details else ""
+            console.print(one_line(f"{job.source} -> {job.target}  {size}{seconds:.1f} s"))
+    results += failed_results(failures)
+    print_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:
         print_json({**header, "results": results, "failed": len(failures)})
     return 1 if failures else 0
@@ -84,26 +84,53 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
 def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | str:
     """What to report of a job that was done, or why it could not be."""
     try:
-        return work(job, progress)
+        with small_enough(job.source, "cut it into parts"):
+            return work(job, progress)
     except UsageError:
         raise  # an option is wrong, so it is for every file
     except EnhanceError as error:
         return str(error)
+
+
+@contextmanager
+def small_enough(source: Path, advice: str) -> Iterator[None]:
+    """Make it the fault of one file if the memory does not suffice for it.
+
+    Args:
+        source: the file that is worked on.
+        advice: what the user can do about it.
+
+    Raises:
+        InputError: if the memory runs out in the body of the ``with`` statement.
+    """
+    try:
+        yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        return f"{job.source}: too large for the memory of this machine, cut it into parts"
+        raise InputError(f"{source}: too large for the memory of this machine, {advice}") from error
 
 
-def _result(job: Job, status: str) -> dict[str, Any]:
+def job_result(job: Job, status: str) -> dict[str, Any]:
+    """The entry of a job in the JSON document."""
     return {"input": str(job.source), "output": str(job.target), "status": status}
 
 
-def _size(details: dict[str, Any]) -> str:
-    return f"{details['width']}x{details['height']}  " if "width" in details else ""
+def skipped_results(plan: JobList) -> list[dict[str, Any]]:
+    """The entries of inputs that were left out on purpose."""
+    return [
+        {"input": str(source), "status": "skipped", "reason": reason}
+        for source, reason in plan.skipped
+    ]
 
 
-def _report_failures(failures: list[tuple[str, str]], count: int) -> None:
+def failed_results(failures: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The entries of inputs that failed: names and reasons."""
+    return [{"input": name, "status": "failed", "error": text} for name, text in failures]
+
+
+def print_failures(failures: Sequence[tuple[str, str]], count: int) -> None:
+    """Name the inputs that failed, with their reasons, and tell how many of ``count`` they are."""
     print_errors(
         *(f"error: {text if name in text else f'{name}: {text}'}" for name, text in failures)
     )

@@ -12,7 +12,7 @@ from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.engine.generation import decode_codes, draw_codes
 from enhance_cli.io.image import Picture, read_image, write_image
-from enhance_cli.tasks.sample_work import MARGIN
+from enhance_cli.tasks.sample_pictures import MARGIN
 
 SIDE, LATENT = 16, 3
 CELL = SIDE + MARGIN

@@ -18,7 +18,7 @@ from enhance_cli.engine import generation
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.generation import slerp
 from enhance_cli.io.image import read_image
-from enhance_cli.tasks.sample_work import (
+from enhance_cli.tasks.sample_pictures import (
     MARGIN,
 )
 

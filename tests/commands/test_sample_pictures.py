@@ -11,9 +11,9 @@ from small_pictures import SIDE, noise
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.resize import imresize
-from enhance_cli.tasks.sample_work import (
-    GridShape,
-    make_grid,
+from enhance_cli.tasks.sample_pictures import (
+    PictureGrid,
+    compose_grid,
     pair_rows,
     read_square,
     square_columns,
@@ -33,8 +33,8 @@ def test_grid_shape_is_that_of_the_grid():
     for count in (1, 4, 7):
         for columns in (1, 3, 8):
             picture = np.zeros((5, 5, 1), np.uint8)
-            grid = make_grid([picture] * count, columns)
-            shape = GridShape(count, columns, 5)
+            grid = compose_grid([picture] * count, columns)
+            shape = PictureGrid(count, columns, 5)
             assert grid.shape == (shape.height, shape.width, 1)
             assert (grid == 0).sum() == count * 25
 

@@ -11,7 +11,7 @@ from small_pictures import cells, load, noise
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.io.image import read_image
-from enhance_cli.tasks.sample_work import (
+from enhance_cli.tasks.sample_pictures import (
     read_square,
 )
 
@@ -174,7 +174,7 @@ def test_memory_that_ends_while_reading_fails_one_file(
 
     noise(tmp_path / "a.png")
     noise(tmp_path / "b.png")
-    monkeypatch.setattr("enhance_cli.tasks.sample.read_square", cramped)
+    monkeypatch.setattr("enhance_cli.tasks.sample_reconstruct.read_square", cramped)
     ran = enhance("sample", *tiny_autoencoder, "--reconstruct", "a.png", "b.png", "-o", "out")
     assert ran.code == 1
     assert "a.png: too large for the memory" in ran.err

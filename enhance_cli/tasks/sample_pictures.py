@@ -18,7 +18,7 @@ from enhance_cli.io.image import Picture, check_writable, read_image, write_imag
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.resize import imresize
 
-Levels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
 MARGIN = 2  # white pixels between the pictures of a grid and around it
 GRID_PIXELS = 10**8
@@ -27,7 +27,7 @@ _NUMBERED = re.compile(rf"[0-9]{{{_DIGITS},}}\.png")
 
 
 @dataclass(frozen=True)
-class GridShape:
+class PictureGrid:
     """Where pictures lie in a grid.
 
     Attributes:
@@ -70,7 +70,7 @@ def square_columns(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def make_grid(pictures: Sequence[Levels | None], columns: int) -> Levels:
+def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
     """Put pictures side by side on white, row by row.
 
     Args:
@@ -78,11 +78,11 @@ def make_grid(pictures: Sequence[Levels | None], columns: int) -> Levels:
         columns: of the grid.
 
     Returns:
-        (H, W, C), see :class:`GridShape`.
+        (H, W, C), see :class:`PictureGrid`.
     """
     side, _, channels = next(picture.shape for picture in pictures if picture is not None)
-    shape = GridShape(len(pictures), columns, side)
-    grid: Levels = np.full((shape.height, shape.width, channels), 255, np.uint8)
+    layout = PictureGrid(len(pictures), columns, side)
+    grid: Pixels = np.full((layout.height, layout.width, channels), 255, np.uint8)
     for place, picture in enumerate(pictures):
         if picture is not None:
             row, column = divmod(place, columns)
@@ -92,10 +92,10 @@ def make_grid(pictures: Sequence[Levels | None], columns: int) -> Levels:
 
 
 def pair_rows(
-    above: Sequence[Levels], below: Sequence[Levels], columns: int
-) -> list[Levels | None]:
+    above: Sequence[Pixels], below: Sequence[Pixels], columns: int
+) -> list[Pixels | None]:
     """Pictures of a grid in which each row of ``above`` has that of ``below`` under it."""
-    places: list[Levels | None] = []
+    places: list[Pixels | None] = []
     for start in range(0, len(above), columns):
         for row in (above, below):
             part = list(row[start : start + columns])
@@ -103,7 +103,7 @@ def pair_rows(
     return places
 
 
-def to_levels(picture: Tensor, zoom: int = 1) -> Levels:
+def to_zoomed_pixels(picture: Tensor, zoom: int = 1) -> Pixels:
     """(C, side, side) in [0, 1] -> (zoom * side, zoom * side, C), each pixel ``zoom`` wide."""
     levels = picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.ascontiguousarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
@@ -214,7 +214,7 @@ class NumberedFiles:
         last = self.path(self.count - 1).name
         return sum(len(name) != len(last) or name > last for name in there)
 
-    def write(self, number: int, levels: Levels) -> None:
+    def write(self, number: int, levels: Pixels) -> None:
         """Write one picture, whole or not at all.
 
         Raises:
