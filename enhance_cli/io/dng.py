@@ -1,4 +1,8 @@
-"""Bayer mosaics to DNG files: for tests and examples, and for mosaics made of photographs."""
+"""Writes Bayer mosaics as DNG files.
+
+Tests and examples use it, and so does the ``synthetic-dark`` benchmark, which makes mosaics of
+photographs and lets LibRaw read them.
+"""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -15,11 +19,12 @@ from enhance_cli.io.files import replacing
 
 BAYER_ORDERS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
-D65 = 21  # of EXIF's LightSource
-RECOMMENDED_EXPOSURE_INDEX = 2  # of EXIF's SensitivityType: what the long ISO tag holds
+D65 = 21  # EXIF's number for daylight of 6500 K
+RECOMMENDED_EXPOSURE_INDEX = 2  # EXIF's SensitivityType, which says what the long ISO tag holds
 MAX_LONG = 2**32 - 1
-RATIONAL, SIGNED_RATIONAL = 5, 10  # tifffile takes them as flat pairs
+RATIONAL, SIGNED_RATIONAL = 5, 10  # TIFF's numbers; tifffile takes such values as flat pairs
 
+# A tag as tifffile takes it: number, type, count of values, values, and whether to write it once.
 Tag = tuple[int, int | str, int, Any, bool]
 
 
@@ -37,25 +42,27 @@ def write_dng(
     make: str = "enhance",
     model: str = "synthetic",
 ) -> None:
-    """Write a mosaic as a DNG 1.4 of 16-bit samples, uncompressed, whole or not at all.
+    """Write a mosaic as an uncompressed DNG 1.4 file of 16-bit samples.
 
-    Tags are those of the DNG specification 1.4, chapter 4; exposures are in the first directory
-    as TIFF/EP has them.
+    The tags are those of chapter 4 of the DNG specification 1.4. The exposure is written into the
+    first directory, as TIFF/EP does. The file appears whole or not at all.
 
     Args:
         path: a file that is replaced if it exists, or an open binary file.
-        mosaic: (H, W), levels as the sensor gives them; sizes may be odd. LibRaw opens none
-            with a side of fewer than 22 pixels.
-        white: the level of saturation, 1 to 65535.
-        as_shot_neutral: R, G, B of a neutral in the camera's colours: the gains' inverses.
-        color_matrix: (3, 3), XYZ under D65 to camera RGB.
-        pattern: the colours of the first block, its upper row first; of ``BAYER_ORDERS``.
-        black: level of no light, or one for each position of ``pattern``; LibRaw reads whole
-            levels only.
-        exposure: what is None in it is left out; ISO above 65535 goes into the longer tag too.
-        orientation: of EXIF, 1 to 8.
-        make: of the camera, ASCII.
-        model: of the camera, ASCII.
+        mosaic: uint16 (H, W), the levels of the sensor. The sides may be odd, but LibRaw opens
+            no file with a side of fewer than 22 pixels.
+        white: the level at which the sensor saturates, 1 to 65535.
+        as_shot_neutral: red, green and blue of a grey card in the camera's colours, which are
+            the inverses of the white-balance gains.
+        color_matrix: (3, 3), the matrix from XYZ under the white point D65 to camera RGB.
+        pattern: the colours of the first block, upper row first, one of ``BAYER_ORDERS``.
+        black: the level without light, or four levels in the order of ``pattern``. LibRaw reads
+            whole levels only.
+        exposure: values that are None are left out. An ISO above 65535 goes into the longer tag
+            as well.
+        orientation: EXIF's number from 1 to 8.
+        make: the maker of the camera, in ASCII.
+        model: the model of the camera, in ASCII.
 
     Raises:
         OutputError: if the file cannot be written, or tifffile is not installed.
@@ -138,7 +145,10 @@ def _rationals(code: int, values: Iterable[float], signed: bool = False) -> Tag:
 
 
 def _fraction(value: float) -> tuple[int, int]:
-    """Numerator and denominator, of relative precision below 1 too: exposures are short."""
+    """A number as numerator and denominator.
+
+    Below 1 the inverse is approximated, so that short exposures keep their relative precision.
+    """
     if 0 < abs(value) < 1:
         inverse = Fraction(1 / value).limit_denominator(1000)
         sign = 1 if inverse > 0 else -1

@@ -1,4 +1,8 @@
-"""Exposures, from EXIF or from what LibRaw knows, and the EXIF of camera RAW files."""
+"""Finds how a photograph was exposed, and reads the EXIF data of camera RAW files.
+
+Shutter time, sensitivity and aperture come from EXIF where a file has it, and otherwise from what
+LibRaw knows about the file.
+"""
 
 import struct
 import warnings
@@ -16,25 +20,29 @@ from enhance_cli.errors import InputError
 from enhance_cli.io.metadata import DIRECTORIES, find_exif, find_tiff_exif
 from enhance_cli.io.raw_files import is_raw, open_libraw
 
-ISO_OVERFLOW = 65_535  # of a 16-bit tag: the true value is in one of the longer ones
+# The ISO tag has 16 bits. When it holds its largest value, the sensitivity may be higher, and a
+# longer tag tells it.
+ISO_OVERFLOW = 65_535
 LONGER_ISO_TAGS = (Base.RecommendedExposureIndex, Base.ISOSpeed, Base.StandardOutputSensitivity)
 EXPOSURE_TAGS = (Base.ExposureTime, Base.FNumber, Base.ISOSpeedRatings)
-# Beyond these it is not an exposure but a damaged file; of seconds, 12 days.
+# Values beyond these come from a damaged file. A million seconds are 12 days, and the shortest
+# shutters open for a microsecond.
 MAX_SECONDS, MAX_F_NUMBER, MAX_ISO, MAX_FOCAL_LENGTH = 1e6, 1e3, 1e9, 1e5
-MIN_VALUE = 1e-7  # shutters of a microsecond are the shortest
+MIN_VALUE = 1e-7
 
+# Olympus and Panasonic write TIFF files with first bytes of their own; those of TIFF beside them.
 TIFF_LIKE = {b"IIU\0": b"II*\0", b"IIRO": b"II*\0", b"IIRS": b"II*\0", b"MMOR": b"MM\0*"}
-HEAD = 2**20  # bytes: cameras write their metadata first
+HEAD = 2**20  # cameras write their metadata within the first megabyte
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """How a photograph was exposed; each is None where the file does not say.
+    """How a photograph was exposed. A value is None if the file does not tell it.
 
     Attributes:
-        seconds: the shutter was open.
-        iso: sensitivity.
-        f_number: focal length over the aperture's diameter.
+        seconds: how long the shutter was open.
+        iso: the sensitivity of the sensor as an ISO number.
+        f_number: the focal length divided by the diameter of the aperture.
     """
 
     seconds: float | None = None
@@ -43,7 +51,7 @@ class Exposure:
 
 
 def read_exposure(path: Path) -> Exposure:
-    """The exposure that a camera RAW, JPEG, TIFF, PNG or another picture with EXIF tells.
+    """Read the exposure from a camera RAW file or from a picture with EXIF data.
 
     Raises:
         InputError: if the file cannot be opened, or is neither a RAW file nor a picture.
@@ -58,7 +66,10 @@ def read_exposure(path: Path) -> Exposure:
 
 
 def find_exposure(exif: Pillow.Exif) -> Exposure:
-    """The exposure in EXIF, or in the first directory of a TIFF; None for senseless values."""
+    """Find the exposure in EXIF data or in the first directory of a TIFF.
+
+    Values that no camera can have count as missing and become None.
+    """
     seconds = _plausible(_find(exif, Base.ExposureTime), MAX_SECONDS)
     f_number = _plausible(_find(exif, Base.FNumber), MAX_F_NUMBER)
     iso = _plausible(_find(exif, Base.ISOSpeedRatings), MAX_ISO)
@@ -69,13 +80,14 @@ def find_exposure(exif: Pillow.Exif) -> Exposure:
 
 
 def read_raw_exif(path: Path) -> Pillow.Exif:
-    """The EXIF of a camera RAW file, as far as it can be found without LibRaw.
+    """Read the EXIF data of a camera RAW file, as far as it can be found without LibRaw.
 
-    Most RAW files are TIFFs, or TIFFs but for their first four bytes (Panasonic, Olympus);
-    Fuji's hold a JPEG with EXIF, and Canon's CR3 a TIFF for each directory.
+    Most RAW files are TIFF files; those of Panasonic and Olympus differ from one in their first
+    four bytes only. Fuji's files hold a JPEG with EXIF data, and Canon's CR3 files hold a small
+    TIFF for each directory of tags.
 
     Returns:
-        EXIF that may be empty.
+        The EXIF data, which is empty if none was found.
     """
     try:
         if not path.is_file():  # opening a pipe would wait for ever
@@ -83,15 +95,15 @@ def read_raw_exif(path: Path) -> Pillow.Exif:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _load_directories(_find_raw_exif(file))
-    except Exception:  # as of others' metadata: the picture matters more
+    except Exception:  # broken metadata must not keep anyone from the picture
         return Pillow.Exif()
 
 
 def complete_exif(exif: Pillow.Exif, raw: Any) -> None:
-    """Fill in, from an open ``RawPy``, what EXIF says nothing about."""
+    """Fill in what the EXIF data lacks from an open ``RawPy`` object."""
     try:
         other, lens = raw.other, raw.lens
-    except (ValueError, OverflowError, OSError):  # a date beyond the calendar
+    except (ValueError, OverflowError, OSError):  # rawpy cannot represent the file's date
         return
     found: dict[int, Any] = {
         Base.ExposureTime: _plausible(other.shutter_speed, MAX_SECONDS),
@@ -104,17 +116,21 @@ def complete_exif(exif: Pillow.Exif, raw: Any) -> None:
         found[Base.ISOSpeedRatings] = min(round(iso), ISO_OVERFLOW)
         if iso > ISO_OVERFLOW:
             found[Base.RecommendedExposureIndex] = round(iso)
-    if other.timestamp.year > 1980:  # 1970 where the file does not say
+    if other.timestamp.year > 1980:  # LibRaw says 1970 if the file holds no date
         found[Base.DateTimeOriginal] = other.timestamp.strftime("%Y:%m:%d %H:%M:%S")
     details = exif.get_ifd(IFD.Exif)
     for tag, value in found.items():
-        # Some files say 0 for "unknown", of which LibRaw makes a second by the APEX formula.
+        # Some files write 0 for an unknown exposure. The APEX formula makes one second of it, so
+        # LibRaw's value is used only where EXIF has no such tag at all.
         if value and _find(exif, tag) is None:
             details[tag] = value
 
 
 def find_camera(exif: Pillow.Exif) -> str:
-    """Make and model, the make once; or the DNG's own name of the camera; or nothing."""
+    """The make and model of the camera, the name that a DNG file gives it, or an empty text.
+
+    Many cameras repeat the make in their model; it is given once.
+    """
     make, model, unique = (
         " ".join(str(exif.get(tag, "")).replace("\0", " ").split())
         for tag in (Base.Make, Base.Model, Base.UniqueCameraModel)
@@ -125,12 +141,15 @@ def find_camera(exif: Pillow.Exif) -> str:
 
 
 def _load_directories(exif: Pillow.Exif) -> Pillow.Exif:
-    """Read now what Pillow reads when first asked for: the file is closed by then."""
+    """Read every directory of EXIF data at once.
+
+    Pillow reads them when they are first asked for, and then the file would be closed.
+    """
     try:
         for directory in (*DIRECTORIES, IFD.Interop):
             exif.get_ifd(directory)
-        dict(exif)  # the values too, which Pillow may warn of
-    except Exception:  # EXIF is broken in every way there is, and the picture matters more
+        dict(exif)  # this reads the values, and Pillow may warn about them
+    except Exception:  # EXIF data is broken in every way there is; the picture matters more
         return Pillow.Exif()
     return exif
 
@@ -138,7 +157,7 @@ def _load_directories(exif: Pillow.Exif) -> Pillow.Exif:
 def _find(exif: Pillow.Exif, tag: int) -> Any:
     try:
         return exif.get_ifd(IFD.Exif).get(tag, exif.get(tag))
-    except Exception:  # as above
+    except Exception:  # broken as above
         return None
 
 

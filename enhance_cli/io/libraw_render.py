@@ -1,4 +1,8 @@
-"""LibRaw's demosaicing with linear results: a baseline, and the reference of real pairs."""
+"""Demosaics camera RAW files with LibRaw and gives linear light.
+
+The results are a baseline that low-light models are measured against, and the bright reference
+pictures of recorded pairs.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +17,8 @@ from enhance_cli.errors import InputError
 from enhance_cli.io.raw_files import open_libraw
 
 _MAX_LEVEL = 65_535
-# dcraw's wavelet denoising works on 256 times the root of levels that fill 16 bits; at each
-# scale unit noise leaves these deviations.
+# dcraw's wavelet denoising works on 256 times the square root of levels that fill 16 bits. White
+# noise of deviation 1 has these deviations at the five scales of its wavelet transform.
 _ROOT_SCALE = 256
 _UNIT_NOISE = (0.8002, 0.2735, 0.1202, 0.0585, 0.0291)
 
@@ -26,24 +30,28 @@ def demosaic_linear(
     fbdd: bool = False,
     wavelet_threshold: float = 0.0,
 ) -> NDArray[np.float32]:
-    """What LibRaw makes of a Bayer mosaic without curve, matrix, amplification and turning.
+    """Demosaic a Bayer mosaic with LibRaw's AHD method, and nothing more.
 
-    AHD demosaicing. LibRaw clips what is below black, and gives 16 bits: after a large
-    amplification both are seen, as they are by everyone who brightens its results.
+    There is no tone curve, no colour matrix, no amplification and no turning. LibRaw clips what
+    lies below the black level and gives 16 bits. After a large amplification both show, as they
+    do for everyone who brightens LibRaw's results.
 
     Args:
         source: a camera RAW file, or the bytes of one.
-        gains: white balance of R, G, B, the smallest 1; None for the file's own.
-        fbdd: full FBDD noise reduction before demosaicing.
-        wavelet_threshold: of the wavelet denoising before that, 0 for none; see
-            ``measure_wavelet_noise``.
+        gains: the white-balance gains of red, green and blue, the smallest of which is 1; None
+            uses those of the file.
+        fbdd: whether LibRaw's FBDD noise reduction runs before demosaicing, at full strength.
+        wavelet_threshold: the threshold of the wavelet denoising that runs before all else, in
+            the units of ``measure_wavelet_noise``; 0 runs none.
 
     Returns:
-        (3, 2h, 2w) white-balanced linear camera RGB in [0, 1], 1 is the white level: the area
-        that ``io.raw.read_raw`` gives as planes of h x w, from its first red pixel on.
+        float32 (3, 2h, 2w), white-balanced linear camera RGB in [0, 1], where 1 is the white
+        level. It is the area from the first red pixel on that ``io.raw.read_raw`` gives as
+        planes (4, h, w).
 
     Raises:
-        InputError: if it cannot be decoded, is no Bayer mosaic, or rawpy is not installed.
+        InputError: if the file cannot be decoded or is no Bayer mosaic, or rawpy is not
+            installed.
     """
     with _open(source) as raw:
         import rawpy
@@ -63,7 +71,7 @@ def demosaic_linear(
             output_bps=16,
             user_flip=0,
             no_auto_bright=True,
-            adjust_maximum_thr=0.0,  # white is white, however dark it is
+            adjust_maximum_thr=0.0,  # else the brightest value of a dark picture becomes white
             fbdd_noise_reduction=noise.Full if fbdd else noise.Off,
             **options,
         )
@@ -75,16 +83,16 @@ def demosaic_linear(
 
 
 def measure_wavelet_noise(source: Path | BytesIO) -> float:
-    """Standard deviation of a mosaic's noise in the units of ``wavelet_threshold``.
+    """Measure the standard deviation of a mosaic's noise in the units of ``wavelet_threshold``.
 
-    Measured like ``colour.estimate_noise``: the median of absolute diagonal Haar details of each
-    colour's plane, here of the roots that the wavelet denoising works on.
+    The method is that of ``colour.estimate_noise``: the median of the absolute diagonal Haar
+    details, here of the scaled square roots that the wavelet denoising works on.
 
     Args:
         source: a camera RAW file, or the bytes of one.
 
     Raises:
-        InputError: as ``demosaic_linear``.
+        InputError: in the cases in which ``demosaic_linear`` raises it.
     """
     with _open(source) as raw:
         _first_red(source, raw)
@@ -98,9 +106,9 @@ def measure_wavelet_noise(source: Path | BytesIO) -> float:
 
 
 def _roots(raw: Any) -> tuple[list[tuple[NDArray[np.uint16], NDArray[np.float32]]], float]:
-    """The four planes of a mosaic, as views of it and as scaled roots; and the scale.
+    """The four planes of a mosaic, each as a view of it and as scaled square roots; the scale.
 
-    Like LibRaw, without what is below black.
+    Like in LibRaw, values below the black level become 0.
     """
     blacks = np.array(raw.black_level_per_channel, np.float32)
     span = float(raw.white_level) - float(blacks.max())
@@ -115,12 +123,16 @@ def _roots(raw: Any) -> tuple[list[tuple[NDArray[np.uint16], NDArray[np.float32]
 
 
 def _denoise_in_place(raw: Any, threshold: float) -> dict[str, Any]:
-    """dcraw's wavelet denoising (its option ``-n``), and the levels that the mosaic has then.
+    """Denoise a mosaic in place, like dcraw's option ``-n``, and give its new levels to LibRaw.
 
-    Soft thresholding of five scales of an undecimated wavelet transform with the hat (1, 2, 1).
-    LibRaw's own is not called: in version 0.22.2 with OpenMP, that of rawpy 0.28, it writes
-    beyond its memory (github.com/LibRaw/LibRaw/issues/842). Left out is the last step, which
-    draws the two greens together.
+    An undecimated wavelet transform with the hat filter (1, 2, 1) / 4 splits each plane into
+    five scales, whose values are drawn towards 0 by the threshold. LibRaw has this built in, but
+    version 0.22.2 with OpenMP, which rawpy 0.28 contains, writes beyond its memory there
+    (github.com/LibRaw/LibRaw/issues/842). dcraw's last step, which brings the two greens closer
+    to each other, is left out.
+
+    Returns:
+        LibRaw's options for the black and white levels that the mosaic has now.
     """
     planes, scale = _roots(raw)
     white = round((float(raw.white_level) - max(raw.black_level_per_channel)) * scale)
@@ -138,8 +150,8 @@ def _denoise_in_place(raw: Any, threshold: float) -> dict[str, Any]:
 
 
 def _blur(plane: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """The hat (1, 2, 1) / 4 along both axes, its taps ``step`` apart."""
-    for _ in range(2):  # rows, then, turned, columns
+    """Filter along both axes with the hat (1, 2, 1) / 4, with taps that lie ``step`` apart."""
+    for _ in range(2):  # along the rows; the plane is then turned, and the columns follow
         size = len(plane)
         reach = min(step, size - 1)
         wide = np.pad(plane, ((reach, reach), (0, 0)), "reflect")
@@ -163,7 +175,7 @@ def _open(source: Path | BytesIO) -> Iterator[Any]:
 
 
 def _first_red(source: Path | BytesIO, raw: Any) -> tuple[int, int]:
-    """Row and column of the first red pixel of the visible area."""
+    """The row and column of the first red pixel in the visible area."""
     pattern = raw.raw_pattern
     if pattern is None or pattern.shape != (2, 2) or raw.num_colors != 3:
         name = source if isinstance(source, Path) else "this RAW data"

@@ -1,4 +1,10 @@
-"""Camera RAW files: a Bayer mosaic with its levels and colour, or LibRaw's own rendering."""
+"""Reads camera RAW files, either as the sensor's Bayer mosaic or as a finished picture.
+
+A digital camera's sensor measures one colour at each pixel, in a repeating block of 2x2 pixels
+(one red, two green, one blue) that is called a Bayer mosaic. :func:`read_raw` gives this mosaic
+with everything that is needed to make a picture of it; :func:`read_rendered` gives the picture
+that LibRaw makes.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +42,15 @@ WhiteBalanceSource = Literal["camera", "daylight", "grey world"]
 ColourSource = Literal["file", "camera table", "none"]
 
 PIXEL_LIMIT = 10**9
-ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}  # EXIF's, by LibRaw's flip
-GAIN_LIMIT = 100.0  # of a white balance: beyond, it is a damaged one
+# LibRaw has its own numbers for the eight orientations; the values are those of EXIF.
+ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
+# White-balance gains that differ by more than this factor come from a damaged file.
+GAIN_LIMIT = 100.0
+# A gain that is estimated from the picture may differ from that of green by this factor.
 GREY_WORLD_LIMIT = 4.0
+# Pixels above this share of the white level may be clipped and do not count in the estimate.
 SATURATED = 0.95
-# IEC 61966-2-1, linear sRGB to XYZ of D65.
+# The matrix from linear sRGB to XYZ under the white point D65, from IEC 61966-2-1.
 SRGB_TO_XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -51,27 +61,33 @@ SRGB_TO_XYZ = np.array(
 
 
 class NotBayerError(InputError):
-    """LibRaw can decode it, but it is no 2x2 RGB Bayer mosaic."""
+    """LibRaw can decode the file, but its sensor has no 2x2 mosaic of red, green and blue."""
 
 
 @dataclass(frozen=True)
 class RawImage:
-    """A Bayer mosaic as linear planes, as the sensor lies: not turned upright.
+    """A Bayer mosaic as four linear planes, in the sensor's orientation.
 
     Attributes:
-        planes: (4, h, w) float32 at half size: R, G in the red rows, B, G in the blue rows.
-            (value - black) / (white - black) of each channel: 1 is the white level, noise below
-            black is negative; not clipped.
-        white_balance: gains of R, G, B as the camera set them; the smallest is 1.
-        white_balance_source: where they are from; "grey world" is estimated from the planes.
-        camera_to_srgb: (3, 3) float32, white-balanced camera RGB to linear sRGB, both columns;
-            each row sums to 1, so that a neutral stays one.
-        colour_source: where it is from; "none" is the identity.
-        orientation: of EXIF, 1 to 8.
-        exposure: as far as the file tells.
-        camera: make and model, or "".
-        exif: with the orientation 1 and without a thumbnail, in Pillow's byte form; or None.
-        bits: that the white level fills.
+        planes: float32 (4, h, w), half as high and as wide as the sensor. The planes hold red,
+            the green of the red rows, blue, and the green of the blue rows. Each value is
+            (value - black) / (white - black) with the levels of its channel: the white level
+            becomes 1, and noise below the black level is negative. Nothing is clipped.
+        white_balance: the gains of red, green and blue that make a grey card grey. The smallest
+            of them is 1.
+        white_balance_source: "camera" if the gains are those that the camera set, "daylight" if
+            they are the camera's gains for daylight, "grey world" if they were estimated from
+            the planes.
+        camera_to_srgb: float32 (3, 3), the matrix that takes a column of white-balanced camera
+            RGB to linear sRGB. Each row sums to 1, so that grey stays grey.
+        colour_source: "file" if the matrix is the file's own, "camera table" if it comes from
+            LibRaw's table of cameras, "none" if neither is known and it is the identity.
+        orientation: EXIF's number from 1 to 8 that says how to turn the picture upright.
+        exposure: what the file tells about shutter, sensitivity and aperture.
+        camera: the make and model, or an empty text.
+        exif: EXIF in Pillow's byte form, with the orientation set to 1 and without a thumbnail,
+            or None.
+        bits: the number of bits that the white level fills.
     """
 
     planes: NDArray[np.float32]
@@ -93,12 +109,16 @@ class RawImage:
 
 
 def read_raw(path: Path) -> RawImage:
-    """Read a Bayer mosaic: the visible area, from its first red pixel, in whole 2x2 blocks.
+    """Read the Bayer mosaic of a camera RAW file.
+
+    The mosaic is the visible area of the sensor, from its first red pixel on, in whole blocks of
+    2x2 pixels.
 
     Raises:
-        NotBayerError: if LibRaw decodes it to something else: X-Trans, linear DNG, a scan,
-            a monochrome or four-colour sensor. See :func:`read_rendered`.
-        InputError: if it cannot be decoded, or holds no picture, or its levels make no sense.
+        NotBayerError: if LibRaw decodes the file to something else: X-Trans, a linear DNG, a
+            scan, a monochrome or a four-colour sensor. :func:`read_rendered` reads these.
+        InputError: if the file cannot be decoded, holds no picture, or has levels that make no
+            sense.
     """
     exif = read_raw_exif(path)
     with open_libraw(path) as raw:
@@ -126,12 +146,12 @@ def read_raw(path: Path) -> RawImage:
 
 
 def read_rendered(path: Path) -> Picture:
-    """Read a RAW file as LibRaw renders it: demosaiced, 16-bit sRGB, upright.
+    """Read a RAW file as the picture that LibRaw renders: demosaiced, 16-bit sRGB, upright.
 
-    With the camera's white balance where there is one and no automatic brightness.
+    LibRaw uses the camera's white balance where the file has one, and does not brighten.
 
     Raises:
-        InputError: if it cannot be decoded, or holds no picture.
+        InputError: if the file cannot be decoded or holds no picture.
     """
     exif = read_raw_exif(path)
     with open_libraw(path) as raw:
@@ -151,18 +171,18 @@ def read_rendered(path: Path) -> Picture:
 
 
 def _rendering(raw: Any, exif: Pillow.Exif) -> dict[str, Any]:
-    """LibRaw's options of white balance and tones."""
+    """LibRaw's options for white balance and tone curve that suit a file."""
     without_matrix = raw.raw_type.name == "Stack" and _colour_matrix(raw)[1] == "none"
     if without_matrix and DNG_VERSION not in exif:
-        # A film scanner's RGB is for display already, and its 8 bits are spread over 16 by a
-        # curve: LibRaw takes it for light, and the white level for one of 16 bits.
+        # A film scanner stores RGB that is ready for display, with its 8 bits spread over 16 by
+        # a curve. LibRaw would take it for linear light and its white level for one of 16 bits.
         white = int(raw.white_level)
         return {
             "user_wb": [1.0] * 4,
             "gamma": (1, 1),
             "user_sat": max(white, int(raw.tone_curve[white])),
         }
-    return {"use_camera_wb": True, "gamma": (2.4, 12.92)}  # that of sRGB
+    return {"use_camera_wb": True, "gamma": (2.4, 12.92)}  # the curve of sRGB
 
 
 def _nothing_in(path: Path) -> str:
@@ -179,7 +199,7 @@ def _check_size(path: Path, raw: Any) -> None:
 
 
 def _read_planes(path: Path, raw: Any) -> NDArray[np.float32]:
-    """(4, h, w), see :class:`RawImage`."""
+    """The planes (4, h, w) of :class:`RawImage`."""
     pattern = _bayer_pattern(path, raw)
     red = raw.color_desc.index(b"R")
     (top,), (left,) = np.nonzero(pattern == red)
@@ -199,7 +219,7 @@ def _read_planes(path: Path, raw: Any) -> NDArray[np.float32]:
 
 
 def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
-    """(2, 2) indices of the colours of the visible area's first block."""
+    """The indices (2, 2) of the colours in the first block of the visible area."""
     pattern = raw.raw_pattern
     if pattern is not None and pattern.shape == (2, 2) and raw.num_colors == 3:
         letters = [chr(raw.color_desc[channel]) for channel in pattern.flat]
@@ -216,11 +236,11 @@ def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
 
 
 def _levels(path: Path, raw: Any, channel: int) -> tuple[float, float]:
-    """Black and white of a channel, by its index as in the pattern."""
+    """The black and the white level of a channel, given its index in the pattern."""
     black = float(raw.black_level_per_channel[channel])
     white = float(raw.white_level)
     by_channel = raw.camera_white_level_per_channel
-    # Cameras' own levels are at times of another scale than the stored values.
+    # Some files give the levels of the channels on another scale than the stored values.
     if by_channel and black < by_channel[channel] and white / 2 < by_channel[channel] <= white:
         white = float(by_channel[channel])
     if white <= black:
@@ -237,7 +257,8 @@ def _white_balance(
     if gains := _usable_gains(raw.camera_whitebalance):
         return gains, "camera"
     daylight = _usable_gains(raw.daylight_whitebalance)
-    if daylight and daylight != (1.0, 1.0, 1.0):  # LibRaw's for a camera that it does not know
+    # LibRaw gives three ones for a camera that it does not know.
+    if daylight and daylight != (1.0, 1.0, 1.0):
         return daylight, "daylight"
     return _grey_world(planes), "grey world"
 
@@ -251,12 +272,12 @@ def _usable_gains(gains: list[float]) -> tuple[float, float, float] | None:
 
 
 def _grey_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Gains that make the mean grey, of the blocks where no pixel is saturated."""
+    """The gains that make the mean of all blocks without a saturated pixel grey."""
     exposed = (planes < SATURATED).all(axis=0)
     means = planes[:, exposed if exposed.any() else ...].reshape(4, -1).mean(axis=1, dtype=float)
     red, green, blue = means[0], (means[1] + means[3]) / 2, means[2]
     limits = 1 / GREY_WORLD_LIMIT, GREY_WORLD_LIMIT
-    floor = 1e-6  # a mean below black would turn the sign
+    floor = 1e-6  # a mean below the black level would give a negative gain
     gains = [
         float(np.clip(max(green, floor) / max(mean, floor), *limits)) for mean in (red, green, blue)
     ]
@@ -265,7 +286,7 @@ def _grey_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
 
 
 def _colour_matrix(raw: Any) -> tuple[NDArray[np.float32], ColourSource]:
-    """The file's own matrix, else that of LibRaw's table of cameras, else the identity."""
+    """The file's own colour matrix, or that of LibRaw's table of cameras, or the identity."""
     matrix = _neutral(np.array(raw.color_matrix, float)[:, :3])
     if matrix is not None:
         return matrix, "file"
@@ -277,14 +298,15 @@ def _colour_matrix(raw: Any) -> tuple[NDArray[np.float32], ColourSource]:
 
 
 def srgb_matrix(xyz_to_camera: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
-    """Camera RGB to linear sRGB, as LibRaw's ``cam_xyz_coeff`` makes it.
+    """Compute the matrix from camera RGB to linear sRGB as LibRaw's ``cam_xyz_coeff`` does.
 
     Args:
-        xyz_to_camera: (3, 3), XYZ under D65 to camera RGB: a DNG's ColorMatrix.
+        xyz_to_camera: (3, 3), the matrix from XYZ under the white point D65 to camera RGB, which
+            a DNG file calls ColorMatrix.
 
     Returns:
-        (3, 3) whose rows sum to 1, for camera RGB whose white is (1, 1, 1); or None where the
-        matrix is unusable.
+        A float32 matrix (3, 3) for camera RGB in which white is (1, 1, 1), with rows that sum to
+        1; or None if the given matrix cannot be used.
     """
     srgb_to_camera = np.asarray(xyz_to_camera, float) @ SRGB_TO_XYZ
     sums = srgb_to_camera.sum(axis=1, keepdims=True)
@@ -297,7 +319,7 @@ def srgb_matrix(xyz_to_camera: NDArray[np.floating[Any]]) -> NDArray[np.float32]
 
 
 def _neutral(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32] | None:
-    """A matrix with its rows divided by their sums, or None if it is no colour matrix."""
+    """The matrix with each row divided by its sum, or None if it cannot be a colour matrix."""
     sums = matrix.sum(axis=1, keepdims=True)
     if not np.isfinite(matrix).all() or (sums < 0.1).any() or np.linalg.matrix_rank(matrix) < 3:
         return None

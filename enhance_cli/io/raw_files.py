@@ -1,4 +1,7 @@
-"""Camera RAW files: which files are some, and LibRaw, loaded when first needed."""
+"""Tells which files are camera RAW files, and opens them with LibRaw.
+
+LibRaw is reached through the package rawpy, which is imported when the first file is opened.
+"""
 
 import os
 import re
@@ -14,7 +17,8 @@ from typing import IO, Any
 
 from enhance_cli.errors import EnhanceError, InputError
 
-# Without .raw, a name that files of bare numbers have too: cameras' own are known by content.
+# The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
+# name are recognised by their content.
 RAW_SUFFIXES = frozenset(
     {
         ".3fr",
@@ -46,6 +50,7 @@ RAW_SUFFIXES = frozenset(
         ".x3f",
     }
 )
+# Bytes by which files are recognised, each with its place from the beginning of the file.
 RAW_SIGNATURES = (
     (0, b"FUJIFILMCCD-RAW"),
     (0, b"FOVb"),
@@ -69,21 +74,25 @@ PICTURE_SIGNATURES = (
     (4, b"jP  "),
     (0, b"\xff\x4f\xff\x51"),
 )
+# The first four bytes of a TIFF file, and the byte order of ``struct`` that they announce.
 TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 262, 330, 50706
-COLOUR_FILTER_ARRAY = 32803
-ENTRY_LIMIT = 1024  # of a directory, and so of what a damaged file can make us read
+PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 262, 330, 50706  # numbers of TIFF tags
+COLOUR_FILTER_ARRAY = 32803  # the value of PHOTOMETRIC for a mosaic
+# A directory with more entries is damaged; the limit keeps it from making us read for ever.
+ENTRY_LIMIT = 1024
 
+# What LibRaw prints when it decodes around damage without raising an error.
 _DAMAGE = re.compile(rb"unexpected end|premature end|corrupt", re.IGNORECASE)
 _stderr_lock = threading.RLock()
 
 
 def is_raw(path: Path) -> bool:
-    """Whether LibRaw, and not the reader of pictures, should open a file.
+    """Whether a file is a camera RAW file, which LibRaw opens and not the reader of pictures.
 
-    A DNG or another file that holds a colour filter array is one under any name; a file with a
-    camera's suffix is one unless it begins as a JPEG, PNG or the like does. What cannot be
-    opened is none: the reader of pictures says why.
+    A DNG file, or any other that holds the mosaic of a sensor, is one whatever its name is. A
+    file with the suffix of a camera's format is one unless it begins like a JPEG, a PNG or
+    another picture. For a file that cannot be opened the answer is no, and the reader of pictures
+    will say what is wrong with it.
     """
     try:
         if not path.is_file():  # opening a pipe would wait for ever
@@ -106,7 +115,7 @@ def _has(head: bytes, signatures: tuple[tuple[int, bytes], ...]) -> bool:
 
 
 def _holds_mosaic(file: IO[bytes], head: bytes) -> bool:
-    """Whether a TIFF says that it is a DNG, or that a picture in it is a mosaic."""
+    """Whether a file is a TIFF that declares itself a DNG, or that holds a mosaic."""
     order = TIFF_ORDERS.get(head[:4])
     if order is None:
         return False
@@ -118,7 +127,7 @@ def _holds_mosaic(file: IO[bytes], head: bytes) -> bool:
 
 
 def _read_directory(file: IO[bytes], order: str, at: int) -> dict[int, tuple[int, ...]]:
-    """The three tags of a TIFF directory that tell a mosaic, with at most 16 values each."""
+    """The tags of a TIFF directory by which a mosaic is known, with at most 16 values each."""
     file.seek(at)
     (entries,) = struct.unpack(order + "H", file.read(2))
     table = file.read(12 * min(entries, ENTRY_LIMIT))
@@ -139,10 +148,11 @@ def _read_directory(file: IO[bytes], order: str, at: int) -> dict[int, tuple[int
 
 @contextmanager
 def open_libraw(path: Path) -> Iterator[Any]:
-    """A RAW file as rawpy's ``RawPy``; whatever LibRaw raises in the block becomes one line.
+    """Open a RAW file and yield rawpy's ``RawPy`` object.
 
-    LibRaw prints to the process's standard error what it dislikes; that is caught too, and
-    damage that LibRaw mentions but decodes around is refused at the end of the block.
+    Whatever LibRaw raises inside the block becomes an error of one line. LibRaw also prints
+    complaints to the standard error of the process. They are caught, and a file whose damage
+    LibRaw only mentioned is refused at the end of the block.
 
     Raises:
         InputError: if the file cannot be opened or decoded, or rawpy is not installed.
@@ -174,7 +184,13 @@ def _import_rawpy(path: Path) -> Any:
 
 
 def _check_readable(path: Path) -> None:
-    """Say why a file cannot be opened: of LibRaw every such case is an input/output error."""
+    """Refuse a file that cannot be opened and say why.
+
+    LibRaw calls each of these cases an input/output error, without a reason.
+
+    Raises:
+        InputError: if the file is missing, unreadable, empty or not a regular file.
+    """
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path}: not a regular file, a camera RAW file is needed")
@@ -190,7 +206,7 @@ def _check_readable(path: Path) -> None:
 def _imread(rawpy: Any, path: Path) -> Any:
     try:
         return rawpy.imread(str(path))
-    except UnicodeEncodeError:  # a name that is no UTF-8
+    except UnicodeEncodeError:  # the file's name is not UTF-8, and rawpy encodes it
         return rawpy.imread(BytesIO(path.read_bytes()))
 
 
@@ -202,14 +218,18 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _caught_stderr() -> Iterator[bytearray]:
-    """What C code prints to standard error, filled in at the end; other threads wait."""
+    """Catch what C code prints to standard error during the block.
+
+    The array that is yielded is filled when the block ends. The descriptor belongs to the whole
+    process, so other threads that want to catch it wait meanwhile.
+    """
     said = bytearray()
     with _stderr_lock, tempfile.TemporaryFile() as caught:
         if sys.stderr is not None:
             sys.stderr.flush()
         try:
             before = os.dup(2)
-        except OSError:  # closed: there is nothing to keep clean
+        except OSError:  # standard error is closed, so nothing can appear there
             yield said
             return
         os.dup2(caught.fileno(), 2)
