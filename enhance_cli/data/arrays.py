@@ -1,4 +1,4 @@
-"""Datasets that are one file of arrays."""
+"""Reads datasets that are a single file of NumPy arrays."""
 
 import zipfile
 import zlib
@@ -12,22 +12,22 @@ from enhance_cli.errors import DatasetError
 
 
 def read_arrays(path: Path, file_name: str, names: Sequence[str]) -> dict[str, Any]:
-    """Read an ``npz`` file.
+    """Read arrays from an ``npz`` file.
 
     Args:
-        path: the file, or the folder that holds ``file_name``.
-        file_name: what the file is called.
-        names: of the arrays that are wanted.
+        path: the file, or the folder that holds it under the name ``file_name``.
+        file_name: the usual name of the file.
+        names: the names of the wanted arrays.
 
     Returns:
         The arrays by name.
 
     Raises:
-        DatasetError: if there is no such file, or it lacks one, or cannot be read.
+        DatasetError: if there is no such file, or it cannot be read, or it lacks an array.
     """
     file = path / file_name if path.is_dir() else path
     try:
-        # Opened here, since numpy leaves a damaged archive open.
+        # The file is opened here, since numpy would leave a damaged archive open.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             missing = [name for name in names if name not in arrays]
             if missing:

@@ -1,4 +1,7 @@
-"""Benchmark datasets on disk. To add one: its line in ``DATASETS``."""
+"""Finds the super-resolution benchmarks on disk and pairs their pictures.
+
+To add a benchmark of this kind, add its line to ``DATASETS``.
+"""
 
 import os
 from collections.abc import Sequence
@@ -13,12 +16,12 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Dataset:
-    """A super-resolution benchmark.
+    """A set of pictures on which super-resolution is measured.
 
     Attributes:
-        folder: its folder's name under a data root.
-        pictures: how many it has.
-        source: where to get it, for the message when it is absent.
+        folder: the name of its folder under a data root.
+        pictures: the number of its pictures.
+        source: where it can be had, for the message that appears when it is missing.
     """
 
     folder: str
@@ -38,12 +41,12 @@ DATASETS: dict[str, Dataset] = {
 
 @dataclass(frozen=True)
 class Pair:
-    """One test picture.
+    """The files of one test picture.
 
     Attributes:
-        name: for reports.
-        reference: the HR file.
-        source: the LR file; None to make it from the reference.
+        name: the name under which reports list it.
+        reference: the high-resolution file (HR), which is the truth.
+        source: the low-resolution file (LR); None if it is to be made from the reference.
     """
 
     name: str
@@ -52,10 +55,14 @@ class Pair:
 
 
 def data_roots(chosen: Path | None, cache: Path) -> list[Path]:
-    """Folders to look for datasets in: the one chosen alone, or environment, cache, development.
+    """The folders in which datasets are looked for, in this order.
+
+    They are the chosen folder alone; or, if none was chosen, the folder that the environment
+    variable ``ENHANCE_DATA`` names, the per-user cache and the development data beside the
+    project.
 
     Args:
-        chosen: ``--data-root``.
+        chosen: the value of ``--data-root``, or None.
         cache: the per-user cache folder.
     """
     if chosen is not None:
@@ -67,19 +74,20 @@ def data_roots(chosen: Path | None, cache: Path) -> list[Path]:
 
 
 def load_pairs(name: str, scale: int, roots: Sequence[Path]) -> list[Pair]:
-    """The test pictures of a dataset.
+    """Find the test pictures of a dataset.
 
-    Under ``ROOT/Set14`` (or ``set14``): ``x4/NAME_HR.png`` with ``x4/NAME_LR.png``, the same in
-    ``image_SRF_4``, or HR pictures alone, in ``HR`` or directly; LR is then made from them with
-    the MATLAB bicubic.
+    A root holds the dataset as the folder ``Set14`` (or ``set14``). Its pictures are pairs like
+    ``x4/NAME_HR.png`` and ``x4/NAME_LR.png``, or the same in ``image_SRF_4``, or HR pictures alone
+    in ``HR`` or in the folder itself. Where there is no LR picture, it is later made from the HR
+    picture with MATLAB's bicubic.
 
     Args:
-        name: key of ``DATASETS``.
-        scale: HR pixels per LR pixel.
-        roots: folders to look in, in this order.
+        name: a key of ``DATASETS``.
+        scale: the enlargement: how many HR pixels lie along the side of one LR pixel.
+        roots: the folders to look in, in this order.
 
     Raises:
-        DatasetError: if no root has it, or a picture lacks its LR.
+        DatasetError: if no root has the dataset, or an HR picture lacks its LR picture.
     """
     dataset = DATASETS[name]
     for root in roots:
@@ -110,16 +118,17 @@ def _pairs_in(folder: Path) -> list[Pair]:
 
 
 def match_folders(predictions: Path, references: Path) -> list[Pair]:
-    """Pair the pictures of two folders by name, for scoring pictures made elsewhere.
+    """Pair the pictures of two folders by name, so that pictures made elsewhere can be scored.
 
-    A prediction may carry an ending like ``_x4`` behind the reference's stem; endings ``_HR``
-    of a reference and ``_LR`` before ``_x4`` are overlooked.
+    A prediction has the name of its reference, or that name with an ending like ``_x4``. The
+    ending ``_HR`` of a reference and ``_LR`` before ``_x4`` do not count.
 
     Returns:
-        Pairs whose ``source`` is the prediction.
+        Pairs in which ``source`` is the prediction.
 
     Raises:
-        DatasetError: if a folder is missing or empty, or a reference has no prediction.
+        DatasetError: if a folder is missing or empty, or a reference has no prediction or more
+            than one.
     """
     for folder in (predictions, references):
         if not folder.is_dir():

@@ -1,4 +1,8 @@
-"""Aligned LR/HR training patches from photographs that stay in memory, or on the GPU."""
+"""Draws training patches from photographs that stay in memory, on the CPU or on the GPU.
+
+A patch is a small square of a picture. Super-resolution learns from pairs of a low-resolution
+patch (LR) and the high-resolution patch (HR) of the same place.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +18,18 @@ from enhance_cli.resize import imresize
 
 
 def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
-    """Every picture under a folder, in name order.
+    """Read every picture under a folder, in the order of their names.
 
     Args:
-        folder: searched recursively.
-        limit: keep only the first so many, for a quick trial.
+        folder: the folder, which is searched with all folders in it.
+        limit: how many of the first pictures to keep, for a quick trial; None keeps all.
 
     Returns:
-        uint8 RGB tensors (3, H, W).
+        RGB pictures as uint8 tensors (3, H, W), each of its own size.
 
     Raises:
         DatasetError: if there is no picture.
-        InputError: if some cannot be read; names them.
+        InputError: if pictures cannot be read. The message names up to five of them.
     """
     paths = find_images(folder, recursive=True)[:limit]
     if not paths:
@@ -37,20 +41,23 @@ def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
             photos.append(torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1))
         except InputError as error:
             broken.append(str(error))
-    if broken:  # all at once: a folder is mended in one go
+    if broken:  # named together, so that a folder can be mended in one go
         more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
         raise InputError("; ".join(broken[:5]) + more)
     return photos
 
 
 def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Cut (..., H, W) at the bottom and right so that both sides are multiples."""
+    """Cut a tensor (..., H, W) at the bottom and right so that both sides become multiples."""
     height, width = (side - side % multiple for side in image.shape[-2:])
     return image[..., :height, :width]
 
 
 class _PixelPool:
-    """Pictures of any sizes as one (pixels, 3) uint8 array, so that one gather makes a batch."""
+    """Pictures of any sizes in one uint8 array (pixels, 3).
+
+    A batch of patches is then read with a single indexing operation, which is fast on a GPU.
+    """
 
     def __init__(self, images: Sequence[Tensor], device: torch.device) -> None:
         self.pixels = torch.cat([image.permute(1, 2, 0).reshape(-1, 3) for image in images])
@@ -60,7 +67,18 @@ class _PixelPool:
         self.widths = torch.tensor([image.shape[2] for image in images])
 
     def gather(self, image: Tensor, top: Tensor, left: Tensor, side: int, turn: Tensor) -> Tensor:
-        """Square patches (N, 3, side, side) float32 in [0, 1], each flipped or turned."""
+        """Read squares and flip or turn each of them.
+
+        Args:
+            image: (N,), the index of the picture that each patch is cut from.
+            top: (N,), the row of its upper left corner.
+            left: (N,), the column of that corner.
+            side: the side of the squares in pixels.
+            turn: (N,), 0 to 7: quarter turns by ``turn % 4``, mirrored before if 4 or more.
+
+        Returns:
+            float32 (N, 3, side, side) in [0, 1].
+        """
         width = self.widths[image]
         base = self.offsets[image] + top * width + left
         cells = torch.arange(side * side).view(side, side)
@@ -79,7 +97,7 @@ class _PixelPool:
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the patches of a batch lie: indices (N,) of pictures, corners and turns."""
+    """Where the patches of a batch lie. Each tensor has shape (N,); see ``_PixelPool.gather``."""
 
     image: Tensor
     top: Tensor
@@ -88,7 +106,14 @@ class _Places:
 
 
 def _draw(sizes: Tensor, side: int, count: int, generator: torch.Generator) -> _Places:
-    """Places of squares in pictures of (height, width) ``sizes``, uniform over all pixels."""
+    """Draw the places of squares so that every pixel of all pictures is about equally likely.
+
+    Args:
+        sizes: (P, 2), the height and width of each picture.
+        side: the side of the squares in pixels.
+        count: how many places to draw.
+        generator: the source of chance, on the CPU.
+    """
     image = torch.multinomial(sizes.prod(1).double(), count, replacement=True, generator=generator)
     room = sizes[image] - side + 1
     place = (torch.rand(count, 2, generator=generator, dtype=torch.float64) * room).long()
@@ -97,7 +122,7 @@ def _draw(sizes: Tensor, side: int, count: int, generator: torch.Generator) -> _
 
 
 def _require_size(photos: Sequence[Tensor], side: int) -> list[Tensor]:
-    """Those that hold a square of ``side``.
+    """The photographs that are large enough for a square of ``side`` pixels.
 
     Raises:
         DatasetError: if there is none.
@@ -112,12 +137,14 @@ def _require_size(photos: Sequence[Tensor], side: int) -> list[Tensor]:
 
 
 class PhotoSampler:
-    """Random square crops, each flipped or turned; a picture's chance follows its area.
+    """Draws random squares from photographs and flips or turns each of them.
+
+    The chance of a photograph is proportional to its area.
 
     Args:
-        photos: uint8 (3, H, W); those with a side smaller than a patch are left out.
-        side: of a patch.
-        device: where the pixels live.
+        photos: uint8 tensors (3, H, W). Those with a side smaller than a patch are left out.
+        side: the side of a patch in pixels.
+        device: the device that keeps the pixels and gives the patches.
 
     Raises:
         DatasetError: if no photograph is large enough.
@@ -130,24 +157,27 @@ class PhotoSampler:
         self.pool = _PixelPool(photos, device)
 
     def batch(self, count: int, generator: torch.Generator) -> Tensor:
-        """(N, 3, side, side) float32 in [0, 1]; ``generator`` is one of the CPU."""
+        """Draw ``count`` patches: float32 (N, 3, side, side) in [0, 1].
+
+        ``generator`` must be one of the CPU, so that its state gives the same patches everywhere.
+        """
         at = _draw(self.sizes, self.side, count, generator)
         return self.pool.gather(at.image, at.top, at.left, self.side, at.turn)
 
 
 class PatchSampler:
-    """Random aligned crops with the MATLAB bicubic degradation.
+    """Draws aligned pairs of LR and HR patches, with LR made by MATLAB's bicubic.
 
-    LR pictures are made once from the whole photographs and rounded to 8 bits, as benchmark LR
-    files are; crops then share their borders with real content. A picture is drawn with a
-    probability proportional to its area.
+    The LR pictures are made once from the whole photographs and rounded to 8 bits, as the LR
+    files of benchmarks are. So the borders of LR patches depend on what really lies beyond them.
+    The chance of a photograph is proportional to its area.
 
     Args:
-        photos: uint8 (3, H, W), cut to a multiple of ``scale``; those with a side smaller than
-            a patch are left out.
-        scale: HR pixels per LR pixel.
-        patch: LR patch side.
-        device: where the pixels live.
+        photos: uint8 tensors (3, H, W), which are cut to a multiple of ``scale``. Those with a
+            side smaller than a patch are left out.
+        scale: the enlargement: how many HR pixels lie along the side of one LR pixel.
+        patch: the side of an LR patch in pixels.
+        device: the device that keeps the pixels and gives the patches.
 
     Raises:
         DatasetError: if no photograph is large enough.
@@ -164,11 +194,15 @@ class PatchSampler:
         self.hr = _PixelPool(hr, device)
 
     def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw patches: LR (N, 3, p, p) and HR (N, 3, s * p, s * p), float32 in [0, 1].
+        """Draw pairs of patches.
 
         Args:
-            count: N.
-            generator: a CPU generator; the same state gives the same batch on any device.
+            count: how many pairs to draw (N).
+            generator: a generator of the CPU; the same state gives the same batch on any device.
+
+        Returns:
+            The LR patches (N, 3, p, p) and the HR patches (N, 3, s * p, s * p), float32 in
+            [0, 1].
         """
         scale, patch = self.scale, self.patch
         at = _draw(self.sizes, patch, count, generator)

@@ -1,4 +1,7 @@
-"""Sets of small pictures that generative models learn. To add one: its line in ``PICTURE_SETS``."""
+"""Reads the sets of small pictures that generative models learn.
+
+To add a set, add its line to ``PICTURE_SETS``.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,15 +19,16 @@ from enhance_cli.errors import DatasetError
 
 FACES_FILE = "faces64.npz"
 _FACE_SIDE = 64
-# MNIST's own test set is kept; a sixth, 10,000 digits, validates (ch. 6.8). CelebA has splits of
-# its own, but of these 5,000 faces all that is known is their order.
+# MNIST keeps its own test set, and every sixth of the other digits, 10,000 in all, validates
+# (dissertation, ch. 6.8). CelebA has official splits too, but it is not known which of them the
+# 5,000 faces of this file belong to, so a fifth of them validates and the last fifth tests.
 _HELD_DIGITS = 6
 _HELD_SHARE = 5
 
 
 @dataclass(frozen=True)
 class PictureSets:
-    """Pictures uint8 (N, C, side, side) to train on, to validate on and to test on."""
+    """The pictures to train on, to validate on and to test on, each uint8 (N, C, side, side)."""
 
     train: Tensor
     validation: Tensor
@@ -33,12 +37,12 @@ class PictureSets:
 
 @dataclass(frozen=True)
 class PictureSource:
-    """A set on disk.
+    """A set of pictures on disk.
 
     Attributes:
-        file: its name under a data root, in ``generative`` or directly.
-        read: gives the pictures from the file or its folder.
-        source: what it is, for the message when it is absent.
+        file: its name; it lies in a data root or in the folder ``generative`` of one.
+        read: the function that reads the pictures, given the file or the folder it lies in.
+        source: what it is, for the message that appears when it is missing.
     """
 
     file: str
@@ -47,29 +51,35 @@ class PictureSource:
 
 
 def read_digits(path: Path) -> PictureSets:
-    """MNIST, (N, 1, 28, 28): 50,000, 10,000 and 10,000 digits.
+    """Read the handwritten digits of MNIST as pictures (N, 1, 28, 28).
+
+    There are 50,000 to train on, 10,000 to validate on and 10,000 to test on.
 
     Args:
-        path: ``mnist.npz`` or its folder.
+        path: the file ``mnist.npz`` or the folder it lies in.
 
     Raises:
-        DatasetError: as ``read_mnist``, or if there are too few digits to hold some out.
+        DatasetError: in the cases in which ``read_mnist`` raises it, or if there are too few
+            digits to hold some out.
     """
     mnist = read_mnist(path)
     pictures = mnist.train.pictures[:, None]
     if len(pictures) < _HELD_DIGITS:
         raise DatasetError(f"{path}: {len(pictures)} digits are too few to hold some out")
-    # Some files are sorted by their digits, so those held out come from everywhere.
+    # Some copies of MNIST are sorted by digit, so the digits that are held out are spread evenly.
     held = torch.arange(len(pictures)) % _HELD_DIGITS == 0
     return PictureSets(pictures[~held], pictures[held], mnist.test.pictures[:, None])
 
 
 def read_faces(path: Path) -> PictureSets:
-    """Faces, (N, 3, 64, 64) RGB: three fifths to train, a fifth each to validate and to test.
+    """Read aligned faces as RGB pictures (N, 3, 64, 64).
+
+    Three fifths are to train on, a fifth to validate on and the last fifth to test on.
 
     Args:
-        path: ``faces64.npz`` with the arrays ``data`` (JPEG files behind one another, uint8) and
-            ``offsets`` (int64, N + 1: where each begins, and the end), or its folder.
+        path: the file ``faces64.npz`` or the folder it lies in. The file holds two arrays:
+            ``data``, uint8, the bytes of all JPEG files one after the other; and ``offsets``,
+            integers (N + 1,), where each of them begins, and where the last one ends.
 
     Raises:
         DatasetError: if there is no such file, or it holds something else.
@@ -122,15 +132,15 @@ PICTURE_SETS: dict[str, PictureSource] = {
 
 
 def find_picture_set(name: str, roots: Sequence[Path]) -> Path:
-    """The file of a set: ``ROOT/generative/FILE`` or ``ROOT/FILE`` in the first root with it.
+    """Find the file of a set, as ``generative/FILE`` or ``FILE`` in the first root that has it.
 
     Args:
-        name: key of ``PICTURE_SETS``.
-        roots: folders to look in; the development data's folder of benchmarks stands for its
-            parent too.
+        name: a key of ``PICTURE_SETS``.
+        roots: the folders to look in. The parent of each is tried too, since the development
+            data have their benchmarks in a folder of their own.
 
     Raises:
-        DatasetError: if no root has it.
+        DatasetError: if no root has the file.
     """
     entry = PICTURE_SETS[name]
     for root in roots:

@@ -1,4 +1,7 @@
-"""Endless scenes made of one picture, with the truth known, for tests of long runs."""
+"""Makes endless moving scenes from one picture, whose true motion is known.
+
+With them one can see whether a video network stays good over a long run.
+"""
 
 from collections.abc import Iterator
 
@@ -7,20 +10,23 @@ from torch import Tensor
 
 from enhance_cli.errors import DatasetError
 
-# A pan of whole HR pixels comes back to where it was after this many frames at most, so that
-# the beginning and the end of a long run show the same content.
+# A pan by whole HR pixels comes back to its beginning after at most this many frames, so that the
+# beginning and the end of a long run show the same content.
 PERIOD = 480
-_SIDES = (480, 160)  # divide the period; multiples of 8 LR pixels for either scale
+# Both sides divide the period, and are multiples of 8 LR pixels at x2 and x4.
+_SIDES = (480, 160)
 
 
 def make_scene_picture(frame: Tensor) -> Tensor:
-    """A picture that goes on at every border, from the middle of a frame and its mirror images.
+    """Make a picture whose opposite borders fit together.
+
+    It consists of the middle of a frame and the mirror images of that.
 
     Args:
-        frame: (C, H, W).
+        frame: (C, H, W), values of any kind.
 
     Returns:
-        (C, side, side), a side of 480 pixels, or 160 for small frames.
+        (C, side, side) with a side of 480 pixels, or of 160 pixels for small frames.
 
     Raises:
         DatasetError: if the frame is smaller than 80x80.
@@ -39,13 +45,13 @@ def make_scene_picture(frame: Tensor) -> Tensor:
 
 
 def roll_scene(picture: Tensor, length: int, velocity: tuple[int, int]) -> Iterator[Tensor]:
-    """Frames of a picture that moves over its borders and comes in on the other side.
+    """Yield the frames of a picture that leaves at one border and comes in at the opposite one.
 
     Args:
-        picture: (C, H, W), as ``make_scene_picture`` makes.
-        length: frames.
-        velocity: whole pixels per frame, down and to the right; of HR frames these are fractions
-            of LR pixels, and exact.
+        picture: (C, H, W), as ``make_scene_picture`` makes it.
+        length: the number of frames.
+        velocity: the motion in whole pixels per frame, downwards and to the right. Of HR frames
+            these are exact fractions of an LR pixel.
     """
     for index in range(length):
         yield picture.roll((velocity[0] * index, velocity[1] * index), (-2, -1))
