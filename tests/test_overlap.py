@@ -46,7 +46,7 @@ def things(count: int, made: list[int] | None = None) -> Iterator[Thing]:
         yield Thing(number)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 50])
+@pytest.mark.parametrize("count", [0, 1, 50])
 @pytest.mark.parametrize("depth", [1, 3])
 def test_all_come_in_order(count: int, depth: int) -> None:
     assert list(ahead(range(count), depth)) == list(range(count))

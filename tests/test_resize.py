@@ -11,7 +11,7 @@ from enhance_cli import resize
 from enhance_cli.io.image import read_rgb8
 from enhance_cli.resize import imresize
 
-SCALES = [0.25, 1 / 3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 4.0]
+SCALES = [0.25, 1 / 3, 0.7, 1.0, 1.5, 4.0]
 
 
 def read(path: Path) -> Tensor:
@@ -60,7 +60,7 @@ def test_float_result_is_within_a_grey_level_of_matlab(
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 5), (13, 8)])
+@pytest.mark.parametrize("size", [(1, 1), (13, 8)])
 def test_constant_stays_constant(size: tuple[int, int], scale: float) -> None:
     image = torch.full((3, *size), 0.37, dtype=torch.float64)
     assert torch.allclose(imresize(image, scale), torch.tensor(0.37).double(), rtol=0, atol=1e-7)
@@ -69,7 +69,7 @@ def test_constant_stays_constant(size: tuple[int, int], scale: float) -> None:
         assert made.unique().tolist() == [value]
 
 
-@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("scale", [0.25, 3.0])
 def test_linear_ramp_goes_through_the_half_pixel_map(scale: float) -> None:
     """Cubic convolution reproduces a straight line, away from the repeated border."""
     rows, columns = torch.arange(24.0).double(), torch.arange(32.0).double()
@@ -116,7 +116,7 @@ def test_border_is_repeated_not_mirrored() -> None:
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("size", [(1, 1), (1, 17), (2, 3), (11, 4), (31, 29)])
+@pytest.mark.parametrize("size", [(1, 17), (11, 4)])
 def test_output_size_is_rounded_up(size: tuple[int, int], scale: float) -> None:
     expected = (3, math.ceil(size[0] * scale), math.ceil(size[1] * scale))
     assert imresize(noise(3, *size), scale).shape == expected
@@ -166,7 +166,7 @@ def test_scale_one_is_the_identity(dtype: torch.dtype) -> None:
     assert torch.equal(image, before), "the result shares memory with its input"
 
 
-@pytest.mark.parametrize("scale", [0.25, 0.5, 2.0, 4.0])
+@pytest.mark.parametrize("scale", [0.25, 2.0])
 def test_flipped_and_transposed_input_gives_flipped_and_transposed_output(scale: float) -> None:
     """For sizes that divide evenly; a rounded-up size is anchored at the top left."""
     image = noise(3, 20, 12)

@@ -186,7 +186,7 @@ def test_reduction_turns_with_the_frame(kernel: str) -> None:
         )
 
 
-@pytest.mark.parametrize("side", [4, 8, 32])
+@pytest.mark.parametrize("side", [4, 32])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_constant_frame_stays_constant(kernel: str, side: int) -> None:
     frame = torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1).expand(2, 3, 3, side, side)
@@ -350,8 +350,8 @@ def test_codecs_lose_little_at_high_quality_and_more_at_low(
     assert losses[-1] < 0.2  # still the picture
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 9), (16, 17), (33, 20), (48, 2)])
-@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize("size", [(1, 1), (33, 20)])
+@pytest.mark.parametrize("length", [1, 7])
 @pytest.mark.parametrize("codec", CODECS)
 def test_codecs_keep_any_size_and_every_frame_in_its_place(
     codec: Codec, length: int, size: tuple[int, int]

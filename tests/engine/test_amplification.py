@@ -70,14 +70,14 @@ def test_nothing_is_darkened_and_there_is_an_end() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -0.01])
-@pytest.mark.parametrize("size", [(1, 1), (3, 100), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 100)])
 def test_black_pictures(value: float, size: tuple[int, int]) -> None:
     for planes in (3, 4):
         assert choose_ratio(torch.full((planes, *size), value)) == MAX_RATIO
         assert choose_ratio(torch.full((planes, *size), value), 0.01) == MAX_RATIO
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (7, 3), (8, 8), (9, 200), (1, 501)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (7, 3), (1, 501)])
 def test_tiny_pictures(size: tuple[int, int]) -> None:
     for planes in (3, 4):
         assert choose_ratio(torch.full((planes, *size), 0.01)) == pytest.approx(18, rel=1e-3)

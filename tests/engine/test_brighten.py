@@ -191,8 +191,8 @@ def test_a_flat_grey_card_stays_grey() -> None:
         assert torch.allclose(shown, torch.full_like(shown, expected), atol=1e-4)
 
 
-@pytest.mark.parametrize("ratio", [1.0, 3.0, 300.0])
-@pytest.mark.parametrize("gains", [GAINS, (1.0, 1.0, 1.0), (1.0, 1.3, 2.9)])
+@pytest.mark.parametrize("ratio", [1.0, 300.0])
+@pytest.mark.parametrize("gains", [GAINS, (1.0, 1.3, 2.9)])
 def test_saturated_highlights_are_white(ratio: float, gains: tuple[float, float, float]) -> None:
     """Not magenta: all planes end at 1, the balance lifts red and blue above it."""
     network = SidFcn(SidFcnConfig(width=1, latent=1))
@@ -245,7 +245,7 @@ OUTPUT = {  # of 17x23 planes: whole, half
 
 @pytest.mark.parametrize("colour", CONTRACTS)
 @pytest.mark.parametrize("grey", [False, True])
-@pytest.mark.parametrize("levels", [torch.float32, torch.uint8, torch.uint16])
+@pytest.mark.parametrize("levels", [torch.float32, torch.uint16])
 def test_sizes_and_levels(colour: str, grey: bool, levels: torch.dtype) -> None:
     for half in (False, True):
         model, _ = known(colour)
@@ -289,7 +289,7 @@ def test_half_of_a_picture_is_its_mean(colour: str) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 3), (33, 65)])
+@pytest.mark.parametrize("size", [(1, 1), (33, 65)])
 @pytest.mark.parametrize("colour", CONTRACTS)
 def test_pictures_of_any_size(colour: str, size: tuple[int, int], half: bool) -> None:
     model, _ = known(colour)

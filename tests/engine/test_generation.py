@@ -72,7 +72,7 @@ def test_slerp_begins_and_ends_at_the_codes():
     assert torch.allclose(slerp(first, second, 1.0), second, atol=1e-5)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.5])
 def test_slerp_parts_the_angle_and_changes_the_length_evenly(share: float):
     first, second = 3 * random_codes(50, 8), random_codes(50, 8, seed=1)
     between = slerp(first, second, share)
@@ -117,9 +117,9 @@ def test_slerp_from_zero_goes_straight():
     assert (slerp(zero, zero, 0.5) == 0).all()
 
 
-@pytest.mark.parametrize("nearness", [0.0, 1e-8, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("nearness", [0.0, 1e-8, 1e-4, 1e-2])
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("size", [1e-20, 1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("size", [1e-20, 1e6])
 def test_slerp_is_finite_and_no_longer_than_its_ends(nearness: float, sign: int, size: float):
     first = size * random_codes(30, 16)
     second = sign * first + nearness * size * random_codes(30, 16, seed=1)

@@ -76,7 +76,7 @@ def test_with_following_holds_one_frame_back() -> None:
     assert next(pairs) == (1, 2) and taken == [0, 1, 2]
 
 
-@pytest.mark.parametrize("tile", [0, None, 24, 32])
+@pytest.mark.parametrize("tile", [0, 24])
 def test_a_stream_is_the_clip(model: Model, tile: int | None) -> None:
     frames = clip()
     result = stream(model, frames, TilePlan(tile=tile))

@@ -19,7 +19,7 @@ from enhance_cli.engine.tiled import run_tiled
 CPU = torch.device("cpu")
 PATCHES = Contract(scale=1, channels_in=4, channels_out=4, patch_size=PATCH, tiling="blended")
 FCN = Contract(scale=2, channels_in=4, channels_out=4, halo=107, size_multiple=16)
-SIZES = [(1, 1), (255, 3), (256, 256), (257, 256), (300, 511), (401, 259)]
+SIZES = [(1, 1), (257, 256), (401, 259)]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_strides_of_a_sony_picture(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("size", [(256, 257), (500, 512), (777, 1023), (4000, 300)])
+@pytest.mark.parametrize("size", [(256, 257), (777, 1023)])
 def test_other_sizes_have_even_strides_to_the_edge(name: str, size: tuple[int, int]) -> None:
     found = boxes(name, *size)
     overlap = STRATEGIES[name].overlap

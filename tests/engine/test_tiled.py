@@ -17,7 +17,8 @@ from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 
 CPU = torch.device("cpu")
 IDENTITY = Contract(scale=1, halo=3)
-SIZES = [(1, 1), (1, 40), (5, 7), (31, 33), (32, 32), (37, 101), (64, 65)]
+# Smaller than any tile, a line, and odd by a multiple of the tiles.
+SIZES = [(1, 1), (1, 40), (37, 64)]
 
 
 def picture(height: int, width: int, channels: int = 3) -> Tensor:
@@ -38,7 +39,7 @@ def test_identity_through_any_tiling(grid: str, merger: str, size: tuple[int, in
         torch.testing.assert_close(result, image, rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("power", [0, 0.5, 2, 7, 40, 300])
+@pytest.mark.parametrize("power", [0, 2, 300])
 def test_identity_at_any_power_of_inverse_distance(power: float):
     image = picture(70, 41)
     plan = TilePlan(tile=17, grid="even", merger="inverse-distance", overlap=6, power=power)
@@ -88,7 +89,7 @@ def test_networks_with_a_size_multiple_see_only_multiples(multiple: int, size: t
     assert all(side % multiple == 0 for shape in seen for side in shape)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (20, 100), (32, 32), (33, 90)])
+@pytest.mark.parametrize("size", [(1, 1), (33, 90)])
 def test_networks_with_a_patch_size_see_only_patches(size: tuple[int, int]):
     seen = set()
 

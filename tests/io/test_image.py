@@ -25,7 +25,7 @@ from enhance_cli.io.image import (
 from enhance_cli.io.writing import FORMATS
 
 LOSSLESS = [".png", ".tif", ".tiff", ".bmp", ".ppm", ".pnm"]
-LOSSY = [".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"]
+LOSSY = [".jpg", ".webp", ".avif"]
 
 
 def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -50,30 +50,27 @@ def same(one: Picture, other: Picture) -> None:
 
 @pytest.mark.parametrize("suffix", LOSSLESS)
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [(1, 1), (5, 7), (300, 270)])
-def test_8_bits_without_loss(
-    suffix: str, channels: int, size: tuple[int, int], tmp_path: Path
-) -> None:
-    path = tmp_path / f"a{suffix}"
-    picture = Picture(noise(*size, channels))
-    write_image(path, picture)
-    again = read_image(path)
-    same(again, picture)
-    assert (again.height, again.width, again.max_value) == (*size, 255)
-    assert again.format == FORMATS[suffix].pillow
+def test_8_bits_without_loss(suffix: str, channels: int, tmp_path: Path) -> None:
+    for size in ((1, 1), (5, 7), (300, 270)):
+        path = tmp_path / f"{size[0]}{suffix}"
+        picture = Picture(noise(*size, channels))
+        write_image(path, picture)
+        again = read_image(path)
+        same(again, picture)
+        assert (again.height, again.width, again.max_value) == (*size, 255)
+        assert again.format == FORMATS[suffix].pillow
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
-@pytest.mark.parametrize("size", [(1, 1), (6, 9)])
 def test_depth_grey_and_alpha_stay(
-    suffix: str, dtype: type, channels: int, alpha: bool, size: tuple[int, int], tmp_path: Path
+    suffix: str, dtype: type, channels: int, alpha: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / f"a{suffix}"
     picture = Picture(
-        noise(*size, channels, dtype=dtype), noise(*size, dtype=dtype) if alpha else None
+        noise(6, 9, channels, dtype=dtype), noise(6, 9, dtype=dtype) if alpha else None
     )
     write_image(path, picture)
     again = read_image(path)
@@ -118,7 +115,7 @@ def test_webp_of_quality_100_is_lossless(tmp_path: Path) -> None:
     same(read_image(tmp_path / "a.webp"), picture)
 
 
-@pytest.mark.parametrize("quality", [1, 50, 95, 100, None])
+@pytest.mark.parametrize("quality", [1, 95, 100])
 def test_jpeg_of_pure_noise(
     quality: int | None, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -328,8 +325,7 @@ def test_content_decides_on_the_format_and_not_the_suffix(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["ü ß 写真", "two words", "a[1]", "x,y=1", "-o", "a\nb"])
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("suffix", "dtype"), [(".jpg", np.uint8), (".tif", np.uint16)])
 def test_any_file_name(name: str, suffix: str, dtype: type, tmp_path: Path) -> None:
     path = tmp_path / name / f"{name}{suffix}"
     write_image(path, Picture(noise(4, 3, 3, dtype=dtype)))

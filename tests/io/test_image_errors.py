@@ -55,11 +55,11 @@ def test_empty(tmp_path: Path) -> None:
     refused(tmp_path / "a.png", "empty file")
 
 
-@pytest.mark.parametrize("suffix", sorted(WRITABLE_SUFFIXES | {".gif", ".jp2"}))
 @pytest.mark.parametrize("content", [b"no picture at all", bytes(100), b"<svg></svg>", b"%!PS"])
-def test_not_a_picture(content: bytes, suffix: str, tmp_path: Path) -> None:
-    (tmp_path / f"a{suffix}").write_bytes(content)
-    refused(tmp_path / f"a{suffix}", "not a picture")
+def test_not_a_picture(content: bytes, tmp_path: Path) -> None:
+    for suffix in sorted(WRITABLE_SUFFIXES | {".gif", ".jp2"}):
+        (tmp_path / f"a{suffix}").write_bytes(content)
+        refused(tmp_path / f"a{suffix}", "not a picture")
 
 
 @pytest.mark.parametrize("content", [b"II*\0", b"MM\0*\0\0\0\x08", b"II+\0" + bytes(50)])
@@ -68,7 +68,7 @@ def test_not_a_tiff_behind_its_signature(content: bytes, tmp_path: Path) -> None
     refused(tmp_path / "a.tif", "damaged")
 
 
-@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize("kept", [0.05, 0.98])
 @pytest.mark.parametrize(
     ("suffix", "dtype"),
     [

@@ -65,8 +65,7 @@ def check_camera_exif(data: bytes | None, height: int, width: int) -> None:
 
 
 @pytest.mark.parametrize("suffix", HOLD_EXIF)
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint16, 1), (np.uint16, 3)])
 def test_exif_and_profile_survive(suffix: str, dtype: type, channels: int, tmp_path: Path) -> None:
     Pillow.fromarray(noise(8, 8, 3)).save(tmp_path / "in.jpg", exif=camera_exif(), icc_profile=SRGB)
     source = read_image(tmp_path / "in.jpg")
@@ -98,8 +97,10 @@ def test_exif_in_grey_tiff_with_alpha(dtype: type, alpha: bool, tmp_path: Path) 
     check_camera_exif(again.exif, 6, 5)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+@pytest.mark.parametrize(
+    ("orientation", "suffix"),
+    [*((value, ".jpg") for value in range(1, 9)), (6, ".png"), (6, ".tif"), (6, ".webp")],
+)
 def test_orientation_of_8_bits(orientation: int, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     exif = Pillow.Exif()
@@ -115,9 +116,15 @@ def test_orientation_of_8_bits(orientation: int, suffix: str, tmp_path: Path) ->
     assert find_orientation(load_exif(picture.exif)) == 1
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-@pytest.mark.parametrize("planes", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("orientation", "suffix", "planes"),
+    [
+        *((value, ".tif", 4) for value in range(1, 9)),
+        (6, ".png", 3),
+        (7, ".png", 2),
+        (8, ".tif", 2),
+    ],
+)
 def test_orientation_of_16_bits_and_alpha(
     orientation: int, suffix: str, planes: int, tmp_path: Path
 ) -> None:
@@ -190,7 +197,7 @@ def test_thumbnail_is_dropped(tmp_path: Path) -> None:
     assert load_exif(exif)[Base.Make] == "Maker"
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
 @pytest.mark.parametrize(
     "exif",
     [
