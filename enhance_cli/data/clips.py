@@ -1,4 +1,7 @@
-"""Video clips to train on: patches of consecutive frames from videos that stay in memory."""
+"""Reads videos into memory and draws clips from them to train on.
+
+A clip is a short run of frames, of which the same small square is taken.
+"""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -19,10 +22,13 @@ from enhance_cli.io.video import VIDEO_SUFFIXES, read_rgb8_frames
 
 
 def find_clips(folder: Path) -> list[Path]:
-    """Videos under a folder, and its folders of pictures, each a clip; by name.
+    """Find the videos under a folder, and the folders of pictures in it, each of which is a video.
+
+    Returns:
+        The files in the order of their names, then the folders in the order of theirs.
 
     Raises:
-        DatasetError: if there is none.
+        DatasetError: if there is no such folder, or no video in it.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder, give a folder of videos")
@@ -37,11 +43,18 @@ def find_clips(folder: Path) -> list[Path]:
 
 
 def read_clip(path: Path, limit: int | None = None) -> Tensor:
-    """The frames of a video or of a folder of pictures in name order: uint8 (T, 3, H, W).
+    """Read the frames of a video, or of a folder of pictures in the order of their names.
+
+    Args:
+        path: the file or the folder.
+        limit: how many of the first frames to read; None reads all.
+
+    Returns:
+        uint8 RGB frames (T, 3, H, W).
 
     Raises:
-        DatasetError: if the frames are of several sizes, or there is none.
-        InputError: if a picture or video cannot be read, or PyAV is missing for a video.
+        DatasetError: if the frames differ in size, or there is none.
+        InputError: if a picture or video cannot be read, or PyAV is not installed.
     """
     if path.is_dir():
         frames = [np.asarray(read_rgb8(picture)) for picture in find_images(path)[:limit]]
@@ -53,7 +66,11 @@ def read_clip(path: Path, limit: int | None = None) -> Tensor:
 
 
 def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Tensor]:
-    """The scenes of a clip, uint8 (T, 3, H, W): clips to train on hold no cuts (ch. 3.3.5)."""
+    """Split frames (T, 3, H, W) uint8 at their cuts into scenes.
+
+    Clips to train on must not contain a cut (dissertation, ch. 3.3.5). A cut lies where the
+    score of ``cuts.cut_score`` exceeds ``threshold``.
+    """
     starts = [0] + [
         index + 1
         for index in range(len(clip) - 1)
@@ -63,14 +80,18 @@ def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Ten
 
 
 class ClipSampler:
-    """Random clips of square patches, each flipped, turned or played backwards.
+    """Draws random clips of square patches, each of them flipped, turned or played backwards.
 
     Args:
-        clips: uint8 (T, 3, H, W); those too small or too short are left out.
-        motion: gives clips made from photographs, or None.
-        made_share: share of these, where there are any.
-        strides: of the frames, drawn for each clip; a larger one moves more.
-        device: where batches are wanted.
+        clips: uint8 videos (T, 3, H, W) without cuts. Those that are too small or too short are
+            left out.
+        motion: the source of clips that are made from photographs, or None for no such clips.
+        made_share: the share of clips that are made from photographs, from 0 to 1.
+        side: the side of the largest patch that will be asked for, in pixels.
+        length: the largest number of frames that will be asked for.
+        strides: the numbers of frames from one frame of a clip to its next, one of which is
+            drawn for each clip. Objects move further in clips with a larger stride.
+        device: the device on which batches are wanted.
 
     Raises:
         DatasetError: if no clip holds a patch of ``side`` over ``length`` frames.
@@ -96,7 +117,8 @@ class ClipSampler:
             )
         self._motion, self._made_share = motion, made_share if motion else 0.0
         self._strides, self._device = strides, device
-        # A clip's chance follows its area, and little its length: long ones repeat themselves.
+        # The chance of a video grows with its area and less with its length, since long videos
+        # repeat themselves.
         self._chances = torch.tensor(
             [clip.shape[-1] * clip.shape[-2] * len(clip) ** 0.5 for clip in self.clips]
         )
@@ -104,11 +126,18 @@ class ClipSampler:
     def batch(
         self, count: int, length: int, side: int, generator: torch.Generator
     ) -> tuple[Tensor, list[Tensor | None]]:
-        """Clips, and the flow of those that were made.
+        """Draw clips, with the optical flow of those that are made from photographs.
+
+        Args:
+            count: how many clips to draw.
+            length: the number of frames of each.
+            side: the side of their patches in pixels.
+            generator: the source of chance, on the CPU.
 
         Returns:
-            (count, length, 3, side, side) float32 in [0, 1], and for each clip its flow as of
-            ``MotionSampler.clip``, on the CPU, or None. ``generator`` is one of the CPU.
+            The clips, float32 (count, length, 3, side, side) in [0, 1]; and a list that holds for
+            each clip its flow as ``MotionSampler.clip`` gives it, on the CPU, or None if the flow
+            is not known.
         """
         clips: list[Tensor] = []
         flows: list[Tensor | None] = []
@@ -148,14 +177,15 @@ class ClipSampler:
 
 
 class ClipBatch(NamedTuple):
-    """Clips to train on.
+    """A batch of clips to train on.
 
     Attributes:
-        frames_lr: (N, T, 3, p, p) in [0, 1].
-        frames_hr: (N, T, 3, s * p, s * p) in [0, 1].
-        flow: (N, T, 2, p, p) the displacement (x, y) in LR pixels from each pixel to where it
-            was in the frame before; 0 for the first frame, and where it is not known.
-        known: (N,) bool, the clips whose flow is known.
+        frames_lr: (N, T, 3, p, p) in [0, 1], the small frames that the network sees.
+        frames_hr: (N, T, 3, s * p, s * p) in [0, 1], the large frames that it should give.
+        flow: (N, T, 2, p, p), the optical flow: the displacement (x, y) in LR pixels from each
+            pixel to the place where it was in the frame before. It is 0 for the first frame and
+            for clips whose flow is not known.
+        known: bool (N,), which tells the clips whose flow is known.
     """
 
     frames_lr: Tensor
@@ -164,7 +194,7 @@ class ClipBatch(NamedTuple):
     known: Tensor
 
     def part(self, share: slice) -> "ClipBatch":
-        """Some of the clips."""
+        """A batch of some of the clips."""
         return ClipBatch(*(tensor[share] for tensor in self))
 
 
@@ -180,8 +210,17 @@ def clip_batch(
 ) -> ClipBatch:
     """Draw clips and make their small versions.
 
-    The LR clip is made from a larger field and cut, so that its borders are those of a whole
-    frame's inside.
+    The small frames are made from a larger field and then cut, so that their borders look like
+    the inside of a whole frame.
+
+    Args:
+        sampler: the source of the large clips.
+        degradation: how small frames are made of large ones.
+        count: how many clips to draw (N).
+        length: the number of frames of each (T).
+        patch: the side of the small frames in pixels (p).
+        scale: the enlargement (s).
+        generator: the source of chance, on the CPU.
     """
     margin = degradation.margin
     whole, flows = sampler.batch(count, length, (patch + 2 * margin) * scale, generator)

@@ -25,11 +25,15 @@ Codec = Literal["h264", "jpeg"]
 
 
 def gaussian_taps(sigma: Tensor, radius: int) -> Tensor:
-    """Weights (N, 2 * radius) of Gaussians in the middle between two pixels.
+    """Compute the weights of Gaussians whose centre lies in the middle between two pixels.
 
     Args:
-        sigma: (N,) standard deviations in HR pixels; 0 takes the mean of the two nearest.
-        radius: taps on either side.
+        sigma: (N,), the standard deviations in HR pixels. With 0 the two nearest pixels weigh
+            one half each.
+        radius: the number of weights on either side of the centre.
+
+    Returns:
+        float32 (N, 2 * radius); each row sums to 1.
     """
     place = torch.arange(2 * radius, dtype=torch.float64) - radius + 0.5
     exponent = -place.square() / (2 * sigma.double()[:, None].clamp(min=0.05).square())
@@ -37,15 +41,15 @@ def gaussian_taps(sigma: Tensor, radius: int) -> Tensor:
 
 
 def area_taps(count: int, scale: int, radius: int) -> Tensor:
-    """Weights (count, 2 * radius) of the mean over a cell."""
+    """Compute the weights (count, 2 * radius) that give the mean over a cell, in equal rows."""
     place = torch.arange(2 * radius) - radius + 0.5
     inside = (place.abs() < scale / 2).float()
     return (inside / inside.sum()).expand(count, -1)
 
 
 def bicubic_taps(count: int, scale: int, radius: int) -> Tensor:
-    """Weights (count, 2 * radius) of MATLAB's antialiased bicubic, as ``resize.imresize``."""
-    # The response to single bright pixels, read off the function itself.
+    """Compute the weights (count, 2 * radius) of MATLAB's antialiased bicubic, in equal rows."""
+    # They are the response of ``imresize`` to single bright pixels.
     length = 4 * math.ceil(radius / scale) * scale
     middle = length // 2 // scale
     response = imresize(torch.eye(length, dtype=torch.float64)[:, None], 1 / scale)
@@ -61,8 +65,8 @@ def reduce_frames(frames: Tensor, taps: Tensor, scale: int) -> Tensor:
     Args:
         frames: (N, T, 3, H, W) float, sides multiples of ``scale``; outside the frame its
             border is repeated.
-        taps: (N, 2 * radius) of each clip, for both axes.
-        scale: even.
+        taps: (N, 2 * radius), the weights of the filter of each clip, used along both axes.
+        scale: the side of a cell in pixels, an even number.
 
     Returns:
         (N, T, 3, H / scale, W / scale).
@@ -111,19 +115,23 @@ def to_8_bits(frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Degradation:
-    """How clean clips become the small ones that a network is trained on.
+    """How the small clips that a network is trained on are made of clean large ones.
 
-    The defaults are the paper's: one blur, nothing else. Otherwise each clip draws its own.
+    The defaults are those of the dissertation: every clip is blurred alike, and nothing else
+    happens. With other values each clip draws its own degradation.
 
     Attributes:
-        blur: standard deviation in HR pixels, from .. to.
-        other_kernels: share of clips reduced by the bicubic or the mean over cells instead.
-        noise: share of clips with noise.
-        noise_deviation: of white noise of the small frames, from .. to, on [0, 1].
-        compressed: share of clips that go through a codec.
-        codec: ``h264`` (constant rate factors; needs PyAV) or ``jpeg`` (needs Pillow).
-        rate_factor: of H.264, from .. to.
-        jpeg_quality: from .. to.
+        blur: the smallest and the largest standard deviation of the blur, in HR pixels.
+        other_kernels: the share of clips that are reduced by MATLAB's bicubic or by the mean over
+            cells instead of the blur.
+        noise: the share of clips with noise.
+        noise_deviation: the smallest and the largest standard deviation of the white noise that
+            is added to small frames, whose values lie in [0, 1].
+        compressed: the share of clips that go through a lossy codec.
+        codec: ``h264``, for which PyAV is needed, or ``jpeg``.
+        rate_factor: the smallest and the largest constant rate factor of H.264, from 0 to 51;
+            higher is worse.
+        jpeg_quality: the lowest and the highest quality of JPEG, from 1 to 100.
     """
 
     blur: tuple[float, float] = (1.5, 1.5)
@@ -148,7 +156,7 @@ class Degradation:
 
     @property
     def margin(self) -> int:
-        """LR pixels beyond the kept ones that a small frame's value depends on, nearly."""
+        """How many LR pixels beyond a value's own place it depends on, but for tiny weights."""
         return 4
 
     def apply(self, frames: Tensor, scale: int, generator: torch.Generator) -> Tensor:
@@ -157,10 +165,11 @@ class Degradation:
         Args:
             frames: (N, T, 3, H, W) in [0, 1], sides multiples of ``scale``.
             scale: HR pixels per LR pixel.
-            generator: of the CPU; decides the degradation of each clip and its noise.
+            generator: the source of chance, on the CPU. It decides on the degradation of each
+                clip and on its noise.
 
         Returns:
-            (N, T, 3, H / scale, W / scale), values of 8 bits in [0, 1].
+            (N, T, 3, H / scale, W / scale) in [0, 1], rounded to the 256 levels of 8 bits.
         """
         count = len(frames)
         frames_lr = reduce_frames(frames, self._draw_taps(count, scale, generator), scale)
@@ -209,9 +218,10 @@ def compress(frames: Tensor, codec: Codec, strength: float) -> Tensor:
 
     Args:
         frames: (T, 3, h, w) in [0, 1].
-        codec: ``h264``: 4:2:0, one constant rate factor; ``jpeg``: every frame for itself.
-        strength: the constant rate factor (0 to 51, higher is worse), or JPEG's quality (1 to
-            100, higher is better).
+        codec: ``h264`` compresses the clip as a video with halved colour resolution (4:2:0) and
+            a constant rate factor; ``jpeg`` compresses every frame on its own.
+        strength: the constant rate factor of H.264 (0 to 51, higher is worse), or the quality of
+            JPEG (1 to 100, higher is better).
 
     Returns:
         (T, 3, h, w) on the same device.
@@ -241,7 +251,7 @@ def _through_h264(frames: NDArray[Any], rate_factor: float) -> NDArray[Any]:
     except ImportError as missing:
         raise UsageError("codec=h264 needs PyAV: pip install av, or --set codec=jpeg") from missing
     length, height, width, _ = frames.shape
-    # 4:2:0 needs even sides; what is added is cut off again.
+    # 4:2:0 needs even sides. The rows and columns that are added here are cut off at the end.
     padded = np.pad(frames, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     encoder: Any = av.CodecContext.create("libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = padded.shape[2], padded.shape[1], "yuv420p"

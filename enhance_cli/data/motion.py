@@ -1,9 +1,10 @@
-"""Clips of moving pictures made from photographs, with the truth known.
+"""Makes clips with known motion from photographs.
 
-A camera pans, zooms and turns smoothly over a photograph; in front of it a cut-out of another one
-may move in its own way, so that things are hidden and appear; and the shutter may be open long
-enough to blur what moves fast. The same photographs hold far more texture than the few videos
-that there are.
+A virtual camera pans, zooms and turns smoothly over a photograph. A cut-out of another photograph
+may move in front of it in its own way, so that things are hidden and appear again, and the shutter
+may stay open long enough to blur what moves fast. Networks that estimate motion can learn from the
+exact optical flow of such clips, and photographs hold far more texture than the few videos that
+are at hand.
 """
 
 import math
@@ -17,18 +18,19 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Motion:
-    """What is drawn for each clip.
+    """The ranges from which the motion of each clip is drawn.
 
     Attributes:
-        speed: pixels per frame, from .. to, drawn evenly in its logarithm.
-        still: share of clips without motion. As many films are: a network that seldom met them
-            takes its own last result for news.
-        turn: largest rotation per frame, in radians.
-        zoom: largest change of size per frame.
-        shake: largest deviation of a hand's tremble, in pixels.
-        layered: share of clips with something in front.
-        blurred: share of clips with an open shutter.
-        exposures: positions that are averaged for an open shutter.
+        speed: the lowest and the highest speed in pixels per frame. The logarithm of the speed
+            is drawn evenly between them.
+        still: the share of clips without any motion. Many films stand still, and a network that
+            seldom saw that takes its own last result for something new.
+        turn: the largest rotation per frame, in radians.
+        zoom: the largest relative change of size per frame.
+        shake: the largest deviation of a trembling hand, in pixels.
+        layered: the share of clips with something in front.
+        blurred: the share of clips with motion blur.
+        exposures: the number of positions whose mean makes the motion blur.
     """
 
     speed: tuple[float, float] = (0.25, 24.0)
@@ -42,11 +44,12 @@ class Motion:
 
 
 class MotionSampler:
-    """Draws clips.
+    """Draws clips with motion from photographs.
 
     Args:
-        photos: uint8 (3, H, W), each at least ``side`` on both sides.
-        motion: how they move.
+        photos: uint8 tensors (3, H, W). Both sides of each must be at least as long as the side
+            of the clips that are asked for.
+        motion: the ranges from which the motion is drawn; None takes the defaults.
     """
 
     def __init__(self, photos: Sequence[Tensor], motion: Motion | None = None) -> None:
@@ -54,12 +57,18 @@ class MotionSampler:
         self._motion = motion or Motion()
 
     def clip(self, length: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One clip, and its flow.
+        """Draw one clip.
+
+        Args:
+            length: the number of frames.
+            side: the side of the frames in pixels.
+            generator: the source of chance, on the CPU.
 
         Returns:
-            The frames (length, 3, side, side) float32 in [0, 1], on the CPU, and the flow
-            (length, 2, side, side): the displacement (x, y) in pixels from each pixel to where
-            it was in the frame before; 0 for the first.
+            The frames, float32 (length, 3, side, side) in [0, 1], and their optical flow
+            (length, 2, side, side), both on the CPU. The flow is the displacement (x, y) in
+            pixels from each pixel to the place where it was in the frame before; it is 0 for the
+            first frame.
         """
         motion = self._motion
         blurred = float(torch.rand((), generator=generator)) < motion.blurred
@@ -77,24 +86,31 @@ class MotionSampler:
     def _layer(
         self, times: Tensor, side: int, generator: torch.Generator, cut_out: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """A photograph seen at ``times`` (T, exposures) in frames.
+        """Show a photograph to the moving camera.
+
+        Args:
+            times: (T, exposures), the moments at which it is seen, in frames.
+            side: the side of the pictures in pixels.
+            generator: the source of chance, on the CPU.
+            cut_out: whether only a part of the photograph is visible.
 
         Returns:
-            (T * exposures, 3, side, side), with opacity as a fourth channel if it is cut out,
-            and the flow (T, 2, side, side) of its middle exposures.
+            The pictures (T * exposures, 3, side, side), with their opacity as a fourth channel
+            if the photograph is cut out; and the flow (T, 2, side, side) between the middle
+            exposures.
         """
         length, exposures = times.shape
         times = times.flatten()
         index = int(torch.randint(len(self._photos), (), generator=generator))
         photo = self._photos[index]
-        path = self._path(times, generator)  # (T, 2, 3), from frame to photograph, in pixels
+        path = self._path(times, generator)  # (T, 2, 3), frame to photograph, in pixels
         corners = torch.tensor([[x, y, 1.0] for x in (-1, 1) for y in (-1, 1)])
         corners[:, :2] *= side / 2
         seen = path @ corners.T  # (T, 2, 4)
         low, high = seen.amin((0, 2)), seen.amax((0, 2))
         room = torch.tensor([photo.shape[2], photo.shape[1]]) - (high - low)
         place = torch.rand(2, generator=generator) * room.clamp(min=0) - low
-        # Only what is looked at becomes float.
+        # Only the part of the photograph that is looked at is turned into float.
         left, top = (int(v) for v in (low + place - 4).floor().clamp(min=0))
         right = min(photo.shape[2], int(high[0] + place[0]) + 5)
         bottom = min(photo.shape[1], int(high[1] + place[1]) + 5)
@@ -119,17 +135,17 @@ class MotionSampler:
         return layer, flow.view(length, 2, side, side)
 
     def _path(self, times: Tensor, generator: torch.Generator) -> Tensor:
-        """Affine maps (T, 2, 3) from frame to photograph, smooth in time."""
+        """Draw affine maps (T, 2, 3) from frame to photograph that change smoothly in time."""
         motion = self._motion
         draw = torch.rand(12, generator=generator).tolist()
         low, high = (math.log(v) for v in motion.speed)
         speed = 0.0 if draw[0] < motion.still else math.exp(low + (high - low) * draw[1])
         moving = float(speed > 0)
         direction = 2 * math.pi * draw[2]
-        bend = 0.15 * (2 * draw[3] - 1)  # the direction turns as it goes
+        bend = 0.15 * (2 * draw[3] - 1)  # the camera's path is an arc
         angle = direction + bend * times
         velocity = speed * torch.stack([angle.cos(), angle.sin()], 1)
-        # Times rise, so a running sum over the steps between them is the way.
+        # The camera's place is the integral of its velocity over time.
         steps = torch.diff(times, prepend=times[:1])[:, None]
         shift = (velocity * steps).cumsum(0)
         tremble = (
@@ -155,7 +171,7 @@ class MotionSampler:
         )
 
     def _shape(self, size: Sequence[int], side: int, generator: torch.Generator) -> Tensor:
-        """Opacity (1, H, W) of smooth blobs with edges about a pixel wide."""
+        """Draw an opacity map (1, H, W) of smooth blobs whose edges are about a pixel wide."""
         cell = max(side // 3, 8)
         coarse = torch.randn(1, 1, *(length // cell + 3 for length in size), generator=generator)
         smooth = functional.interpolate(
@@ -165,11 +181,14 @@ class MotionSampler:
 
 
 def _flow(path: Tensor, points: Tensor) -> Tensor:
-    """Displacements (T, 2, P) of points (3, P) to where they were a step before.
+    """Compute how far each point is from the place where it was a frame before.
 
     Args:
-        path: (T, 2, 3) affine maps from frame to photograph.
-        points: homogeneous.
+        path: (T, 2, 3), the affine maps from frame to photograph.
+        points: (3, P), homogeneous coordinates in the frame: x, y and 1.
+
+    Returns:
+        The displacements (T, 2, P) in pixels.
     """
     before = torch.cat([path[:1], path[:-1]])
     there = path @ points - before[:, :, 2:]

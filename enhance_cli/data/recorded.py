@@ -1,4 +1,4 @@
-"""Patches of real pairs of a dark and a bright exposure, for training (the SID dataset)."""
+"""Draws training patches from recorded pairs of a dark and a bright exposure (the SID dataset)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,15 @@ _LEVELS = 65_535
 
 @dataclass(frozen=True)
 class _Recording:
-    """A pair in memory, as the sensor lies.
+    """A pair in memory, in the orientation of the sensor.
 
     Attributes:
-        mosaic: (2h, 2w) int16 dark values in units of 1/32767 of white, black subtracted.
-        clean: (3, 2h, 2w) uint16, linear white-balanced camera RGB.
-        ratio: of the exposures.
-        gains: (1, 2), red and blue of the dark exposure.
-        camera_to_srgb: (3, 3) of the bright one.
+        mosaic: int16 (2h, 2w), the dark exposure. The black level is 0 and white is 32767.
+        clean: uint16 (3, 2h, 2w), the bright exposure as linear white-balanced camera RGB.
+        ratio: how many times longer the bright exposure is than the dark one.
+        gains: (1, 2), the white-balance gains of red and blue of the dark exposure, relative to
+            green.
+        camera_to_srgb: (3, 3), the matrix of the bright exposure from camera RGB to linear sRGB.
     """
 
     mosaic: Tensor
@@ -39,7 +40,7 @@ class _Recording:
 
 def _read(pairs: Sequence[SidPair]) -> list[_Recording]:
     @cache
-    def read_clean(path: Path) -> tuple[Tensor, Tensor]:  # several dark ones share a bright one
+    def read_clean(path: Path) -> tuple[Tensor, Tensor]:  # one bright file serves several pairs
         raw = read_raw(path)
         linear = torch.from_numpy(demosaic_linear(path, gains=raw.white_balance))
         levels = linear.clamp(0, 1).mul(_LEVELS).round().to(torch.int32).to(torch.uint16)
@@ -69,18 +70,18 @@ def _read(pairs: Sequence[SidPair]) -> list[_Recording]:
 
 
 class RecordedSampler:
-    """Random aligned crops of recorded pairs; all pictures are kept in memory.
+    """Draws random aligned squares from recorded pairs, all of which are kept in memory.
 
-    A pair takes about 8 bytes per pixel of the sensor, 100 MB for SID's cameras. Crops are
-    turned and flipped in a way that keeps the mosaic's order: a flipped one begins a pixel
-    later.
+    A pair takes about 8 bytes per pixel of the sensor, which is 100 MB for the cameras of SID.
+    Squares are transposed and flipped so that the order of the mosaic's colours stays: a flipped
+    one begins a pixel later.
 
     Args:
-        pairs: dark and bright files.
-        side: of a patch in pixels of the sensor, even.
+        pairs: the dark and bright files.
+        side: the side of a patch in pixels of the sensor, an even number.
 
     Raises:
-        DatasetError: if a pair's sizes differ, or a picture is smaller than a patch.
+        DatasetError: if the two pictures of a pair differ in size, or are smaller than a patch.
         InputError: if a file cannot be read.
     """
 
@@ -97,17 +98,18 @@ class RecordedSampler:
         """Draw amplified dark patches and their clean counterparts, on the CPU.
 
         Args:
-            count: N.
-            generator: on the CPU.
-            srgb: give dark sRGB of 8 bits instead of packed RAW.
-            balanced: white-balance the RAW planes.
+            count: how many pairs of patches to draw.
+            generator: the source of chance, on the CPU.
+            srgb: whether the dark patches are made of an sRGB file of 8 bits instead of packed
+                RAW planes.
+            balanced: whether the RAW planes are white-balanced.
         """
         chosen = torch.randint(len(self.recordings), (count,), generator=generator).tolist()
         drawn = [self._crop(self.recordings[index], generator) for index in chosen]
         return join([_as_pair(*crop, srgb=srgb, balanced=balanced) for crop in drawn])
 
     def middle(self, *, srgb: bool, balanced: bool) -> list[DarkPairs]:
-        """The middle of every picture, for validation."""
+        """The patch in the middle of every pair, for validation; see ``batch`` for the options."""
         result = []
         for recording in self.recordings:
             top, left = ((length - self.side) // 4 * 2 for length in recording.mosaic.shape)
@@ -127,13 +129,13 @@ class RecordedSampler:
         )
         axes = [axis for axis, flip in ((-2, flip_rows), (-1, flip_columns)) if flip]
         mosaic, clean = mosaic.flip(axes), clean.flip(axes)
-        if transpose:  # keeps R and B in place and exchanges the greens, as pack expects
+        if transpose:  # red and blue stay in place and the greens change places, as pack expects
             mosaic, clean = mosaic.mT, clean.mT
         return recording, mosaic, clean
 
 
 def _cut(recording: _Recording, top: int, left: int, side: int) -> tuple[Tensor, Tensor]:
-    """A square of mosaic and clean picture as float32 values."""
+    """Cut a square from the mosaic and the clean picture, as float32 values."""
     window = (..., slice(top, top + side), slice(left, left + side))
     return (
         recording.mosaic[window].float() / 32_767,
@@ -157,7 +159,7 @@ def _as_pair(
 
 
 def join(pairs: Sequence[DarkPairs]) -> DarkPairs:
-    """One batch of several."""
+    """Join several batches into one."""
     return DarkPairs(
         torch.cat([pair.dark for pair in pairs]),
         torch.cat([pair.clean for pair in pairs]),
