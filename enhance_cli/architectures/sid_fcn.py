@@ -13,6 +13,8 @@ connected layers, so that any input size will do. Departures from SID-net, each 
   values, where noise averages out without a bias, and blended in compressed ones (about their
   square root). Without them a network that had to subtract the noise lost to a mere box filter
   in extreme darkness, after 2,000 steps. The same means enter the blocks of their size.
+- The sharpest picture of the blend may be a good demosaicing by fixed filters
+  (``demosaicing``), so that a clean file needs no learned correction to come out sharp.
 - Amplified values are not clipped at white before the network: in extreme darkness a single
   electron may be as bright as that, and clipping would darken the mean.
 - One more plane may tell it how noisy the input is. Of two runs of 800 steps the one with it
@@ -28,13 +30,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, Reduce, receptive_halo
+from enhance_cli.architectures.layers import (
+    Chain,
+    Convolution,
+    Enlarge,
+    Reduce,
+    ResidualBlock,
+    receptive_halo,
+)
 from enhance_cli.architectures.sid_net import double_block
 from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.variational import Posterior
 from enhance_cli.colour import LUMINANCE, compress, expand
+from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
 
 _BLOCKS = 5
+# How many demosaiced pictures join the blend beside the repeated samples.
+_DEMOSAICED = {"nearest": 0, "gradient-corrected": 1, "directional": 3}
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,11 @@ class SidFcnConfig:
         width: filters of the first block.
         latent: planes of the bottleneck.
         noise_plane: whether a further input plane holds the noise's standard deviation.
+        demosaicing: the sharpest pictures of the blend. ``nearest`` has the samples repeated over
+            their 2x2 cell alone, ``gradient-corrected`` linear demosaicing too, ``directional``
+            also one along rows and one along columns, between which the network chooses. For
+            ``raw`` only.
+        refinements: residual blocks at the working resolution behind the U-Net.
     """
 
     source: Literal["raw", "srgb"] = "raw"
@@ -54,12 +71,25 @@ class SidFcnConfig:
     width: int = 32
     latent: int = 64
     noise_plane: bool = False
+    demosaicing: Literal["nearest", "gradient-corrected", "directional"] = "nearest"
+    refinements: int = 0
 
     def __post_init__(self) -> None:
         if self.source not in ("raw", "srgb") or self.colours not in (1, 3):
             raise ValueError("sid-fcn maps raw or srgb to 3 colours or 1")
         if min(self.width, self.latent) < 1:
             raise ValueError(f"no network of width {self.width} and latent {self.latent}")
+        if self.demosaicing not in _DEMOSAICED:
+            raise ValueError(f"no network of demosaicing {self.demosaicing!r}")
+        if self.source == "srgb" and self.demosaicing != "nearest":
+            raise ValueError("no network demosaics srgb: leave demosaicing at nearest")
+        if self.refinements < 0:
+            raise ValueError(f"no network of {self.refinements} refinements")
+
+    @property
+    def sharp_levels(self) -> int:
+        """How many demosaiced pictures join the blend beside the repeated samples."""
+        return _DEMOSAICED[self.demosaicing]
 
     @property
     def planes(self) -> int:
@@ -86,6 +116,17 @@ def _demosaic_nearest(planes: Tensor, config: SidFcnConfig) -> Tensor:
         green = (green1 + green2) / 2
         planes = torch.cat([red] * 4 + [green, green1, green2, green] + [blue] * 4, 1)
     return _mix(planes, config, 4)
+
+
+def _demosaic_sharp(planes: Tensor, config: SidFcnConfig) -> list[Tensor]:
+    """The pictures of ``demosaicing``, each in the order of a pixel shuffle: (N, 4 * C, h, w).
+
+    Cut at white, as the clean picture is, so that lamps leave no rings.
+    """
+    with torch.autocast(planes.device.type, enabled=False):  # it would round the picture
+        mosaic = functional.pixel_shuffle(planes[:, [0, 1, 3, 2]].clamp(max=1), 2)
+        pictures = [demosaic_gradient_corrected(mosaic), *demosaic_directional(mosaic)]
+        return [_mix(picture, config, 4) for picture in pictures[: config.sharp_levels]]
 
 
 def _block_means(planes: Tensor, config: SidFcnConfig) -> Tensor:
@@ -168,15 +209,23 @@ class SidFcn(nn.Module):
             nn.ConvTranspose2d(2 * outer, outer, 2, stride=2) for outer in widths
         )
         self.blocks = nn.ModuleList(double_block(2 * outer, outer) for outer in widths)
+        self.refine = nn.ModuleList(ResidualBlock(width) for _ in range(config.refinements))
         self.out = nn.Conv2d(width, (4 + _BLOCKS) * config.colours, 1)
+        sharp = config.sharp_levels * config.colours
+        self.out_sharp = nn.Conv2d(width, sharp, 1) if sharp else None
         _initialise(self)
         nn.init.normal_(self.out.weight, std=1e-3)  # starts at an even blend of the means
+        for block in self.refine:
+            nn.init.zeros_(block.conv2.weight)  # type: ignore[union-attr, arg-type]
+        if self.out_sharp is not None:
+            nn.init.zeros_(self.out_sharp.weight)
         self.contract = self._contract()
 
     def _contract(self) -> Contract:
         block: Chain = [Convolution(), Convolution()]
         pools = _BLOCKS - 1
         chain: Chain = [*([*block, Reduce(2)] * pools), *block, *([Enlarge(2), *block] * pools)]
+        chain += block * self.config.refinements
         halo, multiple = receptive_halo(chain), 2**pools
         raw = self.config.source == "raw"
         factor = 1 if raw else 2  # sRGB is packed inside, RAW comes packed
@@ -209,25 +258,43 @@ class SidFcn(nn.Module):
         x = functional.leaky_relu(self.from_latent(z), 0.2)
         for enlarge, block, skip in zip(self.enlarge, self.blocks, reversed(skips), strict=True):
             x = block(torch.cat([enlarge(x), skip], 1))
+        for refine in self.refine:
+            x = refine(x)
         # In the input's precision, so that autocast rounds only weights and correction.
         result = self.out(x).to(planes.dtype)
-        blended = self._blend(planes, means, result[:, 4 * self.config.colours :])
-        correction = result[:, : 4 * self.config.colours]
+        correction, logits = result.tensor_split([4 * self.config.colours], 1)
+        sharp = None if self.out_sharp is None else self.out_sharp(x).to(planes.dtype)
+        blended = self._blend(planes, means, logits, sharp)
         return expand(functional.pixel_shuffle(blended + correction, 2))
 
-    def _blend(self, planes: Tensor, means: Sequence[Tensor], logits: Tensor) -> Tensor:
-        """The input at five resolutions, blended in compressed values: (N, 4 * C, h, w)."""
+    def _blend(
+        self, planes: Tensor, means: Sequence[Tensor], logits: Tensor, sharp: Tensor | None
+    ) -> Tensor:
+        """The input at several resolutions, blended in compressed values: (N, 4 * C, h, w).
+
+        Args:
+            planes: the input.
+            means: of it, over 2, 4, 8 and 16 packed pixels.
+            logits: (N, 5 * C, h, w) of the weights of the input and its means.
+            sharp: (N, C * sharp_levels, h, w) logits of the demosaiced pictures, if any.
+        """
         count, _, height, width = planes.shape
-        colours = self.config.colours
-        weights = logits.reshape(count, colours, _BLOCKS, height, width).softmax(2)
-        sharpest = compress(_demosaic_nearest(planes, self.config))
-        blended = sharpest.reshape(count, colours, 4, height, width) * weights[:, :, :1]
-        for level, mean in enumerate(means, 1):
+        by_colour = (count, self.config.colours, -1, height, width)
+        logits = logits.reshape(by_colour)
+        details = [_demosaic_nearest(planes, self.config)]
+        if sharp is not None:
+            logits = torch.cat([sharp.reshape(by_colour), logits], 2)
+            details = _demosaic_sharp(planes, self.config) + details
+        weights = logits.softmax(2)[:, :, :, None]
+        blended: Any = 0
+        for level, detail in enumerate(details):
+            blended = blended + compress(detail).reshape(by_colour) * weights[:, :, level]
+        for level, mean in enumerate(means, len(details)):
             smooth = functional.interpolate(
                 mean, size=(height, width), mode="bilinear", align_corners=False
             )
-            blended = blended + (compress(smooth) * weights[:, :, level])[:, :, None]
-        return blended.flatten(1, 2)
+            blended = blended + compress(smooth)[:, :, None] * weights[:, :, level]
+        return torch.as_tensor(blended).flatten(1, 2)
 
     def forward(self, y: Tensor) -> Tensor:
         """Dark planes to a clean picture.

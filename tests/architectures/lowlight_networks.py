@@ -10,9 +10,7 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.pix2pix import Pix2Pix, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
 from enhance_cli.architectures.sid_net import SidNet, SidNetConfig
-from enhance_cli.engine.checkpoint import (
-    build,
-)
+from enhance_cli.engine.checkpoint import build
 
 LOWLIGHT = [
     name for name, spec in MODELS.items() if ARCHITECTURES[spec.architecture].task == "lowlight"
@@ -36,6 +34,9 @@ SMALL: dict[str, Callable[[], Any]] = {
     "sid-fcn-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, colours=1)),
     "sid-fcn-srgb": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb")),
     "sid-fcn-srgb-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb", colours=1)),
+    "sid-fcn-directional": lambda: SidFcn(
+        SidFcnConfig(width=2, latent=3, demosaicing="directional", refinements=2)
+    ),
     "sid-fcn-noise": lambda: SidFcn(SidFcnConfig(width=2, latent=3, noise_plane=True)),
     "sid-fcn-srgb-noise": lambda: SidFcn(
         SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True)
@@ -49,6 +50,7 @@ FAMILIES = [
     "sid-fcn",
     "sid-fcn-srgb-grey",
     "sid-fcn-noise",
+    "sid-fcn-directional",
 ]
 
 

@@ -265,6 +265,9 @@ def test_pix2pix_drops_out_only_when_trained(narrow: None) -> None:
         lambda: SidFcnConfig(colours=2),
         lambda: SidFcnConfig(width=0),
         lambda: SidFcnConfig(latent=-1),
+        lambda: SidFcnConfig(demosaicing="bilinear"),  # type: ignore[arg-type]
+        lambda: SidFcnConfig(source="srgb", demosaicing="directional"),
+        lambda: SidFcnConfig(refinements=-1),
     ],
 )
 def test_impossible_configs_are_refused(config: Callable[[], Any]) -> None:

@@ -9,13 +9,14 @@ from torch.nn import functional
 from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
 from enhance_cli.colour import LUMINANCE, compress, expand
 from enhance_cli.data.darkness import pack, unpack
+from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 
 CPU = torch.device("cpu")
 FCN = [name for name in SMALL if name.startswith("sid-fcn")]
 
 
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-noise"])
+@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-directional"])
 def test_halo_is_exact(name: str) -> None:
     """A NaN reaches outputs as far as the halo from somewhere, and none beyond from anywhere.
 
@@ -63,7 +64,7 @@ def test_pixels_beyond_the_halo_change_nothing(name: str) -> None:
     assert len(seen) > contract.halo
 
 
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-grey"])
+@pytest.mark.parametrize("name", ["sid-fcn-directional", "sid-fcn-srgb", "sid-fcn-grey"])
 def test_tiled_equals_whole(name: str) -> None:
     network = small(name)
     contract = network.contract
@@ -116,13 +117,20 @@ def as_planes(image: Tensor, network: SidFcn) -> Tensor:
 
 
 def quiet(network: SidFcn, level: int | None = None) -> SidFcn:
-    """Without a correction; at one resolution alone, or at an even blend of all."""
+    """Without a correction; at one picture of the blend alone, or at an even blend of all.
+
+    The demosaiced pictures have the levels below 0.
+    """
+    colours = network.config.colours
     with torch.no_grad():
-        network.out.weight.zero_()
-        network.out.bias.zero_()
-        if level is not None:
-            colours = network.config.colours
+        for layer in (network.out, network.out_sharp):
+            if layer is not None:
+                layer.weight.zero_()
+                layer.bias.zero_()
+        if level is not None and level >= 0:
             network.out.bias[4 * colours :].view(colours, 5)[:, level] = 200
+        elif level is not None:
+            network.out_sharp.bias.view(colours, -1)[:, level] = 200
     return network
 
 
@@ -161,11 +169,24 @@ def test_the_result_may_be_any_resolution_of_the_input(name: str, level: int) ->
     assert torch.allclose(made, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_the_result_may_be_any_demosaicing_of_the_input() -> None:
+    """Cut at white, as the clean picture is."""
+    image = random(2, 3, 64, 96) * 1.5 - 0.2
+    mosaic = unpack(pack(image).clamp(max=1))[:, None]
+    pictures = [demosaic_gradient_corrected(mosaic), *demosaic_directional(mosaic)]
+    for level, picture in enumerate(pictures, -3):
+        network = quiet(small("sid-fcn-directional"), level)
+        with torch.no_grad():
+            made = network(pack(image))
+        assert torch.allclose(made, functional.pixel_shuffle(picture, 2), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", FCN)
 def test_starts_at_the_input_s_colours(name: str) -> None:
     """Flat pictures come out as they are, of any light: negative, or above white."""
     network = small(name, lively=False)
-    colour = torch.tensor([0.9, -0.05, 3.0]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
+    light = 3.0 if network.config.sharp_levels == 0 else 1.0  # demosaicing ends at white
+    colour = torch.tensor([0.9, -0.05, light]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     y = as_planes(colour, network)
     if network.config.noise_plane:
         y = torch.cat([y, y[:, :1] * 0.1], 1)
