@@ -28,13 +28,21 @@ from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.metrics import METRICS
 from enhance_cli.training.loop import Optimisation
-from enhance_cli.training.objectives import Objective, absolute_error, variational_loss
+from enhance_cli.training.objectives import (
+    Objective,
+    absolute_error,
+    squared_error,
+    variational_loss,
+)
 from enhance_cli.training.start import load_split, make_network
 
 # Beside the error of what is shown, a little of the compressed values': the output curve is
 # flat at black and ends at white, where it would give no gradient.
 _COMPRESSED_SHARE = 0.1
 _VALIDATION_SIDE = 512
+
+Distance = Callable[[Tensor, Tensor], Tensor]  # two batches of pictures -> (N,)
+ERRORS: dict[str, Distance] = {"absolute": absolute_error, "squared": squared_error}
 _VALIDATION_SEED = 2020
 
 
@@ -52,6 +60,8 @@ class LowLightRecipe:
         low_ratio, high_ratio: range of the exposure ratios.
         relative: minimise the mean logarithm of the pictures' losses instead of their mean, so
             that a picture with hope counts as much as one that is nearly all noise.
+        error: of the shown picture, ``absolute`` (L1) or ``squared``; with ``relative`` the
+            second is the mean PSNR itself, but for its sign and scale.
         objective: of the conditional autoencoder.
         optimisation: schedule and optimiser.
     """
@@ -65,6 +75,7 @@ class LowLightRecipe:
     low_ratio: float = RATIO_RANGE[0]
     high_ratio: float = RATIO_RANGE[1]
     relative: bool = False
+    error: str = "absolute"
     objective: Objective = field(default_factory=Objective)
     optimisation: Optimisation = field(default_factory=Optimisation)
 
@@ -73,13 +84,15 @@ class LowLightRecipe:
             raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
         if not 1 <= self.low_ratio <= self.high_ratio:
             raise ValueError("low_ratio must be at least 1 and at most high_ratio")
+        if self.error not in ERRORS:
+            raise ValueError(f"error {self.error!r}: choose from {', '.join(ERRORS)}")
         if self.batch < 1:
             raise ValueError("batch must be at least 1")
 
     @property
     def identity(self) -> tuple[object, ...]:
         """The name and what makes the network another one than its size."""
-        sizes = ("width", "latent", "noise_plane")
+        sizes = ("width", "latent", "noise_plane", "demosaicing", "refinements")
         return self.name, *((key, value) for key, value in self.config.items() if key not in sizes)
 
     def prepare(
@@ -141,7 +154,7 @@ class Example:
     Attributes:
         y: input of the network.
         x: clean picture as the encoder sees it.
-        error: of a decoder's output, (N,) summed absolute errors.
+        error: of a decoder's output, (N,) summed over the picture.
         show: a decoder's output as a picture in [0, 1].
         target: the clean picture as it is shown.
     """
@@ -153,7 +166,7 @@ class Example:
     target: Tensor
 
 
-def linear_example(pairs: DarkPairs, contract: Contract) -> Example:
+def linear_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> Example:
     """For networks from linear to linear: the error is that of the rendered picture."""
     clean = luminance(pairs.clean) if contract.channels_out == 1 else pairs.clean
     target = render(clean, pairs.camera_to_srgb, contract.curve)
@@ -167,15 +180,13 @@ def linear_example(pairs: DarkPairs, contract: Contract) -> Example:
             return render(estimate.float(), pairs.camera_to_srgb, contract.curve)
 
     def error(estimate: Tensor) -> Tensor:
-        rendered = absolute_error(target, show(estimate))
-        return rendered + _COMPRESSED_SHARE * absolute_error(
-            compress(clean), compress(estimate.float())
-        )
+        rendered = distance(target, show(estimate))
+        return rendered + _COMPRESSED_SHARE * distance(compress(clean), compress(estimate.float()))
 
     return Example(y, clean, error, show, target)
 
 
-def direct_example(pairs: DarkPairs, contract: Contract) -> Example:
+def direct_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> Example:
     """For the thesis's networks: amplified RAW to sRGB at half size, or sRGB to sRGB."""
     if contract.channels_in == 3:
         clean, curve = pairs.clean, "srgb"
@@ -188,14 +199,14 @@ def direct_example(pairs: DarkPairs, contract: Contract) -> Example:
     return Example(
         y,
         target,
-        lambda estimate: absolute_error(target, estimate.float()),
+        lambda estimate: distance(target, estimate.float()),
         lambda estimate: estimate.float().clamp(0, 1),
         target,
     )
 
 
 # By the contract's colour: what is made of dark pictures.
-_EXAMPLES: dict[str, Callable[[DarkPairs, Contract], Example]] = {
+_EXAMPLES: dict[str, Callable[[DarkPairs, Contract, Distance], Example]] = {
     "balanced-raw": linear_example,
     "linear-srgb": linear_example,
     "amplified-raw": direct_example,
@@ -203,9 +214,11 @@ _EXAMPLES: dict[str, Callable[[DarkPairs, Contract], Example]] = {
 }
 
 
-def make_example(pairs: DarkPairs, contract: Contract) -> Example:
+def make_example(
+    pairs: DarkPairs, contract: Contract, distance: Distance = absolute_error
+) -> Example:
     """Inputs and targets of a network from dark pictures and their clean counterparts."""
-    return _EXAMPLES[contract.colour](pairs, contract)
+    return _EXAMPLES[contract.colour](pairs, contract, distance)
 
 
 def _cell(contract: Contract) -> int:
@@ -365,7 +378,7 @@ class LowLight:
             pairs = self.source.draw(self.recipe.batch, generator).take(share)
             if len(pairs.dark) == 0:
                 raise UsageError(f"batch={self.recipe.batch}: too small for so many processes")
-            example = make_example(pairs, self._contract)
+            example = make_example(pairs, self._contract, ERRORS[self.recipe.error])
         inputs = example.y.contiguous(memory_format=torch.channels_last)
         # Dropout draws from torch's own generators: they follow step and seed too.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

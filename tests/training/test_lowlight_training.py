@@ -112,6 +112,18 @@ def test_relative_losses_weigh_every_picture_alike(photos: Path) -> None:
         assert torch.allclose(loss(relative, 3), torch.stack(singles).mean(), atol=1e-5)
 
 
+def test_relative_squared_errors_are_the_psnr(photos: Path) -> None:
+    """But for sign and scale, and for the share of the compressed values."""
+    experiment = prepare(tiny(relative=True, error="squared"), photos)
+    pairs = experiment.source.draw(4, step_generator(1, 3))
+    with torch.no_grad():
+        made, truth = experiment.network(pairs.dark), pairs.clean
+        shown, target = (render(part, pairs.camera_to_srgb, "camera") for part in (made, truth))
+        errors = (shown - target).square() + 0.1 * (compress(made) - compress(truth)).square()
+        expected = (errors.flatten(1).mean(1) / 2).log().mean()
+        assert loss(experiment, 3).item() == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_srgb_is_validated_on_both_kinds_of_files(photos: Path) -> None:
     pairs = list(prepare(tiny(config={"source": "srgb"}), photos).source.validation())
     assert [len(pair.dark) for pair in pairs] == [2, 2, 2]
@@ -461,6 +473,7 @@ def test_patches_that_do_not_fit(
         "architecture=resnet",
         "learning_rate=-1",
         "alpha=NaN",
+        "error=cubic",
     ],
 )
 def test_settings_that_no_run_can_use(assignment: str) -> None:
