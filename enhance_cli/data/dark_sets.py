@@ -235,12 +235,6 @@ def _find_synthetic(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
 
 
 def _make_synthetic(path: Path, ratio: int, iso: int, view: View) -> DarkScene:
-    photo = crop_to_multiple(_read_photo(path), 2)[None].float() / 255
-    if min(photo.shape[-2:]) < _SMALLEST:
-        raise DatasetError(
-            f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "
-            f"{_SMALLEST}x{_SMALLEST} are needed"
-        )
     # Of the case's own name, so that another case changes nothing here.
     seed = zlib.crc32(f"{path.stem}/{ratio}".encode("utf-8", "surrogateescape"))
     generator = torch.Generator().manual_seed(seed)
@@ -252,11 +246,32 @@ def _make_synthetic(path: Path, ratio: int, iso: int, view: View) -> DarkScene:
         iso=torch.tensor([float(iso)]),
         vary_brightness=False,
     )
+    return make_scene(path, taken, view, generator)
+
+
+def make_scene(path: Path, taken: Conditions, view: View, generator: torch.Generator) -> DarkScene:
+    """A photograph as a camera would have taken it in the dark.
+
+    Args:
+        path: the photograph, at least 22x22 pixels.
+        taken: the circumstances of this one picture.
+        view: whether RAW or sRGB is wanted.
+        generator: of the noise, on the CPU.
+
+    Raises:
+        DatasetError: if the photograph is too small.
+    """
+    photo = crop_to_multiple(_read_photo(path), 2)[None].float() / 255
+    if min(photo.shape[-2:]) < _SMALLEST:
+        raise DatasetError(
+            f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "
+            f"{_SMALLEST}x{_SMALLEST} are needed"
+        )
     if view.source == "srgb":
         pairs = dark_srgb(photo, taken, generator)
         return DarkScene(
             view,
-            pairs.dark[0] / ratio,
+            pairs.dark[0] / float(taken.ratio[0]),
             (1.0, 1.0, 1.0),
             pairs.camera_to_srgb[0],
             pairs.clean[0],
