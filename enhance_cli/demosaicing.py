@@ -13,6 +13,8 @@ homogeneity-directed demosaicing algorithm, IEEE Transactions on Image Processin
 between them at each pixel.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,7 +52,7 @@ def _filters(pattern: str, row: int, column: int) -> Tensor:
     """The filters (3, 1, 5, 5) that give R, G and B at one pixel of the 2x2 cell."""
     at = [pattern[:2], pattern[2:]]
     here, beside = at[row][column], at[row][1 - column]
-    chosen = []
+    chosen: list[Sequence[Sequence[float]]] = []
     for colour in "RGB":
         if colour == here:
             chosen.append(_MEASURED)
@@ -108,7 +110,7 @@ def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor,
     greens = torch.where(at["G"], inner, greens)
     square = mosaic.new_tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]])[None, None] / 4
     pictures = []
-    for green in greens.split(1, 1):
+    for green in greens.tensor_split(2, 1):
         difference = inner - green
         red, blue = (functional.conv2d(difference * at[colour], square) for colour in "RB")
         green = green[..., 1:-1, 1:-1]
