@@ -20,6 +20,7 @@ from enhance_cli.errors import EnhanceError, one_line
 app = typer.Typer(
     name="enhance",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )

@@ -12,50 +12,60 @@ from enhance_cli.talk import Talk
 Strategy = Annotated[
     str | None,
     typer.Option(
-        metavar="baseline|faster1|faster2|fastest",
-        help="Cut into patches of 256 and merge as the thesis does, best to fastest.",
-        show_default="baseline where a model needs patches, else large exact tiles",
+        metavar="NAME",
+        show_default="baseline for models that need patches, else large exact tiles",
+        help="How a picture is cut into patches of 256 pixels, and how these are merged again: "
+        "baseline, faster1, faster2 or fastest, from the best to the quickest, as in the thesis.",
     ),
 ]
 Ratio = Annotated[
     str,
     typer.Option(
         metavar="auto|NUMBER",
-        help="Amplification: how many times more exposed the picture should have been.",
+        help="How many times brighter the result is, as if it had been exposed so many times "
+        "longer. auto estimates it for each picture.",
     ),
 ]
 Like = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Amplify by the ratio of this file's exposure, as its "
-        "metadata tell it, to the input's.",
+        help="Expose the result like this photograph of the scene: its metadata and the input's "
+        "give the ratio.",
     ),
 ]
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="See: enhance models.",
         show_default="sid-fcn for RAW, sid-fcn-srgb for pictures",
+        rich_help_panel=options.MODEL,
+        help="The model to run; enhance models lists their names.",
     ),
 ]
 Grayscale = Annotated[
-    bool, typer.Option("--grayscale", help="Grey results: cleaner, with more detail.")
+    bool,
+    typer.Option(
+        "--grayscale",
+        help="Make grey pictures: they are cleaner and show more detail, since noise spoils "
+        "colours most.",
+    ),
 ]
 Size = Annotated[
     str,
     typer.Option(
         metavar="full|half",
-        help="Half is a quarter of the pixels, with less noise; the thesis's models know no other.",
+        help="half makes the result half as wide and high, with less noise. The thesis's models "
+        "can make no other size.",
     ),
 ]
 Bits = Annotated[
     int | None,
     typer.Option(
         metavar="8|16",
-        help="Bits per sample of the output.",
         show_default="those of the input, 8 for RAW",
+        rich_help_panel=options.FILES,
+        help="Bits of each colour in the output. 16 leave more room for editing afterwards.",
     ),
 ]
 
@@ -84,11 +94,11 @@ def lowlight(
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Brighten and denoise dark pictures: camera RAW files, and JPEG, PNG, TIFF and the like.
+    """Brighten and denoise dark pictures: camera RAW files, JPEG, PNG, TIFF and the like.
 
-    The ratio is chosen for each picture and told; it is noted in the result's metadata too. The
-    result lies beside the input as {stem}_bright.png (RAW) or {stem}_bright.{ext}, unless -o
-    says otherwise.
+    How many times brighter a picture becomes is estimated from the picture, printed, and noted
+    in the metadata of the result. The result of `night.dng` is `night_bright.png` and that of
+    `night.jpg` is `night_bright.jpg`, beside the input, unless -o says otherwise.
     """
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
 

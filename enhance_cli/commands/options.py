@@ -1,16 +1,27 @@
-"""Options that several commands share."""
+"""Options that several commands share, under the same names and with the same meaning."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enhance_cli.errors import UsageError
+
 if TYPE_CHECKING:  # loads torch, which no help should wait for
     from enhance_cli.engine.catalogue import ModelOptions
 
+# Headings of the help.
+FILES = "Files"
+MODEL = "Model and machine"
+MESSAGES = "Messages"
+
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT...", help="Files, globs or folders.", show_default=False),
+    typer.Argument(
+        metavar="INPUT...",
+        show_default=False,
+        help="The pictures to work on: files, folders, or patterns such as 'night*.jpg'.",
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -19,51 +30,149 @@ Output = Annotated[
         "-o",
         metavar="FILE|DIR",
         show_default="beside the input",
-        help="A file for one input, else a folder.",
+        rich_help_panel=FILES,
+        help="Where to write: a file for one input, a folder for several. A folder is made if "
+        "there is none.",
     ),
 ]
 Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Descend into folders, mirror their tree.")
+    bool,
+    typer.Option(
+        "--recursive",
+        "-r",
+        rich_help_panel=FILES,
+        help="Look into the folders within a folder too, and make the same folders in the output.",
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        rich_help_panel=FILES,
+        help="Replace outputs that exist. Without this option an input whose output exists is an "
+        "error.",
+    ),
+]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Leave out inputs whose output exists.")
+    bool,
+    typer.Option(
+        "--skip-existing",
+        rich_help_panel=FILES,
+        help="Pass over inputs whose output exists, to go on where an earlier run stopped.",
+    ),
 ]
 Model = Annotated[
-    str | None, typer.Option(metavar="NAME", help="See: enhance models.", show_default="enet-e")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default="enet-e",
+        rich_help_panel=MODEL,
+        help="The model to run; enhance models lists their names.",
+    ),
 ]
 Weights = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="A checkpoint file to use instead.")
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        rich_help_panel=MODEL,
+        help="Run the model in this checkpoint file, for example one that you have trained.",
+    ),
 ]
 Scale = Annotated[
     int | None,
     typer.Option(
-        "--scale", "-x", metavar="2|4", help="Enlargement: -x4 or -x2.", min=1, show_default="4"
+        "--scale",
+        "-x",
+        metavar="2|4",
+        min=1,
+        show_default="4",
+        help="How many times wider and higher the result is, as in -x2.",
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|cuda:N|mps",
+        rich_help_panel=MODEL,
+        help="The processor that runs the network. auto takes a GPU where there is one.",
+    ),
+]
 Precision = Annotated[
-    str, typer.Option(metavar="auto|fp32|bf16|fp16", help="Arithmetic of the network.")
+    str,
+    typer.Option(
+        metavar="auto|fp32|bf16|fp16",
+        rich_help_panel=MODEL,
+        help="The numbers that the network computes with. 16 bits are faster on a GPU, 32 bits are "
+        "more exact; auto takes 16 bits on CUDA devices alone.",
+    ),
 ]
 Tile = Annotated[
-    str, typer.Option(metavar="auto|0|N", help="Tile side in input pixels, 0: whole picture.")
+    str,
+    typer.Option(
+        metavar="auto|0|N",
+        rich_help_panel=MODEL,
+        help="Large pictures are cut into tiles of N by N input pixels to fit into memory. Try a "
+        "smaller number if memory runs out; 0 takes the whole picture at once.",
+    ),
 ]
 Quality = Annotated[
     int | None,
     typer.Option(
-        metavar="1-100", help="Of JPEG, WebP and AVIF outputs.", show_default="95", min=1, max=100
+        metavar="1-100",
+        show_default="95",
+        min=1,
+        max=100,
+        rich_help_panel=FILES,
+        help="How closely JPEG, WebP and AVIF files keep to the result. Higher numbers make larger "
+        "files.",
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(help="Same input, seed and device: same bytes.", min=0, max=2**63 - 1)
+    int,
+    typer.Option(
+        min=0,
+        max=2**63 - 1,
+        help="Where the random numbers start. The same seed on the same device gives the same "
+        "bytes, another seed other results.",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        rich_help_panel=MESSAGES,
+        help="Print one JSON document to stdout, for scripts. What people read goes to stderr.",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", rich_help_panel=MESSAGES, help="Print nothing but errors."),
+]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say which model, device and tiles are used.")
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        rich_help_panel=MESSAGES,
+        help="Also print which model runs on which device, in which precision and tiles.",
+    ),
 ]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
+NoProgress = Annotated[
+    bool,
+    typer.Option(
+        "--no-progress",
+        rich_help_panel=MESSAGES,
+        help="Show no progress bar, not even on a terminal.",
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=MESSAGES,
+        help="Write nothing, and print what would be written.",
+    ),
+]
 
 
 def model_options(
@@ -80,13 +189,11 @@ def model_options(
 
 
 def parse_tile(text: str) -> int | None:
-    """The value of ``--tile``: None for ``auto``.
+    """Read the value of ``--tile``; None stands for ``auto``.
 
     Raises:
         UsageError: if it is neither ``auto`` nor a number of pixels.
     """
-    from enhance_cli.errors import UsageError
-
     if text == "auto":
         return None
     if not (text.isascii() and text.isdigit()):

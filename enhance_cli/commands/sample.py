@@ -11,40 +11,57 @@ from enhance_cli.talk import Talk
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", show_default=False, help="More files for --reconstruct."),
+    typer.Argument(
+        metavar="FILE", show_default=False, help="More pictures, files or folders to reconstruct."
+    ),
 ]
 Model = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="See: enhance models.", show_default="faces-vae-blur"),
+    typer.Option(
+        metavar="NAME",
+        show_default="faces-vae-blur",
+        rich_help_panel=options.MODEL,
+        help="The model to draw from; enhance models lists their names.",
+    ),
 ]
 Count = Annotated[
     int | None,
-    typer.Option("--count", "-n", metavar="N", help="How many samples.", show_default="64"),
+    typer.Option(
+        "--count", "-n", metavar="N", show_default="64", help="How many samples are drawn."
+    ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
         metavar="0-2",
-        help="Factor on the spread of the codes: less is more usual.",
         show_default="1",
+        help="How far samples may be from the usual: below 1 they are safer and more alike, above "
+        "1 odder.",
     ),
 ]
 Density = Annotated[
     str | None,
     typer.Option(
         metavar="prior|gaussian|mixture",
-        help="Of the codes that are drawn.",
         show_default="mixture",
+        help="The distribution that the codes of samples are drawn from. mixture fits the "
+        "training pictures best; prior is for models that were trained towards it.",
     ),
 ]
 Interpolate = Annotated[
     tuple[Path, Path] | None,
-    typer.Option(metavar="A B", help="Go from one picture to another.", show_default=False),
+    typer.Option(
+        metavar="A B",
+        show_default=False,
+        help="Draw the way from picture A to picture B instead of samples.",
+    ),
 ]
 Steps = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Pictures of an interpolation, ends included.", show_default="8"
+        metavar="N",
+        show_default="8",
+        help="How many pictures an interpolation has, with both ends.",
     ),
 ]
 Reconstruct = Annotated[
@@ -52,13 +69,27 @@ Reconstruct = Annotated[
     typer.Option(
         metavar="FILE...",
         show_default=False,
-        help="Files, globs or folders to put through the autoencoder.",
+        help="Put these pictures (files, folders or patterns) through the autoencoder and draw "
+        "what comes out, to see what it can and cannot represent.",
     ),
 ]
 Columns = Annotated[
-    int | None, typer.Option(metavar="N", help="Of a grid.", show_default="about a square")
+    int | None,
+    typer.Option(
+        metavar="N",
+        show_default="about a square",
+        rich_help_panel=options.FILES,
+        help="How many pictures stand side by side in a grid.",
+    ),
 ]
-Zoom = Annotated[int, typer.Option(metavar="1-16", help="Draw each pixel so many pixels wide.")]
+Zoom = Annotated[
+    int,
+    typer.Option(
+        metavar="1-16",
+        rich_help_panel=options.FILES,
+        help="Draw each pixel this many pixels wide and high, since the pictures are small.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -66,7 +97,8 @@ Output = Annotated[
         "-o",
         metavar="FILE|DIR",
         show_default="samples.png",
-        help="A file for a grid; a folder for single pictures.",
+        rich_help_panel=options.FILES,
+        help="Where to write: a file for one grid of all pictures, a folder for a file each.",
     ),
 ]
 
@@ -95,10 +127,11 @@ def sample(
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Draw pictures from a generative model.
+    """Draw pictures of faces or digits from a generative model.
 
-    Samples, unless --interpolate or --reconstruct is given. They go into one grid, or with
-    -o DIR into single files: 00000.png and so on, or {stem}_reconstructed.png.
+    New pictures are drawn, unless --interpolate or --reconstruct asks for others. They are put
+    side by side into one file, or with `-o FOLDER` into files of their own: `00000.png` and so
+    on, or `face_reconstructed.png` for `face.jpg`.
     """
     from enhance_cli.tasks.sample import run_sample
     from enhance_cli.tasks.sample_run import SampleRequest

@@ -26,10 +26,10 @@ def superres(
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Enlarge pictures 2 or 4 times.
+    """Enlarge pictures 2 or 4 times, with detail that plain interpolation would blur.
 
-    Bit depth, transparency, EXIF and colour profile stay as they are. The result lies beside
-    the input as {stem}_x4.{ext}, unless -o says otherwise.
+    Bit depth, transparency, metadata and colour profile stay as they are. The result of
+    `photo.png` is `photo_x4.png`, beside the input, unless -o says otherwise.
     """
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
 

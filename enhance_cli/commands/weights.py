@@ -7,16 +7,24 @@ import typer
 
 from enhance_cli.commands import options
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify and import weights.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, show, check and import the weights of models.",
+)
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="Default: all found.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME|FILE]...",
+        show_default="all that can be found",
+        help="Models by name, or checkpoint files.",
+    ),
 ]
 
 
 @app.command("list")
 def list_weights(json: options.Json = False) -> None:
-    """List the weights that can be found, with what is known of them."""
+    """List the weights that can be found, the data they were trained on, and their scores."""
     from enhance_cli.tasks.inspect import run_list
 
     raise typer.Exit(run_list(as_json=json))
@@ -24,9 +32,12 @@ def list_weights(json: options.Json = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE")], json: options.Json = False
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A model by name, or a checkpoint file.")
+    ],
+    json: options.Json = False,
 ) -> None:
-    """Show everything known of one model's weights or of a checkpoint file."""
+    """Show all that is known of one model's weights or of a checkpoint file."""
     from enhance_cli.tasks.inspect import run_show
 
     raise typer.Exit(run_show(name, as_json=json))
@@ -34,7 +45,7 @@ def show(
 
 @app.command()
 def verify(names: Names = None) -> None:
-    """Check sha256 against the manifest, and load every tensor strictly."""
+    """Check that files are whole: compare their sha256 with the manifest, and load each tensor."""
     from enhance_cli.tasks.inspect import run_verify
 
     raise typer.Exit(run_verify(names or []))
@@ -42,13 +53,28 @@ def verify(names: Names = None) -> None:
 
 @app.command("import")
 def import_weights(
-    source: Annotated[Path, typer.Argument(help="A .safetensors, .pth or .pt file.")],
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model that it is.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write.")],
-    half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats.")] = False,
+    source: Annotated[Path, typer.Argument(help="A file of tensors: .safetensors, .pth or .pt.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="The model that the tensors are for; enhance models lists names."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The checkpoint to write, a .safetensors file.")
+    ],
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half", help="Store numbers of 16 bits: half the size, a little less exact."
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Make a checkpoint of a state dict, foreign or ours; only tensors are ever unpickled."""
+    """Turn the weights of another program, or of a training run, into a checkpoint.
+
+    Nothing but tensors is ever read from a pickled file, so that no foreign code runs.
+    """
     from enhance_cli.tasks.inspect import run_import
 
     raise typer.Exit(run_import(source, model, output, half=half, overwrite=overwrite))
