@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,6 +31,7 @@ from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.io.jobs import FileOptions
+from enhance_cli.levels import to_pixels
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.video import VideoRequest, run_video
 
@@ -52,8 +52,8 @@ def write_video(path: Path, frames: Tensor) -> None:
         stream: Any = container.add_stream("libx264", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = frames.shape[3], frames.shape[2], "yuv420p"
         for frame in frames:
-            levels = (frame.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(levels), format="rgb24")
+            levels = to_pixels(frame)
+            picture = av.VideoFrame.from_ndarray(levels, format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
 

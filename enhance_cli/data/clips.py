@@ -19,6 +19,7 @@ from enhance_cli.data.motion import MotionSampler
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.video import VIDEO_SUFFIXES, read_rgb8_frames
+from enhance_cli.levels import to_values
 
 
 def find_clips(folder: Path) -> list[Path]:
@@ -74,7 +75,7 @@ def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Ten
     starts = [0] + [
         index + 1
         for index in range(len(clip) - 1)
-        if cut_score(clip[index].float() / 255, clip[index + 1].float() / 255) > threshold
+        if cut_score(to_values(clip[index]), to_values(clip[index + 1])) > threshold
     ]
     return [clip[first:last] for first, last in zip(starts, [*starts[1:], len(clip)], strict=True)]
 
@@ -148,7 +149,7 @@ class ClipSampler:
                 clips.append(clip.to(self._device))
                 flows.append(flow)
             else:
-                clips.append(self._cut(length, side, generator).to(self._device).float() / 255)
+                clips.append(to_values(self._cut(length, side, generator).to(self._device)))
                 flows.append(None)
         return torch.stack(clips), flows
 

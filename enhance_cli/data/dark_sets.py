@@ -28,6 +28,7 @@ from enhance_cli.io.dng import write_dng
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.libraw_render import demosaic_linear
 from enhance_cli.io.raw import read_raw
+from enhance_cli.levels import quantise, to_planes, to_values
 
 __all__ = [
     "DARK_DATASETS",
@@ -168,7 +169,7 @@ def _load_sid(pair: SidPair, view: View) -> DarkScene:
             pair.short,
         )
     linear = torch.from_numpy(demosaic_linear(pair.short, gains=dark.white_balance))
-    file = (render(linear, to_srgb, "srgb") * 255).round() / 255
+    file = quantise(render(linear, to_srgb, "srgb"))
     return DarkScene(
         view, srgb_to_linear(file), (1.0, 1.0, 1.0), torch.eye(3), clean, clean_to_srgb
     )
@@ -192,7 +193,7 @@ def _find_lol(view: View, roots: Sequence[Path]) -> list[DarkCase] | None:
 
 
 def _load_lol(low: Path, high: Path, view: View) -> DarkScene:
-    dark, clean = (_read_photo(path).float() / 255 for path in (low, high))
+    dark, clean = (to_values(_read_photo(path)) for path in (low, high))
     if dark.shape != clean.shape:
         raise DatasetError(
             f"{low}: {dark.shape[2]}x{dark.shape[1]} pixels, but its bright "
@@ -210,7 +211,7 @@ def _load_lol(low: Path, high: Path, view: View) -> DarkScene:
 
 def _read_photo(path: Path) -> Tensor:
     """uint8 (3, H, W)."""
-    return torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1)
+    return to_planes(read_rgb8(path))
 
 
 # --- synthetic-dark: photographs darkened by ``data.darkness`` ----------------------------------
@@ -261,7 +262,7 @@ def make_scene(path: Path, taken: Conditions, view: View, generator: torch.Gener
     Raises:
         DatasetError: if the photograph is too small.
     """
-    photo = crop_to_multiple(_read_photo(path), 2)[None].float() / 255
+    photo = to_values(crop_to_multiple(_read_photo(path), 2)[None])
     if min(photo.shape[-2:]) < _SMALLEST:
         raise DatasetError(
             f"{path}: {photo.shape[3]}x{photo.shape[2]} pixels, at least "

@@ -36,6 +36,7 @@ from enhance_cli.data.sensor import (
     log_uniform,
     normalise,
 )
+from enhance_cli.levels import to_levels, to_pixels, to_planes, to_values
 
 # XYZ -> camera RGB of the four cameras that Brooks et al. mix (Darmstadt Noise Dataset).
 XYZ_TO_CAMERA = torch.tensor(
@@ -304,11 +305,11 @@ def through_file(
     Returns:
         (N, 3, H, W) shown values in [0, 1].
     """
-    shown = (render(camera.clamp(0, 1), camera_to_srgb, "srgb") * 255).round().to(torch.uint8)
+    shown = to_levels(render(camera.clamp(0, 1), camera_to_srgb, "srgb"))
     if choices is not None:
         files = [_maybe_compress(one, choices) for one in shown.cpu()]
         shown = torch.stack(files).to(camera.device)
-    return shown.float() / 255
+    return to_values(shown)
 
 
 def _maybe_compress(pixels: Tensor, choices: torch.Generator) -> Tensor:
@@ -318,7 +319,7 @@ def _maybe_compress(pixels: Tensor, choices: torch.Generator) -> Tensor:
         return pixels
     low, high = _JPEG_QUALITY
     with BytesIO() as file:
-        Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy()).save(
+        Image.fromarray(to_pixels(pixels)).save(
             file, "JPEG", quality=round(low + (high - low) * quality)
         )
-        return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)
+        return to_planes(np.array(Image.open(file)))

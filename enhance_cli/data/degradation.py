@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.errors import UsageError
+from enhance_cli.levels import quantise, to_levels, to_planes, to_values
 from enhance_cli.resize import imresize
 
 Codec = Literal["h264", "jpeg"]
@@ -108,11 +109,6 @@ def blur_and_subsample(frames: Tensor, sigma: float = 1.5, scale: int = 4) -> Te
     return reduce_frames(frames[None], taps, scale)[0]
 
 
-def to_8_bits(frames: Tensor) -> Tensor:
-    """Round [0, 1] to the 256 levels of a file, still as float."""
-    return frames.clamp(0, 1).mul(255).round() / 255
-
-
 @dataclass(frozen=True)
 class Degradation:
     """How the small clips that a network is trained on are made of clean large ones.
@@ -182,7 +178,7 @@ class Degradation:
                     frames_lr[index].shape, generator=torch.Generator().manual_seed(seeds[index])
                 )
                 frames_lr[index] += deviation[index] * noise.to(frames_lr.device)
-        frames_lr = to_8_bits(frames_lr)
+        frames_lr = quantise(frames_lr)
         through_codec = torch.rand(count, generator=generator) < self.compressed
         strength = _between(
             self.rate_factor if self.codec == "h264" else self.jpeg_quality, count, generator
@@ -229,9 +225,9 @@ def compress(frames: Tensor, codec: Codec, strength: float) -> Tensor:
     Raises:
         UsageError: if the library for it is not installed.
     """
-    levels = frames.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    levels = to_levels(frames).movedim(1, -1).cpu().numpy()
     squeezed = (_through_h264 if codec == "h264" else _through_jpeg)(levels, strength)
-    return torch.from_numpy(squeezed).permute(0, 3, 1, 2).to(frames) / 255
+    return to_values(to_planes(squeezed)).to(frames)
 
 
 def _through_jpeg(frames: NDArray[Any], quality: float) -> NDArray[Any]:

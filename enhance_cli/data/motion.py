@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.levels import to_values
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -114,7 +116,7 @@ class MotionSampler:
         left, top = (int(v) for v in (low + place - 4).floor().clamp(min=0))
         right = min(photo.shape[2], int(high[0] + place[0]) + 5)
         bottom = min(photo.shape[1], int(high[1] + place[1]) + 5)
-        part = photo[:, top:bottom, left:right].float() / 255
+        part = to_values(photo[:, top:bottom, left:right])
         if cut_out:
             part = torch.cat([part, self._shape(part.shape[1:], side, generator)])
         place = place - torch.tensor([left, top])

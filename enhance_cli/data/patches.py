@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
+from enhance_cli.levels import to_planes
 from enhance_cli.resize import imresize
 
 
@@ -38,7 +38,7 @@ def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
     broken: list[str] = []
     for path in paths:
         try:
-            photos.append(torch.from_numpy(np.array(read_rgb8(path))).permute(2, 0, 1))
+            photos.append(to_planes(read_rgb8(path)))
         except InputError as error:
             broken.append(str(error))
     if broken:  # named together, so that a folder can be mended in one go

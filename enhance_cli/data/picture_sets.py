@@ -16,6 +16,7 @@ from torch import Tensor
 from enhance_cli.data.arrays import read_arrays
 from enhance_cli.data.mnist import FILE_NAME, read_mnist
 from enhance_cli.errors import DatasetError
+from enhance_cli.levels import to_planes
 
 FACES_FILE = "faces64.npz"
 _FACE_SIDE = 64
@@ -122,7 +123,7 @@ def _decode(file: Path, index: int, data: bytes) -> Tensor:
             f"{file}: picture {index} has {pixels.shape[1]}x{pixels.shape[0]} "
             f"pixels, must have {_FACE_SIDE}x{_FACE_SIDE}"
         )
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    return to_planes(pixels)
 
 
 PICTURE_SETS: dict[str, PictureSource] = {

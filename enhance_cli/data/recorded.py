@@ -14,8 +14,7 @@ from enhance_cli.data.sid import SidPair
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.libraw_render import demosaic_linear
 from enhance_cli.io.raw import read_raw
-
-_LEVELS = 65_535
+from enhance_cli.levels import to_levels, to_values
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def _read(pairs: Sequence[SidPair]) -> list[_Recording]:
     def read_clean(path: Path) -> tuple[Tensor, Tensor]:  # one bright file serves several pairs
         raw = read_raw(path)
         linear = torch.from_numpy(demosaic_linear(path, gains=raw.white_balance))
-        levels = linear.clamp(0, 1).mul(_LEVELS).round().to(torch.int32).to(torch.uint16)
+        levels = to_levels(linear, torch.uint16)
         return levels, torch.from_numpy(raw.camera_to_srgb)
 
     recordings = []
@@ -139,7 +138,7 @@ def _cut(recording: _Recording, top: int, left: int, side: int) -> tuple[Tensor,
     window = (..., slice(top, top + side), slice(left, left + side))
     return (
         recording.mosaic[window].float() / 32_767,
-        recording.clean[window].to(torch.int32).float() / _LEVELS,
+        to_values(recording.clean[window]),
     )
 
 

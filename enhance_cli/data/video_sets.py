@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
+from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.video import VIDEO_SUFFIXES, probe, read_rgb8_frames
+from enhance_cli.levels import quantise, to_planes, to_values
 
 MULTIPLE = 8  # that the sides of LR frames are cut to (ch. 3.4.8)
 SHORTEST = 5  # the first and last two frames are not counted
@@ -265,7 +265,7 @@ def iterate_frames(path: Path) -> Iterator[Tensor]:
                 f"frames before it have {size[1]}x{size[0]}"
             )
         size = pixels.shape
-        yield torch.from_numpy(pixels).permute(2, 0, 1)
+        yield to_planes(pixels)
 
 
 def crop_frame(frame: Tensor, scale: int) -> Tensor:
@@ -293,7 +293,7 @@ Reduce = Callable[[Tensor], Tensor]  # HR frame (3, H, W) in [0, 1] -> LR frame,
 
 def reduce_frame(frame_hr: Tensor, scale: int, sigma: float = SIGMA) -> Tensor:
     """The paper's small frame of a large one (3, H, W) in [0, 1], rounded to 8 bits."""
-    return to_8_bits(blur_and_subsample(frame_hr[None], sigma, scale)[0])
+    return quantise(blur_and_subsample(frame_hr[None], sigma, scale)[0])
 
 
 def iterate_pairs(
@@ -329,7 +329,7 @@ def iterate_pairs(
 def _made_pairs(clip: VideoClip, scale: int, sigma: float) -> Iterator[FramePair]:
     reduce = partial(reduce_frame, scale=scale, sigma=sigma)
     for frame in iterate_frames(clip.frames):
-        frame_hr = _cut(clip.frames, frame, MULTIPLE * scale).float() / 255
+        frame_hr = to_values(_cut(clip.frames, frame, MULTIPLE * scale))
         yield FramePair(frame_hr, reduce(frame_hr))
 
 
@@ -343,14 +343,14 @@ def _given_pairs(clip: VideoClip, scale: int) -> Iterator[FramePair]:
                     f"{clip.frames_lr}: {frame_lr.shape[-1]}x{frame_lr.shape[-2]} is not "
                     f"1/{scale} of {clip.frames}, {frame.shape[-1]}x{frame.shape[-2]}"
                 )
-            cut_lr = _cut(clip.frames_lr, frame_lr, MULTIPLE).float() / 255
+            cut_lr = to_values(_cut(clip.frames_lr, frame_lr, MULTIPLE))
             # Cut where the small frame is, which need not be the middle to a pixel.
             top, left = (
                 scale * ((side - kept) // 2)
                 for side, kept in zip(frame_lr.shape[-2:], cut_lr.shape[-2:], strict=True)
             )
             height, width = (scale * side for side in cut_lr.shape[-2:])
-            yield FramePair(frame[:, top : top + height, left : left + width].float() / 255, cut_lr)
+            yield FramePair(to_values(frame[:, top : top + height, left : left + width]), cut_lr)
     except ValueError as error:
         raise DatasetError(f"{clip.frames_lr}: not as many frames as {clip.frames}") from error
 
@@ -389,7 +389,7 @@ def iterate_predictions(
                     f"against {reference.shape[-1]}x{reference.shape[-2]}"
                 )
             count += 1
-            yield estimate.float() / 255, cut.float() / 255
+            yield to_values(estimate), to_values(cut)
     except ValueError as error:
         raise DatasetError(f"{predictions}: not as many frames as {clip.frames}") from error
     if count < SHORTEST:

@@ -20,8 +20,8 @@ from enhance_cli.colour import (
     srgb_to_linear,
 )
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.merging import to_levels
 from enhance_cli.engine.tiled import Network, Progress, TilePlan, run_tiled
+from enhance_cli.levels import to_levels
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.tiled import is_out_of_memory
 from enhance_cli.errors import DeviceError
+from enhance_cli.levels import to_values
 
 Notice = Callable[[str], None]
 
@@ -171,11 +172,6 @@ def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
     round_way = curved * ((1 - t) * lengths[0] + t * lengths[1])
     known = (sine > 1e-4) & (lengths[0] > 1e-12) & (lengths[1] > 1e-12)
     return torch.where(known, round_way, (1 - t) * first + t * second)
-
-
-def to_values(pictures: Tensor) -> Tensor:
-    """uint8 levels as float32 in [0, 1]; values as they are."""
-    return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
 
 
 def _run_batches(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.engine.grids import Box
+from enhance_cli.levels import to_levels
 
 
 @dataclass(frozen=True)
@@ -176,17 +177,3 @@ def make_canvas(
     if merger == "crop":
         return CropCanvas(shape, settings, dtype)
     return BlendCanvas(shape, settings, dtype, merger)
-
-
-def to_levels(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Values in [0, 1] as levels of an integer type, clamped and rounded; floats stay as they are.
-
-    Args:
-        values: float32, any shape.
-        dtype: float32, uint8 or uint16.
-    """
-    if dtype.is_floating_point:
-        return values.to(dtype)
-    top = torch.iinfo(dtype).max
-    # By way of int32: older torch has no direct conversion from float to uint16.
-    return values.clamp(0, 1).mul_(top).round_().to(torch.int32).to(dtype)

@@ -16,6 +16,7 @@ from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlarger
 from enhance_cli.evaluation.pairs import compare_pictures, read_levels
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.tables import report_pictures
+from enhance_cli.levels import to_values
 from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
 
@@ -97,7 +98,7 @@ def _enlarge(image: Tensor, model: Model, plan: TilePlan) -> Tensor:
     return run_tiled(
         model.network,
         model.contract,
-        image.float() / 255,
+        to_values(image),
         plan,
         device=model.device,
         dtype=model.dtype,

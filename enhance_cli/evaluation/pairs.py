@@ -11,7 +11,6 @@ from enhance_cli.data.benchmarks import Pair, match_folders
 from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import load_perceptual_distance
-from enhance_cli.engine.generation import to_values
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.evaluation.benchmarks import LPIPS, Measures
 from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score
@@ -20,6 +19,7 @@ from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.set_scores import net_roots
 from enhance_cli.evaluation.tables import report_pictures
 from enhance_cli.io.image import read_image, read_rgb8
+from enhance_cli.levels import to_planes, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.talk import Talk
 
@@ -81,7 +81,7 @@ def _score_pair(
 
 
 def _measure_distance(distance: Distance, *paths: Path) -> float:
-    pictures = (torch.from_numpy(read_rgb8(path)).permute(2, 0, 1)[None] for path in paths)
+    pictures = (to_planes(read_rgb8(path))[None] for path in paths)
     try:
         return float(distance(*map(to_values, pictures)))
     except ValueError as error:
@@ -90,7 +90,7 @@ def _measure_distance(distance: Distance, *paths: Path) -> float:
 
 def read_levels(path: Path) -> Tensor:
     """(C, H, W) levels of a picture's colour, C = 1 or 3."""
-    return torch.from_numpy(read_image(path).pixels).permute(2, 0, 1)
+    return to_planes(read_image(path).pixels)
 
 
 def compare_pictures(
@@ -109,13 +109,13 @@ def compare_pictures(
     """
     metrics = [metric for metric in measures.metrics if metric != LPIPS]
     try:
-        numbers = score(_unit(estimate), _unit(reference), measures.protocol, border, metrics)
+        numbers = score(
+            to_values(estimate, torch.float64),
+            to_values(reference, torch.float64),
+            measures.protocol,
+            border,
+            metrics,
+        )
     except ValueError as error:
         raise DatasetError(str(error)) from error
     return Score({"name": name, **{metric: numbers.get(metric) for metric in measures.metrics}})
-
-
-def _unit(picture: Tensor) -> Tensor:
-    if picture.is_floating_point():
-        return picture
-    return picture.double() / torch.iinfo(picture.dtype).max

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from enhance_cli.levels import quantise
 from enhance_cli.metrics.quality import luma_bt601, ssim
 
 # Liu et al. (2017) give no estimates for the first and last two frames (ch. 3.4.8).
@@ -17,7 +18,7 @@ VIDEO_METRICS = ("psnr", "ssim")  # those of table 3.2
 
 def frame_luma(frame: Tensor) -> Tensor:
     """BT.601 luma (1, H, W) in float64 of a frame (3, H, W) in [0, 1], rounded to 8 bits."""
-    return luma_bt601(frame.double().clamp(0, 1).mul(255).round() / 255)
+    return luma_bt601(quantise(frame.double()))
 
 
 def frame_error(luma: Tensor, reference: Tensor) -> float:

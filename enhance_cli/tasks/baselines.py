@@ -14,6 +14,7 @@ from enhance_cli.colour import estimate_noise
 from enhance_cli.data.dark_sets import DarkScene, Source
 from enhance_cli.errors import UsageError
 from enhance_cli.io.libraw_render import demosaic_linear, measure_wavelet_noise
+from enhance_cli.levels import to_planes
 
 Baseline = Callable[[DarkScene, float], Tensor]  # scene, ratio -> shown (C, H, W) in [0, 1]
 
@@ -64,7 +65,7 @@ def _nl_means(scene: DarkScene, ratio: float) -> Tensor:
     if noise == 0:
         return shown
     result = denoise_nl_means(
-        shown.permute(1, 2, 0).numpy(),
+        shown.movedim(0, -1).numpy(),
         patch_size=5,
         patch_distance=6,
         h=_NL_MEANS_STRENGTH * noise,
@@ -72,7 +73,7 @@ def _nl_means(scene: DarkScene, ratio: float) -> Tensor:
         channel_axis=-1,
     )
     # Of a single channel it drops the axis.
-    return torch.from_numpy(result).view(*shown.shape[1:], -1).permute(2, 0, 1).clamp(0, 1)
+    return to_planes(result.reshape(*shown.shape[1:], -1)).clamp(0, 1)
 
 
 def _noise_of(shown: Tensor) -> float:

@@ -23,6 +23,7 @@ from enhance_cli.engine.generation import (
     usable_densities,
 )
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
+from enhance_cli.levels import to_levels
 from enhance_cli.metrics.prd import CLUSTERS
 from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.sample_scores import (
@@ -39,7 +40,6 @@ from enhance_cli.tasks.sample_scores import (
     make_reference,
     picture_bar,
     prd_curve_of,
-    to_levels,
 )
 from enhance_cli.tasks.score_report import draw_curves, write_report
 from enhance_cli.tasks.scores import print_table, write_csv

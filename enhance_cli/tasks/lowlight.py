@@ -43,6 +43,7 @@ from enhance_cli.io.raw import (
     read_raw,
     read_rendered,
 )
+from enhance_cli.levels import to_pixels, to_planes, to_values
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
 
@@ -245,12 +246,13 @@ def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> _Source:
 
 
 def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> _Source:
-    values = picture.pixels.astype(np.float32) / picture.max_value
+    planes = to_values(to_planes(picture.pixels))
     if picture.alpha is not None and picture.alpha.any():
         seen = picture.alpha > 0  # the rest has any colour: it may not count, nor bleed
+        values = planes.movedim(0, -1).numpy()  # the same memory
         values[~seen] = values[seen].mean(axis=0)
-    planes = torch.from_numpy(values).permute(2, 0, 1).expand(3, -1, -1)
-    return _Source(DarkImage(srgb_to_linear(planes)), exposure, picture.exif, bits, picture=picture)
+    linear = srgb_to_linear(planes.expand(3, -1, -1))
+    return _Source(DarkImage(linear), exposure, picture.exif, bits, picture=picture)
 
 
 def _check_kind(model: Model, image: DarkImage, path: Path) -> None:
@@ -320,8 +322,7 @@ def _output_size(source: _Source, model: Model, size: str) -> tuple[int, int]:
 
 def _as_picture(shown: Tensor, source: _Source) -> Picture:
     """The result as a picture, upright, with what belongs to its source."""
-    pixels: NDArray[Any] = np.ascontiguousarray(shown.permute(1, 2, 0).numpy())
-    pixels = turn_upright(pixels, source.orientation)
+    pixels = turn_upright(to_pixels(shown, shown.dtype), source.orientation)
     old = source.picture
     same_colours = old is not None and source.is_grey == (pixels.shape[2] == 1)
     profile = old.icc_profile if old is not None and same_colours else None

@@ -19,9 +19,9 @@ from enhance_cli.engine.features import (
     PerceptualDistance,
     load_perceptual_distance,
 )
-from enhance_cli.engine.generation import to_values
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.io.image import find_images, read_image, read_rgb8
+from enhance_cli.levels import to_planes, to_values
 from enhance_cli.metrics import METRICS
 from enhance_cli.metrics.distribution import LEVELS, histogram_divergence, luminance_histogram
 from enhance_cli.metrics.frechet import FeatureStatistics, frechet_distance
@@ -196,7 +196,7 @@ def _read_batches(files: Sequence[Path]) -> Iterator[Tensor]:
 
 def _read_rgb(path: Path) -> Tensor:
     """uint8 (3, H, W)."""
-    return torch.from_numpy(read_rgb8(path)).permute(2, 0, 1)
+    return to_planes(read_rgb8(path))
 
 
 def _measure(
@@ -337,5 +337,4 @@ def _score_pair(
 
 def _read(path: Path) -> Tensor:
     """(C, H, W) in [0, 1], C = 1 or 3."""
-    pixels = torch.from_numpy(read_image(path).pixels)
-    return pixels.permute(2, 0, 1).double() / torch.iinfo(pixels.dtype).max
+    return to_values(to_planes(read_image(path).pixels), torch.float64)

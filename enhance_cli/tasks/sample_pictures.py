@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.errors import OutputError
 from enhance_cli.io.image import Picture, check_writable, read_image, write_image
+from enhance_cli.levels import to_pixels, to_planes, to_values
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.resize import imresize
 
@@ -105,8 +105,7 @@ def pair_rows(
 
 def to_zoomed_pixels(picture: Tensor, zoom: int = 1) -> Pixels:
     """(C, side, side) in [0, 1] -> (zoom * side, zoom * side, C), each pixel ``zoom`` wide."""
-    levels = picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return np.ascontiguousarray(levels.repeat(zoom, axis=0).repeat(zoom, axis=1))
+    return np.ascontiguousarray(to_pixels(picture).repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
 def read_square(path: Path, contract: Contract) -> tuple[Tensor, list[str]]:
@@ -150,8 +149,7 @@ def _middle(samples: NDArray[Any], side: int) -> Tensor:
     """The middle square of (H, W, C) levels, as (C, side, side) in [0, 1]."""
     top, left = ((length - side) // 2 for length in samples.shape[:2])
     middle = samples[top : top + side, left : left + side]
-    values = torch.from_numpy(middle.astype(np.float32)).permute(2, 0, 1)
-    return values / np.iinfo(samples.dtype).max
+    return to_values(to_planes(middle))
 
 
 def _size_notices(picture: Picture, side: int) -> list[str]:

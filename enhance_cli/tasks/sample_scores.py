@@ -14,8 +14,8 @@ from torch import Tensor
 
 from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.features import FEATURES, FeatureExtractor, extract, load_features
-from enhance_cli.engine.generation import to_values
 from enhance_cli.errors import CheckpointError
+from enhance_cli.levels import to_values
 from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
 from enhance_cli.metrics.prd import PrecisionRecall, precision_recall_curve
 from enhance_cli.metrics.spectrum import high_frequency_energy
@@ -139,11 +139,6 @@ def prd_numbers(curve: PrecisionRecall) -> dict[str, float | None]:
 def prd_curve_of(name: str, curve: PrecisionRecall) -> Curve:
     """For ``draw_curves``, recall to the right and precision upwards (fig. 5.5)."""
     return Curve(name, curve.recall.tolist(), curve.precision.tolist())
-
-
-def to_levels(pictures: Tensor) -> Tensor:
-    """Values in [0, 1] to uint8 levels, as a file holds them."""
-    return (pictures * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def draw_from(pictures: Tensor, count: int, seed: int) -> Tensor:

@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
@@ -22,10 +20,9 @@ from enhance_cli.io.image import (
     write_notices,
 )
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
+from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
-
-LEVELS = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
 
 @dataclass(frozen=True)
@@ -110,17 +107,17 @@ def superresolve(
         result = run_tiled(
             network,
             contract,
-            to_tensor(planes),
+            to_values(to_planes(planes)),
             plan,
             device=model.device,
             dtype=model.dtype,
-            levels=LEVELS[planes.dtype],
+            levels=level_type(planes),
             notice=notice,
             progress=lambda done, total: progress(
                 first * area + done * area // total, passes * area
             ),
         )
-        return np.ascontiguousarray(result.permute(1, 2, 0).numpy())
+        return to_pixels(result, result.dtype)
 
     enlarged = enlarge(pixels, 0)
     if alpha is not None:
@@ -145,12 +142,6 @@ def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     )
     kept: NDArray[Any] = np.clip(enlarged, low, high)
     return kept
-
-
-def to_tensor(pixels: NDArray[Any]) -> Tensor:
-    """(H, W, C) uint8 or uint16 levels -> (C, H, W) float32 in [0, 1]."""
-    top = np.iinfo(pixels.dtype).max
-    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / top
 
 
 def _fill_transparent(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:

@@ -8,16 +8,13 @@ from fractions import Fraction
 from math import isfinite
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli import __version__
 from enhance_cli.architectures.frvsr import VideoState
 from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
 from enhance_cli.engine.catalogue import Model, ModelOptions
-from enhance_cli.engine.merging import to_levels
 from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import OutputError, UsageError
@@ -35,6 +32,7 @@ from enhance_cli.io.video import (
     segment_suffix,
     write_segment,
 )
+from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
 from enhance_cli.overlap import Behind, ahead, behind
 from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
@@ -46,8 +44,6 @@ from enhance_cli.tasks.video_work import SEGMENT_FRAMES, WorkFolder
 # keep all three busy, and few enough for frames of any size.
 _AHEAD = 3
 _BEHIND = 2
-
-_STRIP = 64  # rows
 
 
 @dataclass(frozen=True)
@@ -361,7 +357,7 @@ class _Stream:
         picture = item.frame_hr
         if self.compare:
             picture = self._side_by_side(item.frame_lr.to(picture.device), picture)
-        pixels = _to_pixels(picture, item.frame.pixels.dtype)
+        pixels = to_pixels(picture, level_type(item.frame.pixels))
         self._writer.write(replace(item.frame, pixels=pixels))
         if item.ends:
             self._written.pop_all().close()
@@ -388,26 +384,9 @@ def _seen(
 ) -> Iterator[_Seen]:
     before = None if state is None else state.frame_lr[0].cpu()
     for frame in frames:
-        frame_lr = _to_tensor(frame.pixels)
+        frame_lr = to_values(to_planes(frame.pixels))
         cut = (
             threshold is not None and before is not None and cut_score(before, frame_lr) > threshold
         )
         yield _Seen(frame, frame_lr, cut)
         before = frame_lr
-
-
-def _to_tensor(pixels: NDArray[Any]) -> Tensor:
-    """(H, W, 3) levels -> (3, H, W) float32 in [0, 1]."""
-    top = np.iinfo(pixels.dtype).max
-    return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / top
-
-
-def _to_pixels(image: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """(3, H, W) in [0, 1] -> (H, W, 3) levels of ``dtype``."""
-    pixels: NDArray[Any] = np.empty((*image.shape[1:], 3), dtype)
-    levels = torch.from_numpy(pixels)
-    # In strips that stay in the cache: a third of the time, and no large memory to ask for.
-    for row in range(0, len(levels), _STRIP):
-        strip = to_levels(image[:, row : row + _STRIP], levels.dtype)
-        levels[row : row + _STRIP] = strip.permute(1, 2, 0)
-    return pixels

@@ -11,13 +11,13 @@ from torch import Tensor
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.frvsr import Frvsr, VideoState
 from enhance_cli.data.benchmarks import data_roots
-from enhance_cli.data.degradation import to_8_bits
 from enhance_cli.data.video_sets import FramePair, VideoClip, count_frames, load_clips
 from enhance_cli.engine.catalogue import Model, cache_folder, find_entry, find_weights, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import UsageError
+from enhance_cli.levels import quantise
 from enhance_cli.metrics.video import VIDEO_METRICS
 from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
@@ -153,7 +153,7 @@ def enlarge_frames(
         if not steps:
             steps = [enlarger.start(pair) for enlarger in enlargers]
         after = None if following is None else following.frame_lr
-        yield pair.frame_hr, [to_8_bits(step(pair.frame_lr, after)) for step in steps]
+        yield pair.frame_hr, [quantise(step(pair.frame_lr, after)) for step in steps]
 
 
 def load_models(request: VideoRequest, talk: Talk) -> VideoModels:

@@ -13,12 +13,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from enhance_cli.data.degradation import compress, to_8_bits
+from enhance_cli.data.degradation import compress
 from enhance_cli.data.scenes import make_scene_picture, roll_scene
 from enhance_cli.data.video_sets import (
     SIGMA,
@@ -29,6 +27,7 @@ from enhance_cli.data.video_sets import (
 )
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.io.image import Picture, write_image
+from enhance_cli.levels import quantise, to_pixels
 from enhance_cli.metrics.video import ClipScore, error_to_psnr, flicker, frame_error, frame_luma
 from enhance_cli.talk import Talk, print_json
 from enhance_cli.tasks.score_report import Curve, draw_curves, draw_pictures, write_report
@@ -270,7 +269,7 @@ def _add_noise(deviation: float, frame_lr: Tensor, clip: str, index: int) -> Ten
     """White noise of the frame's own seed, so that results repeat; rounded to 8 bits."""
     seed = zlib.crc32(f"{clip}/{index}".encode("utf-8", "surrogateescape"))
     noise = torch.randn(frame_lr.shape, generator=torch.Generator().manual_seed(seed))
-    return to_8_bits(frame_lr + deviation * noise)
+    return quantise(frame_lr + deviation * noise)
 
 
 def _compress(quality: int, frame_lr: Tensor, clip: str, index: int) -> Tensor:
@@ -324,7 +323,7 @@ def _study_profile(request: VideoRequest, talk: Talk) -> Outcome:
         [keys, *([row[key] for key in keys] for row in results)],
         lambda: [
             (
-                draw_pictures({name: _levels(picture) for name, picture in pictures.items()}),
+                draw_pictures({name: to_pixels(picture) for name, picture in pictures.items()}),
                 f"Temporal profiles of {clip_name}: one row of every frame, the first frame at "
                 "the top (as figure 3.6)",
             )
@@ -359,13 +358,8 @@ def _write_profile(request: VideoRequest, clip: str, name: str, picture: Tensor)
     if request.output is None:
         return None
     path = request.output / re.sub(r"[^\w.-]", "_", f"{clip}_{name}.png")
-    write_image(path, Picture(_levels(picture)))
+    write_image(path, Picture(to_pixels(picture)))
     return str(path)
-
-
-def _levels(picture: Tensor) -> NDArray[np.uint8]:
-    levels = picture.clamp(0, 1).mul(255).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy())
 
 
 # --- fig. 3.7: PSNR by frame number ---------------------------------------------------------------

@@ -14,6 +14,7 @@ from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.data.picture_sets import PICTURE_SETS
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.levels import to_values
 from enhance_cli.training.loop import Optimisation, step_generator
 from enhance_cli.training.objectives import gaussian_kl, reparameterise, summed
 from enhance_cli.training.start import make_network
@@ -146,7 +147,7 @@ class Autoencoding:
             raise UsageError(f"batch={recipe.batch}: too small for so many processes")
         # Processes have different pictures, so they need different noise.
         own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
-        x = self._train[index].float() / 255
+        x = to_values(self._train[index])
         if recipe.mirror:
             turned = (torch.rand(len(x), generator=own) < 0.5).to(x.device)
             x = torch.where(turned[:, None, None, None], x.flip(-1), x)
@@ -175,7 +176,7 @@ class Autoencoding:
         generator = torch.Generator().manual_seed(0)
         error = divergence = 0.0
         for part in self._held.split(_AT_ONCE):  # type: ignore[no-untyped-call]
-            x = part.float() / 255
+            x = to_values(part)
             mean, log_variance = model.encode(x)
             z = mean if log_variance is None else reparameterise(mean, log_variance, generator)
             error += float(_error(model, x, z, generator, 0).double().sum())
@@ -183,7 +184,7 @@ class Autoencoding:
         count = len(self._held)
         self._figures = {"error": error / count, "divergence": divergence / count}
         shown = self._train[:: -(-len(self._train) // _FITTED)]
-        codes = [model.encode(part.float() / 255)[0].cpu() for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
+        codes = [model.encode(to_values(part))[0].cpu() for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
         self._fitted = {
             f"densities.{name}": value
             for name, value in fit_densities(

@@ -17,9 +17,10 @@ from torch.nn import functional
 from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
 from enhance_cli.architectures.frvsr import Frvsr, Vsr
 from enhance_cli.data.clips import ClipBatch
-from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
+from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.data.patches import crop_to_multiple
+from enhance_cli.levels import to_levels, to_values
 from enhance_cli.training.unroll import find_flows
 
 _CLIPS = 16
@@ -52,13 +53,9 @@ class FlowLessons:
         self._noise = noise
         self._patch = patch
         self._photos = [
-            to_8_bits(
-                blur_and_subsample(crop_to_multiple(photo, scale)[None].float() / 255, scale=scale)[
-                    0
-                ]
+            to_levels(
+                blur_and_subsample(to_values(crop_to_multiple(photo, scale)[None]), scale=scale)[0]
             )
-            .mul(255)
-            .to(torch.uint8)
             for photo in photos
         ]
         self._motion = replace(

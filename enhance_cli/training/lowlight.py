@@ -26,6 +26,7 @@ from enhance_cli.data.sensor import RATIO_RANGE
 from enhance_cli.data.sid import load_sid_pairs
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.levels import to_values
 from enhance_cli.metrics import METRICS
 from enhance_cli.training.loop import Optimisation
 from enhance_cli.training.objectives import (
@@ -295,7 +296,7 @@ class SyntheticDarkness:
         count = 2 if self._contract.colour.endswith("srgb") else 1
         for photo in self._held:
             taken = self._conditions(count, generator, vary=False)
-            pixels = photo.to(self._device)[None].float() / 255
+            pixels = to_values(photo.to(self._device)[None])
             yield self._darken(pixels.expand(count, -1, -1, -1), taken, generator)
 
     def _cut(self, photo: Tensor) -> Tensor:

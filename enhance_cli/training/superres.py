@@ -14,6 +14,7 @@ from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Optimisation
@@ -126,11 +127,11 @@ class SuperResolution:
         """Mean PSNR in dB over the validation pictures, by the protocol of the benchmarks."""
         scores = []
         for photo in self._held:
-            frame_lr = imresize(photo, 1 / self.scale).to(self.device)[None].float() / 255
+            frame_lr = to_values(imresize(photo, 1 / self.scale).to(self.device)[None])
             estimate = network(frame_lr.contiguous(memory_format=torch.channels_last))[0]
             images = (
-                estimate.clamp(0, 1).mul(255).round() / 255,
-                photo.to(self.device).float() / 255,
+                quantise(estimate),
+                to_values(photo.to(self.device)),
             )
             scores.append(score(*images, "y-crop", self.scale, ["psnr"])["psnr"])
             scores[-1] = min(scores[-1], 100.0)  # a blank one can be met exactly

@@ -26,6 +26,7 @@ from enhance_cli.data.patches import load_photos
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.levels import to_values
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.training.flow import FlowLessons, alignment_loss
 from enhance_cli.training.loop import Optimisation
@@ -228,7 +229,7 @@ class VideoSuperResolution:
         if not (height and width) or len(clip) < 5:
             raise DatasetError(f"a clip to validate on needs 5 frames of {unit} pixels")
         top, left = (clip.shape[-2] - height) // 2, (clip.shape[-1] - width) // 2
-        frames_hr = clip[:, :, top : top + height, left : left + width].float() / 255
+        frames_hr = to_values(clip[:, :, top : top + height, left : left + width])
         generator = torch.Generator().manual_seed(index)
         frames_lr = self.recipe.degradation.apply(frames_hr[None], self.scale, generator)[0]
         return frames_lr, frames_hr

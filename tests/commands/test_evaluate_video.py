@@ -20,10 +20,11 @@ from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.frvsr import Frvsr, VideoState
 from enhance_cli.architectures.srnet import FrvsrConfig
 from enhance_cli.commands.evaluate import evaluate
-from enhance_cli.data.degradation import blur_and_subsample, to_8_bits
+from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.data.video_sets import VIDEO_DATASETS, VideoClip, iterate_pairs
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
+from enhance_cli.levels import quantise
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.resize import imresize
@@ -95,7 +96,7 @@ def study(data: Path, weights: Path, enhance: Callable) -> Callable:
 def small(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """LR and HR clips in [0, 1], by the paper's words."""
     truth = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[:, :, 4:68, 4:100].float() / 255
-    return to_8_bits(blur_and_subsample(truth, 1.5, 4)), truth
+    return quantise(blur_and_subsample(truth, 1.5, 4)), truth
 
 
 def test_protocol(data: Path, weights: Path, enhance: Callable):
@@ -113,7 +114,7 @@ def test_protocol(data: Path, weights: Path, enhance: Callable):
     frames_lr, truth = small(make_clip(data / "again", 0))
     enlarged = (imresize(frames_lr.double() * 255, 4).round().clamp(0, 255)) / 255
     estimates = enhance_clip(load_network(read_checkpoint_info(path)), frames_lr)
-    for result, frames in ((bicubic, enlarged), (model, to_8_bits(estimates))):
+    for result, frames in ((bicubic, enlarged), (model, quantise(estimates))):
         first = result["images"][0]
         assert first["psnr"] == pytest.approx(video_psnr(frames, truth), abs=1e-3)
         expected = np.mean(

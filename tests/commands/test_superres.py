@@ -304,14 +304,14 @@ def test_memory_that_ends_outside_the_network_fails_one_file(
 ):
     good = write(tmp_path / "good.png", noise(4, 4, 3))
     large = write(tmp_path / "large.png", noise(6, 6, 3))
-    convert = superres.to_tensor
+    convert = superres.to_planes
 
     def cramped(pixels: np.ndarray) -> object:
         if pixels.shape[0] == 6:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return convert(pixels)
 
-    monkeypatch.setattr(superres, "to_tensor", cramped)
+    monkeypatch.setattr(superres, "to_planes", cramped)
     ran = enhance("superres", large, good, *tiny)
     assert ran.code == 1
     assert "too large for the memory" in ran.err

@@ -20,9 +20,9 @@ from enhance_cli.data.degradation import (
     compress,
     gaussian_taps,
     reduce_frames,
-    to_8_bits,
 )
 from enhance_cli.errors import UsageError
+from enhance_cli.levels import quantise
 from enhance_cli.resize import imresize
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.run import override
@@ -229,7 +229,7 @@ def test_the_margin_holds_what_a_small_pixel_depends_on() -> None:
 def test_the_defaults_are_the_paper_s() -> None:
     frames = random(2, 3, 3, 24, 32)
     made = Degradation().apply(frames, 4, generator())
-    expected = to_8_bits(torch.stack([blur_and_subsample(clip, 1.5, 4) for clip in frames]))
+    expected = quantise(torch.stack([blur_and_subsample(clip, 1.5, 4) for clip in frames]))
     assert made.shape == (2, 3, 3, 6, 8)
     # A value may lie between two levels.
     assert (made - expected).abs().max() < 1.01 / 255
@@ -249,11 +249,6 @@ def test_values_are_those_of_8_bits(degradation: Degradation) -> None:
     assert torch.allclose(levels, levels.round(), rtol=0, atol=1e-4)
     assert levels.min() >= 0
     assert levels.max() <= 255
-
-
-def test_rounding_to_8_bits() -> None:
-    levels = torch.tensor([-1.0, 0.0, 0.4, 0.6, 127.4, 254.6, 255.0, 400.0]) / 255
-    assert (to_8_bits(levels) * 255).tolist() == pytest.approx([0, 0, 0, 1, 127, 255, 255, 255])
 
 
 def everything(codec: Codec = "jpeg") -> Degradation:

@@ -21,7 +21,6 @@ from enhance_cli.engine.generation import (
     iterate_codes,
     reconstruct_pictures,
     slerp,
-    to_values,
     usable_densities,
 )
 from enhance_cli.errors import DeviceError
@@ -207,7 +206,6 @@ def test_encoding_levels_and_values(model: Model):
     for batch in (2, 9, 50):
         assert torch.allclose(encode_pictures(model, levels, batch), expected, atol=1e-6)
         assert torch.allclose(encode_pictures(model, levels / 255, batch), expected, atol=1e-6)
-    assert torch.equal(to_values(levels), levels.float() / 255)
 
 
 def test_reconstructing_is_encoding_and_decoding(model: Model):

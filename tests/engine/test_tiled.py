@@ -11,7 +11,7 @@ from torch.nn import functional
 from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.grids import GRIDS
-from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights, to_levels
+from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 
@@ -65,12 +65,6 @@ def test_levels_come_back_unchanged(levels: torch.dtype, merger: str):
     result = run_tiled(lambda x: x, IDENTITY, stored / top, plan, device=CPU, levels=levels)
     assert result.dtype == levels
     assert (result.int() == stored.int()).all()
-
-
-def test_levels_are_clamped_and_rounded():
-    values = torch.tensor([-0.5, 0.0, 0.1 / 255, 0.6 / 255, 1.0, 1.7])
-    assert to_levels(values, torch.uint8).tolist() == [0, 0, 0, 1, 255, 255]
-    assert to_levels(values, torch.uint16).tolist() == [0, 0, 26, 154, 65535, 65535]
 
 
 @pytest.mark.parametrize("multiple", [2, 8])

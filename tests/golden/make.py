@@ -28,7 +28,7 @@ from enhance_cli.engine.generation import decode_codes, draw_codes
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.io.image import read_rgb8
-from enhance_cli.tasks.superres import to_tensor
+from enhance_cli.levels import to_planes, to_values
 
 FOLDER = Path(__file__).resolve().parent
 SAMPLED = ("digits-rae-l2", "faces-rae-sn", "faces-vae-blur", "faces-vae-white")
@@ -55,7 +55,7 @@ def enlarge(name: str) -> torch.Tensor:
     return run_tiled(
         model.network,
         model.contract,
-        to_tensor(read_rgb8(SOURCE)[CORNER]),
+        to_values(to_planes(read_rgb8(SOURCE)[CORNER])),
         TilePlan(tile=0),
         device=device,
         levels=torch.uint8,
@@ -70,7 +70,7 @@ def brighten_corner(name: str) -> torch.Tensor:
     noise = np.random.default_rng(0).integers(-3, 4, light.shape)
     if model.contract.colour == "linear-srgb":
         levels = np.round(255 * light ** (1 / 2.2)) + noise // 3
-        dark = srgb_to_linear(to_tensor(levels.clip(0, 255).astype(np.uint8)))
+        dark = srgb_to_linear(to_values(to_planes(levels.clip(0, 255).astype(np.uint8))))
     else:
         levels = np.round(light * 4095) + noise
         dark = pack(torch.from_numpy(levels.astype(np.float32)).permute(2, 0, 1) / 4095)
@@ -80,7 +80,7 @@ def brighten_corner(name: str) -> torch.Tensor:
 def pan(name: str) -> torch.Tensor:
     """(3, 192, 160) uint8: the corner as the fourth frame of a pan of 1 by 2 pixels a frame."""
     model = load_model("video", name=name, device=torch.device("cpu"))
-    picture = to_tensor(read_rgb8(SOURCE))
+    picture = to_values(to_planes(read_rgb8(SOURCE)))
     rows, columns = CORNER
     frames = torch.stack(
         [
