@@ -135,7 +135,6 @@ def evaluate(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Score models on a benchmark, or one folder of pictures or clips against another."""
-    from enhance_cli.data.dark_sets import DARK_DATASETS
     from enhance_cli.data.picture_sets import PICTURE_SETS
     from enhance_cli.data.video_sets import VIDEO_DATASETS, holds_clips
     from enhance_cli.errors import UsageError
@@ -223,15 +222,6 @@ def evaluate(
             device=device,
         )
         raise typer.Exit(run_evaluate_folders(folders, talk))
-    if dataset in DARK_DATASETS:
-        from enhance_cli.tasks.evaluate_dark import DarkEvaluationRequest, run_evaluate_dark
-
-        _refuse(
-            dataset,
-            {"-x": scale, "--pred": predictions, "--gt": references, **for_video, **for_samples},
-        )
-        dark = DarkEvaluationRequest(dataset=dataset, strategy=strategy, **shared)
-        raise typer.Exit(run_evaluate_dark(dark, talk))
     if dataset in VIDEO_DATASETS or (
         dataset is None and references is not None and holds_clips(references)
     ):

@@ -19,11 +19,11 @@ from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.data.benchmarks import DATASETS
 from enhance_cli.data.dark_sets import DARK_DATASETS, DarkScene, View, load_cases
 from enhance_cli.engine.checkpoint import build, save_checkpoint
+from enhance_cli.evaluation.baselines import BASELINES
 from enhance_cli.io.dng import write_dng
 from enhance_cli.metrics import METRICS
 from enhance_cli.metrics.distribution import histogram_divergence, luminance_histogram
 from enhance_cli.metrics.quality import psnr
-from enhance_cli.tasks.baselines import BASELINES
 
 RAW_BASELINES = ["libraw", "libraw-denoised", "nl-means"]
 
@@ -253,10 +253,10 @@ def test_sid(tmp_path: Path, enhance: Callable) -> None:
 def test_no_weights_at_all(
     data: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("enhance_cli.tasks.evaluate_dark.find_weights", lambda name: None)
+    monkeypatch.setattr("enhance_cli.evaluation.models.find_weights", lambda name: None)
     ran = enhance("evaluate", "--dataset", "synthetic-dark", "--data-root", data, "--json")
     assert ran.code == 0
-    assert "no weights for 'sid-fcn': baselines only" in ran.err
+    assert "no weights for sid-fcn: baselines only" in ran.err
     assert [result["model"] for result in json.loads(ran.out)["results"]] == RAW_BASELINES
 
 
