@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from enhance_cli.tasks.baselines import BASELINES
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,7 +25,6 @@ from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.io.image import find_images
 from enhance_cli.metrics import METRICS
-from enhance_cli.tasks.baselines import BASELINES
 
 Method = Callable[[DarkScene, float], Tensor]
 RATIOS = (1, 2, 8, 30, 100, 250)

@@ -26,11 +26,10 @@ def report_dark_pictures(
     ends = []
     for result in results:
         for values in result.values:
-            iso = "" if values["iso"] is None else values["iso"]
-            cells = [values[metric] for metric in metrics]
-            lines.append([result.model, values["name"], values["ratio"], iso, *cells])
+            known = [values[key] for key in ("name", "ratio", "iso", *metrics)]
+            lines.append([result.model, *known])
         for ratio, group in _groups(result):
-            lines.append([result.model, "mean", ratio, "", *map(group.mean, metrics)])
+            lines.append([result.model, "mean", ratio, None, *map(group.mean, metrics)])
             numbers = [
                 number(value, name.removesuffix("_total"))
                 for name, value in _means(group, measures).items()

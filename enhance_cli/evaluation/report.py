@@ -63,7 +63,7 @@ class Report:
         title: heading of the page.
         document: for JSON.
         tables: for the terminal and the page.
-        csv: header and lines of numbers.
+        csv: header and lines of numbers; None is written as an empty cell.
         draw: makes the figures of the page; called only if one is wanted.
         notes: what must be said beside the figures.
         code: exit code.

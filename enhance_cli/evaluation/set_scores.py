@@ -23,7 +23,7 @@ from enhance_cli.evaluation.report import Figure
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.levels import to_values
 from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
-from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, precision_recall_curve
+from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, balance, precision_recall_curve
 from enhance_cli.talk import Talk
 
 # The summaries of a curve by their names in JSON and CSV, and their headings for people.
@@ -72,6 +72,18 @@ class FeatureSet:
 def summarise_curve(curve: PrecisionRecall) -> dict[str, float]:
     """The summaries of a curve of precision and recall, by the keys of ``PRD_HEADINGS``."""
     return {name: float(getattr(curve, name)) for name in PRD_HEADINGS}
+
+
+def compare_balanced(
+    reference: FeatureSet, drawn: FeatureSet, seed: int
+) -> tuple[PrecisionRecall, str | None]:
+    """The curve of precision and recall of sets that may differ in size.
+
+    Returns:
+        The curve, and a line on what was left out of the larger set, if anything was.
+    """
+    both = balance(drawn.features, reference.features, seed)
+    return precision_recall_curve(both.second, both.first, seed=seed), both.note
 
 
 def curve_tensors(curve: PrecisionRecall, name: str = "") -> dict[str, Tensor]:

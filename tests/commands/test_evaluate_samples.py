@@ -22,8 +22,8 @@ from enhance_cli.architectures import ARCHITECTURES, squeezenet
 from enhance_cli.architectures.autoencoder import Autoencoder, AutoencoderConfig
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.engine.features import FEATURES, LPIPS_FILE
+from enhance_cli.evaluation import set_scores
 from enhance_cli.metrics import prd
-from enhance_cli.tasks import sample_folders, sample_scores, sample_studies
 
 TEST, HELD = 24, 25  # pictures of the tiny sets
 DIGITS = AutoencoderConfig(
@@ -38,10 +38,9 @@ SOURCES = ["reconstruction", "gaussian", "mixture", "interpolation"]
 def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clusterings from one start each, for time."""
     monkeypatch.setattr(prd, "_STARTS", 1)
-    for module in (sample_scores, sample_studies, sample_folders):
-        monkeypatch.setattr(
-            module, "precision_recall_curve", partial(prd.precision_recall_curve, runs=2)
-        )
+    monkeypatch.setattr(
+        set_scores, "precision_recall_curve", partial(prd.precision_recall_curve, runs=2)
+    )
 
 
 def bars(count: int, seed: int, colours: int = 0, side: int = 28) -> np.ndarray:
@@ -259,7 +258,7 @@ def test_a_prior_is_drawn_from_where_there_is_one(score: Callable, monkeypatch: 
         asked.append((network.config.prior, density, count))
         return torch.zeros(count, network.config.latent)
 
-    monkeypatch.setattr("enhance_cli.tasks.evaluate_samples.draw_codes", draw)
+    monkeypatch.setattr("enhance_cli.evaluation.samples.draw_codes", draw)
     document(score("--dataset", "mnist", "--count", 20, "--json"))
     assert asked == [
         (True, "prior", 20),
@@ -454,7 +453,7 @@ def test_modes_need_labels_and_pictures(score: Callable, tmp_path: Path):
     ran = score("--dataset", "faces", "--study", "modes")
     assert ran.code == 2 and "add --dataset mnist" in ran.err
     ran = score("--study", "modes")
-    assert ran.code == 2 and "needs --dataset mnist" in ran.err
+    assert ran.code == 2 and "add --dataset mnist" in ran.err
     ran = score("--dataset", "mnist", "--study", "modes")
     assert ran.code == 1 and "precision and recall need at least 20" in ran.err
 

@@ -24,11 +24,12 @@ from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.data.video_sets import VIDEO_DATASETS, VideoClip, iterate_pairs
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
+from enhance_cli.evaluation.benchmarks import EXPERIMENTS as STUDIES
+from enhance_cli.evaluation.experiments.drift import judge_drift
 from enhance_cli.levels import quantise
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.resize import imresize
-from enhance_cli.tasks.video_studies import STUDIES, judge_drift
 
 HEIGHT, WIDTH, LENGTH = 72, 104, 8  # 64x96 are left
 
