@@ -31,6 +31,7 @@ from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.io.jobs import FileOptions
+from enhance_cli.io.video import EncodeOptions
 from enhance_cli.levels import to_pixels
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.video import VideoRequest, run_video
@@ -108,7 +109,7 @@ def time_command(source: Path, target: Path, arguments: argparse.Namespace, coun
             arguments.precision,
             arguments.tile,
         ),
-        preset=arguments.preset,
+        encoding=EncodeOptions(preset=arguments.preset),
     )
     start = time.perf_counter()
     if run_video(request, Talk(quiet=True)):

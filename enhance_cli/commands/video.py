@@ -1,4 +1,4 @@
-"""``enhance video``: enlarge videos."""
+"""``enhance video``: enlarge videos and folders of frames."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ Inputs = Annotated[
     typer.Argument(
         metavar="INPUT...",
         show_default=False,
-        help="Videos, globs, folders of them, or of numbered pictures.",
+        help="Videos, folders of videos, folders of numbered pictures, or patterns of any of them.",
     ),
 ]
 Output = Annotated[
@@ -24,35 +24,50 @@ Output = Annotated[
         "-o",
         metavar="FILE|DIR",
         show_default="beside the input",
-        help="A file for one input, else a folder.",
+        help="The file to write for one input, or the folder to write into. For one folder of "
+        "pictures it is the folder of the enlarged pictures.",
     ),
 ]
 Scale = Annotated[
     int | None,
-    typer.Option("--scale", "-x", metavar="4", help="Enlargement.", min=1, show_default="4"),
+    typer.Option(
+        "--scale",
+        "-x",
+        metavar="4",
+        help="By how much each side is enlarged. The model must have this scale.",
+        min=1,
+        show_default="4",
+    ),
 ]
 Model = Annotated[
-    str | None, typer.Option(metavar="NAME", help="See: enhance models.", show_default="frvsr-real")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The model to use; 'enhance models' lists them.",
+        show_default="frvsr-real",
+    ),
 ]
 Tile = Annotated[
     str,
     typer.Option(
         metavar="auto|0|N",
-        help="Tile side in input pixels, 0: whole frames. The result is the same.",
+        help="The network works on tiles of this side in input pixels, or on whole frames if it is "
+        "0. Choose a small one if memory is short: the result stays the same.",
     ),
 ]
 Codec = Annotated[
     str | None,
     typer.Option(
         metavar="h264|hevc|vp9|av1|ffv1",
-        help="Of the output.",
+        help="The codec of the output. ffv1 loses nothing and makes large files.",
         show_default="h264; hevc above 8 bits and for large frames; vp9 in WebM",
     ),
 ]
 Crf = Annotated[
     float | None,
     typer.Option(
-        help="Constant rate factor of the codec: smaller is better.",
+        help="The constant rate factor of the codec. Smaller values give a better picture and a "
+        "larger file.",
         show_default="18 for h264",
         min=0,
         max=63,
@@ -61,7 +76,9 @@ Crf = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Of the encoder: slower is smaller.", show_default="medium for h264"
+        metavar="NAME",
+        help="The preset of the encoder. Slower presets give smaller files.",
+        show_default="medium for h264",
     ),
 ]
 PixelFormat = Annotated[
@@ -69,30 +86,51 @@ PixelFormat = Annotated[
     typer.Option(
         "--pixel-format",
         metavar="NAME",
-        help="E.g. yuv420p, yuv444p10le.",
+        help="The layout and depth of the output's samples, for example yuv420p or yuv444p10le.",
         show_default="like the input's",
     ),
 ]
 Rate = Annotated[
     str | None,
-    typer.Option(metavar="FPS", help="Of a video made from pictures.", show_default="25"),
+    typer.Option(
+        metavar="FPS",
+        help="How many frames a second a folder of pictures shows, like 25 or 30000/1001.",
+        show_default="25",
+    ),
 ]
-Start = Annotated[float | None, typer.Option(metavar="SECONDS", help="Begin here.", min=0)]
-End = Annotated[float | None, typer.Option(metavar="SECONDS", help="End before here.", min=0)]
+Start = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Leave out the frames before this time.", min=0),
+]
+End = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Leave out the frames from this time on.", min=0),
+]
 Preview = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Do so much from the beginning, to see.", min=0),
+    typer.Option(
+        metavar="SECONDS",
+        help="Enlarge only so many seconds from the start, to see what the result looks like.",
+        min=0,
+    ),
 ]
 Compare = Annotated[
-    bool, typer.Option("--compare", help="Bicubic enlargement and result side by side.")
+    bool,
+    typer.Option(
+        "--compare", help="Show the bicubic enlargement on the left and the result on the right."
+    ),
 ]
 Frames = Annotated[
-    bool, typer.Option("--frames", help="Write numbered PNGs, lossless, instead of a video.")
+    bool,
+    typer.Option(
+        "--frames", help="Write the frames as numbered PNGs into a folder, without any loss."
+    ),
 ]
 CutThreshold = Annotated[
     float | None,
     typer.Option(
-        help="A new scene begins where frames differ by more, 0 to 1.",
+        help="A new scene begins where two frames differ by more than this, from 0 to 1. Lower it "
+        "if cuts are missed.",
         show_default="0.25",
         min=0,
         max=1,
@@ -100,9 +138,14 @@ CutThreshold = Annotated[
 ]
 CutDetection = Annotated[
     bool,
-    typer.Option("--cut-detection/--no-cut-detection", help="Forget what was seen before a cut."),
+    typer.Option(
+        "--cut-detection/--no-cut-detection",
+        help="Begin anew at a scene cut, without what was seen before it.",
+    ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue a run that was interrupted, where it stopped.")
+]
 
 
 def video(
@@ -143,24 +186,21 @@ def video(
     folder of numbered pictures gives such a folder.
     """
     from enhance_cli.cuts import DEFAULT_THRESHOLD
-    from enhance_cli.tasks.video import VideoRequest, run_video
+    from enhance_cli.io.video import EncodeOptions
+    from enhance_cli.tasks.video import PartOptions, VideoRequest, run_video
+
+    threshold = DEFAULT_THRESHOLD if cut_threshold is None else cut_threshold
 
     request = VideoRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
         model=options.model_options(model, weights, device, precision, tile),
         scale=scale,
-        codec=codec,
-        crf=crf,
-        preset=preset,
-        pixel_format=pixel_format,
+        part=PartOptions(start, end, preview),
+        encoding=EncodeOptions(codec, crf, preset, pixel_format),
         rate=rate,
-        start=start,
-        end=end,
-        preview=preview,
-        compare=compare,
         frames=frames,
-        cut_threshold=DEFAULT_THRESHOLD if cut_threshold is None else cut_threshold,
-        cut_detection=cut_detection,
+        compare=compare,
+        cut_threshold=threshold if cut_detection else None,
         resume=resume,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)

@@ -1,21 +1,41 @@
-"""From the files that a user names to pairs of input and output, checked before any work."""
+"""Pairs of an input and its output, found from what a user names and checked before any work."""
 
 import glob
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
 
 
+class Kind(Enum):
+    """What an input or an output is."""
+
+    PICTURE = "picture file"
+    VIDEO = "video file"
+    FRAMES = "folder of numbered pictures, one for each frame of a video"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder on the disk, and not a file."""
+        return self is Kind.FRAMES
+
+
 @dataclass(frozen=True)
 class Job:
-    """One input and where its result goes."""
+    """One input, the place of its result, and what the two are.
+
+    The kinds are decided when the job is planned. A path alone does not tell them: an output need
+    not exist yet, and a folder may well be named ``clip.mp4``.
+    """
 
     source: Path
     target: Path
+    source_kind: Kind = Kind.PICTURE
+    target_kind: Kind = Kind.PICTURE
 
 
 @dataclass(frozen=True)
@@ -41,12 +61,12 @@ class FileOptions:
 
 @dataclass
 class JobList:
-    """What is to be done, and what cannot be.
+    """What is to be done, and what cannot be done.
 
     Attributes:
-        jobs: in the order that the user gave.
-        failures: an input as it was named, and why it is not among the jobs.
-        skipped: inputs left out on purpose, and why.
+        jobs: the jobs, in the order in which the user named their inputs.
+        failures: inputs, as the user named them, that cannot be worked on, each with the reason.
+        skipped: inputs that are left out on purpose, each with the reason.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -56,20 +76,22 @@ class JobList:
 
 @dataclass(frozen=True)
 class Naming:
-    """How outputs are named.
+    """How outputs are named, and what inputs and outputs are.
 
     Attributes:
-        tag: put behind the stem, e.g. ``"_x4"``.
-        suffix: gives an output's suffix from the input's path.
-        folders: whether outputs are folders.
+        tag: the text put behind the stem of the input's name, e.g. ``"_x4"``.
+        suffix: a function that gives the suffix of an output from the path of its input.
+        source_kind: what every input is.
+        target_kind: what every output is.
     """
 
     tag: str
     suffix: Callable[[Path], str]
-    folders: bool = False
+    source_kind: Kind = Kind.PICTURE
+    target_kind: Kind = Kind.PICTURE
 
     def name(self, source: Path) -> str:
-        """File name of the result."""
+        """The name, without its folder, of the result of an input."""
         return f"{source.stem}{self.tag}{self.suffix(source)}"
 
 
@@ -80,19 +102,25 @@ def plan_jobs(
     *,
     exact: bool = False,
 ) -> JobList:
-    """Expand files, globs and folders, and give each input its output.
+    """Expand file names, patterns and folders, and give each input its output.
 
     Args:
-        files: inputs and output as the user named them.
+        files: the inputs and the output as the user named them.
         naming: how the outputs are named.
-        find: lists the inputs of a folder: (folder, recursive) -> paths.
-        exact: ``files.output`` is that of the one input, whatever its name looks like.
+        find: lists the inputs in a folder: (folder, recursive) -> paths.
+        exact: whether ``files.output`` is the output of the one input, even if its name looks
+            like that of a folder to put outputs into.
+
+    Returns:
+        The jobs, with the inputs that cannot be used and those that are skipped.
 
     Raises:
-        UsageError: if one output file is given for many inputs, or an output would be an input.
+        UsageError: if one output file is named for several inputs, or an output would replace
+            an input.
     """
     plan, output = JobList(), files.output
-    sources: dict[Path, tuple[Path, Path]] = {}  # by place: a file named twice is done once
+    # They are kept by their place on the disk, so that a file named twice is done once.
+    sources: dict[Path, tuple[Path, Path]] = {}
     named_folder = False
     for name in files.inputs:
         with _failing_alone(plan, name):
@@ -126,23 +154,26 @@ def plan_jobs(
                     "run this one apart with another -o"
                 )
             claimed[key] = source
-            take_unless_there(plan, Job(source, target), files, folder=naming.folders)
+            job = Job(source, target, naming.source_kind, naming.target_kind)
+            take_unless_there(plan, job, files)
     return plan
 
 
-def take_unless_there(plan: JobList, job: Job, files: FileOptions, *, folder: bool) -> None:
-    """Put a job into the plan, or skip it for an output that exists.
+def take_unless_there(plan: JobList, job: Job, files: FileOptions) -> None:
+    """Put a job into the plan, or skip it because its output exists.
+
+    An empty folder does not count as an output.
 
     Args:
-        plan: to which the job is added.
+        plan: the list that the job is added to.
         job: an input and its output.
-        files: say what happens where the output exists.
-        folder: whether the output is a folder; an empty one does not count as existing.
+        files: the options that say what happens if the output exists.
 
     Raises:
-        OutputError: if the output exists, and is to be neither replaced nor left.
+        OutputError: if the output exists and the user asked neither to replace nor to skip it,
+            or if it is a folder where a file is to be written, or the reverse.
     """
-    target = job.target
+    target, folder = job.target, job.target_kind.is_folder
     exists, fits = target.exists(), target.is_dir() == folder
     if exists and fits and folder:
         exists = any(target.iterdir())
@@ -160,7 +191,7 @@ def take_unless_there(plan: JobList, job: Job, files: FileOptions, *, folder: bo
 
 @contextmanager
 def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
-    """Notes what is wrong with one input, so that the others go on; wrong usage goes through."""
+    """Note what is wrong with one input, so that the others go on; let wrong usage through."""
     try:
         yield
     except UsageError:
@@ -174,7 +205,7 @@ def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
 
 
 def _resolve(path: Path) -> Path:
-    """The place behind links; of a loop of links, the path itself."""
+    """Follow symbolic links to their end; a path that is a loop of links stays as it is."""
     try:
         return path.resolve()
     except (OSError, RuntimeError):
@@ -183,7 +214,7 @@ def _resolve(path: Path) -> Path:
 
 def is_file_name(output: Path) -> bool:
     """Whether ``--output`` names a file: it has a suffix, known or not, and is no folder."""
-    # os.path, since pathlib raises where a name is too long.
+    # pathlib raises an error where a name is too long, os.path does not.
     return bool(output.suffix) and not os.path.isdir(output) and not str(output).endswith(os.sep)
 
 
@@ -208,14 +239,18 @@ def _list(folder: Path, find: Callable[[Path, bool], list[Path]], recursive: boo
 
 
 def _folder(source: Path, root: Path, output: Path | None) -> Path:
-    """Where the result of a source goes that was found under ``root``."""
+    """The folder for the result of an input that was found under ``root``."""
     return source.parent if output is None else output / source.parent.relative_to(root)
 
 
 def _earlier_outputs(
     sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming
 ) -> list[Path]:
-    """Places of inputs that an earlier run made: where this run writes, or in a folder within."""
+    """The inputs that an earlier run made.
+
+    They are those that this run would write, and those in an output folder that lies within a
+    folder of inputs.
+    """
     made = {
         _resolve(_folder(source, root, output)) / naming.name(source)
         for source, root in sources.values()

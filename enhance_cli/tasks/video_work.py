@@ -1,4 +1,4 @@
-"""The folder of a video at work: finished segments, and the memory to go on with."""
+"""The folder of unfinished work on a video: its segments, and the state to continue with."""
 
 import json
 import os
@@ -11,49 +11,54 @@ from typing import Any
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
 
-# Frames of a segment. Each begins with a keyframe and is what an interruption loses at most.
-SEGMENT_FRAMES = 120
-
 
 class WorkFolder:
-    """``{output}.part``, beside the output.
+    """The folder ``{output}.part``, which lies beside an output while it is made.
 
-    Every run encodes by segments, so that one which was interrupted and resumed gives the same
-    frames as one which was not.
+    Every run encodes in segments, so that a run that was interrupted and resumed gives the same
+    frames as one that was not.
+
+    Attributes:
+        segment_frames: how many frames a segment holds. Each segment begins with a keyframe, and
+            an interruption loses one segment at most.
+        path: the folder.
 
     Args:
         target: the output.
-        suffix: of segment files.
+        suffix: the suffix of the segments' files; empty if segments are folders.
     """
 
+    segment_frames = 120
+
     def __init__(self, target: Path, suffix: str) -> None:
-        target = Path(os.path.abspath(target))  # "." has no name
+        target = Path(os.path.abspath(target))  # The path "." has no name.
         self.path = target.with_name(f"{target.name}.part")
         self._suffix = suffix
-        self._made: list[Path] = []  # folders around it, the innermost first
+        self._made: list[Path] = []  # the folders around it, the innermost first
 
     def segment(self, index: int) -> Path:
-        """Where a segment is written, counted from 0."""
+        """The path of a segment, counted from 0."""
         return self.path / f"segment-{index:06d}{self._suffix}"
 
     def state(self, index: int) -> Path:
-        """The memory with which a segment begins."""
+        """The path of the recurrent state with which a segment begins."""
         return self.path / f"state-{index:06d}.safetensors"
 
     def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> int:
-        """Make the folder, or take up what lies there.
+        """Make the folder, or continue what lies there.
 
         Args:
-            settings: all that the result depends on, JSON-able.
-            resume: go on from finished segments.
-            overwrite: throw them away.
+            settings: everything that the result depends on, as JSON can hold it.
+            resume: whether to continue after the segments that are finished.
+            overwrite: whether to throw them away.
 
         Returns:
             The number of finished segments.
 
         Raises:
-            OutputError: if work lies there and neither is wanted, or it has other settings, or
-                something else lies there, or the folder cannot be made.
+            OutputError: if unfinished work lies there and neither was asked for, if it was begun
+                with other settings or is damaged, if something else lies there, or if the folder
+                cannot be made.
         """
         note = self.path / "settings.json"
         try:
@@ -90,7 +95,7 @@ class WorkFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     def _finished(self) -> int:
-        """Segments from the first on that are whole and whose memory is there."""
+        """How many segments, from the first on, are whole and have the state that follows them."""
         count = 0
         while self.segment(count).exists():
             count += 1
@@ -99,21 +104,21 @@ class WorkFolder:
         return count
 
     def finish_segment(self, index: int) -> None:
-        """Forget the memory that a finished segment began with."""
+        """Remove the state that a finished segment began with."""
         self.state(index).unlink(missing_ok=True)
 
     def remove_if_empty(self) -> bool:
-        """Take the folder away unless it holds a finished segment; says whether it did."""
+        """Remove the folder unless it holds a finished segment, and say whether it was removed."""
         if self._finished():
             return False
         self.remove()
-        with suppress(OSError):  # others may have put something there
+        with suppress(OSError):  # Others may have put something there.
             for folder in self._made:
                 folder.rmdir()
         return True
 
     def remove(self) -> None:
-        """Take the folder away with all that is in it."""
+        """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 

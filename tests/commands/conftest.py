@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from small_pictures import save_tiny
 
+from enhance_cli.tasks.video_work import WorkFolder
+
 
 @pytest.fixture(scope="session")
 def autoencoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -27,3 +29,30 @@ def tiny_autoencoder(
     """Options for the tiny_autoencoder network of colours; the working folder is empty."""
     monkeypatch.chdir(tmp_path)
     return ["--weights", autoencoders["rgb"], "--device", "cpu"]
+
+
+@pytest.fixture(scope="session")
+def video_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Checkpoints of very small video networks, by architecture."""
+    from small_videos import save_video_network
+
+    folder = tmp_path_factory.mktemp("video-weights")
+    return {name: save_video_network(folder, name) for name in ("frvsr", "vsr", "sisr")}
+
+
+@pytest.fixture
+def tiny_frvsr(video_networks: dict[str, Path]) -> list[object]:
+    """Options for a network with a memory."""
+    return ["--weights", video_networks["frvsr"]]
+
+
+@pytest.fixture
+def tiny_sisr(video_networks: dict[str, Path]) -> list[object]:
+    """Options for the quickest network, which has no memory."""
+    return ["--weights", video_networks["sisr"]]
+
+
+@pytest.fixture
+def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of three frames."""
+    monkeypatch.setattr(WorkFolder, "segment_frames", 3)

@@ -10,14 +10,15 @@ import pytest
 from enhance_cli.errors import InputError
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.io.video import (
+    WHOLE,
     EncodeOptions,
     Frame,
-    assemble,
-    open_frames,
-    plan_output,
-    probe,
-    segment_suffix,
-    write_segment,
+    FrameSink,
+    FrameSource,
+    Kind,
+    Span,
+    open_source,
+    plan_sink,
 )
 
 
@@ -33,37 +34,46 @@ def names(first: int, count: int, digits: int = 3) -> list[str]:
     return [f"{number:0{digits}}.png" for number in range(first, first + count)]
 
 
+def open_folder(folder: Path) -> FrameSource:
+    return open_source(folder, Kind.FRAMES)
+
+
+def folder_sink(source: FrameSource, target: Path, scale: int = 1) -> FrameSink:
+    return plan_sink(source.info, target, Kind.FRAMES, scale, EncodeOptions())
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_there_and_back_is_exact(tmp_path: Path, dtype: type, channels: int) -> None:
-    source = make_folder(tmp_path / "in", names(7, 5), dtype, channels)
+    folder = make_folder(tmp_path / "in", names(7, 5), dtype, channels)
     target = tmp_path / "out"
-    plan = plan_output(probe(source), target, 1, EncodeOptions())
-    assert plan.is_folder and segment_suffix(plan) == ""
+    source = open_folder(folder)
+    sink = folder_sink(source, target)
     parts = [tmp_path / "0", tmp_path / "1"]
     for skip, part in zip((0, 3), parts, strict=True):
-        with write_segment(plan, part) as writer, open_frames(source, skip=skip) as reader:
-            for frame in list(reader)[:3]:
+        with sink.segment(part) as writer:
+            for frame in list(source.frames(skip=skip))[:3]:
                 writer.write(frame)
-    assemble(plan, parts, target, notice=print)
+    sink.assemble(parts, WHOLE, print)
     assert [path.name for path in sorted(target.iterdir())] == names(7, 5)
     for name in names(7, 5):
-        before, after = read_image(source / name).pixels, read_image(target / name).pixels
+        before, after = read_image(folder / name).pixels, read_image(target / name).pixels
         assert after.dtype == dtype
         assert np.array_equal(np.repeat(before, 3 // channels, axis=2), after)
 
 
 def test_names_are_kept_and_sorted_by_number(tmp_path: Path) -> None:
-    source = make_folder(tmp_path / "in", [f"take2_{number}.png" for number in (9, 10, 11)])
-    info = probe(source)
+    folder = make_folder(tmp_path / "in", [f"take2_{number}.png" for number in (9, 10, 11)])
+    source = open_folder(folder)
+    info = source.info
     assert info.names == ("take2_9.png", "take2_10.png", "take2_11.png")
     assert (info.rate, info.time_base, info.frames) == (25, Fraction(1, 25), 3)
     target = tmp_path / "out"
-    plan = plan_output(info, target, 1, EncodeOptions())
-    with open_frames(source, start=0.04) as reader, write_segment(plan, tmp_path / "p") as writer:
-        for frame in reader:
+    sink = folder_sink(source, target)
+    with sink.segment(tmp_path / "p") as writer:
+        for frame in source.frames(Span(0.04)):
             writer.write(frame)
-    assemble(plan, [tmp_path / "p"], target, start=0.04, notice=print)
+    sink.assemble([tmp_path / "p"], Span(0.04), print)
     assert sorted(path.name for path in target.iterdir()) == ["take2_10.png", "take2_11.png"]
 
 
@@ -80,29 +90,29 @@ def test_folders_that_are_no_video(tmp_path: Path, files: list[str], problem: st
     (tmp_path / "in").mkdir()
     source = make_folder(tmp_path / "in", files)
     with pytest.raises(InputError, match=re.escape(problem)):
-        probe(source)
+        open_folder(source)
 
 
 def test_mixed_sizes_and_depths(tmp_path: Path) -> None:
     source = make_folder(tmp_path / "in", names(0, 3))
     write_image(source / "001.png", Picture(np.zeros((24, 30, 3), np.uint8)))
     with pytest.raises(InputError, match=r"001.png: 30x24 pixels, the frames before it have 32x24"):
-        list(open_frames(source))
+        list(open_folder(source).frames())
     write_image(source / "001.png", Picture(np.zeros((24, 32, 3), np.uint16)))
     with pytest.raises(InputError, match=r"001.png: 16-bit, the frames before it have 8 bits"):
-        list(open_frames(source))
+        list(open_folder(source).frames())
 
 
 def test_transparency_is_said(tmp_path: Path) -> None:
     pixels, alpha = np.zeros((24, 32, 3), np.uint8), np.full((24, 32), 9, np.uint8)
     write_image(tmp_path / "0.png", Picture(pixels, alpha))
-    assert probe(tmp_path).notices == ("its transparency is left out",)
+    assert open_folder(tmp_path).info.notices == ("its transparency is left out",)
 
 
 def test_an_interrupted_segment_leaves_nothing(tmp_path: Path) -> None:
     source = make_folder(tmp_path / "in", names(0, 2))
-    plan = plan_output(probe(source), tmp_path / "out", 2, EncodeOptions())
-    with pytest.raises(KeyboardInterrupt), write_segment(plan, tmp_path / "part") as writer:
+    sink = folder_sink(open_folder(source), tmp_path / "out", 2)
+    with pytest.raises(KeyboardInterrupt), sink.segment(tmp_path / "part") as writer:
         writer.write(Frame(np.zeros((48, 64, 3), np.uint8), 0, 1))
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
@@ -113,14 +123,14 @@ def test_a_video_of_a_folder(tmp_path: Path, rate: Fraction | None) -> None:
     av = pytest.importorskip("av")
     source = make_folder(tmp_path / "in", names(3, 6))
     target = tmp_path / "out.mp4"
-    options = EncodeOptions(rate=rate, preset="ultrafast", threads=1)
-    with open_frames(source, rate=rate) as reader:
-        plan = plan_output(reader.info, target, 1, options)
-        with write_segment(plan, tmp_path / "part.nut") as writer:
-            for frame in reader:
-                writer.write(frame)
-    assemble(plan, [tmp_path / "part.nut"], target, notice=print)
-    assert (plan.codec, plan.pixel_format) == ("h264", "yuv420p")
+    options = EncodeOptions(preset="ultrafast", threads=1)
+    opened = open_source(source, Kind.FRAMES, rate=rate)
+    sink = plan_sink(opened.info, target, Kind.VIDEO, 1, options)
+    with sink.segment(tmp_path / "part.nut") as writer:
+        for frame in opened.frames():
+            writer.write(frame)
+    sink.assemble([tmp_path / "part.nut"], WHOLE, print)
+    assert (sink.plan.codec, sink.plan.pixel_format) == ("h264", "yuv420p")
     with av.open(str(target)) as container:
         stream = container.streams.video[0]
         found = [frame.pts * stream.time_base for frame in container.decode(stream)]
@@ -137,13 +147,12 @@ def test_a_folder_of_a_video(tmp_path: Path) -> None:
         for picture in pictures:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(picture).reformat(format="bgr0")))
         output.mux(stream.encode(None))
-    info = probe(tmp_path / "in.mkv")
-    plan = plan_output(info, tmp_path / "out", 1, EncodeOptions())
-    with open_frames(tmp_path / "in.mkv") as reader:
-        for place, frame in enumerate(reader):
-            with write_segment(plan, tmp_path / str(place)) as writer:
-                writer.write(frame)
-    assemble(plan, [tmp_path / str(place) for place in range(3)], tmp_path / "out", notice=print)
+    source = open_source(tmp_path / "in.mkv")
+    sink = folder_sink(source, tmp_path / "out")
+    for place, frame in enumerate(source.frames()):
+        with sink.segment(tmp_path / str(place)) as writer:
+            writer.write(frame)
+    sink.assemble([tmp_path / str(place) for place in range(3)], WHOLE, print)
     for place in range(3):
         found = read_image(tmp_path / "out" / f"{place:06}.png").pixels
         assert np.array_equal(found, pictures[place])

@@ -4,10 +4,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from test_video_files import QUICK, convert, ffmpeg, frame_times, packets, times
+from media import QUICK, convert, ffmpeg, frame_times, packets, times
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.video import output_suffix, probe
+from enhance_cli.io.video import Span, probe
+from enhance_cli.io.video.jobs import output_suffix
 
 av = pytest.importorskip("av")
 
@@ -90,5 +91,5 @@ def test_bad(cases: Path, tmp_path: Path, name: str) -> None:
 
 
 def test_before_the_damage(cases: Path, tmp_path: Path) -> None:
-    convert(cases / "corrupted.mp4", tmp_path / "out.mp4", end=2.5, options=QUICK)
+    convert(cases / "corrupted.mp4", tmp_path / "out.mp4", span=Span(end=2.5), options=QUICK)
     assert len(times(tmp_path / "out.mp4")) == 25

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media import convert, make_video, sink_of
 from numpy.typing import NDArray
-from test_video_files import convert, make_video
 
 from enhance_cli.errors import InputError, OutputError
-from enhance_cli.io.video import Colour, EncodeOptions, open_frames, plan_output, probe
+from enhance_cli.io.video import EncodeOptions, open_source, probe
 
 av = pytest.importorskip("av")
 
 from enhance_cli.io.video.colour import FromRgb, ToRgb, complete  # noqa: E402
+from enhance_cli.io.video.types import Colour  # noqa: E402
 
 # Kr and Kb: ITU-R BT.601-7 2.5.1, BT.709-6 3.2, BT.2020-2 table 4.
 WEIGHTS = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}
@@ -175,13 +176,13 @@ def test_tags_and_samples_survive_a_file(
     before, after = probe(source), probe(target)
     assert after.colour == before.colour and not after.colour.assumed
     assert (after.depth, after.hdr) == (before.depth, before.hdr)
-    with open_frames(source) as one, open_frames(target) as other:
-        for first, second in zip(one, other, strict=True):
-            largest = np.iinfo(first.pixels.dtype).max
-            difference = first.pixels.astype(float) - second.pixels
-            # Chroma of "pc" is cut, not rounded.
-            assert abs(difference.mean()) / largest * 255 < 0.8
-            assert np.abs(difference).mean() / largest * 255 < 2
+    pairs = zip(open_source(source).frames(), open_source(target).frames(), strict=True)
+    for first, second in pairs:
+        largest = np.iinfo(first.pixels.dtype).max
+        difference = first.pixels.astype(float) - second.pixels
+        # Chroma of "pc" is cut, not rounded.
+        assert abs(difference.mean()) / largest * 255 < 0.8
+        assert np.abs(difference).mean() / largest * 255 < 2
 
 
 def test_assumed_colours_are_written(tmp_path: Path) -> None:
@@ -231,7 +232,7 @@ def test_hdr_is_never_put_into_8_bits(tmp_path: Path) -> None:
         options={"x265-params": "log-level=error"},
     )
     with pytest.raises(OutputError, match="HDR .pq. needs 10 bits, vp9 in yuv420p has 8"):
-        plan_output(probe(source), tmp_path / "o.webm", 1, EncodeOptions("vp9"))
+        sink_of(source, tmp_path / "o.webm", options=EncodeOptions("vp9"))
 
 
 def test_colours_that_cannot_be_converted(tmp_path: Path) -> None:
@@ -282,8 +283,9 @@ def test_uncommon_formats(tmp_path: Path, name: str) -> None:
     )
     assert plan.depth == probe(source).depth
     assert any("transparency" in line for line in said) == (name == "yuva420p")
-    with open_frames(source) as one, open_frames(tmp_path / "out.mkv") as other:
-        first, second = next(iter(one)).pixels, next(iter(other)).pixels
+    first, second = (
+        next(open_source(path).frames()).pixels for path in (source, tmp_path / "out.mkv")
+    )
     assert first.dtype == second.dtype
     assert abs(first.astype(float).mean() / second.astype(float).mean() - 1) < 0.02
 
@@ -297,6 +299,6 @@ def test_rgb_without_loss(tmp_path: Path) -> None:
         unit=Fraction(1, 1000),
     )
     convert(source, tmp_path / "out.mkv", options=EncodeOptions("ffv1", threads=1))
-    with open_frames(source) as one, open_frames(tmp_path / "out.mkv") as other:
-        for first, second in zip(one, other, strict=True):
-            assert np.array_equal(first.pixels, second.pixels)
+    result = open_source(tmp_path / "out.mkv")
+    for first, second in zip(open_source(source).frames(), result.frames(), strict=True):
+        assert np.array_equal(first.pixels, second.pixels)

@@ -4,19 +4,19 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from test_video_files import STEADY, convert, ffmpeg, make_video, tone
+from media import STEADY, convert, ffmpeg, make_video, tone
 
 from enhance_cli.errors import InputError, UsageError
-from enhance_cli.io.video import open_frames, probe
+from enhance_cli.io.video import WHOLE, Span, open_source, probe
 
 av = pytest.importorskip("av")
 
 LONG = tuple(range(0, 60 * 512, 512))
 
 
-def refuse(path: Path, problem: str, **selection: float) -> None:
-    with pytest.raises(InputError, match=problem) as caught, open_frames(path, **selection) as all_:
-        for _ in all_:
+def refuse(path: Path, problem: str, span: Span = WHOLE) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        for _ in open_source(path).frames(span):
             pass
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
@@ -70,8 +70,7 @@ def test_size_that_changes(tmp_path: Path) -> None:
     both = tmp_path / "both.ts"
     both.write_bytes(one.read_bytes() + two.read_bytes())
     refuse(both, r"the size changes from 64x48 to 96x64 at frame 10 \(0\.333 s\)")
-    with open_frames(both, end=0.3) as reader:
-        assert len(list(reader)) == 9
+    assert len(list(open_source(both).frames(Span(end=0.3)))) == 9
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -97,27 +96,26 @@ def test_cut_off(tmp_path: Path) -> None:
 
 def test_range_outside(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4")
-    refuse(source, "no frame between", start=5.0)
-    with pytest.raises(UsageError, match="the end must come after the start"):
-        open_frames(source, start=2, end=1)
-    with pytest.raises(UsageError, match="start -1: must be"):
-        open_frames(source, start=-1)
+    refuse(source, "no frame between", Span(start=5.0))
+    with pytest.raises(UsageError, match="--end 1: must be after --start 2"):
+        Span(2, 1)
+    with pytest.raises(UsageError, match="--start -1: must be"):
+        Span(-1)
 
 
 @pytest.mark.parametrize("skip", [0, 5, 12])
 def test_skipping_is_exact(tmp_path: Path, skip: int) -> None:
     source = make_video(tmp_path / "in.mp4")
-    with open_frames(source, skip=skip) as reader:
-        assert [frame.time for frame in reader] == list(STEADY[skip:])
+    found = open_source(source).frames(skip=skip)
+    assert [frame.time for frame in found] == list(STEADY[skip:])
 
 
 @pytest.mark.parametrize("start", [0.0, 0.5, 1.0, 1.01, 1.9])
 def test_starting_is_exact(tmp_path: Path, start: float) -> None:
     source = make_video(tmp_path / "in.mp4", LONG, options={"g": "7"})
-    with open_frames(source, start=start) as reader:
-        found = [(frame.time, frame.pixels.tobytes()) for frame in reader]
-    with open_frames(source) as reader:
-        whole = [(frame.time, frame.pixels.tobytes()) for frame in reader]
+    opened = open_source(source)
+    found = [(frame.time, frame.pixels.tobytes()) for frame in opened.frames(Span(start))]
+    whole = [(frame.time, frame.pixels.tobytes()) for frame in opened.frames()]
     assert found == [(time, data) for time, data in whole if time >= start * 15360]
 
 

@@ -1,12 +1,14 @@
-"""Videos in and out: the one place to open, plan, encode and assemble from.
+"""Videos in and out: the one place to open, plan and write them from.
 
-A video is decoded to frames of full-range R'G'B', encoded again in segments, and assembled with
-everything else of its source. The libraries are imported when first needed: a machine that only
-trains or enhances pictures need not have PyAV.
+A video is a file or a folder of numbered pictures. A source yields its frames as full-range
+R'G'B'; a sink takes frames, encodes them in segments, and assembles these with everything else
+that the source holds. Which of the two a path is, its job says (:class:`Kind`).
+
+PyAV is imported when the first video file is opened: a machine that only trains or enhances
+pictures need not have it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,208 +16,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError
+from enhance_cli.io.jobs import Kind
+from enhance_cli.io.video.folders import FolderSink, FolderSource
+from enhance_cli.io.video.jobs import plan_video_jobs
 from enhance_cli.io.video.types import (
     DEFAULT_RATE,
     VIDEO_SUFFIXES,
-    Colour,
+    WHOLE,
     EncodeOptions,
     Frame,
-    FrameReader,
+    FrameSink,
+    FrameSource,
     OutputPlan,
     Pixels,
     SegmentWriter,
-    StaticHdr,
-    StreamInfo,
+    Span,
     VideoInfo,
+    check_seconds,
+    exact_seconds,
 )
 
 __all__ = [
     "VIDEO_SUFFIXES",
-    "Colour",
+    "WHOLE",
     "EncodeOptions",
     "Frame",
-    "FrameReader",
+    "FrameSink",
+    "FrameSource",
+    "Kind",
     "OutputPlan",
     "Pixels",
     "SegmentWriter",
-    "StaticHdr",
-    "StreamInfo",
+    "Span",
     "VideoInfo",
-    "assemble",
-    "open_frames",
-    "output_suffix",
-    "plan_output",
+    "check_seconds",
+    "exact_seconds",
+    "open_source",
+    "plan_sink",
+    "plan_video_jobs",
     "probe",
     "read_rgb8_frames",
-    "segment_suffix",
-    "write_segment",
 ]
 
 
-def output_suffix(source: Path) -> str:
-    """The suffix of a result: that of its input for MP4, MOV, Matroska and WebM, else ``.mkv``.
-
-    Matroska holds nearly every kind of audio and subtitles that the other formats come with. A
-    folder gives a folder.
-    """
-    if source.is_dir():
-        return ""
-    suffix = source.suffix.lower()
-    return source.suffix if suffix in {".mp4", ".m4v", ".mov", ".mkv", ".webm"} else ".mkv"
-
-
-def probe(path: Path, *, rate: Fraction | None = None) -> VideoInfo:
-    """What a file, or a folder of numbered pictures, holds; decodes its first frame.
+def open_source(
+    path: Path, kind: Kind = Kind.VIDEO, *, rate: Fraction | None = None, threads: int = 0
+) -> FrameSource:
+    """Open a video for reading, decode its first frame and describe it.
 
     Args:
-        path: of the file or folder.
-        rate: frames a second of a folder, 25 unless given.
+        path: the file or folder.
+        kind: which of the two it is.
+        rate: how many frames a folder of pictures shows in a second, 25 by default. A file
+            tells this itself.
+        threads: the number of threads of the decoder; 0 lets it choose.
 
     Raises:
-        InputError: if it is no video that can be decoded.
+        InputError: if it is no video that can be decoded, or PyAV is missing.
+        UsageError: if the rate is not positive.
     """
-    if path.is_dir():
-        from enhance_cli.io.video.frame_folders import probe_folder
-
-        return probe_folder(path, rate or DEFAULT_RATE)
+    if kind is Kind.FRAMES:
+        return FolderSource(path, rate or DEFAULT_RATE)
     _need_pyav(path, InputError)
-    from enhance_cli.io.video.probing import probe_file
+    from enhance_cli.io.video.files import FileSource
 
-    return probe_file(path)
+    return FileSource(path, threads=threads)
 
 
-def open_frames(
-    path: Path,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    skip: int = 0,
-    rate: Fraction | None = None,
-    threads: int = 0,
-) -> FrameReader:
-    """The frames with start <= time < end, less the first ``skip`` of them.
-
-    Args:
-        path: of a file, or a folder of numbered pictures.
-        start, end: seconds from the first frame.
-        skip: number of selected frames to leave out, for resuming.
-        rate: frames a second of a folder, 25 unless given.
-        threads: of the decoder; 0 is its own choice.
+def probe(path: Path) -> VideoInfo:
+    """Describe a video file; its first frame is decoded for it.
 
     Raises:
-        InputError: if it is no video that can be decoded; while iterating, where a frame is
-            damaged, changes its size, or none is selected.
+        InputError: if it is no video that can be decoded, or PyAV is missing.
     """
-    if path.is_dir():
-        from enhance_cli.io.video.frame_folders import FolderReader
-
-        return FolderReader(path, rate or DEFAULT_RATE, start=start, end=end, skip=skip)
-    _need_pyav(path, InputError)
-    from enhance_cli.io.video.reading import FileReader
-
-    return FileReader(path, start=start, end=end, skip=skip, threads=threads)
+    return open_source(path).info
 
 
 def read_rgb8_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """The frames of a video file, (H, W, 3) of 8 bits; deeper ones are rounded.
+    """The frames of a video file, (H, W, 3) with 8 bits each; deeper ones are rounded.
 
     Raises:
-        InputError: if it is no video that can be decoded, or a frame is damaged.
+        InputError: if it is no video that can be decoded, a frame is damaged, or PyAV is missing.
     """
-    with open_frames(path) as reader:
-        for frame in reader:
-            deep = frame.pixels.dtype == np.uint16
-            pixels = (frame.pixels.astype(np.uint32) + 128) // 257 if deep else frame.pixels
-            yield pixels.astype(np.uint8, copy=False)
+    for frame in open_source(path).frames():
+        deep = frame.pixels.dtype == np.uint16
+        pixels = (frame.pixels.astype(np.uint32) + 128) // 257 if deep else frame.pixels
+        yield pixels.astype(np.uint8, copy=False)
 
 
-def plan_output(
-    info: VideoInfo, target: Path, scale: int, options: EncodeOptions, *, folder: bool = False
-) -> OutputPlan:
-    """Decide on the output, and check before any work that it can be made.
+def plan_sink(
+    info: VideoInfo, target: Path, kind: Kind, scale: int, options: EncodeOptions
+) -> FrameSink:
+    """Decide on everything about an output, and check before any work that it can be made.
 
     Args:
-        info: of the input.
-        target: with the suffix of a video, a file; with none or an existing folder, a folder
-            of PNGs.
-        scale: output pixels of an input pixel along one side.
-        options: of the user.
-        folder: whether the target is one, whatever its name looks like.
+        info: the description of the input.
+        target: the file or folder to be written.
+        kind: which of the two it is.
+        scale: by how much each side of a frame is larger than in the input.
+        options: what the user chose about the encoding. A folder has no use for it.
 
     Raises:
         UsageError: if an option is unknown or does not fit the codec.
-        OutputError: if the container cannot hold the codec, or the codec the frames.
+        OutputError: if the container cannot hold the codec, the codec cannot hold the frames, a
+            folder cannot be written, or PyAV is missing.
     """
-    from enhance_cli.io.video.frame_folders import plan_folder, wants_folder
-
-    if folder or wants_folder(target):
-        return plan_folder(info, target, scale)
+    if kind is Kind.FRAMES:
+        return FolderSink(info, target, scale)
     _need_pyav(target, OutputError)
-    from enhance_cli.io.video.planning import plan_file
+    from enhance_cli.io.video.files import FileSink
 
-    return plan_file(info, target, scale, options)
-
-
-def segment_suffix(plan: OutputPlan) -> str:
-    """Of the intermediate files; ``""`` for folders of PNGs.
-
-    NUT keeps any time exactly, where Matroska would round to milliseconds.
-    """
-    return "" if plan.is_folder else ".nut"
-
-
-def write_segment(plan: OutputPlan, path: Path) -> AbstractContextManager[SegmentWriter]:
-    """Encode some frames to an intermediate file or folder, whole or not at all.
-
-    Args:
-        plan: of the whole output.
-        path: of this segment; what is there is replaced.
-
-    Raises:
-        OutputError: if it cannot be written, also where the disk is full.
-    """
-    if plan.is_folder:
-        from enhance_cli.io.video.frame_folders import write_folder_segment
-
-        return write_folder_segment(plan, path)
-    _need_pyav(path, OutputError)
-    from enhance_cli.io.video.writing import write_file_segment
-
-    return write_file_segment(plan, path)
-
-
-def assemble(
-    plan: OutputPlan,
-    segments: Sequence[Path],
-    target: Path,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    notice: Callable[[str], None],
-) -> None:
-    """Put the segments together with the other streams of the source, whole or not at all.
-
-    Args:
-        plan: with which the segments were written.
-        segments: in order.
-        target: file or folder; an existing file is replaced.
-        start, end: as given to :func:`open_frames`: the other streams are cut alike, and the
-            times of a video with a start count from it.
-        notice: called with what is worth saying and was not among the plan's notices.
-
-    Raises:
-        InputError: if the source is gone or damaged.
-        OutputError: if it cannot be written, also where the disk is full.
-    """
-    if plan.is_folder:
-        from enhance_cli.io.video.frame_folders import assemble_folder
-
-        assemble_folder(plan, segments, target)
-        return
-    _need_pyav(target, OutputError)
-    from enhance_cli.io.video.assembling import assemble_file
-
-    assemble_file(plan, segments, target, start=start, end=end, notice=notice)
+    return FileSink(info, target, scale, options)
 
 
 def _need_pyav(path: Path, error: type[EnhanceError]) -> None:

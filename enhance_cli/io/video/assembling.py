@@ -1,4 +1,7 @@
-"""From segments and the source's other streams to the final file, packet by packet."""
+"""The final file, assembled from the segments and the other streams of the source.
+
+Packets are copied as they are: nothing is decoded or encoded here.
+"""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -17,15 +20,16 @@ from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
+from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.probing import codec_name, opened, reason
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
-from enhance_cli.io.video.types import OutputPlan
+from enhance_cli.io.video.types import OutputPlan, Span
 from enhance_cli.io.video.writing import check_written, tag, writing
 
 MP4_LIKE = ("mp4", "mov")
 LARGEST_TIMESCALE = 2**31 - 1
 PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
-# Written anew by the muxers, or true only of the old file.
+# The beginnings of metadata keys that the muxers write anew, or that hold of the old file only.
 STALE_KEYS = (
     "major_brand",
     "minor_version",
@@ -43,11 +47,12 @@ Timed = tuple[Fraction, "av.Packet[Any]"]
 
 @dataclass(frozen=True)
 class Window:
-    """The part of the source that is kept, in seconds of its clock; None is open.
+    """The part of the source that is kept, in seconds on the clock of the file.
 
     Attributes:
-        begin, end: what is outside is cut.
-        shift: taken from all times.
+        begin: what is before it is cut; None keeps everything from the beginning.
+        end: what is at or after it is cut; None keeps everything to the end.
+        shift: the seconds that are subtracted from all times.
     """
 
     begin: Fraction | None = None
@@ -58,15 +63,26 @@ class Window:
 def assemble_file(
     plan: OutputPlan,
     segments: Sequence[Path],
-    target: Path,
-    *,
-    start: float | None,
-    end: float | None,
+    span: Span,
     notice: Callable[[str], None],
 ) -> None:
-    """See :func:`enhance_cli.io.video.assemble`."""
+    """Put segments together with the other streams of the source, whole or not at all.
+
+    Args:
+        plan: what is decided about the output.
+        segments: files that :func:`~enhance_cli.io.video.writing.write_file_segment` made, in
+            order.
+        span: the part of the source that they show. The other streams are cut alike, and times
+            count from the start of the span where it has one.
+        notice: called with each line that the user should know and the plan did not tell.
+
+    Raises:
+        InputError: if the source is gone or damaged.
+        OutputError: if a segment is damaged, or the file cannot be written.
+    """
+    target = plan.target
     timing = read_timing(plan, segments)
-    window = _window(plan, timing, start, end)
+    window = _window(plan, timing, span)
     if plan.container not in MP4_LIKE and milliseconds_lose(timing.times, plan.time_base):
         notice(
             "Matroska counts in milliseconds: frame times are rounded to them, use .mp4 to "
@@ -74,7 +90,7 @@ def assemble_file(
         )
     with replacing(target) as temporary, writing(target), ExitStack() as stack:
         source = None
-        if plan.source.path.is_file():
+        if plan.source.kind is Kind.VIDEO:
             source = stack.enter_context(opened(plan.source.path))
         first = stack.enter_context(av.open(f"file:{segments[0]}", "r"))
         output = av.open(
@@ -94,7 +110,11 @@ def assemble_file(
 
 
 def left_out(plan: OutputPlan) -> list[str]:
-    """Which streams of the source the output cannot hold, a line each."""
+    """Name the streams of the source that the output cannot hold, a line each.
+
+    Raises:
+        InputError: if the source cannot be opened any more.
+    """
     notices = []
     with (
         opened(plan.source.path) as source,
@@ -123,32 +143,33 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> bool:
-    """Whether MP4 keeps chapters or a time code in it, which are copied as metadata."""
+    """Whether an MP4 keeps chapters or a time code in this stream; they are copied as metadata."""
     if stream.type != "data":
         return False
     chapters = codec_name(stream) == "bin_data" and bool(source.chapters())
     return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
-def _window(plan: OutputPlan, timing: Timing, start: float | None, end: float | None) -> Window:
-    begin = timing.times[0] * plan.time_base if start else None
-    return Window(begin, None if end is None else timing.end * plan.time_base, begin or Fraction(0))
+def _window(plan: OutputPlan, timing: Timing, span: Span) -> Window:
+    begin = timing.times[0] * plan.time_base if span.start else None
+    end = None if span.end is None else timing.end * plan.time_base
+    return Window(begin, end, begin or Fraction(0))
 
 
 def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str, str]:
     if plan.container not in MP4_LIKE:
-        # Else audio that begins before zero, as AAC does, would move all frames; and Matroska
-        # would draw identifiers by chance, where the same input shall give the same bytes.
+        # By default, audio that begins before zero, as AAC does, would move all frames, and
+        # Matroska would draw random identifiers; the same input shall give the same bytes.
         return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
     flags = "+faststart"
     keys = source.metadata if source is not None else {}
     if any("." in key or key.startswith("location") for key in keys):
-        flags += "+use_metadata_tags"  # else keys that are not Apple's are dropped
+        flags += "+use_metadata_tags"  # Without it, keys that are not Apple's are dropped.
     scale = plan.time_base.denominator
     clocks = [scale]
     if source is not None:
         clocks += [s.rate for s in source.streams.audio if s.codec_context and s.rate]
-    common = lcm(*clocks)  # in which beginnings other than zero are written
+    common = lcm(*clocks)  # The muxer writes beginnings other than zero in this unit.
     return {
         "movflags": flags,
         "video_track_timescale": str(scale),
@@ -163,7 +184,7 @@ def _add_streams(
     first: InputContainer,
     source: InputContainer | None,
 ) -> tuple[VideoStream, dict[int, Any]]:
-    """The video stream, and the others by their index in the source, in its order."""
+    """Add the video stream, and copies of the others by their index in the source, in its order."""
     if source is None:
         return _add_video(plan, timing, output, first), {}
     video = None
@@ -190,26 +211,27 @@ def _add_video(
     video.codec_context.sample_aspect_ratio = plan.source.sample_aspect_ratio
     gaps = {later - earlier for earlier, later in zip(timing.times, timing.times[1:], strict=False)}
     steady = not gaps or max(gaps) - min(gaps) <= max(1, ceil(Fraction(1, 900) / plan.time_base))
-    # Matroska writes it as the duration of each frame.
+    # Matroska writes the rate as the duration of each frame.
     video.codec_context.framerate = plan.rate if steady else Fraction(0)
     if plan.codec == "hevc" and plan.container in MP4_LIKE:
-        video.codec_context.codec_tag = "hvc1"  # some players know only this one
+        video.codec_context.codec_tag = "hvc1"  # Some players know only this tag.
     if plan.source.display_matrix:
         matrix = list(plan.source.display_matrix)
-        matrix[6:8] = [value * plan.scale for value in matrix[6:8]]  # a shift in pixels
+        # Two of the numbers are a shift in pixels.
+        matrix[6:8] = [value * plan.scale for value in matrix[6:8]]
         video.set_display_matrix(matrix)
     return video
 
 
 def _copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any | None:
-    """A stream like this one, or None where the container cannot hold it."""
+    """Add a copy of a stream to the output; None if the container cannot hold it."""
     if stream.type == "attachment":
         if plan.container != "matroska":
             return None
         return output.add_attachment(
             stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
         )
-    if stream.codec_context is None:  # data, and what no decoder knows
+    if stream.codec_context is None:  # It is data, or no decoder knows it.
         return None
     if _is_cover(stream) and plan.container == "matroska":
         return _attach_cover(output, stream)
@@ -223,7 +245,11 @@ def _copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any 
 
 
 def _holds(plan: OutputPlan, stream: Any) -> bool:
-    """Whether a file of this stream alone can be begun; tables of codecs promise too much."""
+    """Whether the container can hold a stream.
+
+    A file with this stream alone is begun to find out, since FFmpeg's tables of codecs promise
+    too much.
+    """
     trial = av.open(BytesIO(), "w", format=plan.container)
     try:
         trial.add_stream_from_template(stream, opaque=True)
@@ -231,13 +257,13 @@ def _holds(plan: OutputPlan, stream: Any) -> bool:
     except (ValueError, av.FFmpegError):
         return False
     finally:
-        with suppress(av.FFmpegError):  # some cannot end without a packet
+        with suppress(av.FFmpegError):  # Some containers cannot end without a packet.
             trial.close()
     return True
 
 
 def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:
-    """Matroska keeps cover pictures as attachments."""
+    """Attach a cover picture to a Matroska file, which keeps no covers as streams."""
     name, kind = PICTURE_TYPES.get(codec_name(stream), ("", ""))
     if not name:
         return None
@@ -278,7 +304,7 @@ def _copy_metadata(
 
 
 def _clip(begin: Fraction, end: Fraction, window: Window) -> tuple[Fraction, Fraction] | None:
-    """What of a span is within the window, on the output's clock."""
+    """The part of a time span that is within the window, on the output's clock; else None."""
     if window.begin is not None:
         begin = max(begin, window.begin)
     if window.end is not None:
@@ -295,7 +321,7 @@ def _merge(
     copies: dict[int, Any],
     source: InputContainer | None,
 ) -> Iterator["av.Packet[Any]"]:
-    """All packets, nearly in the order of their times; the muxer does the rest."""
+    """All packets, nearly in the order of their times; the muxer sorts what is left."""
     flows = [_video_packets(plan, segments, timing, window, video)]
     if source is not None:
         flows.append(_other_packets(plan, window, copies, source))
@@ -357,9 +383,10 @@ def _other_packets(
 
 
 def _cut(packet: "av.Packet[Any]", window: Window) -> bool:
-    """Fit a packet into the window; False where it is outside.
+    """Move a packet to the output's clock; False if it is outside the window.
 
-    Subtitles that say how long they last are clipped; other packets are kept that begin inside.
+    A subtitle that says how long it lasts is clipped to the window. Any other packet is kept as
+    it is if it begins inside.
     """
     unit = packet.time_base
     time = packet.pts if packet.pts is not None else packet.dts
@@ -379,7 +406,7 @@ def _cut(packet: "av.Packet[Any]", window: Window) -> bool:
         return False
     shift = round(window.shift / unit)
     packet.pts = time - shift
-    # Audio has no other order; what demuxers guess may be off by a tick.
+    # Audio is decoded in the order in which it is heard; what demuxers guess may be off by a tick.
     known = None if packet.stream.type == "audio" else packet.dts
     packet.dts = packet.pts if known is None else known - shift
     return True

@@ -1,8 +1,8 @@
-"""Between the samples of a video and R'G'B'.
+"""Conversion between the samples of a video, mostly Y'CbCr, and R'G'B'.
 
-libswscale converts. Measured against the formulas of BT.709, BT.601 and BT.2020 it is within
-rounding at 8 bits; deeper samples it scales as if white were 255 times a power of two, which is
-put right here.
+libswscale does the conversion. Measured against the formulas of BT.709, BT.601 and BT.2020, its
+results are exact to rounding at 8 bits. Deeper samples it scales as if white were 255 times a
+power of two, which is corrected here.
 """
 
 from fractions import Fraction
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from enhance_cli.io.video.types import Colour, Pixels
 
-# Numbers of ISO/IEC 23091-2, with FFmpeg's names.
+# The code points of ISO/IEC 23091-2, with FFmpeg's names.
 MATRICES = {
     0: "gbr",
     1: "bt709",
@@ -68,7 +68,7 @@ TRANSFERS = {
 RANGES = {1: "tv", 2: "pc"}
 UNKNOWN = "unknown"
 
-# Those that libswscale knows.
+# The matrices that libswscale can convert.
 CONVERTIBLE = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 HDR_TRANSFERS = {"smpte2084": "pq", "arib-std-b67": "hlg"}
 
@@ -77,12 +77,15 @@ _TICK = Fraction(1, 1)
 
 
 def complete(colour: Colour, width: int, height: int, rgb: bool) -> Colour:
-    """Fill in what a file leaves open, as players guess it from the size.
+    """Fill in what a file does not say about its colours, guessed from the size as players do.
 
     Args:
-        colour: with ``"unknown"`` where the file is silent.
-        width, height: pixels of the source, before it is made larger.
+        colour: what the file says, with ``"unknown"`` where it is silent.
+        width, height: the size of the source in pixels, before it is enlarged.
         rgb: whether the samples are R'G'B', for which BT.709 will be written.
+
+    Returns:
+        The completed description; ``assumed`` says whether anything was guessed.
     """
     matrix, primaries, transfer = colour.matrix, colour.primaries, colour.transfer
     if rgb or matrix == "gbr":
@@ -113,28 +116,34 @@ def _guess_primaries(matrix: str, height: int) -> str:
 
 
 def code(names: dict[int, str], name: str) -> int:
-    """The number of a name."""
+    """The code point of a name in one of the tables above; 2 stands for unknown."""
     return next((number for number, known in names.items() if known == name), 2)
 
 
 def is_rgb(pixel_format: str) -> bool:
-    """Whether samples are R'G'B' or a palette of it."""
+    """Whether samples are R'G'B' or indices into a palette of R'G'B'."""
     kind = av.VideoFormat(pixel_format)
     return bool(kind.is_rgb) or kind.has_palette or pixel_format == "pal8"
 
 
 def bits(pixel_format: str) -> int:
-    """Of a sample."""
+    """The number of bits of a sample, the largest of all components."""
     return max(component.bits for component in av.VideoFormat(pixel_format).components)
 
 
 def has_alpha(pixel_format: str) -> bool:
-    """Whether there is transparency."""
+    """Whether one of the components is transparency."""
     return any(component.is_alpha for component in av.VideoFormat(pixel_format).components)
 
 
 class Converter:
-    """One conversion of frames of one size and format."""
+    """Converts frames of one size from one pixel format to another.
+
+    Args:
+        width, height: the size of the frames in pixels.
+        source, target: the pixel formats, in FFmpeg's names.
+        scale: the options of FFmpeg's filter ``scale``, which does the conversion.
+    """
 
     def __init__(self, width: int, height: int, source: str, target: str, scale: str) -> None:
         self._graph = Graph()
@@ -151,7 +160,7 @@ class Converter:
         self._count = 0
 
     def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame in the other format; its times are lost."""
+        """Convert a frame. It loses its times, and so does the frame that is passed in."""
         frame.pts, frame.time_base = self._count, _TICK
         self._count += 1
         self._graph.vpush(frame)
@@ -159,13 +168,14 @@ class Converter:
 
 
 class ToRgb:
-    """From decoded frames to pixels.
+    """Converts decoded frames to arrays of R'G'B'.
 
     Args:
-        width, height: pixels.
-        pixel_format: of the frames.
-        colour: with a matrix that can be converted.
-        centred: chroma lies between the columns, as in JPEG, not on the even ones.
+        width, height: the size of the frames in pixels.
+        pixel_format: the layout of their samples, in FFmpeg's names.
+        colour: what the samples mean; the matrix must be among those that can be converted.
+        centred: whether halved chroma lies between the columns, as in JPEG, and not on the even
+            ones.
     """
 
     def __init__(
@@ -184,7 +194,10 @@ class ToRgb:
         self._converter = Converter(width, height, pixel_format, target, scale)
 
     def convert(self, frame: av.VideoFrame) -> Pixels:
-        """(H, W, 3), uint8 of at most 8 bits, else uint16."""
+        """The frame as an array (H, W, 3): uint8 if the samples have at most 8 bits, else uint16.
+
+        Values span the whole range of the type.
+        """
         planes = self._converter.convert(frame).planes
         dtype = np.uint8 if self._bits <= 8 else np.uint16
         pixels = np.empty((frame.height, frame.width, 3), dtype)
@@ -195,7 +208,11 @@ class ToRgb:
         return pixels if exact else self._stretch(pixels)
 
     def _stretch(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """To 65535 from libswscale's white: 255 x 256, or the last code and zeros behind it."""
+        """Stretch samples so that white becomes 65535.
+
+        libswscale's white is 255 x 256 for limited range, and for full range the largest code of
+        the source followed by zero bits.
+        """
         shift = 8 if self._limited else self._bits
         white = (1 << shift) - 1 << 16 - shift
         np.minimum(pixels, white, out=pixels)
@@ -204,12 +221,12 @@ class ToRgb:
 
 
 class FromRgb:
-    """From pixels to frames for an encoder.
+    """Converts arrays of R'G'B' to frames for an encoder.
 
     Args:
-        width, height: pixels.
-        pixel_format: of the frames.
-        colour: of the frames.
+        width, height: the size of the frames in pixels.
+        pixel_format: the layout of their samples, in FFmpeg's names.
+        colour: what their samples shall mean.
     """
 
     def __init__(self, width: int, height: int, pixel_format: str, colour: Colour) -> None:
@@ -220,7 +237,7 @@ class FromRgb:
         self._converters: dict[str, Converter] = {}
 
     def convert(self, pixels: Pixels) -> av.VideoFrame:
-        """A frame without times from (H, W, 3) uint8 or uint16."""
+        """A frame without times, made from an array (H, W, 3) of uint8 or uint16."""
         deep = pixels.dtype == np.uint16
         source = "rgb48le" if deep else "rgb24"
         if deep and not self._rgb:

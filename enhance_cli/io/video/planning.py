@@ -1,4 +1,4 @@
-"""Which codec, container and samples an output has, decided and tried before any work."""
+"""The codec, container and samples of a video file, decided and tried before any work."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from enhance_cli.errors import OutputError, UnknownNameError, UsageError
+from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.assembling import left_out
 from enhance_cli.io.video.colour import bits, is_rgb
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, StaticHdr, VideoInfo
@@ -29,16 +30,16 @@ X26X_PRESETS = (
 
 @dataclass(frozen=True)
 class Codec:
-    """What an encoder takes.
+    """A codec, and what its encoder takes.
 
     Attributes:
-        encoder: FFmpeg's name.
-        crf: used unless one is given; None where there is no loss to control.
-        max_crf: the largest.
-        presets: by name; used is ``preset`` unless one is given.
-        preset: used unless one is given.
-        preset_option: FFmpeg's name of it.
-        even: halved chroma needs even sizes.
+        encoder: FFmpeg's name of the encoder.
+        crf: the constant rate factor if the user chooses none; None if nothing is lost.
+        max_crf: the largest constant rate factor.
+        presets: the names of the presets, from which the user may choose.
+        preset: the preset if the user chooses none.
+        preset_option: FFmpeg's name of the option that takes the preset.
+        even: whether the sides of a frame must be even where chroma is halved along them.
     """
 
     encoder: str
@@ -65,12 +66,23 @@ HELD = {
     "webm": ("vp9", "av1"),
 }
 
-# What most players of H.264 stop at (level 5.1 and 5.2).
+# Most players of H.264 show no larger frames (level 5.1 and 5.2).
 H264_WIDTH, H264_PIXELS = 4096, 4096 * 2304
 
 
 def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions) -> OutputPlan:
-    """See :func:`enhance_cli.io.video.plan_output`."""
+    """Decide on everything about a video file, and open its encoder to see that it works.
+
+    Args:
+        info: the description of the input.
+        target: the file; its suffix decides on the container.
+        scale: by how much each side of a frame is larger than in the input.
+        options: what the user chose.
+
+    Raises:
+        UsageError: if an option is unknown or does not fit the codec.
+        OutputError: if the container cannot hold the codec, or the codec the frames.
+    """
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
         raise OutputError(
@@ -105,11 +117,8 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
         rate=info.rate,
         threads=options.threads,
     )
-    if info.names:
-        rate = options.rate or info.rate
-        plan = replace(plan, rate=rate, time_base=1 / rate)
     _try_encoder(plan)
-    if info.path.is_file():
+    if info.kind is Kind.VIDEO:
         notices += left_out(plan)
     return replace(plan, notices=tuple(notices))
 
@@ -144,7 +153,7 @@ def _default_codec(
 ) -> str:
     deep = info.depth > 8 or info.hdr is not None
     if options.pixel_format:
-        with suppress(ValueError):  # an unknown one is named when the codec is known
+        with suppress(ValueError):  # An unknown name is refused once the codec is known.
             deep = bits(options.pixel_format) > 8
     if container == "webm":
         return "av1" if deep else "vp9"
@@ -201,7 +210,7 @@ def _closest(
     offered: Sequence[str],
     notices: list[str],
 ) -> str:
-    """The format nearest to the source's that the encoder offers for this size."""
+    """The pixel format nearest to the source's that the encoder offers for this size."""
     rgb = is_rgb(info.pixel_format)
     if name == "ffv1" and rgb:
         return next(
@@ -211,7 +220,7 @@ def _closest(
     order = [wanted] + [other for other in ("422", "444", "420") if other > wanted]
     order += [other for other in ("422", "420") if other < wanted]
     depths = [d for d in (8, 10, 12, 16) if d >= info.depth]
-    # Players that show 12 bits are few: only what has 12 gets them.
+    # Few players show 12 bits, so only a source of 12 bits is written with them.
     depths += [d for d in ((12, 10, 8) if info.depth == 12 else (10, 12, 8)) if d < info.depth]
     for depth in depths:
         for chroma in order:
@@ -230,7 +239,7 @@ def _closest(
 
 
 def _chroma(pixel_format: str) -> str:
-    """Of a YCbCr format, the sampling that holds its chroma: "420", "422" or "444"."""
+    """The coarsest sampling that keeps the chroma of a Y'CbCr format: "420", "422" or "444"."""
     kind = av.VideoFormat(pixel_format)
     if len(kind.components) < 3:
         return "420"
@@ -240,7 +249,7 @@ def _chroma(pixel_format: str) -> str:
 
 
 def _fits(pixel_format: str, width: int, height: int) -> bool:
-    """Whether the sides divide by the chroma's."""
+    """Whether the sides are even where the chroma of the format is halved along them."""
     kind = av.VideoFormat(pixel_format)
     if is_rgb(pixel_format) or len(kind.components) < 3:
         return True
@@ -281,7 +290,7 @@ def _encoder_options(
         if parameters:
             yield "svtav1-params", ":".join(parameters)
     elif name == "vp9":
-        yield "b", "0"  # else crf is only a limit
+        yield "b", "0"  # With a bit rate, crf would only be a limit.
         yield "row-mt", "1"
         if info.static_hdr:
             notices.append("vp9 cannot carry the HDR mastering metadata: left out")
@@ -291,7 +300,10 @@ def _encoder_options(
 
 
 def _x26x_hdr(hdr: StaticHdr, display: str, light: str) -> list[str]:
-    """Coordinates in 1/50000 and luminance in 1/10000 cd/m2, in the order G, B, R, white."""
+    """The parameters of x264 and x265 for static HDR metadata.
+
+    Coordinates are in 1/50000 and luminance in 1/10000 cd/m2, in the order G, B, R, white.
+    """
     parameters = []
     if hdr.primaries and hdr.luminance:
         r, g, b, white = (
@@ -320,7 +332,7 @@ def _svt_hdr(hdr: StaticHdr) -> list[str]:
 
 
 def _try_encoder(plan: OutputPlan) -> None:
-    """Open the encoder once: it knows limits of its own."""
+    """Open the encoder once, since it knows limits of its own."""
     context = av.CodecContext.create(plan.encoder, "w")
     assert isinstance(context, av.VideoCodecContext)
     configure(context, plan)

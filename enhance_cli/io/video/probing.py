@@ -1,4 +1,4 @@
-"""What a video file holds, from its header and first frame."""
+"""The description of a video file, from its header and its first frame."""
 
 import struct
 from collections.abc import Iterator
@@ -29,21 +29,21 @@ from enhance_cli.io.video.colour import (
 )
 from enhance_cli.io.video.types import Colour, StaticHdr, StreamInfo, VideoInfo
 
-FRAME_LIMIT = 2**28  # pixels; a file of a few bytes can ask for any size
-FAST = 240  # frames a second; more is a sign of a header that was guessed
+FRAME_LIMIT = 2**28  # pixels of a frame; a file of a few bytes can ask for any size
+FAST = 240  # frames a second; a higher rate is a sign that the header was guessed
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """A file for reading.
+    """Open a video file for reading in a ``with`` statement.
 
     Raises:
-        InputError: if it is absent, may not be read, or is in no known format.
+        InputError: if it is absent, may not be read, is empty, or is in no known format.
     """
     try:
         if not path.exists():
             raise InputError(f"{path}: no such file, check the name")
-        if not path.is_file():  # a pipe would be waited for, and can be read only once
+        if not path.is_file():  # A pipe would be waited for, and can be read only once.
             raise InputError(f"{path}: not a regular file, a video is needed")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: empty file, get a fresh copy")
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
             f"{path}: cannot be opened ({error.strerror}), check the name and its permissions"
         ) from error
     try:
-        # With its scheme, for FFmpeg takes a name with a colon for an address.
+        # The scheme is given because FFmpeg takes a name with a colon for an address.
         container = av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
@@ -65,12 +65,12 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def reason(error: Exception) -> str:
-    """What FFmpeg says, in one line."""
+    """The reason that FFmpeg gives for an error, in one line."""
     return one_line(str(getattr(error, "strerror", None) or error))
 
 
 def find_stream(path: Path, container: InputContainer) -> VideoStream:
-    """The video stream to work on: the default one, else the largest; never a cover picture.
+    """Choose the video stream to work on: the default one, else the largest, never a cover.
 
     Raises:
         InputError: if there is none, or no decoder for it.
@@ -91,13 +91,21 @@ def find_stream(path: Path, container: InputContainer) -> VideoStream:
 
 
 def check_encryption(path: Path, packet: "av.Packet[Any]", stream: VideoStream) -> None:
-    """Raises InputError for a packet that needs a key."""
+    """Refuse a packet that cannot be decoded without a key.
+
+    Raises:
+        InputError: if the packet is encrypted.
+    """
     if packet.has_sidedata("encryption_info") or str(stream.codec_context.codec_tag) == "encv":
         raise InputError(f"{path}: encrypted (DRM), an unencrypted copy is needed")
 
 
 def is_cut_off(path: Path, stream: VideoStream) -> bool:
-    """Whether a file is shorter than its index or header says; FFmpeg takes it for the end."""
+    """Whether a file is shorter than its index or its header says.
+
+    FFmpeg takes the end of such a file for the end of the video. The index of an MP4 lists where
+    each packet lies; a Matroska file (EBML) begins with its own length.
+    """
     length = path.stat().st_size
     if any(entry.pos + entry.size > length for entry in stream.index_entries):
         return True
@@ -114,7 +122,11 @@ def is_cut_off(path: Path, stream: VideoStream) -> bool:
 
 
 def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
-    """A size in EBML's variable length (None where it is left open), and the bytes it takes."""
+    """Read a size in EBML's variable length (RFC 8794, section 6).
+
+    Returns:
+        The size, None if the file leaves it open; and how many bytes it takes.
+    """
     if place >= len(data) or not data[place]:
         return None, 1
     width = 9 - data[place].bit_length()
@@ -123,7 +135,11 @@ def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
 
 
 def probe_file(path: Path) -> VideoInfo:
-    """See :func:`enhance_cli.io.video.probe`."""
+    """Describe a video file; its first frame is decoded for it.
+
+    Raises:
+        InputError: if it is no video that can be decoded.
+    """
     with opened(path) as container:
         if container.format.name.endswith("_pipe") or container.format.name == "image2":
             raise InputError(
@@ -131,7 +147,9 @@ def probe_file(path: Path) -> VideoInfo:
                 "folder of numbered pictures"
             )
         stream = find_stream(path, container)
-        stream.codec_context.thread_count = 1  # more would decode, and show, frames after it
+        stream.codec_context.thread_count = (
+            1  # With more threads, frames after the first would be decoded as well.
+        )
         return describe(path, container, stream, _first_frame(path, container, stream))
 
 
@@ -155,10 +173,16 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
 def describe(
     path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
 ) -> VideoInfo:
-    """From the headers and the first frame.
+    """Describe a video file from its header and its first frame.
+
+    Args:
+        path: the file.
+        container: the file, opened.
+        stream: the video stream to work on.
+        frame: the first frame of that stream.
 
     Raises:
-        InputError: if frames like this cannot be converted.
+        InputError: if such frames are too large, have no times, or cannot be converted.
     """
     pixel_format = frame.format.name
     if frame.width * frame.height > FRAME_LIMIT:
@@ -206,8 +230,8 @@ def describe(
 
 def _side_data(frame: av.VideoFrame) -> dict[SideData, bytes]:
     try:
-        every: Any = frame.side_data  # its stub says that it yields strings
-    except ValueError:  # PyAV cannot list kinds newer than itself, as EXIF of motion JPEG
+        every: Any = frame.side_data  # The stub says wrongly that it yields strings.
+    except ValueError:  # PyAV cannot list kinds newer than itself, like EXIF of motion JPEG.
         return {}
     return {data.type: bytes(data) for data in every}
 
@@ -277,7 +301,7 @@ def _stream_info(stream: Any) -> StreamInfo:
 
 
 def codec_name(stream: Any) -> str:
-    """Of a stream, as FFmpeg names its format; ``"unknown"`` where it knows none."""
+    """FFmpeg's name for the codec of a stream; ``"unknown"`` if it knows none."""
     if stream.codec_context is not None:
         return str(stream.codec_context.codec.canonical_name)
     if stream.type == "data":
@@ -292,7 +316,7 @@ def _static_hdr(side_data: dict[SideData, bytes]) -> StaticHdr | None:
     luminance: tuple[Fraction, ...] = ()
     light: tuple[int, ...] = ()
     mastering = side_data.get(SideData.MASTERING_DISPLAY_METADATA)
-    if mastering and len(mastering) >= 88:  # ten fractions and two flags
+    if mastering and len(mastering) >= 88:  # It holds ten fractions and two flags.
         *numbers, has_primaries, has_luminance = struct.unpack("=22i", mastering[:88])
         values = [Fraction(a, b or 1) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]
         primaries = tuple(values[:8]) if has_primaries else ()

@@ -1,17 +1,14 @@
-"""Frames out of video files."""
+"""The frames of video files."""
 
 from collections.abc import Generator, Iterator
 from fractions import Fraction
-from math import isfinite
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from enhance_cli.errors import InputError, UsageError
+from enhance_cli.errors import InputError
 from enhance_cli.io.video.colour import ToRgb
 from enhance_cli.io.video.probing import (
     check_encryption,
@@ -20,72 +17,52 @@ from enhance_cli.io.video.probing import (
     probe_file,
     reason,
 )
-from enhance_cli.io.video.types import Frame, Pixels, VideoInfo
+from enhance_cli.io.video.types import WHOLE, Frame, Pixels, Span, VideoInfo, exact_seconds
 
 
-def check_range(start: float | None, end: float | None) -> None:
-    """Raises UsageError unless 0 <= start < end, where given."""
-    for name, value in (("start", start), ("end", end)):
-        if value is not None and (not isfinite(value) or value < 0):
-            raise UsageError(f"{name} {value}: must be a number of seconds from 0 on")
-    if end is not None and (start or 0) >= end:
-        raise UsageError(f"start {start or 0} and end {end}: the end must come after the start")
+class FileSource:
+    """A video file; see :class:`~enhance_cli.io.video.types.FrameSource`.
 
+    Args:
+        path: the file.
+        threads: the number of threads of the decoder; 0 lets it choose.
 
-def exact_seconds(value: float) -> Fraction:
-    """The fraction that a user means by a decimal: 0.1 is a tenth."""
-    return Fraction(str(value))
+    Raises:
+        InputError: if it is no video that can be decoded.
+    """
 
-
-class FileReader:
-    """See :func:`enhance_cli.io.video.open_frames`."""
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        start: float | None = None,
-        end: float | None = None,
-        skip: int = 0,
-        threads: int = 0,
-    ) -> None:
-        check_range(start, end)
+    def __init__(self, path: Path, *, threads: int = 0) -> None:
         self.info: VideoInfo = probe_file(path)
-        self._start = self._ticks(start) if start else None
-        self._end = None if end is None else self._ticks(end)
-        self._skip = skip
         self._threads = threads
         self._converter: ToRgb | None = None
 
-    def __enter__(self) -> Self:
-        return self
+    def frames(self, span: Span = WHOLE, skip: int = 0) -> Iterator[Frame]:
+        """The frames of a part of the file, decoded one by one from the first on.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return  # the file is closed with the iterator that reads it
+        The file is open while the iterator is used, and closed with it.
 
-    def __iter__(self) -> Iterator[Frame]:
-        """The selected frames from the first on, each time anew.
+        Args:
+            span: the part that is read.
+            skip: how many frames of that part are left out at its beginning.
 
         Raises:
-            InputError: see :func:`enhance_cli.io.video.open_frames`.
+            InputError: while iterating, if a frame is damaged or has another size than the
+                first, or the span holds no frame.
         """
+        start = self._ticks(span.start) if span.start else None
+        end = None if span.end is None else self._ticks(span.end)
         selected = 0
-        for number, frame in self._decode_from_start():
+        for number, frame in self._decode_from(start):
             time = frame.pts
             assert time is not None
-            if self._end is not None and time >= self._end:
+            if end is not None and time >= end:
                 break
-            if self._start is not None and time < self._start:
+            if start is not None and time < start:
                 continue
             selected += 1
-            if selected > self._skip:
+            if selected > skip:
                 self._check_size(number, frame)
-                duration = frame.duration or 0  # before converting, which takes the times away
+                duration = frame.duration or 0  # Converting the frame takes its times away.
                 yield Frame(self._to_rgb(frame), time, duration)
         if not selected:
             length = f" of {self.info.seconds:.2f} s" if self.info.seconds else ""
@@ -95,18 +72,18 @@ class FileReader:
             )
 
     def _ticks(self, seconds: float) -> Fraction:
-        """Time in units of the time base."""
+        """A time of the user's on the clock of the file, in units of its time base."""
         return self.info.first + exact_seconds(seconds) / self.info.time_base
 
-    def _decode_from_start(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """Frames from one at or before the start on; numbers are None after a jump."""
-        if self._start is not None:
-            frames = self._decode(int(self._start))
+    def _decode_from(self, start: Fraction | None) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Numbered frames from one at or before the start on; after a jump the numbers are None."""
+        if start is not None:
+            frames = self._decode(int(start))
             try:
                 first = next(frames, None)
-            except InputError:  # it may be what follows a jump that does not decode
+            except InputError:  # What follows a jump need not decode; reading from the first may.
                 first = None
-            if first is not None and first[1].pts is not None and first[1].pts <= self._start:
+            if first is not None and first[1].pts is not None and first[1].pts <= start:
                 yield first
                 yield from frames
                 return
@@ -141,7 +118,7 @@ class FileReader:
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         if seek is not None and (frame.pts or 0) < seek:
-                            continue  # it leans on frames before the jump
+                            continue  # It is predicted from frames before the jump.
                         raise self._damaged(count, frame.pts, "its data is not complete")
                     time = frame.pts
                     yield frame

@@ -1,4 +1,4 @@
-"""When the frames of all segments are decoded and shown."""
+"""The times at which the frames of all segments are decoded and shown."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,18 +10,19 @@ from typing import Any
 import av
 
 from enhance_cli.errors import OutputError
+from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.probing import opened
 from enhance_cli.io.video.types import OutputPlan
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of all frames, in the plan's time base.
+    """The times of all frames, in the time base of the plan.
 
     Attributes:
-        times: rising.
-        delay: by how many frames decoding runs ahead of showing.
-        last_duration: of the last frame.
+        times: when the frames are shown, in rising order.
+        delay: how many frames the decoder must be ahead of the frame that is shown.
+        last_duration: how long the last frame is shown.
     """
 
     times: tuple[int, ...]
@@ -30,11 +31,14 @@ class Timing:
 
     @property
     def end(self) -> int:
-        """When the last frame ends."""
+        """The time at which the last frame ends."""
         return self.times[-1] + self.last_duration
 
     def decode_time(self, index: int) -> int:
-        """Of the packet at this place: the time of the frame ``delay`` places before."""
+        """When the packet at a place is decoded: when the frame ``delay`` places before is shown.
+
+        Times of frames before the first are continued backwards at the shortest step.
+        """
         if index >= self.delay:
             return self.times[index - self.delay]
         pairs = zip(self.times, self.times[1:], strict=False)
@@ -43,10 +47,12 @@ class Timing:
 
 
 def read_timing(plan: OutputPlan, segments: Sequence[Path]) -> Timing:
-    """From the packets of all segments, which must be of one make.
+    """Read the times of all frames from the packets of the segments.
 
     Raises:
-        OutputError: if they are damaged, overlap, or differ in their settings.
+        OutputError: if the segments are damaged, overlap, hold no frame, or were encoded with
+            different settings.
+        InputError: if the source is gone or damaged.
     """
     _check_alike(plan, segments)
     order = [time for segment in segments for time, _ in segment_packets(plan, segment)]
@@ -61,7 +67,7 @@ def read_timing(plan: OutputPlan, segments: Sequence[Path]) -> Timing:
 
 
 def _check_alike(plan: OutputPlan, segments: Sequence[Path]) -> None:
-    """Raises OutputError for segments of different encoders, which one stream cannot hold."""
+    """Refuse segments of different encoder settings, which one stream cannot hold."""
     headers = set()
     for segment in segments:
         with suppress(av.FFmpegError, IndexError), av.open(f"file:{segment}", "r") as container:
@@ -74,7 +80,11 @@ def _check_alike(plan: OutputPlan, segments: Sequence[Path]) -> None:
 
 
 def segment_packets(plan: OutputPlan, segment: Path) -> Iterator[tuple[int, "av.Packet[Any]"]]:
-    """Packets and the times of their frames in the plan's time base."""
+    """The packets of a segment, each with the time of its frame in the plan's time base.
+
+    Raises:
+        OutputError: if the segment is damaged or gone.
+    """
     try:
         with av.open(f"file:{segment}", "r") as container:
             for packet in container.demux(container.streams.video[0]):
@@ -88,13 +98,17 @@ def segment_packets(plan: OutputPlan, segment: Path) -> Iterator[tuple[int, "av.
 
 
 def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
-    """Until the next frame of the source, else as the source says, else as the frame before."""
+    """How long the last frame is shown.
+
+    It ends with the next frame of the source if there is one. Else the source may tell the
+    duration, and else it is that of the frame before.
+    """
     last = times[-1]
     known, following = 0, None
-    if plan.source.path.is_file():
+    if plan.source.kind is Kind.VIDEO:
         with opened(plan.source.path) as source:
             stream = source.streams[plan.source.stream]
-            with suppress(av.FFmpegError):  # a damaged end is not for us to find
+            with suppress(av.FFmpegError):  # Damage behind the last frame does not matter.
                 source.seek(last, stream=stream)
                 for packet in source.demux(stream):
                     if packet.pts == last:
@@ -105,7 +119,7 @@ def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
                             break
     if following is not None:
         return following - last
-    if known * plan.time_base > Fraction(1, 500):  # less is what formats fill in
+    if known * plan.time_base > Fraction(1, 500):  # Formats fill in less where they know none.
         return known
     before = last - times[-2] if len(times) > 1 else 0
     return before or max(1, round(1 / (plan.rate * plan.time_base)))

@@ -1,15 +1,20 @@
 """The types of the video layer: what is known of a video, its frames, and what is made of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from enhance_cli.errors import UsageError
+from enhance_cli.io.jobs import Kind
+
+# The suffixes by which videos are recognised in a folder.
 VIDEO_SUFFIXES = frozenset(
     {
         ".mp4",
@@ -34,9 +39,53 @@ VIDEO_SUFFIXES = frozenset(
         ".y4m",
     }
 )
-DEFAULT_RATE = Fraction(25)  # of pictures in a folder, which say nothing about it
+DEFAULT_RATE = Fraction(25)  # frames a second of a folder of pictures
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def exact_seconds(value: float) -> Fraction:
+    """The fraction that a user means by a decimal number: 0.1 is one tenth."""
+    return Fraction(str(value))
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Check a time that the user gave.
+
+    Args:
+        name: the option, without its dashes.
+        value: the time in seconds, None if the option was not used.
+
+    Raises:
+        UsageError: if the time is negative or no finite number.
+    """
+    if value is not None and not (isfinite(value) and value >= 0):
+        raise UsageError(f"--{name} {value}: must be a number of seconds from 0 on")
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a video that is worked on, in seconds from its first frame.
+
+    Attributes:
+        start: frames before it are left out; None or 0 is the beginning.
+        end: frames at this time and later are left out; None keeps all to the end.
+
+    Raises:
+        UsageError: if a time is negative or no number, or the span is empty.
+    """
+
+    start: float | None = None
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        check_seconds("start", self.start)
+        check_seconds("end", self.end)
+        if self.end is not None and self.end <= (self.start or 0):
+            raise UsageError(f"--end {self.end:g}: must be after --start {self.start or 0:g}")
+
+
+WHOLE = Span()
 
 
 @dataclass(frozen=True)
@@ -44,10 +93,10 @@ class StreamInfo:
     """One of the streams of a file.
 
     Attributes:
-        index: in the file.
+        index: the place of the stream in the file, counted from 0.
         kind: ``"video"``, ``"audio"``, ``"subtitle"``, ``"data"`` or ``"attachment"``.
-        codec: its short name, ``"unknown"`` where no decoder knows it.
-        language: three letters, or None.
+        codec: the short name of the codec, ``"unknown"`` if no decoder knows it.
+        language: a code of three letters, or None if the file gives none.
     """
 
     index: int
@@ -58,14 +107,14 @@ class StreamInfo:
 
 @dataclass(frozen=True)
 class Colour:
-    """What the samples of a video mean, in FFmpeg's names; ``"unknown"`` is left open.
+    """What the samples of a video mean, in FFmpeg's names; ``"unknown"`` is not decided.
 
     Attributes:
-        range: ``"tv"`` (16 to 235) or ``"pc"`` (0 to 255).
-        matrix: from R'G'B' to Y'CbCr, ``"gbr"`` for none.
-        primaries: of R, G and B.
-        transfer: from light to code values.
-        assumed: whether any of them was not in the file but guessed from the size.
+        range: ``"tv"`` if 8-bit luma spans 16 to 235, ``"pc"`` if it spans 0 to 255.
+        matrix: the matrix from R'G'B' to Y'CbCr; ``"gbr"`` if the samples are R'G'B' themselves.
+        primaries: the colours of pure red, green and blue.
+        transfer: the curve from light to code values.
+        assumed: whether any of them was not in the file but guessed from the size of the frames.
     """
 
     range: str
@@ -77,12 +126,15 @@ class Colour:
 
 @dataclass(frozen=True)
 class StaticHdr:
-    """Static metadata of high dynamic range (SMPTE ST 2086, CTA-861.3).
+    """Metadata of high dynamic range that holds for a whole video (SMPTE ST 2086, CTA-861.3).
+
+    Each attribute is empty if the file does not give it.
 
     Attributes:
-        primaries: x and y of R, G, B and white, eight in all; empty where unknown.
-        luminance: darkest and brightest of the mastering display, cd/m2; empty where unknown.
-        light: brightest pixel and brightest average of a frame, cd/m2; empty where unknown.
+        primaries: the x and y of red, green, blue and white on the mastering display, eight
+            numbers.
+        luminance: the darkest and the brightest level of the mastering display, in cd/m2.
+        light: the brightest pixel and the brightest average of a frame, in cd/m2.
     """
 
     primaries: tuple[Fraction, ...] = ()
@@ -92,29 +144,32 @@ class StaticHdr:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of a video before it is decoded.
+    """The description of a video: what is known of it once its first frame is decoded.
 
     Attributes:
-        path: of the file or folder.
-        width, height: pixels of the frames that a reader yields.
+        path: the file or folder.
+        width, height: the size in pixels of the frames that a source yields.
         depth: bits of a sample in the file: 8, 10, 12 or 16.
-        pixel_format: of the file, in FFmpeg's names.
-        colour: see :class:`Colour`.
-        hdr: ``"pq"``, ``"hlg"`` or None.
-        sample_aspect_ratio: width of a pixel by its height.
-        rotation: counter-clockwise degrees that players still apply; the frames are not turned.
-        time_base: seconds that a time counts.
-        rate: average frames a second.
-        frames: estimated number, where the file tells.
-        seconds: duration, where the file tells.
-        streams: all of the file.
-        names: of the files, for a folder of pictures.
-        notices: what is worth saying to the user.
-        first: time of the first frame.
-        stream: index of the video stream.
-        codec: of the video stream.
-        display_matrix: nine numbers as the file holds them; empty where there is none.
-        static_hdr: where there is any.
+        pixel_format: the layout of the samples in the file, in FFmpeg's names.
+        colour: what the samples mean.
+        hdr: ``"pq"`` or ``"hlg"`` for a video of high dynamic range, else None.
+        sample_aspect_ratio: the width of a pixel divided by its height.
+        rotation: the counter-clockwise degrees by which players turn the frames when they show
+            them. The frames that a source yields are not turned.
+        time_base: the seconds that one unit of time stands for.
+        rate: the average number of frames in a second.
+        frames: the number of frames, roughly, if the file tells it.
+        seconds: the duration, if the file tells it.
+        kind: whether it is a video file or a folder of numbered pictures.
+        streams: all streams of the file.
+        names: the names of the pictures in a folder, in the order of their numbers.
+        notices: what the user should know about the video, a line each.
+        first: the time of the first frame.
+        stream: the index of the video stream.
+        codec: the codec of the video stream.
+        display_matrix: the nine numbers, as the file holds them, by which players turn the
+            frames; empty if there are none.
+        static_hdr: the metadata of high dynamic range, if there is any.
     """
 
     path: Path
@@ -130,6 +185,7 @@ class VideoInfo:
     rate: Fraction
     frames: int | None
     seconds: float | None
+    kind: Kind = Kind.VIDEO
     streams: tuple[StreamInfo, ...] = ()
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -139,15 +195,21 @@ class VideoInfo:
     display_matrix: tuple[int, ...] = ()
     static_hdr: StaticHdr | None = None
 
+    @property
+    def quarter_turns(self) -> int:
+        """How many times players turn the frames by 90 degrees counter-clockwise, 0 to 3."""
+        return round(self.rotation / 90) % 4
+
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture and its time.
+    """One picture of a video and when it is shown.
 
     Attributes:
-        pixels: (H, W, 3) full-range gamma-encoded R'G'B'; uint16 spans 0 to 65535.
-        time: of its beginning, in the time base of the video.
-        duration: in the same unit; 0 where unknown.
+        pixels: (H, W, 3) full-range gamma-encoded R'G'B', uint8 or uint16; uint16 spans 0 to
+            65535 whatever the depth of the video.
+        time: when the frame appears, in the time base of the video.
+        duration: how long it stays, in the same unit; 0 if unknown.
     """
 
     pixels: Pixels
@@ -157,45 +219,44 @@ class Frame:
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What a user may choose; None is left to :func:`plan_output`.
+    """What a user may choose about the encoding; None leaves the choice to the program.
 
     Attributes:
         codec: ``"h264"``, ``"hevc"``, ``"vp9"``, ``"av1"`` or ``"ffv1"``.
-        crf: constant rate factor of the codec, smaller is better.
-        preset: of the encoder: a word for h264 and hevc, a number for vp9 and av1.
-        pixel_format: in FFmpeg's names, e.g. ``"yuv420p"``.
-        rate: frames a second of a video made from a folder.
-        threads: of the encoder; 0 is its own choice.
+        crf: the constant rate factor of the codec: smaller means better and larger files.
+        preset: how much effort the encoder makes: a word for h264 and hevc, a number for vp9
+            and av1.
+        pixel_format: the layout of the samples, in FFmpeg's names, e.g. ``"yuv420p"``.
+        threads: the number of threads of the encoder; 0 lets the encoder choose.
     """
 
     codec: str | None = None
     crf: float | None = None
     preset: str | None = None
     pixel_format: str | None = None
-    rate: Fraction | None = None
     threads: int = 0
 
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """Everything decided about an output.
+    """Everything that is decided about an output before any work.
 
     Attributes:
-        source: what is known of the input.
-        target: file or folder.
-        container: FFmpeg's name of the format, ``""`` for a folder of PNGs.
-        width, height: pixels of the frames to be written.
-        scale: of the output to the input.
-        codec: name as in :class:`EncodeOptions`.
-        encoder: FFmpeg's name.
-        encoder_options: for it.
-        pixel_format: that is encoded.
-        depth: bits of a sample in it.
-        colour: tags of the output.
-        time_base: of the frames' times.
-        rate: average frames a second.
-        threads: of the encoder; 0 is its own choice.
-        notices: what is worth saying to the user.
+        source: the description of the input.
+        target: the file or folder to be written.
+        container: FFmpeg's name of the file format; empty for a folder of PNGs.
+        width, height: the size in pixels of the frames to be written.
+        scale: by how much each side of a frame is larger than in the input.
+        codec: the name as in :class:`EncodeOptions`.
+        encoder: FFmpeg's name of the encoder.
+        encoder_options: pairs of a name and a value, for the encoder.
+        pixel_format: the layout of the samples that are encoded.
+        depth: bits of a sample in that layout.
+        colour: what the samples mean.
+        time_base: the seconds that one unit of the frames' times stands for.
+        rate: the average number of frames in a second.
+        threads: the number of threads of the encoder; 0 lets the encoder choose.
+        notices: what the user should know about the output, a line each.
     """
 
     source: VideoInfo
@@ -215,31 +276,84 @@ class OutputPlan:
     threads: int = 0
     notices: tuple[str, ...] = ()
 
-    @property
-    def is_folder(self) -> bool:
-        """Whether the output is a folder of PNGs."""
-        return not self.container
 
+class FrameSource(Protocol):
+    """A video to be read, a file or a folder of numbered pictures.
 
-class FrameReader(Protocol):
-    """Frames of a video, in the order of their times; a context manager."""
+    It is described once, when the source is opened.
+    """
 
     @property
-    def info(self) -> VideoInfo: ...
+    def info(self) -> VideoInfo:
+        """The description of the video."""
+        ...
 
-    def __enter__(self) -> Self: ...
+    def frames(self, span: Span = WHOLE, skip: int = 0) -> Iterator[Frame]:
+        """The frames of a part of the video, in the order of their times, decoded one by one.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+        Args:
+            span: the part that is read.
+            skip: how many frames of that part are left out at its beginning, to resume after
+                them.
 
-    def __iter__(self) -> Iterator[Frame]: ...
+        Raises:
+            InputError: if the span holds no frame; while iterating, if a frame is damaged or
+                has another size than the first.
+        """
+        ...
 
 
 class SegmentWriter(Protocol):
-    """Takes the frames of one segment."""
+    """Takes the frames of one segment of an output."""
 
-    def write(self, frame: Frame) -> None: ...
+    def write(self, frame: Frame) -> None:
+        """Write the next frame.
+
+        Raises:
+            OutputError: if it cannot be written, for instance because the disk is full.
+        """
+        ...
+
+
+class FrameSink(Protocol):
+    """A video to be written, a file or a folder of numbered pictures.
+
+    Its frames are written in segments, so that a run that is interrupted can be resumed. The
+    segments are then assembled, with what else the source holds, to the output.
+    """
+
+    @property
+    def plan(self) -> OutputPlan:
+        """What is decided about the output."""
+        ...
+
+    @property
+    def segment_suffix(self) -> str:
+        """The suffix of a segment's file; empty where a segment is a folder."""
+        ...
+
+    def segment(self, path: Path) -> AbstractContextManager[SegmentWriter]:
+        """Write one segment in a ``with`` statement; it appears whole or not at all.
+
+        Args:
+            path: the place of the segment; what is there is replaced.
+
+        Raises:
+            OutputError: if it cannot be written, for instance because the disk is full.
+        """
+        ...
+
+    def assemble(self, segments: Sequence[Path], span: Span, notice: Callable[[str], None]) -> None:
+        """Put segments together with the other streams of the source; whole or not at all.
+
+        Args:
+            segments: the segments, in order.
+            span: the part of the source that they show. The other streams are cut alike, and
+                times count from the start of the span where it has one.
+            notice: called with each line that the user should know and the plan did not tell.
+
+        Raises:
+            InputError: if the source is gone or damaged.
+            OutputError: if the output cannot be written, for instance because the disk is full.
+        """
+        ...

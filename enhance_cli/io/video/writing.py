@@ -1,4 +1,4 @@
-"""Frames into the segments of a video."""
+"""The segments of a video file, encoded from frames."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from enhance_cli.io.video.types import Frame, OutputPlan
 
 
 def configure(context: av.VideoCodecContext, plan: OutputPlan) -> None:
-    """Set an encoder up."""
+    """Set up an encoder as planned."""
     context.width, context.height = plan.width, plan.height
     context.pix_fmt = plan.pixel_format
     context.time_base = plan.time_base
@@ -29,11 +29,11 @@ def configure(context: av.VideoCodecContext, plan: OutputPlan) -> None:
     context.options = dict(plan.encoder_options)
     tag(context, plan)
     if plan.encoder == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")  # it writes its banner past FFmpeg's log
+        os.environ.setdefault("SVT_LOG", "1")  # It writes its banner past FFmpeg's log.
 
 
 def tag(context: av.VideoCodecContext, plan: OutputPlan) -> None:
-    """Say what the samples mean."""
+    """Tell an encoder or muxer what the samples mean."""
     context.color_range = code(RANGES, plan.colour.range)
     context.colorspace = code(MATRICES, plan.colour.matrix)
     context.color_primaries = code(PRIMARIES, plan.colour.primaries)
@@ -41,7 +41,12 @@ def tag(context: av.VideoCodecContext, plan: OutputPlan) -> None:
 
 
 class FileSegmentWriter:
-    """Encodes frames as they come."""
+    """Encodes frames as they come.
+
+    Args:
+        container: the file of the segment, open for writing.
+        plan: what is decided about the whole output.
+    """
 
     def __init__(self, container: OutputContainer, plan: OutputPlan) -> None:
         self._container = container
@@ -52,11 +57,11 @@ class FileSegmentWriter:
         stream.time_base = plan.time_base
         self._stream = stream
         self._converter = FromRgb(plan.width, plan.height, plan.pixel_format, plan.colour)
-        self._last: int | None = None  # decoding time
+        self._last: int | None = None  # the decoding time of the last packet
         self.count = 0
 
     def write(self, frame: Frame) -> None:
-        """Encode one frame; times must rise.
+        """Encode one frame. Its time must be later than that of the frame before.
 
         Raises:
             ValueError: if it has another size than planned.
@@ -67,7 +72,7 @@ class FileSegmentWriter:
                 f"{self._plan.width}x{self._plan.height} pixels"
             )
         picture = self._converter.convert(frame.pixels)
-        # From the first frame of the video, since NUT holds no times below zero.
+        # Times count from the first frame of the video, since NUT holds none below zero.
         picture.pts = frame.time - self._plan.source.first
         picture.time_base = self._plan.time_base
         picture.duration = frame.duration
@@ -80,8 +85,8 @@ class FileSegmentWriter:
 
     def _mux(self, packets: "list[av.Packet[Any]]") -> None:
         for packet in packets:
-            # x265 gives any decoding time to the frames of a very short video; only those of
-            # the assembled file count, which are made from the frames' times.
+            # x265 gives arbitrary decoding times to the frames of a very short video. Those of
+            # the assembled file are made from the frames' times, so these need only rise.
             if packet.pts is not None and packet.dts is not None:
                 packet.dts = min(packet.dts, packet.pts)
                 if self._last is not None and packet.dts <= self._last:
@@ -92,7 +97,15 @@ class FileSegmentWriter:
 
 @contextmanager
 def write_file_segment(plan: OutputPlan, path: Path) -> Iterator[FileSegmentWriter]:
-    """See :func:`enhance_cli.io.video.write_segment`."""
+    """Encode the frames of one segment into a file, which appears whole or not at all.
+
+    Args:
+        plan: what is decided about the whole output.
+        path: the file; what is there is replaced.
+
+    Raises:
+        OutputError: if it cannot be written, for instance because the disk is full.
+    """
     with (
         replacing(path) as temporary,
         writing(path),
@@ -112,7 +125,13 @@ def write_file_segment(plan: OutputPlan, path: Path) -> Iterator[FileSegmentWrit
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """FFmpeg's errors as ours; a full disk stays an OSError, of which ``replacing`` speaks."""
+    """Turn FFmpeg's errors into ours.
+
+    A full disk stays an OSError, which ``replacing`` turns into one of ours.
+
+    Raises:
+        OutputError: if FFmpeg reports an error.
+    """
     try:
         yield
     except OSError:
@@ -122,16 +141,16 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_written(path: Path, temporary: Path, frames: int, place: int = 0) -> None:
-    """Count the frames of a file that was closed, for FFmpeg overlooks a disk that fills up then.
+    """Count the frames of a closed file: FFmpeg overlooks a disk that fills up while it closes.
 
     Args:
-        path: named to the user.
+        path: the name of the file that is told to the user.
         temporary: the file.
-        frames: that it should have.
-        place: of the stream among those of the file that are videos and no covers.
+        frames: how many frames it should have.
+        place: the place of their stream among the video streams of the file, covers left out.
 
     Raises:
-        OutputError: if some are missing.
+        OutputError: if some frames are missing.
     """
     found = 0
     try:

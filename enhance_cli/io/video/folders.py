@@ -1,0 +1,321 @@
+"""Folders of numbered pictures as sources and sinks of frames."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from enhance_cli.errors import InputError, OutputError, UsageError
+from enhance_cli.io.image import Picture, check_writable, find_images, read_image, write_image
+from enhance_cli.io.jobs import Kind
+from enhance_cli.io.video.types import (
+    WHOLE,
+    Colour,
+    Frame,
+    OutputPlan,
+    Pixels,
+    Span,
+    VideoInfo,
+    exact_seconds,
+)
+
+NUMBER = re.compile(r"(\d+)(?=\D*$)")
+SRGB = Colour("tv", "bt709", "bt709", "bt709")  # the tags of videos that are made of pictures
+DIGITS = 6  # in the names of pictures that are made of a video file
+
+
+class FolderSource:
+    """A folder of numbered pictures; see :class:`~enhance_cli.io.video.types.FrameSource`.
+
+    The time of a frame is its place in the folder, counted from 0.
+
+    Args:
+        folder: the folder.
+        rate: how many pictures are shown in a second.
+
+    Raises:
+        InputError: if there are no pictures, one has no number, a number is missing, or the
+            first picture cannot be read.
+        UsageError: if the rate is not positive.
+    """
+
+    def __init__(self, folder: Path, rate: Fraction) -> None:
+        self.info: VideoInfo = _describe(folder, rate)
+
+    def frames(self, span: Span = WHOLE, skip: int = 0) -> Iterator[Frame]:
+        """The frames of a part of the folder, read one by one.
+
+        Args:
+            span: the part that is read.
+            skip: how many frames of that part are left out at its beginning.
+
+        Raises:
+            InputError: if the span holds no picture; while iterating, if a picture cannot be
+                read, or has another size or depth than the first.
+        """
+        count, rate = len(self.info.names), self.info.rate
+        begin = ceil(exact_seconds(span.start) * rate) if span.start else 0
+        stop = count if span.end is None else min(count, ceil(exact_seconds(span.end) * rate))
+        if begin >= stop:
+            raise InputError(
+                f"{self.info.path}: no picture between start {span.start or 0} and end "
+                f"{span.end}, it has {count} at {rate} a second"
+            )
+        return self._read_all(range(begin + skip, stop))
+
+    def _read_all(self, places: range) -> Iterator[Frame]:
+        for place in places:
+            yield Frame(self._read(self.info.path / self.info.names[place]), place, 1)
+
+    def _read(self, path: Path) -> Pixels:
+        picture = read_image(path)
+        info = self.info
+        if (picture.width, picture.height) != (info.width, info.height):
+            raise InputError(
+                f"{path}: {picture.width}x{picture.height} pixels, the frames before "
+                f"it have {info.width}x{info.height}: make them all alike"
+            )
+        depth = picture.pixels.dtype.itemsize * 8
+        if depth != info.depth:
+            raise InputError(
+                f"{path}: {depth}-bit, the frames before it have {info.depth} bits: "
+                "make them all alike"
+            )
+        return np.repeat(picture.pixels, 3 // picture.pixels.shape[2], axis=2)
+
+
+def _describe(folder: Path, rate: Fraction) -> VideoInfo:
+    """Describe a folder by its names and its first picture, which stands for all."""
+    if rate <= 0:
+        raise UsageError(f"rate {rate}: must be more than 0 frames a second")
+    paths = numbered(folder)
+    first = read_image(paths[0])
+    notices = ("its transparency is left out",) if first.alpha is not None else ()
+    depth = first.pixels.dtype.itemsize * 8
+    return VideoInfo(
+        path=folder,
+        width=first.width,
+        height=first.height,
+        depth=depth,
+        pixel_format=_pixel_format(depth),
+        colour=SRGB,
+        hdr=None,
+        sample_aspect_ratio=Fraction(1),
+        rotation=0,
+        time_base=1 / rate,
+        rate=rate,
+        frames=len(paths),
+        seconds=float(len(paths) / rate),
+        kind=Kind.FRAMES,
+        names=tuple(path.name for path in paths),
+        notices=notices,
+        codec="png",
+    )
+
+
+def _pixel_format(depth: int) -> str:
+    return "rgb24" if depth == 8 else "rgb48le"
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The pictures of a folder, in the order of the last number in each name.
+
+    Raises:
+        InputError: if there are no pictures, one has no number, two have the same number, or a
+            number between the first and the last is missing.
+    """
+    paths = find_images(folder)
+    if not paths:
+        raise InputError(f"{folder}: no pictures in this folder, name one with numbered pictures")
+    by_number: dict[int, Path] = {}
+    for path in paths:
+        match = NUMBER.search(path.stem)
+        if match is None:
+            raise InputError(
+                f"{path}: has no number, the frames of a video are numbered: rename "
+                "it or move it away"
+            )
+        number = int(match[1])
+        if number in by_number:
+            raise InputError(
+                f"{path}: has the number {number} as {by_number[number].name} does, "
+                "move one of them away"
+            )
+        by_number[number] = path
+    ordered = sorted(by_number)
+    for before, after in zip(ordered, ordered[1:], strict=False):
+        if after != before + 1:
+            raise InputError(
+                f"{folder}: frame {before + 1} is missing between "
+                f"{by_number[before].name} and {by_number[after].name}, number them "
+                "without gaps"
+            )
+    return [by_number[number] for number in ordered]
+
+
+class FolderSink:
+    """A folder of PNGs to be written; see :class:`~enhance_cli.io.video.types.FrameSink`.
+
+    PNGs cannot say how they are to be turned, so the frames are turned as players show them.
+
+    Args:
+        info: the description of the input.
+        target: the folder.
+        scale: by how much each side of a frame is larger than in the input.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+
+    segment_suffix = ""
+
+    def __init__(self, info: VideoInfo, target: Path, scale: int) -> None:
+        self.plan: OutputPlan = _plan(info, target, scale)
+
+    def segment(self, path: Path) -> AbstractContextManager["FolderSegmentWriter"]:
+        """Write PNGs into a folder of their own in a ``with`` statement, whole or not at all.
+
+        Raises:
+            OutputError: if it cannot be written, for instance because the disk is full.
+        """
+        return write_folder_segment(self.plan, path)
+
+    def assemble(self, segments: Sequence[Path], span: Span, notice: Callable[[str], None]) -> None:
+        """Put the PNGs of all segments into the output folder, all or none of them.
+
+        Pictures keep the names of those that they were made from; frames of a video file are
+        numbered from 0. If the folder exists already, pictures of the same names are replaced.
+
+        Raises:
+            OutputError: if the folder cannot be written.
+        """
+        sources = [path for segment in segments for path in sorted(segment.iterdir())]
+        if self.plan.source.names:
+            order = {Path(name).stem: place for place, name in enumerate(self.plan.source.names)}
+            sources.sort(key=lambda path: order[path.stem])
+            names = [path.name for path in sources]
+        else:
+            names = [f"{number:0{DIGITS}}.png" for number in range(len(sources))]
+        with _replacing_folder(self.plan.target) as temporary:
+            for source, name in zip(sources, names, strict=True):
+                _link_or_copy(source, temporary / name)
+
+
+def _plan(info: VideoInfo, target: Path, scale: int) -> OutputPlan:
+    width, height = info.width * scale, info.height * scale
+    shown = (height, width) if info.quarter_turns % 2 else (width, height)
+    depth = 8 if info.depth == 8 else 16
+    check_writable(target / "0.png", shown[1], shown[0], depth=depth, alpha=False)
+    return OutputPlan(
+        source=info,
+        target=target,
+        container="",
+        width=width,
+        height=height,
+        scale=scale,
+        codec="png",
+        encoder="",
+        encoder_options=(),
+        pixel_format=_pixel_format(depth),
+        depth=depth,
+        colour=info.colour,
+        time_base=info.time_base,
+        rate=info.rate,
+        notices=(*info.notices, *_losses(info)),
+    )
+
+
+def _losses(info: VideoInfo) -> Iterator[str]:
+    """What a video file holds and a folder of PNGs cannot."""
+    if info.kind is Kind.FRAMES:
+        return
+    left = sorted({stream.kind for stream in info.streams if stream.index != info.stream})
+    if left:
+        yield f"PNGs hold only pictures: {', '.join(left)} left out"
+    if info.hdr:
+        yield f"PNGs do not say that their values are HDR ({info.hdr})"
+    if info.sample_aspect_ratio != 1:
+        yield (
+            f"PNGs have square pixels: the pixel aspect ratio {info.sample_aspect_ratio} is lost"
+        )
+
+
+class FolderSegmentWriter:
+    """Writes frames as PNGs.
+
+    Args:
+        plan: what is decided about the whole output.
+        folder: the folder of the segment, which exists.
+    """
+
+    def __init__(self, plan: OutputPlan, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._count = 0
+
+    def write(self, frame: Frame) -> None:
+        """Write one frame.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        names = self._plan.source.names
+        name = Path(names[frame.time]).stem if names else f"{self._count:0{DIGITS}}"
+        pixels = np.rot90(frame.pixels, self._plan.source.quarter_turns)
+        write_image(self._folder / f"{name}.png", Picture(np.ascontiguousarray(pixels)))
+        self._count += 1
+
+
+@contextmanager
+def write_folder_segment(plan: OutputPlan, path: Path) -> Iterator[FolderSegmentWriter]:
+    """Write the frames of one segment into a folder, which appears whole or not at all.
+
+    Args:
+        plan: what is decided about the whole output.
+        path: the folder; what is there is replaced.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with _replacing_folder(path) as temporary:
+        yield FolderSegmentWriter(plan, temporary)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # The target is on another disk, or its file system has no links.
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``path``, or whose files go there if it exists."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
+        ) from error
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)  # mkdtemp makes folders that only their owner may read.
+        if path.is_dir():
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+        else:
+            temporary.rename(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

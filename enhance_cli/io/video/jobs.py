@@ -1,0 +1,188 @@
+"""Which videos and folders of frames are worked on, and where their results go."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
+from enhance_cli.io.image import find_images
+from enhance_cli.io.jobs import (
+    FileOptions,
+    Job,
+    JobList,
+    Kind,
+    Naming,
+    is_file_name,
+    plan_jobs,
+    take_unless_there,
+)
+from enhance_cli.io.video.types import VIDEO_SUFFIXES
+
+# Containers that results keep from their inputs.
+_KEPT_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
+
+
+def plan_video_jobs(options: FileOptions, tag: str, *, frames: bool) -> JobList:
+    """Plan the jobs of ``enhance video``: as ``plan_jobs``, but a folder of frames is one input.
+
+    Args:
+        options: the inputs and the output as the user named them. If the one input is a folder
+            of frames, or ``frames`` is asked for, ``output`` is the folder of its result.
+        tag: the text put behind the stem of every result.
+        frames: whether the results are folders of numbered pictures, not video files.
+
+    Returns:
+        The jobs, each with its kinds, and the inputs that cannot be used or are skipped.
+
+    Raises:
+        UsageError: if one output is named for several inputs, or an output would replace an
+            input.
+    """
+    names, output = list(_expand(options.inputs)), options.output
+    folders = list(
+        {path.resolve(): path for path in map(Path, names) if is_frame_folder(path)}.values()
+    )
+    files = [name for name in names if not is_frame_folder(Path(name))]
+    alone = len(names) == 1
+    if output is not None and is_file_name(output):
+        if not alone:
+            raise UsageError(f"-o {output}: one file for {len(names)} inputs, give a folder")
+        if frames and output.suffix.lower() in VIDEO_SUFFIXES:
+            raise UsageError(
+                f"-o {output}: --frames writes a folder of pictures, name one or leave --frames out"
+            )
+    plan = JobList()
+    if files:
+        kind = output_kind(Kind.VIDEO, output, frames=frames)
+        naming = Naming(tag, (lambda _: "") if frames else output_suffix, Kind.VIDEO, kind)
+        plan = plan_jobs(
+            replace(options, inputs=files),
+            naming,
+            find_videos,
+            exact=frames and alone and Path(files[0]).is_file(),
+        )
+    kind = output_kind(Kind.FRAMES, output, frames=frames)
+    _plan_folders(plan, folders, options, tag, kind, alone=alone)
+    return plan
+
+
+def output_kind(source: Kind, output: Path | None, *, frames: bool) -> Kind:
+    """Whether results are video files or folders of frames; decided here and nowhere else.
+
+    Args:
+        source: what the inputs are.
+        output: the output that the user named, or None.
+        frames: whether the user asked for folders of frames.
+
+    Returns:
+        What the user asked for; else what the inputs are, but a folder of frames becomes a video
+        file if the output has the name of one.
+    """
+    names_file = output is not None and is_file_name(output)
+    if frames or (source is Kind.FRAMES and not names_file):
+        return Kind.FRAMES
+    return Kind.VIDEO
+
+
+def output_suffix(source: Path) -> str:
+    """The suffix of the result of a video file.
+
+    It is that of the input for MP4, MOV, Matroska and WebM, else ``.mkv``: Matroska holds nearly
+    every kind of audio and subtitles that the other formats come with.
+    """
+    return source.suffix if source.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
+
+
+def find_videos(folder: Path, recursive: bool) -> list[Path]:
+    """The videos in a folder, sorted by name.
+
+    Hidden files are left out, and so are the parts of a video whose making was interrupted.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if recursive else folder.iterdir())
+        if path.suffix.lower() in VIDEO_SUFFIXES
+        and path.is_file()
+        and not _is_left_out(path.relative_to(folder))
+    )
+    if not found:
+        hint = (
+            "; name folders of pictures themselves"
+            if recursive
+            else ", add --recursive to look for videos in its folders"
+        )
+        raise InputError(f"{folder}: neither videos nor numbered pictures in this folder{hint}")
+    return found
+
+
+def _is_left_out(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts) or any(
+        part.endswith(".part") for part in path.parts[:-1]
+    )
+
+
+def is_frame_folder(path: Path) -> bool:
+    """Whether a path is a folder of frames: it holds pictures and no videos.
+
+    A GIF counts as neither, since it may be a picture or a video.
+    """
+    try:
+        if not path.is_dir():
+            return False
+        if any(entry.suffix.lower() in VIDEO_SUFFIXES - {".gif"} for entry in path.iterdir()):
+            return False
+        return any(image.suffix.lower() not in VIDEO_SUFFIXES for image in find_images(path))
+    except OSError:  # The name is too long or may not be read; planning the jobs will say so.
+        return False
+
+
+def _expand(inputs: Sequence[str]) -> Iterator[str]:
+    """Replace patterns by what they match; one that matches nothing stays and fails later."""
+    for name in inputs:
+        try:
+            is_pattern = glob.has_magic(name) and not Path(name).exists()
+        except OSError:
+            is_pattern = False
+        yield from (is_pattern and sorted(glob.glob(name, recursive=True))) or [name]
+
+
+def _plan_folders(
+    plan: JobList,
+    folders: Sequence[Path],
+    options: FileOptions,
+    tag: str,
+    kind: Kind,
+    *,
+    alone: bool,
+) -> None:
+    """Add the jobs of folders of frames, whose results are of the kind given."""
+    output = options.output
+    claimed = {job.target.resolve(): job.source for job in plan.jobs}
+    targets: dict[Path, Path] = {}
+    for folder in folders:
+        name = f"{folder.resolve().name}{tag}"
+        targets[folder] = (
+            folder.resolve().parent / name if output is None else output if alone else output / name
+        )
+    made = {target.resolve() for target in targets.values()}
+    for folder, target in targets.items():
+        place = target.resolve()
+        if len(folders) > 1 and folder.resolve() in made:
+            plan.skipped.append((folder, "it looks like an earlier output"))
+            continue
+        if place == folder.resolve():
+            raise UsageError(f"{target}: an input would be replaced, choose another -o")
+        try:
+            if place in claimed:
+                raise OutputError(
+                    f"{folder}: {claimed[place]} is written to {target} already, "
+                    "run this one apart with another -o"
+                )
+            claimed[place] = folder
+            take_unless_there(plan, Job(folder, target, Kind.FRAMES, kind), options)
+        except EnhanceError as error:
+            plan.failures.append((str(folder), error))
