@@ -16,6 +16,7 @@ from torch import Tensor
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.engine.checkpoint import build
 from enhance_cli.engine.device import keep_freed_memory
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.strategies import STRATEGIES
 from enhance_cli.engine.tiled import run_tiled
 
@@ -37,11 +38,9 @@ def run_case(model: str, strategy: str, image: Tensor) -> dict[str, float | str]
 
     start = time.perf_counter()
     run_tiled(
-        timed,
-        network.contract,
+        Runnable(timed, network.contract, torch.device("cpu")),
         image,
         STRATEGIES[strategy],
-        device=torch.device("cpu"),
         levels=torch.uint8,
     )
     total = time.perf_counter() - start

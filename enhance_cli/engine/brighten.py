@@ -20,7 +20,8 @@ from enhance_cli.colour import (
     srgb_to_linear,
 )
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.tiled import Network, Progress, TilePlan, run_tiled
+from enhance_cli.engine.runnable import Network
+from enhance_cli.engine.tiled import Progress, TilePlan, run_tiled
 from enhance_cli.levels import to_levels
 
 
@@ -127,21 +128,19 @@ def brighten(
         shown = result.clamp(0, 1) if direct else render(result, matrix, contract.curve)
         return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
 
-    run = partial(
-        run_tiled,
-        image=y,
-        plan=plan,
-        device=model.device,
-        dtype=model.dtype,
-        progress=progress,
-        notice=notice,
-    )
+    run = partial(run_tiled, image=y, plan=plan, progress=progress, notice=notice)
     if half and contract.colour.endswith("srgb"):  # the network keeps the size
-        light = run(model.network, contract)[None]
+        light = run(model)[None]
         light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
         return to_levels(show(light)[0], levels)
     shrink = 2 if half and not direct else 1
-    smaller = replace(
-        contract, scale=contract.scale // shrink, channels_out=1 if grey else contract.channels_out
+    finished = replace(
+        model,
+        network=_finish(model.network, shrink, show),
+        contract=replace(
+            contract,
+            scale=contract.scale // shrink,
+            channels_out=1 if grey else contract.channels_out,
+        ),
     )
-    return run(_finish(model.network, shrink, show), smaller, levels=levels)
+    return run(finished, levels=levels)

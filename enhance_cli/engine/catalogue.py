@@ -15,13 +15,12 @@ from typing import Any
 
 import platformdirs
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
-from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
-from enhance_cli.engine.tiled import Network
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -35,26 +34,15 @@ DEFAULT_MODELS = {
 }
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network on its device, with what is known of it.
+@dataclass(frozen=True, kw_only=True)
+class Model(Runnable):
+    """A network with what its checkpoint says of it.
 
     Attributes:
-        network: (N, C, h, w) float32 -> (N, C', scale * h, scale * w), in evaluation mode.
-        info: what its checkpoint says.
-        device: where it lies.
-        dtype: precision to run it in; the parameters are float32 for autocast's sake.
+        info: description and notes of the checkpoint.
     """
 
-    network: nn.Module
     info: CheckpointInfo
-    device: torch.device
-    dtype: torch.dtype
-
-    @property
-    def contract(self) -> Contract:
-        """How the network wants to be run."""
-        return self.info.contract
 
     def describe(self, tile_side: int | None = None) -> str:
         """One line on what runs where.
@@ -68,14 +56,15 @@ class Model:
             return text
         return f"{text}, tiles of at most {tile_side} pixels" if tile_side else f"{text}, untiled"
 
-    def as_grey(self) -> tuple[Network, Contract]:
-        """The network for one plane: fed as R = G = B, and the mean of its output."""
+    def as_grey(self) -> Runnable:
+        """The network for one plane: it is fed as R = G = B, and the mean of R, G, B comes out."""
 
         def run(plane: Tensor) -> Tensor:
             result: Tensor = self.network(plane.expand(-1, self.contract.channels_in, -1, -1))
             return result.mean(1, keepdim=True)
 
-        return run, replace(self.contract, channels_in=1, channels_out=1)
+        contract = replace(self.contract, channels_in=1, channels_out=1)
+        return replace(self, network=run, contract=contract)
 
 
 @dataclass(frozen=True)
@@ -300,4 +289,4 @@ def load_model(
     if device.type == "cpu":
         keep_freed_memory()
     network = load_network(info).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(network, info, device, dtype)
+    return Model(network, info.contract, device, dtype, info=info)

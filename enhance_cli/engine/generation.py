@@ -1,6 +1,8 @@
 """Pictures from codes: samples, reconstructions and the ways between two codes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -8,8 +10,7 @@ from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.tiled import is_out_of_memory
-from enhance_cli.errors import DeviceError
+from enhance_cli.engine.memory import shrink_to_fit
 from enhance_cli.levels import to_values
 
 Notice = Callable[[str], None]
@@ -141,7 +142,7 @@ def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> 
             total = total - likelihood.negative_log(x, network.decode(z), z) / samples
         return total
 
-    return torch.cat([_run(model, bound, to_values(part)) for part in torch.split(pictures, BATCH)])
+    return torch.cat(list(_run_batches(model, bound, [pictures], BATCH, lambda _: None)))
 
 
 def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
@@ -182,43 +183,24 @@ def _run_batches(
     notice: Notice,
 ) -> Iterator[Tensor]:
     """Apply a function to blocks in parts of at most ``batch``, fewer once memory has ended."""
+    part_of_model = replace(model, network=partial(function, cast(Autoencoder, model.network)))
+
+    def run_first(count: int, block: Tensor) -> Tensor:
+        return part_of_model.run(to_values(block[:count])).cpu()
+
     for block in blocks:
-        start = 0
-        while start < len(block):
-            part = block[start : start + batch]
-            result = _try_run(model, function, to_values(part))
-            if result is not None:
-                yield result
-                start += len(part)
-                continue
-            if len(part) == 1:
-                raise DeviceError(
-                    f"out of memory on {model.device} with one picture: close other "
-                    "programs or use --device cpu"
-                )
-            batch = len(part) // 2
-            notice(f"out of memory on {model.device}: going on with {batch} at a time")
-
-
-def _try_run(
-    model: Model, function: Callable[[Autoencoder, Tensor], Tensor], values: Tensor
-) -> Tensor | None:
-    """The result, or None where it does not fit in memory."""
-    try:
-        return _run(model, function, values)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    if model.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
-
-
-def _run(model: Model, function: Callable[[Autoencoder, Tensor], Tensor], values: Tensor) -> Tensor:
-    network = cast(Autoencoder, model.network)
-    with (
-        torch.inference_mode(),
-        torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32),
-    ):
-        result = function(network, values.to(model.device))
-    return result.float().cpu()
+        rest = block
+        while len(rest):
+            tried = min(batch, len(rest))
+            result, fitting = shrink_to_fit(
+                partial(run_first, block=rest),
+                tried,
+                smaller=lambda count: count // 2 or None,
+                describe=lambda count: f"{count} picture{'s' * (count > 1)} at a time",
+                device=model.device,
+                notice=notice,
+            )
+            if fitting < tried:
+                batch = fitting
+            yield result
+            rest = rest[fitting:]

@@ -107,15 +107,16 @@ class CropCanvas:
 
     Args:
         shape: (C, H, W) of the result.
-        settings: of the merging; ``halo`` is cut off.
-        dtype: float32, or uint8 or uint16 to store levels: values in [0, 1] are clamped, scaled
-            to the type's range and rounded as they arrive.
+        dtype: float32, or uint8 or uint16 to store levels: values in [0, 1] are rounded to
+            levels as they arrive.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
         self._result = torch.empty(shape, dtype=dtype)
+        self._halo = 0
+
+    def begin(self, settings: MergeSettings) -> None:
+        """Start a picture; at the sides of tiles, ``halo`` pixels will be cut off."""
         self._halo = settings.halo
 
     def add(self, box: Box, tile: Tensor) -> None:
@@ -140,17 +141,21 @@ class BlendCanvas:
 
     Args:
         shape: (C, H, W) of the result.
-        settings: of the merging.
         dtype: as of ``CropCanvas``; the sums are float32.
         merger: key of ``MERGERS``.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype, merger: str
-    ) -> None:
-        self._sum = torch.zeros(shape)
-        self._weight = torch.zeros(shape[1:])
-        self._settings, self._dtype, self._merger = settings, dtype, merger
+    def __init__(self, shape: tuple[int, int, int], dtype: torch.dtype, merger: str) -> None:
+        self._sum = torch.empty(shape)
+        self._weight = torch.empty(shape[1:])
+        self._settings = MergeSettings()
+        self._dtype, self._merger = dtype, merger
+
+    def begin(self, settings: MergeSettings) -> None:
+        """Start a picture; the tiles will be weighted by these settings."""
+        self._sum.zero_()
+        self._weight.zero_()
+        self._settings = settings
 
     def add(self, box: Box, tile: Tensor) -> None:
         """Add a tile (C, box.height, box.width) float32."""
@@ -170,10 +175,8 @@ class BlendCanvas:
 Canvas = CropCanvas | BlendCanvas
 
 
-def make_canvas(
-    merger: str, shape: tuple[int, int, int], settings: MergeSettings, dtype: torch.dtype
-) -> Canvas:
-    """An empty canvas for a merger of ``MERGERS``."""
+def make_canvas(merger: str, shape: tuple[int, int, int], dtype: torch.dtype) -> Canvas:
+    """A canvas for a merger of ``MERGERS``; every picture on it starts with ``begin``."""
     if merger == "crop":
-        return CropCanvas(shape, settings, dtype)
-    return BlendCanvas(shape, settings, dtype, merger)
+        return CropCanvas(shape, dtype)
+    return BlendCanvas(shape, dtype, merger)

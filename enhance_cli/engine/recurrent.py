@@ -13,11 +13,14 @@ from torch import Tensor
 from enhance_cli.architectures.frvsr import VideoNetwork, VideoState
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.checkpoint import read_metadata, read_tensors
-from enhance_cli.engine.tiled import TilePlan, is_out_of_memory, run_tiled, tile_side
+from enhance_cli.engine.memory import shrink_to_fit
+from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.errors import CheckpointError
 from enhance_cli.io.files import replacing
 
 Item = TypeVar("Item")
+
+_FIRST_TILE = 256  # side of SRNet's tiles in LR pixels once a GPU cannot hold a whole frame
 
 
 def with_following(frames: Iterable[Item], lookahead: int) -> Iterator[tuple[Item, Item | None]]:
@@ -87,15 +90,15 @@ class FrameEnlarger:
     @property
     def tile_side(self) -> int:
         """Side of SRNet's tiles in LR pixels; 0 for whole frames."""
-        if self._whole:
+        if self._is_whole(self.plan):
             return 0
         return tile_side(self.plan, self.network.srnet.contract, self.model.device)
 
-    @property
-    def _whole(self) -> bool:
+    def _is_whole(self, plan: TilePlan) -> bool:
+        """Whether SRNet is given whole frames."""
         # A GPU is given the whole frame unless tiles are asked for: cut, every frame would
         # travel to the host and back. A CPU prefers tiles, whose maps stay in its cache.
-        return self.model.device.type != "cpu" and not self.plan.tile
+        return self.model.device.type != "cpu" and not plan.tile
 
     @torch.inference_mode()
     def step(
@@ -117,45 +120,41 @@ class FrameEnlarger:
         model = self.model
         frame_lr = frame_lr[None].to(model.device)
         after = None if following is None else following[None].to(model.device)
-        with torch.autocast(model.device.type, model.dtype, enabled=model.dtype != torch.float32):
-            features = self.network.condition(frame_lr, state, after)
-        frame_hr = self._reconstruct(features).clamp(0, 1)
+        condition = replace(model, network=lambda x: self.network.condition(x, state, after))
+        frame_hr = self._reconstruct(condition.run(frame_lr)).clamp(0, 1)
         return frame_hr[0], VideoState(frame_lr, frame_hr)
 
     def _reconstruct(self, features: Tensor) -> Tensor:
         """SRNet, (1, C, h, w) -> (1, 3, s * h, s * w) on the device."""
-        model, srnet = self.model, self.network.srnet
-        if self._whole:
-            try:
-                features = features.contiguous(memory_format=torch.channels_last)
-                with torch.autocast(
-                    model.device.type, model.dtype, enabled=model.dtype != torch.float32
-                ):
-                    frame_hr: Tensor = srnet(features).float()
-                if model.dtype != torch.float32 and not torch.isfinite(frame_hr).all():
-                    frame_hr = srnet(features.float())  # as run_tiled does
-                return frame_hr
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-            if model.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self.plan = replace(self.plan, tile=256)
-            self.notice(f"out of memory on {model.device}: going on with tiles of 256 pixels")
-        frame_hr = run_tiled(
-            srnet,
-            srnet.contract,
-            features[0].float().cpu(),
+        network = self.network.srnet
+        srnet = replace(self.model, network=network, contract=network.contract)
+
+        def run(plan: TilePlan) -> Tensor:
+            if self._is_whole(plan):
+                return srnet.run(features.contiguous(memory_format=torch.channels_last))
+            result = run_tiled(
+                srnet, features[0].cpu(), plan, notice=self.notice, shrunk=self._remember
+            )
+            return result[None].to(srnet.device)
+
+        def cut(plan: TilePlan) -> TilePlan | None:
+            if not self._is_whole(plan):
+                return None
+            self._remember(replace(plan, tile=_FIRST_TILE))
+            return self.plan
+
+        result, _ = shrink_to_fit(
+            run,
             self.plan,
-            device=model.device,
-            dtype=model.dtype,
+            smaller=cut,
+            describe=lambda plan: f"tiles of {plan.tile} pixels" if plan.tile else "whole frames",
+            device=srnet.device,
             notice=self.notice,
-            shrunk=self._remember,
         )
-        return frame_hr[None].to(model.device)
+        return result
 
     def _remember(self, plan: TilePlan) -> None:
-        """So that not every frame runs out of memory first."""
+        """Keep a smaller plan, so that not every frame runs out of memory first."""
         self.plan = plan
 
 

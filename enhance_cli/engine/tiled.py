@@ -12,10 +12,11 @@ from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.grids import GRIDS, Box, make_grid
-from enhance_cli.engine.merging import MERGERS, MergeSettings, make_canvas
-from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
+from enhance_cli.engine.memory import shrink_to_fit
+from enhance_cli.engine.merging import MERGERS, Canvas, MergeSettings, make_canvas
+from enhance_cli.engine.runnable import Runnable
+from enhance_cli.errors import UnknownNameError, UsageError
 
-Network = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 
 # On a CPU a side whose peak stays below 3 GiB (benchmarks/tiles.py). On a GPU by
@@ -59,41 +60,35 @@ class _Layout:
     settings: MergeSettings
     batch: int
 
-
-class _OutOfMemoryError(Exception):
-    """One tile alone does not fit."""
+    def describe(self) -> str:
+        """How much runs at once, for people."""
+        return f"{self.batch} tile{'s' * (self.batch > 1)} of {self.tile} pixels at a time"
 
 
 def run_tiled(
-    network: Network,
-    contract: Contract,
+    model: Runnable,
     image: Tensor,
     plan: TilePlan,
     *,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
     levels: torch.dtype = torch.float32,
     progress: Progress = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
     shrunk: Callable[[TilePlan], None] = lambda _: None,
 ) -> Tensor:
-    """Apply a network to a picture.
+    """Apply a network to a picture of any size.
 
     A picture smaller than the contract allows, or not of its size multiple, is padded at the
     bottom and right by reflection and the result cropped. When a tile does not fit in memory
     the batch is halved, then the tile, and the picture is begun anew with that.
 
     Args:
-        network: (N, C, h, w) -> (N, C', scale * h, scale * w), on ``device``.
-        contract: how it wants to be run.
-        image: (C, H, W) float32 on the host, in the contract's value range.
+        model: the network, with its contract and device.
+        image: (C, H, W) float32 on the host.
         plan: how to cut.
-        device, dtype: where, and in which precision (float32 or autocast to another). Tiles
-            whose result in reduced precision is not finite are run again in float32.
         levels: type of the result: float32, or uint8 or uint16 levels of values in [0, 1].
-        progress: called after each batch.
+        progress: called after each batch with the input pixels done and in all.
         notice: called with one line when something had to be changed.
-        shrunk: called with what then took the place of the plan.
+        shrunk: called with what took the place of the plan, if it did not fit in memory.
 
     Returns:
         (C', scale * H, scale * W) of type ``levels``, on the host.
@@ -103,22 +98,33 @@ def run_tiled(
         UsageError: if the tile is too small for its overlap, or the picture must not be tiled.
         DeviceError: if not even the smallest tile fits in memory.
     """
-    height, width = image.shape[-2:]
+    contract, device = model.contract, model.device
+    height, width = (side * contract.scale for side in image.shape[-2:])
     padded = _pad(image, contract)
-    while True:
-        layout = _arrange(plan, contract, padded.shape[-2], padded.shape[-1], device)
-        try:
-            result = _run(network, contract, padded, layout, device, dtype, levels, progress)
-        except _OutOfMemoryError as error:
-            plan = _shrink(plan, layout, contract, padded.shape, device, error)
-            shrunk(plan)
-            notice(
-                f"out of memory on {device}: going on with {plan.batch} tiles at a time"
-                if layout.batch > 1
-                else f"out of memory on {device}: going on with tiles of {plan.tile} pixels"
-            )
-            continue
-        return result[:, : height * contract.scale, : width * contract.scale]
+    layout = _arrange(plan, contract, padded.shape, device)
+    # Made once, since it is on the host: smaller tiles would not make room for it.
+    rows, columns = (side * contract.scale for side in padded.shape[-2:])
+    canvas = make_canvas(layout.merger, (contract.channels_out, rows, columns), levels)
+
+    def smaller(layout: _Layout) -> _Layout | None:
+        if layout.batch > 1:
+            return replace(layout, batch=layout.batch // 2)
+        tile = min(layout.tile, max(padded.shape[-2:])) // 2
+        if contract.patch_size or contract.tiling == "forbidden" or tile < 2 * max(layout.overlap):
+            return None
+        return _arrange(replace(plan, tile=tile, batch=1), contract, padded.shape, device)
+
+    result, fitting = shrink_to_fit(
+        lambda layout: _run(model, padded, layout, canvas, progress),
+        layout,
+        smaller=smaller,
+        describe=_Layout.describe,
+        device=device,
+        notice=notice,
+    )
+    if fitting != layout:
+        shrunk(replace(plan, tile=fitting.tile, batch=fitting.batch))
+    return result[:, :height, :width]
 
 
 def tile_side(plan: TilePlan, contract: Contract, device: torch.device) -> int:
@@ -143,15 +149,16 @@ def _pad(image: Tensor, contract: Contract) -> Tensor:
 
 
 def _arrange(
-    plan: TilePlan, contract: Contract, height: int, width: int, device: torch.device
+    plan: TilePlan, contract: Contract, shape: torch.Size, device: torch.device
 ) -> _Layout:
+    """The layout of a plan for a picture of a shape (C, H, W) that is padded already."""
     exact = contract.tiling == "exact"
     grid = plan.grid or ("cores" if exact and not contract.patch_size else "even")
     merger = plan.merger or ("crop" if exact else "feather")
     for kind, name, known in (("grid", grid, GRIDS), ("merger", merger, MERGERS)):
         if name not in known:
             raise UnknownNameError(kind, name, known)
-    longest = max(height, width)
+    longest = max(shape[-2:])
     tile = tile_side(plan, contract, device) or longest
     multiple = contract.size_multiple
     tile = max(multiple, tile // multiple * multiple)
@@ -203,81 +210,19 @@ def _batches(boxes: list[Box], size: int) -> Iterator[list[Box]]:
 
 
 def _run(
-    network: Network,
-    contract: Contract,
-    image: Tensor,
-    layout: _Layout,
-    device: torch.device,
-    dtype: torch.dtype,
-    levels: torch.dtype,
-    progress: Progress,
+    model: Runnable, image: Tensor, layout: _Layout, canvas: Canvas, progress: Progress
 ) -> Tensor:
-    height, width = image.shape[-2:]
-    scale = contract.scale
-    boxes = _boxes(layout, contract, height, width)
+    """Apply the network tile by tile, and merge on the canvas."""
+    scale = model.contract.scale
+    boxes = _boxes(layout, model.contract, *image.shape[-2:])
     total = sum(box.height * box.width for box in boxes)
-    canvas = make_canvas(
-        layout.merger,
-        (contract.channels_out, height * scale, width * scale),
-        layout.settings,
-        levels,
-    )
     done = 0
+    canvas.begin(layout.settings)
     for group in _batches(boxes, layout.batch):
         tiles = torch.stack([image[:, box.top : box.bottom, box.left : box.right] for box in group])
-        for box, result in zip(group, _forward(network, tiles, device, dtype), strict=True):
+        tiles = tiles.to(model.device).contiguous(memory_format=torch.channels_last)
+        for box, result in zip(group, model.run(tiles).cpu(), strict=True):
             canvas.add(box.scaled(scale), result)
             done += box.height * box.width
         progress(done, total)
     return canvas.finish()
-
-
-@torch.inference_mode()
-def _forward(network: Network, tiles: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Results (N, C', h', w') float32 on the host.
-
-    Raises:
-        _OutOfMemoryError: if they do not fit.
-    """
-    try:
-        inputs = tiles.to(device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            results = network(inputs).float().cpu()
-        if dtype != torch.float32:
-            broken = ~torch.isfinite(results).flatten(1).all(1)
-            if broken.any():
-                results[broken] = network(inputs[broken.to(device)]).float().cpu()
-        return results
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    raise _OutOfMemoryError
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means exhausted memory: CUDA has a type for it, the CPU a text."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        text in str(error) for text in ("out of memory", "can't allocate memory")
-    )
-
-
-def _shrink(
-    plan: TilePlan,
-    layout: _Layout,
-    contract: Contract,
-    shape: torch.Size,
-    device: torch.device,
-    error: Exception,
-) -> TilePlan:
-    """The next smaller plan."""
-    if layout.batch > 1:
-        return replace(plan, batch=layout.batch // 2)
-    tile = min(layout.tile, max(shape[-2:])) // 2
-    if contract.patch_size or contract.tiling == "forbidden" or tile < 2 * max(layout.overlap):
-        raise DeviceError(
-            f"out of memory on {device} with the smallest tile ({layout.tile} pixels): "
-            "close other programs or use --device cpu"
-        ) from error
-    return replace(plan, tile=tile)

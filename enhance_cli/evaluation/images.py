@@ -95,12 +95,4 @@ def _enlarge_bicubic(image: Tensor, scale: int) -> Tensor:
 
 
 def _enlarge(image: Tensor, model: Model, plan: TilePlan) -> Tensor:
-    return run_tiled(
-        model.network,
-        model.contract,
-        to_values(image),
-        plan,
-        device=model.device,
-        dtype=model.dtype,
-        levels=torch.uint8,
-    )
+    return run_tiled(model, to_values(image), plan, levels=torch.uint8)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from enhance_cli.engine.tiled import is_out_of_memory
+from enhance_cli.engine.memory import is_out_of_memory
 from enhance_cli.errors import EnhanceError, InputError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
 from enhance_cli.talk import Bar, Talk, print_errors, print_json

@@ -101,16 +101,10 @@ def superresolve(
     passes = 2 if see_through else 1
 
     def enlarge(planes: NDArray[Any], first: int) -> NDArray[Any]:
-        network, contract = (
-            model.as_grey() if planes.shape[2] == 1 else (model.network, model.contract)
-        )
         result = run_tiled(
-            network,
-            contract,
+            model.as_grey() if planes.shape[2] == 1 else model,
             to_values(to_planes(planes)),
             plan,
-            device=model.device,
-            dtype=model.dtype,
             levels=level_type(planes),
             notice=notice,
             progress=lambda done, total: progress(

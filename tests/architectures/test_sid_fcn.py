@@ -10,6 +10,7 @@ from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
 from enhance_cli.colour import LUMINANCE, compress, expand
 from enhance_cli.data.darkness import pack, unpack
 from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 
 CPU = torch.device("cpu")
@@ -70,7 +71,7 @@ def test_tiled_equals_whole(name: str) -> None:
     contract = network.contract
     tile = 2 * -(-2 * contract.halo // contract.size_multiple) * contract.size_multiple
     image = random(contract.channels_in, 37, tile + 93) * 1.4 - 0.2
-    whole = run_tiled(network, contract, image, TilePlan(tile=0), device=CPU)
+    whole = run_tiled(Runnable(network, contract, CPU), image, TilePlan(tile=0))
     assert whole.shape[-2:] == (37 * contract.scale, (tile + 93) * contract.scale)
     tiles: list[int] = []
 
@@ -81,8 +82,8 @@ def test_tiled_equals_whole(name: str) -> None:
 
     for picture, expected in ((image, whole), (image.transpose(1, 2).contiguous(), None)):
         if expected is None:
-            expected = run_tiled(network, contract, picture, TilePlan(tile=0), device=CPU)
-        made = run_tiled(counted, contract, picture, TilePlan(tile=tile), device=CPU)
+            expected = run_tiled(Runnable(network, contract, CPU), picture, TilePlan(tile=0))
+        made = run_tiled(Runnable(counted, contract, CPU), picture, TilePlan(tile=tile))
         torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-4 * float(whole.std()))
     assert sum(tiles) >= 4
 
@@ -106,7 +107,9 @@ def test_tiles_off_the_size_multiple_would_not_be_exact() -> None:
 def test_any_size_is_taken_by_way_of_padding(name: str, size: tuple[int, int]) -> None:
     network = small(name)
     contract = network.contract
-    made = run_tiled(network, contract, random(contract.channels_in, *size), TilePlan(), device=CPU)
+    made = run_tiled(
+        Runnable(network, contract, CPU), random(contract.channels_in, *size), TilePlan()
+    )
     assert made.shape == (contract.channels_out, *(side * contract.scale for side in size))
     assert made.isfinite().all()
 

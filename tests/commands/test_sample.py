@@ -14,7 +14,6 @@ import pytest
 import torch
 from small_pictures import CELL, SIDE, cells, expected_samples, load, noise, save_tiny
 
-from enhance_cli.engine import generation
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.generation import slerp
 from enhance_cli.io.image import read_image
@@ -294,19 +293,19 @@ def test_out_of_memory_halves_the_batch(
 ):
     assert enhance("sample", *tiny_autoencoder, "-n", 50, "-o", "whole.png").code == 0
     sizes = []
-    run = generation._run
+    run = Model.run
 
-    def cramped(model: Model, function: Callable, values: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(values))
-        if len(values) > 13:
+    def cramped(model: Model, inputs: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(inputs))
+        if len(inputs) > 13:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return run(model, function, values)
+        return run(model, inputs)
 
-    monkeypatch.setattr(generation, "_run", cramped)
+    monkeypatch.setattr(Model, "run", cramped)
     ran = enhance("sample", *tiny_autoencoder, "-n", 50, "-o", "parts.png")
     assert ran.code == 0
     assert sizes == [50, 25, 12, 12, 12, 12, 2]
-    assert "going on with 12 at a time" in ran.err
+    assert "going on with 12 pictures at a time" in ran.err
     whole, parts = (
         read_image(Path(f"{name}.png")).pixels.astype(int) for name in ("whole", "parts")
     )

@@ -76,7 +76,7 @@ def as_model(network: nn.Module, dtype: torch.dtype = torch.float32) -> Model:
     contract: Contract = network.contract  # type: ignore[assignment]
     architecture = ARCHITECTURES["sid-fcn"]
     info = CheckpointInfo(Path("none"), "known", architecture, SidFcnConfig(), contract)
-    return Model(network, info, CPU, dtype)
+    return Model(network, info.contract, CPU, dtype, info=info)
 
 
 def known(colour: str, **changes: object) -> tuple[Model, Known]:

@@ -57,7 +57,7 @@ def as_model(network: Autoencoder, dtype: torch.dtype = torch.float32) -> Model:
     info = CheckpointInfo(
         Path("none"), "linear", ARCHITECTURES["autoencoder"], network.config, network.contract
     )
-    return Model(network.eval(), info, CPU, dtype)
+    return Model(network.eval(), info.contract, CPU, dtype, info=info)
 
 
 def pictures(count: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Codes, and pictures from them."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.autoencoder import Autoencoder, AutoencoderConfig
-from enhance_cli.engine import generation
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.generation import (
@@ -50,7 +49,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     save_checkpoint(path, fit(make(channels=1)), ARCHITECTURES["autoencoder"], "tiny")
     info = read_checkpoint_info(path)
-    return Model(load_network(info), info, torch.device("cpu"), torch.float32)
+    return Model(load_network(info), info.contract, torch.device("cpu"), info=info)
 
 
 def random_codes(*shape: int, seed: int = 0) -> Tensor:
@@ -219,7 +218,7 @@ def test_reconstructing_is_encoding_and_decoding(model: Model):
 
 def test_half_precision_is_near(model: Model):
     codes = random_codes(9, LATENT)
-    half = Model(model.network, model.info, model.device, torch.bfloat16)
+    half = replace(model, dtype=torch.bfloat16)
     exact, near = (torch.cat(list(decode_codes(each, codes))) for each in (model, half))
     assert near.dtype == torch.float32
     assert 0 < (exact - near).abs().max() < 0.03
@@ -228,15 +227,15 @@ def test_half_precision_is_near(model: Model):
 def limit(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """Let the memory end above so many pictures; gives what was tried."""
     tried = []
-    run = generation._run
+    run = Model.run
 
-    def cramped(model: Model, function: Callable, values: Tensor) -> Tensor:
-        tried.append(len(values))
-        if len(values) > most:
+    def cramped(model: Model, inputs: Tensor) -> Tensor:
+        tried.append(len(inputs))
+        if len(inputs) > most:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return run(model, function, values)
+        return run(model, inputs)
 
-    monkeypatch.setattr(generation, "_run", cramped)
+    monkeypatch.setattr(Model, "run", cramped)
     return tried
 
 
@@ -246,13 +245,15 @@ def test_the_batch_is_halved_once_and_for_all(model: Model, monkeypatch: pytest.
     tried = limit(monkeypatch, 3)
     parts = torch.cat(list(decode_codes(model, iter(codes.split(10)), notice=said.append)))
     assert tried == [10, 5, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
-    assert said == [f"out of memory on cpu: going on with {count} at a time" for count in (5, 2)]
+    assert said == [
+        f"out of memory on cpu: going on with {count} pictures at a time" for count in (5, 2)
+    ]
     assert torch.allclose(parts, whole, atol=1e-6)
 
 
 def test_memory_that_one_picture_exceeds(model: Model, monkeypatch: pytest.MonkeyPatch):
     limit(monkeypatch, 0)
-    with pytest.raises(DeviceError, match="out of memory on cpu with one picture"):
+    with pytest.raises(DeviceError, match="out of memory on cpu even with 1 picture at a time"):
         encode_pictures(model, torch.zeros(5, 1, 16, 16))
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.frvsr import VideoState
 from enhance_cli.architectures.srnet import FrvsrConfig
-from enhance_cli.engine import tiled
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.engine.recurrent import (
@@ -109,16 +108,17 @@ def test_reduced_precision_stays_close(model: Model) -> None:
 
 def test_a_smaller_tile_is_remembered(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every frame of a long video would run out of memory first."""
-    original, failures = tiled._forward, 0
+    network = model.network.srnet
+    forward, failures = network.forward, 0
 
-    def forward(network: object, tiles: Tensor, *others: object) -> Tensor:
+    def cramped(features: Tensor) -> Tensor:
         nonlocal failures
-        if max(tiles.shape[-2:]) > 40:
+        if max(features.shape[-2:]) > 40:
             failures += 1
-            raise tiled._OutOfMemoryError
-        return original(network, tiles, *others)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(features)
 
-    monkeypatch.setattr(tiled, "_forward", forward)
+    monkeypatch.setattr(network, "forward", cramped)
     said: list[str] = []
     enlarger = FrameEnlarger(model, TilePlan(tile=64), said.append)
     state = None
@@ -126,7 +126,7 @@ def test_a_smaller_tile_is_remembered(model: Model, monkeypatch: pytest.MonkeyPa
         frame_hr, state = enlarger.step(frame, state)
     assert frame_hr.shape == (3, 240, 320)
     assert failures == len(said) == 1
-    assert "going on with tiles of 32 pixels" in said[0]
+    assert "going on with 1 tile of 32 pixels" in said[0]
     assert enlarger.tile_side == 32
 
 

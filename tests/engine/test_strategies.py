@@ -13,6 +13,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine import merging
 from enhance_cli.engine.grids import GRIDS, Box, even_spans, make_grid
 from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.strategies import PATCH, STRATEGIES
 from enhance_cli.engine.tiled import run_tiled
 
@@ -69,7 +70,7 @@ def test_patches_of_a_sony_picture(name: str, count: int) -> None:
         return x[:, :1]
 
     image = torch.zeros(1, 1424, 2128).expand(4, -1, -1)
-    run_tiled(network, replace(PATCHES, channels_out=1), image, STRATEGIES[name], device=CPU)
+    run_tiled(Runnable(network, replace(PATCHES, channels_out=1), CPU), image, STRATEGIES[name])
     assert sum(len(batch) for batch in seen) == count
     assert {tuple(batch.shape[1:]) for batch in seen} == {(4, PATCH, PATCH)}
     assert max(len(batch) for batch in seen) > 1
@@ -135,7 +136,7 @@ def test_identity_comes_back(name: str, size: tuple[int, int]) -> None:
         seen.add(tuple(x.shape[-2:]))
         return x
 
-    result = run_tiled(network, PATCHES, image, STRATEGIES[name], device=CPU)
+    result = run_tiled(Runnable(network, PATCHES, CPU), image, STRATEGIES[name])
     torch.testing.assert_close(result, image, rtol=0, atol=2e-6)
     assert seen == {(PATCH, PATCH)}
 
@@ -152,7 +153,7 @@ def test_enlarging_identity_of_a_fully_convolutional_network(
         seen.add(tuple(x.shape[-2:]))
         return enlarge(x)
 
-    result = run_tiled(network, FCN, image, STRATEGIES[name], device=CPU)
+    result = run_tiled(Runnable(network, FCN, CPU), image, STRATEGIES[name])
     torch.testing.assert_close(result, enlarge(image[None])[0], rtol=0, atol=2e-6)
     assert all(side % 16 == 0 and side <= PATCH for shape in seen for side in shape)
 
@@ -162,7 +163,7 @@ def test_constants_stay_constants_at_any_level(name: str) -> None:
     """Weights add up to the same everywhere: no grid shows in a flat picture."""
     image = torch.full((4, 300, 517), 0.6)
     result = run_tiled(
-        lambda x: x, PATCHES, image, STRATEGIES[name], device=CPU, levels=torch.uint16
+        Runnable(lambda x: x, PATCHES, CPU), image, STRATEGIES[name], levels=torch.uint16
     )
     assert len(result.int().unique()) == 1
 
@@ -175,7 +176,7 @@ def test_small_pictures_are_continued_by_reflection() -> None:
         seen.append(x.clone())
         return x
 
-    run_tiled(network, PATCHES, image, STRATEGIES["fastest"], device=CPU)
+    run_tiled(Runnable(network, PATCHES, CPU), image, STRATEGIES["fastest"])
     (patch,) = seen
     assert torch.equal(patch[0, :, :3, :200], image)
     assert torch.equal(patch[0, :, 3, :200], image[:, 1])
@@ -192,7 +193,7 @@ def test_strategies_merge_by_eq_16() -> None:
 
     image = torch.zeros(4, 256, 402)
     for name, power in (("baseline", 2), ("fastest", 0)):
-        made = run_tiled(numbered(), PATCHES, image, STRATEGIES[name], device=CPU)  # type: ignore[arg-type]
+        made = run_tiled(Runnable(numbered(), PATCHES, CPU), image, STRATEGIES[name])  # type: ignore[arg-type]
         lefts = sorted({box.left for box in boxes(name, 256, 402)})
         for row, column in ((0, 150), (128, 170), (200, 250), (9, 400)):
             total = weight = 0.0
@@ -213,7 +214,9 @@ def test_weights_are_made_once_for_each_kind_of_place(name: str) -> None:
     with mock.patch.dict(merging.MERGERS, {merger: made}):
         tile_weights.cache_clear()
         for _ in range(2):
-            run_tiled(lambda x: x, PATCHES, torch.zeros(4, 900, 700), STRATEGIES[name], device=CPU)
+            run_tiled(
+                Runnable(lambda x: x, PATCHES, CPU), torch.zeros(4, 900, 700), STRATEGIES[name]
+            )
     count = len(boxes(name, 900, 700))
     assert made.call_count <= 9 < count
     assert tile_weights.cache_info().hits == 2 * count - made.call_count
@@ -223,6 +226,6 @@ def test_cached_weights_are_not_changed_by_use() -> None:
     settings = MergeSettings(power=2)
     tile_weights.cache_clear()
     before = tile_weights("inverse-distance", PATCH, PATCH, (True,) * 4, settings).clone()
-    run_tiled(lambda x: x, PATCHES, picture(600, 600), STRATEGIES["baseline"], device=CPU)
+    run_tiled(Runnable(lambda x: x, PATCHES, CPU), picture(600, 600), STRATEGIES["baseline"])
     after = tile_weights("inverse-distance", PATCH, PATCH, (True,) * 4, settings)
     assert torch.equal(before, after)

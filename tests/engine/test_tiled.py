@@ -12,6 +12,7 @@ from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.grids import GRIDS
 from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 
@@ -35,7 +36,7 @@ def test_identity_through_any_tiling(grid: str, merger: str, size: tuple[int, in
     image = picture(*size)
     for tile, batch in ((16, 1), (17, 3), (0, 1)):
         plan = TilePlan(tile=tile, grid=grid, merger=merger, overlap=6, batch=batch)
-        result = run_tiled(lambda x: x, IDENTITY, image, plan, device=CPU)
+        result = run_tiled(Runnable(lambda x: x, IDENTITY, CPU), image, plan)
         torch.testing.assert_close(result, image, rtol=0, atol=2e-6)
 
 
@@ -43,7 +44,7 @@ def test_identity_through_any_tiling(grid: str, merger: str, size: tuple[int, in
 def test_identity_at_any_power_of_inverse_distance(power: float):
     image = picture(70, 41)
     plan = TilePlan(tile=17, grid="even", merger="inverse-distance", overlap=6, power=power)
-    result = run_tiled(lambda x: x, IDENTITY, image, plan, device=CPU)
+    result = run_tiled(Runnable(lambda x: x, IDENTITY, CPU), image, plan)
     torch.testing.assert_close(result, image, rtol=0, atol=2e-6)
 
 
@@ -52,7 +53,7 @@ def test_identity_at_any_power_of_inverse_distance(power: float):
 def test_enlarging_identity(merger: str, size: tuple[int, int]):
     image = picture(*size)
     plan = TilePlan(tile=16, merger=merger, overlap=6, batch=2)
-    result = run_tiled(enlarge, replace(IDENTITY, scale=2), image, plan, device=CPU)
+    result = run_tiled(Runnable(enlarge, replace(IDENTITY, scale=2), CPU), image, plan)
     torch.testing.assert_close(result, enlarge(image[None])[0], rtol=0, atol=2e-6)
 
 
@@ -62,7 +63,7 @@ def test_levels_come_back_unchanged(levels: torch.dtype, merger: str):
     top = torch.iinfo(levels).max
     stored = (picture(41, 53) * top).round()
     plan = TilePlan(tile=16, merger=merger, overlap=6)
-    result = run_tiled(lambda x: x, IDENTITY, stored / top, plan, device=CPU, levels=levels)
+    result = run_tiled(Runnable(lambda x: x, IDENTITY, CPU), stored / top, plan, levels=levels)
     assert result.dtype == levels
     assert (result.int() == stored.int()).all()
 
@@ -78,7 +79,7 @@ def test_networks_with_a_size_multiple_see_only_multiples(multiple: int, size: t
 
     contract = Contract(scale=1, halo=4, size_multiple=multiple)
     image = picture(*size)
-    result = run_tiled(network, contract, image, TilePlan(tile=33), device=CPU)
+    result = run_tiled(Runnable(network, contract, CPU), image, TilePlan(tile=33))
     torch.testing.assert_close(result, image)
     assert all(side % multiple == 0 for shape in seen for side in shape)
 
@@ -94,7 +95,7 @@ def test_networks_with_a_patch_size_see_only_patches(size: tuple[int, int]):
     contract = Contract(scale=1, patch_size=32, tiling="blended")
     for merger in ("average", "inverse-distance", "feather"):
         image = picture(*size)
-        result = run_tiled(network, contract, image, TilePlan(merger=merger), device=CPU)
+        result = run_tiled(Runnable(network, contract, CPU), image, TilePlan(merger=merger))
         torch.testing.assert_close(result, image)
     assert seen == {(32, 32)}
 
@@ -103,7 +104,7 @@ def test_small_pictures_are_continued_by_reflection():
     seen = []
     contract = Contract(scale=1, patch_size=8, tiling="blended")
     image = torch.tensor([[[1.0, 2.0, 3.0]]])
-    run_tiled(lambda x: seen.append(x) or x, contract, image, TilePlan(), device=CPU)
+    run_tiled(Runnable(lambda x: seen.append(x) or x, contract, CPU), image, TilePlan())
     assert seen[0][0, 0, 0].tolist() == [1, 2, 3, 2, 1, 2, 3, 2]
     assert (seen[0][0, 0] == seen[0][0, 0, 0]).all()
 
@@ -126,7 +127,7 @@ def test_tiled_equals_whole_for_a_fully_convolutional_network(scale: int, grid: 
         whole = network(image[None])[0]
     for tile in (92, 101):
         result = run_tiled(
-            network, network.contract, image, TilePlan(tile=tile, grid=grid), device=CPU
+            Runnable(network, network.contract, CPU), image, TilePlan(tile=tile, grid=grid)
         )
         torch.testing.assert_close(result, whole, rtol=1e-4, atol=1e-4 * float(whole.std()))
 
@@ -137,7 +138,7 @@ def test_a_halo_one_pixel_short_is_not_exact():
     image = picture(60, 133)
     whole = network(image[None])[0].detach()
     short = replace(network.contract, halo=8)
-    result = run_tiled(network, short, image, TilePlan(tile=50), device=CPU)
+    result = run_tiled(Runnable(network, short, CPU), image, TilePlan(tile=50))
     assert (result - whole).abs().max() > 1e-3 * whole.std()
 
 
@@ -149,7 +150,7 @@ def test_only_a_batch_of_tiles_is_given_to_the_network():
         return x
 
     run_tiled(
-        network, IDENTITY, picture(300, 200), TilePlan(tile=32, grid="even", batch=4), device=CPU
+        Runnable(network, IDENTITY, CPU), picture(300, 200), TilePlan(tile=32, grid="even", batch=4)
     )
     assert max(shape[0] for shape in shapes) == 4
     assert all(shape[-2:] == (32, 32) for shape in shapes)
@@ -157,23 +158,23 @@ def test_only_a_batch_of_tiles_is_given_to_the_network():
 
 def test_tiles_that_do_not_hold_the_halo_are_refused():
     with pytest.raises(UsageError, match="--tile 6: must be at least 12"):
-        run_tiled(lambda x: x, IDENTITY, picture(50, 50), TilePlan(tile=6), device=CPU)
+        run_tiled(Runnable(lambda x: x, IDENTITY, CPU), picture(50, 50), TilePlan(tile=6))
 
 
 def test_networks_that_must_see_all_are_not_tiled():
     contract = Contract(scale=1, tiling="forbidden")
     shapes = []
     image = picture(700, 9)
-    run_tiled(lambda x: shapes.append(x.shape) or x, contract, image, TilePlan(), device=CPU)
+    run_tiled(Runnable(lambda x: shapes.append(x.shape) or x, contract, CPU), image, TilePlan())
     assert shapes == [(1, 3, 700, 9)]
     with pytest.raises(UsageError, match="whole picture"):
-        run_tiled(lambda x: x, contract, image, TilePlan(tile=64), device=CPU)
+        run_tiled(Runnable(lambda x: x, contract, CPU), image, TilePlan(tile=64))
 
 
 @pytest.mark.parametrize("plan", [TilePlan(grid="hex"), TilePlan(merger="median")])
 def test_unknown_names_list_the_known(plan: TilePlan):
     with pytest.raises(UnknownNameError, match="choose from"):
-        run_tiled(lambda x: x, IDENTITY, picture(5, 5), plan, device=CPU)
+        run_tiled(Runnable(lambda x: x, IDENTITY, CPU), picture(5, 5), plan)
 
 
 class Cramped:
@@ -202,19 +203,19 @@ def test_out_of_memory_halves_the_batch_then_the_tile(error: Exception):
     image = picture(150, 130)
     notices = []
     plan = TilePlan(tile=64, grid="even", batch=4)
-    result = run_tiled(network, IDENTITY, image, plan, device=CPU, notice=notices.append)
+    result = run_tiled(Runnable(network, IDENTITY, CPU), image, plan, notice=notices.append)
     torch.testing.assert_close(result, image)
     shapes = [shape for shape, _ in itertools.groupby(network.calls)]
     assert [(n, h) for n, _, h, _ in shapes] == [(4, 64), (2, 64), (1, 64), (1, 32)]
     assert len(notices) == 3
-    assert "2 tiles at a time" in notices[0]
-    assert "tiles of 32 pixels" in notices[2]
+    assert "2 tiles of 64 pixels" in notices[0]
+    assert "1 tile of 32 pixels" in notices[2]
 
 
 def test_out_of_memory_at_the_smallest_tile_is_told():
     network = Cramped(1, MemoryError())
-    with pytest.raises(DeviceError, match="smallest tile"):
-        run_tiled(network, IDENTITY, picture(50, 50), TilePlan(tile=32), device=CPU)
+    with pytest.raises(DeviceError, match="even with 1 tile of 16 pixels"):
+        run_tiled(Runnable(network, IDENTITY, CPU), picture(50, 50), TilePlan(tile=32))
 
 
 def test_other_errors_are_not_taken_for_memory():
@@ -222,7 +223,7 @@ def test_other_errors_are_not_taken_for_memory():
         raise RuntimeError("shape mismatch")
 
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        run_tiled(network, IDENTITY, picture(5, 5), TilePlan(), device=CPU)
+        run_tiled(Runnable(network, IDENTITY, CPU), picture(5, 5), TilePlan())
 
 
 def test_tiles_that_overflow_in_reduced_precision_run_again_in_fp32():
@@ -239,7 +240,7 @@ def test_tiles_that_overflow_in_reduced_precision_run_again_in_fp32():
     image = picture(40, 40) * 0.9
     image[0, 2, 3] = 1  # makes the first of four tiles fail
     plan = TilePlan(tile=23, grid="even", merger="average", overlap=0, batch=4)
-    result = run_tiled(network, IDENTITY, image, plan, device=CPU, dtype=torch.bfloat16)
+    result = run_tiled(Runnable(network, IDENTITY, CPU, torch.bfloat16), image, plan)
     torch.testing.assert_close(result, image)
     assert precisions == [(True, 4), (False, 1)]
 
@@ -247,11 +248,9 @@ def test_tiles_that_overflow_in_reduced_precision_run_again_in_fp32():
 def test_progress_counts_every_input_pixel_once():
     seen = []
     run_tiled(
-        lambda x: x,
-        IDENTITY,
+        Runnable(lambda x: x, IDENTITY, CPU),
         picture(60, 50),
         TilePlan(tile=32, batch=2),
-        device=CPU,
         progress=lambda done, total: seen.append((done, total)),
     )
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
@@ -274,7 +273,9 @@ def test_two_overlapping_tiles_mix_by_eq_16():
     contract = Contract(scale=1, channels_in=1, channels_out=1, tiling="blended")
     plan = TilePlan(tile=4, grid="even", merger="inverse-distance", overlap=2, power=2)
     result = run_tiled(
-        lambda x: torch.full_like(x, next(calls)), contract, torch.zeros(1, 1, 6), plan, device=CPU
+        Runnable(lambda x: torch.full_like(x, next(calls)), contract, CPU),
+        torch.zeros(1, 1, 6),
+        plan,
     )
     expected = (1 / 0.25) / (1 / 0.25 + 1 / 2.25)
     assert float(result[0, 0, 3]) == pytest.approx(expected)

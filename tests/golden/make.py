@@ -50,15 +50,9 @@ RATIO = 50.0
 
 def enlarge(name: str) -> torch.Tensor:
     """(3, scale * 48, scale * 40) uint8 of the corner, by a shipped model."""
-    device = torch.device("cpu")
-    model = load_model("superres", name=name, device=device)
+    model = load_model("superres", name=name, device=torch.device("cpu"))
     return run_tiled(
-        model.network,
-        model.contract,
-        to_values(to_planes(read_rgb8(SOURCE)[CORNER])),
-        TilePlan(tile=0),
-        device=device,
-        levels=torch.uint8,
+        model, to_values(to_planes(read_rgb8(SOURCE)[CORNER])), TilePlan(tile=0), levels=torch.uint8
     )
 
 
