@@ -5,42 +5,33 @@ Packets are copied as they are: nothing is decoded or encoded here.
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from math import ceil, floor, lcm
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.jobs import Kind
-from enhance_cli.io.video.probing import codec_name, opened, reason
+from enhance_cli.io.video.copying import (
+    MP4_LIKE,
+    copy_description,
+    copy_stream,
+    is_cover,
+    kept_metadata,
+)
+from enhance_cli.io.video.probing import opened, reason
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
 from enhance_cli.io.video.types import OutputPlan, Span
 from enhance_cli.io.video.writing import check_written, tag, writing
 
-MP4_LIKE = ("mp4", "mov")
 LARGEST_TIMESCALE = 2**31 - 1
-PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
-# The beginnings of metadata keys that the muxers write anew, or that hold of the old file only.
-STALE_KEYS = (
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "bps",
-    "number_of_frames",
-    "number_of_bytes",
-    "_statistics",
-)
 
 Timed = tuple[Fraction, "av.Packet[Any]"]
 
@@ -103,51 +94,10 @@ def assemble_file(
             video, copies = _add_streams(plan, timing, output, first, source)
             if source is not None:
                 _copy_metadata(plan, window, source, output)
-            place = [s.index for s in output.streams.video if not _is_cover(s)].index(video.index)
+            place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)
             for packet in _merge(plan, segments, timing, window, video, copies, source):
                 output.mux(packet)
         check_written(target, temporary, len(timing.times), place)
-
-
-def left_out(plan: OutputPlan) -> list[str]:
-    """Name the streams of the source that the output cannot hold, a line each.
-
-    Raises:
-        InputError: if the source cannot be opened any more.
-    """
-    notices = []
-    with (
-        opened(plan.source.path) as source,
-        av.open(BytesIO(), "w", format=plan.container) as output,
-    ):
-        for stream in source.streams:
-            if stream.index != plan.source.stream and not _copy_stream(plan, output, stream):
-                if _is_written_anew(plan, source, stream):
-                    continue
-                held = stream.type == "attachment" or stream.codec_context is not None
-                why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
-                advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
-                notices.append(
-                    f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
-                    f"{why}, left out{advice}"
-                )
-    return notices
-
-
-def _kind(stream: Any) -> str:
-    return "cover picture" if _is_cover(stream) else str(stream.type)
-
-
-def _is_cover(stream: Any) -> bool:
-    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
-
-
-def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> bool:
-    """Whether an MP4 keeps chapters or a time code in this stream; they are copied as metadata."""
-    if stream.type != "data":
-        return False
-    chapters = codec_name(stream) == "bin_data" and bool(source.chapters())
-    return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
 def _window(plan: OutputPlan, timing: Timing, span: Span) -> Window:
@@ -192,9 +142,9 @@ def _add_streams(
     for stream in source.streams:
         if stream.index == plan.source.stream:
             video = _add_video(plan, timing, output, first)
-            _describe(stream, video)
+            copy_description(stream, video)
         else:
-            copy = _copy_stream(plan, output, stream)
+            copy = copy_stream(plan, output, stream)
             if copy is not None:
                 copies[stream.index] = copy
     if video is None:
@@ -223,72 +173,10 @@ def _add_video(
     return video
 
 
-def _copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any | None:
-    """Add a copy of a stream to the output; None if the container cannot hold it."""
-    if stream.type == "attachment":
-        if plan.container != "matroska":
-            return None
-        return output.add_attachment(
-            stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
-        )
-    if stream.codec_context is None:  # It is data, or no decoder knows it.
-        return None
-    if _is_cover(stream) and plan.container == "matroska":
-        return _attach_cover(output, stream)
-    if _is_cover(stream) and plan.container not in MP4_LIKE:
-        return None
-    if not _holds(plan, stream):
-        return None
-    copy = output.add_stream_from_template(stream, opaque=True)
-    _describe(stream, copy)
-    return copy
-
-
-def _holds(plan: OutputPlan, stream: Any) -> bool:
-    """Whether the container can hold a stream.
-
-    A file with this stream alone is begun to find out, since FFmpeg's tables of codecs promise
-    too much.
-    """
-    trial = av.open(BytesIO(), "w", format=plan.container)
-    try:
-        trial.add_stream_from_template(stream, opaque=True)
-        trial.start_encoding()
-    except (ValueError, av.FFmpegError):
-        return False
-    finally:
-        with suppress(av.FFmpegError):  # Some containers cannot end without a packet.
-            trial.close()
-    return True
-
-
-def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:
-    """Attach a cover picture to a Matroska file, which keeps no covers as streams."""
-    name, kind = PICTURE_TYPES.get(codec_name(stream), ("", ""))
-    if not name:
-        return None
-    with opened(Path(stream.container.name.removeprefix("file:"))) as source:
-        for packet in source.demux(source.streams[stream.index]):
-            if packet.size:
-                return output.add_attachment(
-                    stream.metadata.get("filename", name), kind, bytes(packet)
-                )
-    return None
-
-
-def _describe(stream: Any, copy: Any) -> None:
-    copy.metadata.update(_kept(stream.metadata))
-    copy.disposition = stream.disposition
-
-
-def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(STALE_KEYS)}
-
-
 def _copy_metadata(
     plan: OutputPlan, window: Window, source: InputContainer, output: OutputContainer
 ) -> None:
-    output.metadata.update(_kept(source.metadata))
+    output.metadata.update(kept_metadata(source.metadata))
     chapters = []
     for chapter in source.chapters():
         unit = chapter["time_base"] or Fraction(1, 1000)
@@ -358,14 +246,14 @@ def _other_packets(
         source.streams[index]
         for index in copies
         if source.streams[index].type != "attachment"
-        and not (plan.container == "matroska" and _is_cover(source.streams[index]))
+        and not (plan.container == "matroska" and is_cover(source.streams[index]))
     ]
     if not streams:
         return
     time = Fraction(0)
     try:
         for packet in source.demux(*streams):
-            if _is_cover(packet.stream) and packet.size:
+            if is_cover(packet.stream) and packet.size:
                 packet.pts = packet.dts = 0
             elif not packet.size or (packet.dts is None and packet.pts is None):
                 continue

@@ -9,8 +9,8 @@ import av
 
 from enhance_cli.errors import OutputError, UnknownNameError, UsageError
 from enhance_cli.io.jobs import Kind
-from enhance_cli.io.video.assembling import left_out
 from enhance_cli.io.video.colour import bits, is_rgb
+from enhance_cli.io.video.copying import left_out
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, StaticHdr, VideoInfo
 from enhance_cli.io.video.writing import configure
 
