@@ -1,9 +1,9 @@
-"""Do the work before and after the network beside it, with a bounded number of items held.
+"""Threads that do the work before and after the network, and hold a bounded number of items.
 
-The threads here compute with one core each. Every thread that runs torch's parallel loops has a
-pool of OpenMP threads of its own, and once there are more of these than cores, all of them sleep
-and are woken at every loop instead of waiting for it: on two cores that made the whole of
-``enhance video`` a fifth slower.
+Each of these threads computes on one core only. A thread that runs torch's parallel loops gets a
+pool of OpenMP threads of its own. Once all pools together have more threads than there are cores,
+the threads sleep and are woken at every loop, where they would otherwise wait actively. On two
+cores that made the whole of ``enhance video`` a fifth slower.
 """
 
 import queue
@@ -20,10 +20,17 @@ _END = object()
 
 
 def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    """The same items, made by a thread that runs up to ``depth`` of them ahead.
+    """Yield the same items, but let a thread make up to ``depth`` of them ahead.
 
-    What the thread raises is raised here. Closing the generator ends the thread, waits for it,
-    and closes the items where they are a generator.
+    Closing the generator ends the thread, waits until it has ended, and closes ``items`` if they
+    are a generator.
+
+    Args:
+        items: what the thread iterates over.
+        depth: how many items may wait to be taken.
+
+    Raises:
+        BaseException: whatever iterating over ``items`` raises.
     """
     held: queue.Queue[object] = queue.Queue(depth)
     closing = threading.Event()
@@ -61,15 +68,18 @@ def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
 
 
 class _Thread:
-    """A running thread. Waiting is by an event, since ``Thread.join`` that is interrupted takes
-    the thread for ended (Python 3.11 and 3.12)."""
+    """A running thread that computes on one core.
+
+    It is waited for by an event: in Python 3.11 and 3.12, a ``Thread.join`` that is interrupted
+    takes the thread for ended.
+    """
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._begun = threading.Event()
         self._over = threading.Event()
         self._work = work
-        # The number that a thread sets is its own, and that of each thread which later asks for
-        # the first time: the latter is put back.
+        # The number of cores that a thread sets holds for itself, and for each thread that asks
+        # for its number for the first time later. For the latter it is set back here.
         count = torch.get_num_threads()
         threading.Thread(target=self._run, daemon=True).start()
         self._begun.wait()
@@ -77,7 +87,7 @@ class _Thread:
 
     def _run(self) -> None:
         try:
-            torch.get_num_threads()  # else the first loop would ask, and forget the 1
+            torch.get_num_threads()  # Otherwise the first loop would ask, and forget the 1.
             torch.set_num_threads(1)
             self._begun.set()
             self._work()
@@ -85,12 +95,18 @@ class _Thread:
             self._over.set()
 
     def wait(self) -> None:
-        """Until it has ended."""
+        """Wait until the thread has ended."""
         self._over.wait()
 
     def wait_in_any_case(self) -> None:
-        """Also where the user interrupts the waiting: what is cleaned up then must not be in
-        use. The thread must be about to end."""
+        """Wait until the thread has ended, even if the user interrupts the waiting.
+
+        The thread must be about to end. What is cleaned up after an interruption must no longer
+        be in use.
+
+        Raises:
+            KeyboardInterrupt: afterwards, if the user interrupted the waiting.
+        """
         interrupted: KeyboardInterrupt | None = None
         while not self._over.is_set():
             try:
@@ -102,12 +118,19 @@ class _Thread:
 
 
 class _Raised:
+    """What a thread hands over in place of an item when it raises an error."""
+
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 class Behind(Generic[Item]):
-    """Takes items at once and has a thread work on them, in order; see :func:`behind`."""
+    """Takes items at once and lets a thread work on them, in order; see :func:`behind`.
+
+    Args:
+        work: called in the thread with each item.
+        depth: how many items may wait for the thread.
+    """
 
     def __init__(self, work: Callable[[Item], None], depth: int) -> None:
         self._work = work
@@ -117,31 +140,39 @@ class Behind(Generic[Item]):
 
     def _run(self) -> None:
         while (item := self._held.get()) is not _END:
-            if self._error is None:  # after an error the queue is only emptied
+            if self._error is None:  # After an error the queue is only emptied.
                 try:
                     self._work(item)  # type: ignore[arg-type]
                 except BaseException as error:
                     self._error = error
 
     def put(self, item: Item) -> None:
-        """Hand over an item; waits while ``depth`` of them are waiting.
+        """Hand over an item, and wait as long as too many items are waiting already.
 
         Raises:
-            BaseException: what the work on an earlier one raised.
+            BaseException: whatever the work on an earlier item raised.
         """
         if self._error is not None:
             raise self._error
         self._held.put(item)
 
     def finish(self) -> None:
-        """Wait until all is done, and raise what the work raised."""
+        """Wait until the work on all items is done.
+
+        Raises:
+            BaseException: whatever the work on an item raised.
+        """
         self._held.put(_END)
         self._thread.wait()
         if self._error is not None:
             raise self._error
 
     def abandon(self, error: BaseException) -> None:
-        """Leave what has not been begun, and wait for what has."""
+        """Drop the items that are waiting, and wait for the one that is worked on.
+
+        Args:
+            error: why; nothing can be put any more, and ``put`` raises it.
+        """
         self._error = self._error or error
         with suppress(queue.Empty):
             while True:
@@ -152,9 +183,17 @@ class Behind(Generic[Item]):
 
 @contextmanager
 def behind(work: Callable[[Item], None], depth: int) -> Generator[Behind[Item], None, None]:
-    """A thread that works on what it is given, up to ``depth`` items behind.
+    """Let a thread work on what it is given in the body of a ``with`` statement.
 
-    On leaving, the work is finished; after an exception, what has not been begun is left.
+    At the end of the body the work is finished. If the body raises an error, items whose work has
+    not begun are dropped.
+
+    Args:
+        work: called in the thread with each item.
+        depth: how many items may wait for the thread.
+
+    Raises:
+        BaseException: whatever the work on an item raises.
     """
     worker = Behind(work, depth)
     try:

@@ -1,6 +1,5 @@
 """``enhance video``: enlarge videos and folders of frames."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,23 +8,16 @@ from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
 from enhance_cli.talk import Talk
 
+# Headings of the help.
+PART = "Part of the video"
+ENCODING = "Encoding"
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
         show_default=False,
         help="Videos, folders of videos, folders of numbered pictures, or patterns of any of them.",
-    ),
-]
-Output = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE|DIR",
-        show_default="beside the input",
-        help="The file to write for one input, or the folder to write into. For one folder of "
-        "pictures it is the folder of the enlarged pictures.",
     ),
 ]
 Scale = Annotated[
@@ -43,6 +35,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        rich_help_panel=options.MODEL,
         help="The model to use; 'enhance models' lists them.",
         show_default="frvsr-real",
     ),
@@ -51,6 +44,7 @@ Tile = Annotated[
     str,
     typer.Option(
         metavar="auto|0|N",
+        rich_help_panel=options.MODEL,
         help="The network works on tiles of this side in input pixels, or on whole frames if it is "
         "0. Choose a small one if memory is short: the result stays the same.",
     ),
@@ -59,6 +53,7 @@ Codec = Annotated[
     str | None,
     typer.Option(
         metavar="h264|hevc|vp9|av1|ffv1",
+        rich_help_panel=ENCODING,
         help="The codec of the output. ffv1 loses nothing and makes large files.",
         show_default="h264; hevc above 8 bits and for large frames; vp9 in WebM",
     ),
@@ -66,6 +61,7 @@ Codec = Annotated[
 Crf = Annotated[
     float | None,
     typer.Option(
+        rich_help_panel=ENCODING,
         help="The constant rate factor of the codec. Smaller values give a better picture and a "
         "larger file.",
         show_default="18 for h264",
@@ -77,6 +73,7 @@ Preset = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        rich_help_panel=ENCODING,
         help="The preset of the encoder. Slower presets give smaller files.",
         show_default="medium for h264",
     ),
@@ -86,6 +83,7 @@ PixelFormat = Annotated[
     typer.Option(
         "--pixel-format",
         metavar="NAME",
+        rich_help_panel=ENCODING,
         help="The layout and depth of the output's samples, for example yuv420p or yuv444p10le.",
         show_default="like the input's",
     ),
@@ -94,22 +92,34 @@ Rate = Annotated[
     str | None,
     typer.Option(
         metavar="FPS",
+        rich_help_panel=ENCODING,
         help="How many frames a second a folder of pictures shows, like 25 or 30000/1001.",
         show_default="25",
     ),
 ]
 Start = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Leave out the frames before this time.", min=0),
+    typer.Option(
+        metavar="SECONDS",
+        rich_help_panel=PART,
+        help="Leave out the frames before this time.",
+        min=0,
+    ),
 ]
 End = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Leave out the frames from this time on.", min=0),
+    typer.Option(
+        metavar="SECONDS",
+        rich_help_panel=PART,
+        help="Leave out the frames from this time on.",
+        min=0,
+    ),
 ]
 Preview = Annotated[
     float | None,
     typer.Option(
         metavar="SECONDS",
+        rich_help_panel=PART,
         help="Enlarge only so many seconds from the start, to see what the result looks like.",
         min=0,
     ),
@@ -123,7 +133,9 @@ Compare = Annotated[
 Frames = Annotated[
     bool,
     typer.Option(
-        "--frames", help="Write the frames as numbered PNGs into a folder, without any loss."
+        "--frames",
+        rich_help_panel=ENCODING,
+        help="Write the frames as numbered PNGs into a folder, without any loss.",
     ),
 ]
 CutThreshold = Annotated[
@@ -144,13 +156,18 @@ CutDetection = Annotated[
     ),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue a run that was interrupted, where it stopped.")
+    bool,
+    typer.Option(
+        "--resume",
+        rich_help_panel=options.FILES,
+        help="Continue a run that was interrupted, where it stopped.",
+    ),
 ]
 
 
 def video(
     inputs: Inputs,
-    output: Output = None,
+    output: options.Output = None,
     scale: Scale = None,
     model: Model = None,
     weights: options.Weights = None,
