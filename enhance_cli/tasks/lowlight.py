@@ -1,19 +1,12 @@
 """Brighten dark pictures: camera RAW and sRGB files, mixed at will."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
 from enhance_cli import __version__
-from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
@@ -21,31 +14,13 @@ from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.strategies import PATCH, STRATEGIES
 from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import InputError, UnknownNameError, UsageError
-from enhance_cli.io.image import (
-    READABLE_SUFFIXES,
-    Picture,
-    check_writable,
-    find_images,
-    output_suffix,
-    read_image,
-    write_image,
-    write_notices,
-)
+from enhance_cli.io.image import check_writable, write_image, write_notices
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
-from enhance_cli.io.metadata import note_software, srgb_profile, turn_upright
-from enhance_cli.io.raw import (
-    RAW_SUFFIXES,
-    Exposure,
-    NotBayerError,
-    RawImage,
-    is_raw,
-    read_exposure,
-    read_raw,
-    read_rendered,
-)
-from enhance_cli.levels import to_pixels, to_planes, to_values
+from enhance_cli.io.metadata import note_software
+from enhance_cli.io.raw import Exposure, read_exposure
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.dark_files import DarkFile, find_dark_files, read_dark_file, result_suffix
 
 SIZES = ("full", "half")
 RATIO_LIMIT = 10_000
@@ -67,32 +42,6 @@ class LowLightRequest:
     quality: int | None = None
 
 
-@dataclass(frozen=True)
-class _Source:
-    """An input, read.
-
-    Attributes:
-        image: its light.
-        exposure: how the camera was set.
-        exif: of the result.
-        bits: of the result's samples, where none are asked for.
-        orientation: to be applied to the result.
-        picture: the file's own picture, where it is no RAW.
-    """
-
-    image: DarkImage
-    exposure: Exposure
-    exif: bytes | None
-    bits: int = 8
-    orientation: int = 1
-    picture: Picture | None = None
-
-    @property
-    def is_grey(self) -> bool:
-        """Whether the file's own picture is without colour."""
-        return self.picture is not None and self.picture.pixels.shape[2] == 1
-
-
 def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     """Brighten every input of a request.
 
@@ -102,84 +51,57 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: options, device, names of outputs.
     """
-    fixed_ratio = parse_ratio(request.ratio, request.like)
-    reference = _read_reference(request.like) if request.like else None
+    rule = _RatioRule.parse(request.ratio, request.like)
     plan = _choose_plan(request)
-    # Models are loaded when the first file asks for one, but a wrong device is told at once.
-    choose_dtype(request.model.precision, choose_device(request.model.device))
+    models = _Models(request, plan, talk)
+    jobs = plan_jobs(request.files, Naming("_bright", result_suffix), find_dark_files)
 
-    @lru_cache(maxsize=2)
-    def load(name: str | None) -> Model:
-        model = replace(request.model, name=name).load("lowlight")
-        talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
-        return model
-
-    named = request.model.name or request.model.weights
-    if named:
-        load(request.model.name)  # a wrong name is wrong for every file, so it is told first
-    jobs = plan_jobs(request.files, Naming("_bright", _output_suffix), find_dark)
-
-    def work(job: Job, bar: FileProgress) -> dict[str, Any]:
-        source = _read(job.source, bar.notice)
-        model = load(
-            request.model.name if named else _default_model(source.image.is_raw, request.grayscale)
-        )
-        _check_kind(model, source.image, job.source)
-        ratio = fixed_ratio or _find_ratio(source, reference, job.source)
-        bits = request.bits or source.bits
-        height, width = _output_size(source, model, request.size)
-        check_writable(
-            job.target,
-            height,
-            width,
-            depth=bits,
-            alpha=source.picture is not None and source.picture.alpha is not None,
-        )
-        shown = brighten(
-            model,
-            source.image,
-            ratio,
-            plan,
-            half=request.size == "half",
-            grey=request.grayscale or source.is_grey,
-            levels=_LEVELS[bits],
-            progress=bar.update,
-            notice=bar.notice,
-        )
-        result = _as_picture(shown, source)
-        for text in write_notices(job.target, result):
-            bar.notice(text)
-        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
-        result = replace(result, exif=note_software(result.exif, note))
-        write_image(job.target, result, request.quality)
-        bar.notice(f"ratio {ratio:.4g}, {model.info.name}")
-        return {
-            "width": result.width,
-            "height": result.height,
-            "ratio": float(f"{ratio:.6g}"),
-            "model": model.info.name,
-        }
+    def work(job: Job, progress: FileProgress) -> dict[str, Any]:
+        return _brighten_file(job, request, rule, plan, models, progress)
 
     return run_batch(jobs, work, talk, {"strategy": request.strategy})
 
 
-def parse_ratio(text: str, like: Path | None) -> float | None:
-    """The number of ``--ratio``; None for ``auto``.
-
-    Raises:
-        UsageError: if it is neither, not positive, or given beside ``--like``.
-    """
-    if text == "auto":
-        return None
-    if like is not None:
-        raise UsageError("give either --ratio or --like, not both")
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = 0.0
-    if not 0 < ratio <= RATIO_LIMIT:
-        raise UsageError(f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}")
-    return ratio
+def _brighten_file(
+    job: Job,
+    request: LowLightRequest,
+    rule: "_RatioRule",
+    plan: TilePlan,
+    models: "_Models",
+    progress: FileProgress,
+) -> dict[str, Any]:
+    """Read, brighten and write one file; gives what is to be reported of it."""
+    dark = read_dark_file(job.source, progress.notice)
+    model = models.choose(dark.image, job.source)
+    ratio = rule.find(dark, job.source)
+    bits = request.bits or dark.bits
+    half = request.size == "half"
+    height, width = dark.result_size(model.contract.scale, half=half)
+    check_writable(job.target, height, width, depth=bits, alpha=dark.has_alpha)
+    planes = brighten(
+        model,
+        dark.image,
+        ratio,
+        plan,
+        half=half,
+        grey=request.grayscale or dark.is_grey,
+        levels=_LEVELS[bits],
+        progress=progress.update,
+        notice=progress.notice,
+    )
+    result = dark.finish(planes)
+    for text in write_notices(job.target, result):
+        progress.notice(text)
+    note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+    result = replace(result, exif=note_software(result.exif, note))
+    write_image(job.target, result, request.quality)
+    progress.notice(f"ratio {ratio:.4g}, {model.info.name}")
+    return {
+        "width": result.width,
+        "height": result.height,
+        "ratio": float(f"{ratio:.6g}"),
+        "model": model.info.name,
+    }
 
 
 def _choose_plan(request: LowLightRequest) -> TilePlan:
@@ -199,98 +121,118 @@ def _choose_plan(request: LowLightRequest) -> TilePlan:
     return STRATEGIES[request.strategy]
 
 
+class _Models:
+    """The models of a run; each is loaded when the first file needs it."""
+
+    def __init__(self, request: LowLightRequest, plan: TilePlan, talk: Talk) -> None:
+        self._options, self._grey = request.model, request.grayscale
+        self._plan, self._talk = plan, talk
+        self._loaded: dict[str | None, Model] = {}
+        self._named = request.model.name is not None or request.model.weights is not None
+        # A wrong name or device is wrong for every file, so it is told before the first.
+        if self._named:
+            self._load(request.model.name)
+        else:
+            choose_dtype(request.model.precision, choose_device(request.model.device))
+
+    def choose(self, image: DarkImage, path: Path) -> Model:
+        """The model for a file: the one the user named, or else the default for its kind.
+
+        Raises:
+            InputError: if the named model is for the other kind of file.
+            CheckpointError: if there are no weights.
+        """
+        name = self._options.name if self._named else _default_model(image.is_raw, self._grey)
+        model = self._loaded.get(name) or self._load(name)
+        wants_raw = model.contract.colour.endswith("raw")
+        if wants_raw != image.is_raw:
+            kind, other = ("RAW", "sRGB") if wants_raw else ("sRGB", "RAW")
+            raise InputError(
+                f"{path}: model {model.info.name!r} is for {kind} files and this is an "
+                f"{other} one, leave --model out or choose another"
+            )
+        return model
+
+    def _load(self, name: str | None) -> Model:
+        model = replace(self._options, name=name).load("lowlight")
+        self._loaded[name] = model
+        self._talk.explain(model.describe(tile_side(self._plan, model.contract, model.device)))
+        return model
+
+
 def _default_model(raw: bool, grey: bool) -> str:
     return ("sid-fcn-grey" if grey else "sid-fcn") if raw else "sid-fcn-srgb"
 
 
-def find_dark(folder: Path, recursive: bool = False) -> list[Path]:
-    """RAW files and pictures of a folder, by suffix, in the order of their paths."""
-    return find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES)
+@dataclass(frozen=True)
+class _RatioRule:
+    """How the amplification ratio of a file is found.
 
+    Attributes:
+        number: the ratio of every file, if the user gave one.
+        reference: the exposure that results should have, if the user named such a file. Without
+            either the ratio is estimated from each picture.
+    """
 
-def _output_suffix(source: Path) -> str:
-    return ".png" if source.suffix.lower() in RAW_SUFFIXES else output_suffix(source)
+    number: float | None = None
+    reference: Exposure | None = None
 
+    @classmethod
+    def parse(cls, text: str, like: Path | None) -> "_RatioRule":
+        """The rule of the options ``--ratio`` and ``--like``.
 
-def _read(path: Path, notice: Callable[[str], None]) -> _Source:
-    if is_raw(path):
+        Raises:
+            UsageError: if ``--ratio`` is neither ``auto`` nor a positive number, or both are given.
+            InputError: if the file of ``--like`` does not tell its exposure time.
+        """
+        if text == "auto":
+            return cls(reference=None if like is None else _read_reference(like))
+        if like is not None:
+            raise UsageError("give either --ratio or --like, not both")
         try:
-            return _from_raw(read_raw(path), notice)
-        except NotBayerError:
-            picture = read_rendered(path)
-            notice(
-                "no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
-                "sRGB model"
+            ratio = float(text)
+        except ValueError:
+            ratio = 0.0
+        if not 0 < ratio <= RATIO_LIMIT:
+            raise UsageError(
+                f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}"
             )
-            return _from_picture(picture, _exposure_or_none(path), bits=8)
-    picture = read_image(path)
-    return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
+        return cls(ratio)
+
+    def find(self, dark: DarkFile, path: Path) -> float:
+        """The ratio of one file.
+
+        Raises:
+            InputError: if its exposure cannot be compared with the reference's.
+        """
+        if self.number is not None:
+            return self.number
+        own = dark.exposure
+        if self.reference is None:
+            light = None
+            if own.seconds and own.iso and own.f_number:
+                light = own.seconds * own.iso / own.f_number / own.f_number
+            return choose_ratio(dark.image.balanced(), light)
+        if not own.seconds:
+            raise InputError(
+                f"{path}: its metadata has no exposure time to compare with that of "
+                "--like, give --ratio"
+            )
+        ratio = _compare_exposures(own, self.reference)
+        if not 1 / RATIO_LIMIT <= ratio <= RATIO_LIMIT:
+            raise InputError(
+                f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
+                f"metadata, the limit is {RATIO_LIMIT}: give --ratio"
+            )
+        return ratio
 
 
-def _exposure_or_none(path: Path) -> Exposure:
-    try:
-        return read_exposure(path)
-    except InputError:
-        return Exposure()
+def _compare_exposures(dark: Exposure, bright: Exposure) -> float:
+    """How many times more light ``bright`` got than ``dark``.
 
-
-def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> _Source:
-    if raw.white_balance_source != "camera":
-        notice(f"no white balance in the file, taken from: {raw.white_balance_source}")
-    if raw.colour_source == "none":
-        notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
-    image = DarkImage(
-        torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
-    )
-    return _Source(image, raw.exposure, raw.exif, orientation=raw.orientation)
-
-
-def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> _Source:
-    planes = to_values(to_planes(picture.pixels))
-    if picture.alpha is not None and picture.alpha.any():
-        seen = picture.alpha > 0  # the rest has any colour: it may not count, nor bleed
-        values = planes.movedim(0, -1).numpy()  # the same memory
-        values[~seen] = values[seen].mean(axis=0)
-    linear = srgb_to_linear(planes.expand(3, -1, -1))
-    return _Source(DarkImage(linear), exposure, picture.exif, bits, picture=picture)
-
-
-def _check_kind(model: Model, image: DarkImage, path: Path) -> None:
-    wants_raw = model.contract.colour.endswith("raw")
-    if wants_raw != image.is_raw:
-        kind, other = ("RAW", "sRGB") if wants_raw else ("sRGB", "RAW")
-        raise InputError(
-            f"{path}: model {model.info.name!r} is for {kind} files and this is an "
-            f"{other} one, leave --model out or choose another"
-        )
-
-
-def _find_ratio(source: _Source, reference: Exposure | None, path: Path) -> float:
-    own = source.exposure
-    if reference is None:
-        light = None
-        if own.seconds and own.iso and own.f_number:
-            light = own.seconds * own.iso / own.f_number / own.f_number
-        return choose_ratio(source.image.balanced(), light)
-    if not own.seconds:
-        raise InputError(
-            f"{path}: its metadata has no exposure time to compare with that of "
-            "--like, give --ratio"
-        )
-    ratio = compare_exposures(own, reference)
-    if not 1 / RATIO_LIMIT <= ratio <= RATIO_LIMIT:
-        raise InputError(
-            f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
-            f"metadata, the limit is {RATIO_LIMIT}: give --ratio"
-        )
-    return ratio
-
-
-def compare_exposures(dark: Exposure, bright: Exposure) -> float:
-    """How many times more exposed ``bright`` is.
-
-    The ratio of the exposure times (thesis 000, ch. 2), times those of sensitivity and aperture
-    where both files tell them: in the thesis's pairs they are the same.
+    This is the ratio of the exposure times (thesis 000, ch. 2), multiplied by the ratios of
+    sensitivity and aperture area where both files tell them. In the thesis's pairs of pictures
+    these two are the same.
     """
     assert dark.seconds and bright.seconds
     ratio = bright.seconds / dark.seconds
@@ -309,36 +251,3 @@ def _read_reference(path: Path) -> Exposure:
             f"{path}: its metadata has no exposure time, give --ratio instead of --like"
         )
     return exposure
-
-
-def _output_size(source: _Source, model: Model, size: str) -> tuple[int, int]:
-    height, width = source.image.planes.shape[-2:]
-    if source.image.is_raw and size == "full":
-        height, width = (side * model.contract.scale for side in (height, width))
-    elif size == "half" and not source.image.is_raw:
-        height, width = max(height // 2, 1), max(width // 2, 1)
-    return (width, height) if source.orientation > 4 else (height, width)
-
-
-def _as_picture(shown: Tensor, source: _Source) -> Picture:
-    """The result as a picture, upright, with what belongs to its source."""
-    pixels = turn_upright(to_pixels(shown, shown.dtype), source.orientation)
-    old = source.picture
-    same_colours = old is not None and source.is_grey == (pixels.shape[2] == 1)
-    profile = old.icc_profile if old is not None and same_colours else None
-    if profile is None and pixels.shape[2] == 3:
-        profile = srgb_profile()
-    if old is None:
-        return Picture(pixels, exif=source.exif, icc_profile=profile)
-    alpha = None if old.alpha is None else _fit_alpha(old.alpha, pixels)
-    return replace(old, pixels=pixels, alpha=alpha, icc_profile=profile)
-
-
-def _fit_alpha(alpha: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
-    """Alpha of the depth and size of a result, which may be half as large."""
-    values = alpha * np.float32(np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max)
-    if values.shape != pixels.shape[:2]:
-        values = functional.avg_pool2d(
-            torch.from_numpy(values)[None], [min(2, side) for side in values.shape]
-        )[0].numpy()
-    return values.round().astype(pixels.dtype)

@@ -13,14 +13,13 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
-from enhance_cli.colour import CURVES, SRGB_TO_XYZ
+from enhance_cli.colour import CURVES, SRGB_TO_XYZ, srgb_to_linear
 from enhance_cli.engine import catalogue
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
 from enhance_cli.io.metadata import TURNS
 from enhance_cli.io.raw import Exposure
-from enhance_cli.tasks import lowlight as task
 
 BLACK, WHITE = 256, 4095
 GAINS = np.array([2.0, 1.0, 1.6])
@@ -293,8 +292,10 @@ def test_a_named_model_is_loaded_once(
     tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ):
     loaded = []
-    original = task.load_model
-    monkeypatch.setattr(task, "load_model", lambda *a, **k: loaded.append(k) or original(*a, **k))
+    original = catalogue.load_model
+    monkeypatch.setattr(
+        catalogue, "load_model", lambda *a, **k: loaded.append(k) or original(*a, **k)
+    )
     write_raw(tmp_path / "a.dng")
     write_flat(tmp_path / "b.png")
     assert enhance("lowlight", tmp_path, "--model", "sid-fcn-srgb").code == 1
@@ -314,10 +315,10 @@ def test_dark_pictures_with_lamps_and_skies_are_brightened(shared_data: Path):
         values = torch.from_numpy(load(path) / 255).float().permute(2, 0, 1)
         if path.name not in ("10.bmp", "1.bmp", "7.bmp", "9.bmp"):
             continue
-        ratio = choose_ratio(task.srgb_to_linear(values))
+        ratio = choose_ratio(srgb_to_linear(values))
         assert ratio > 3, path
         shrunk = torch.nn.functional.avg_pool2d(values[None], 2)[0]
-        assert choose_ratio(task.srgb_to_linear(shrunk)) == pytest.approx(ratio, rel=0.2)
+        assert choose_ratio(srgb_to_linear(shrunk)) == pytest.approx(ratio, rel=0.2)
 
 
 def test_lamps_may_stay_white_but_a_lit_subject_may_not_become_so():

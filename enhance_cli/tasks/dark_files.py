@@ -1,0 +1,166 @@
+"""Dark files: camera RAW files and ordinary pictures, read to be brightened, and their results."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.colour import srgb_to_linear
+from enhance_cli.engine.brighten import DarkImage
+from enhance_cli.errors import InputError
+from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, output_suffix, read_image
+from enhance_cli.io.metadata import srgb_profile, turn_upright
+from enhance_cli.io.raw import (
+    RAW_SUFFIXES,
+    Exposure,
+    NotBayerError,
+    RawImage,
+    is_raw,
+    read_exposure,
+    read_raw,
+    read_rendered,
+)
+from enhance_cli.levels import to_pixels, to_planes, to_values
+
+
+@dataclass(frozen=True)
+class DarkFile:
+    """A file that is to be brightened, with all that its result takes over from it.
+
+    Attributes:
+        image: the light that the camera recorded.
+        exposure: exposure time, sensitivity and aperture, as far as the file tells them.
+        exif: the metadata block that the result gets.
+        bits: 8 or 16, the depth of the result unless the user asks for another.
+        orientation: the EXIF orientation, 1 to 8, that has not been applied to ``image`` yet.
+        picture: the file's own picture; None for a RAW file.
+    """
+
+    image: DarkImage
+    exposure: Exposure
+    exif: bytes | None
+    bits: int = 8
+    orientation: int = 1
+    picture: Picture | None = None
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the file's own picture is without colour."""
+        return self.picture is not None and self.picture.pixels.shape[2] == 1
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the file's own picture has transparency."""
+        return self.picture is not None and self.picture.alpha is not None
+
+    def result_size(self, scale: int, *, half: bool) -> tuple[int, int]:
+        """Height and width in pixels of the upright result.
+
+        Args:
+            scale: how many times larger than its input the network's output is; for RAW files
+                the input is the packed mosaic, half as high and wide as the sensor.
+            half: whether the result is to be half as high and wide as the full one.
+        """
+        height, width = self.image.planes.shape[-2:]
+        if self.image.is_raw and not half:
+            height, width = (side * scale for side in (height, width))
+        elif half and not self.image.is_raw:
+            height, width = max(height // 2, 1), max(width // 2, 1)
+        return (width, height) if self.orientation > 4 else (height, width)
+
+    def finish(self, planes: Tensor) -> Picture:
+        """Turn a network's output upright, and add what belongs to the file.
+
+        Args:
+            planes: (C, H, W) levels, uint8 or uint16.
+        """
+        pixels = turn_upright(to_pixels(planes, planes.dtype), self.orientation)
+        old = self.picture
+        same_colours = old is not None and self.is_grey == (pixels.shape[2] == 1)
+        profile = old.icc_profile if old is not None and same_colours else None
+        if profile is None and pixels.shape[2] == 3:
+            profile = srgb_profile()
+        if old is None:
+            return Picture(pixels, exif=self.exif, icc_profile=profile)
+        alpha = None if old.alpha is None else _fit_alpha(old.alpha, pixels)
+        return replace(old, pixels=pixels, alpha=alpha, icc_profile=profile)
+
+
+def find_dark_files(folder: Path, recursive: bool = False) -> list[Path]:
+    """RAW files and pictures in a folder, known by their suffixes, sorted by path."""
+    return find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES)
+
+
+def result_suffix(source: Path) -> str:
+    """The suffix of a result: ``.png`` for RAW files, else as of :func:`output_suffix`."""
+    return ".png" if source.suffix.lower() in RAW_SUFFIXES else output_suffix(source)
+
+
+def read_dark_file(path: Path, notice: Callable[[str], None]) -> DarkFile:
+    """Read a RAW file or a picture.
+
+    Args:
+        path: the file; its content, not its name, says which kind it is.
+        notice: is called with a line on each thing that the user should know.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    if is_raw(path):
+        try:
+            return _from_raw(read_raw(path), notice)
+        except NotBayerError:
+            picture = read_rendered(path)
+            notice(
+                "no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
+                "sRGB model"
+            )
+            return _from_picture(picture, _exposure_or_none(path), bits=8)
+    picture = read_image(path)
+    return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
+
+
+def _exposure_or_none(path: Path) -> Exposure:
+    try:
+        return read_exposure(path)
+    except InputError:
+        return Exposure()
+
+
+def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> DarkFile:
+    if raw.white_balance_source != "camera":
+        notice(f"no white balance in the file, taken from: {raw.white_balance_source}")
+    if raw.colour_source == "none":
+        notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
+    image = DarkImage(
+        torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
+    )
+    return DarkFile(image, raw.exposure, raw.exif, orientation=raw.orientation)
+
+
+def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> DarkFile:
+    planes = to_values(to_planes(picture.pixels))
+    if picture.alpha is not None and picture.alpha.any():
+        # Pixels that cannot be seen have arbitrary colours, which must neither count when the
+        # ratio is estimated nor bleed into their neighbours.
+        seen = picture.alpha > 0
+        values = planes.movedim(0, -1).numpy()  # the same memory
+        values[~seen] = values[seen].mean(axis=0)
+    linear = srgb_to_linear(planes.expand(3, -1, -1))
+    return DarkFile(DarkImage(linear), exposure, picture.exif, bits, picture=picture)
+
+
+def _fit_alpha(alpha: NDArray[Any], pixels: NDArray[Any]) -> NDArray[Any]:
+    """Bring alpha to the depth and size of a result, which may be half as high and wide."""
+    values = alpha * np.float32(np.iinfo(pixels.dtype).max / np.iinfo(alpha.dtype).max)
+    if values.shape != pixels.shape[:2]:
+        values = functional.avg_pool2d(
+            torch.from_numpy(values)[None], [min(2, side) for side in values.shape]
+        )[0].numpy()
+    return values.round().astype(pixels.dtype)
