@@ -9,6 +9,7 @@ from torch import nn
 from enhance_cli.colour import Curve
 
 Tiling = Literal["exact", "blended", "forbidden"]
+Colour = Literal["srgb", "grey", "balanced-raw", "linear-srgb", "amplified-raw", "amplified-srgb"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,12 @@ class Contract:
         channels_in: planes of the input tensor.
         channels_out: planes of the output tensor.
         value_range: range of input and output values.
-        colour: what the values mean: ``srgb`` (gamma-encoded RGB); ``balanced-raw`` (packed
-            R, G1, B, G2 in white-balanced linear camera RGB, and RGB of the same kind out);
-            ``linear-srgb``; ``amplified-raw`` and ``amplified-srgb`` (as the sensor or the
-            file gave them, times the ratio, and gamma-encoded RGB out); ``grey`` (as stored).
+        colour: what the values mean. ``srgb`` is gamma-encoded RGB, ``grey`` one plane as it is
+            stored. The others are of low light: ``balanced-raw`` takes packed R, G1, B, G2 in
+            white-balanced linear camera RGB and gives RGB of that kind; ``linear-srgb`` takes
+            and gives linear sRGB; ``amplified-raw`` and ``amplified-srgb`` take what the sensor
+            or the file holds, multiplied by the ratio, and give gamma-encoded RGB. Callers ask
+            ``is_raw`` and ``is_linear`` instead.
         halo: radius of the receptive field in input pixels: an output pixel depends on no
             input farther than this from the input pixel it lies in.
         size_multiple: input height and width must be multiples of this.
@@ -38,7 +41,7 @@ class Contract:
     channels_in: int = 3
     channels_out: int = 3
     value_range: tuple[float, float] = (0.0, 1.0)
-    colour: str = "srgb"
+    colour: Colour = "srgb"
     halo: int = 0
     size_multiple: int = 1
     patch_size: int | None = None
@@ -47,9 +50,19 @@ class Contract:
     lookahead: int = 0
 
     @property
+    def is_raw(self) -> bool:
+        """Whether the network takes the packed mosaic of a sensor, not pictures."""
+        return self.colour in ("balanced-raw", "amplified-raw")
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether values are proportional to light, so that the output is yet to be rendered."""
+        return self.colour in ("balanced-raw", "linear-srgb")
+
+    @property
     def curve(self) -> Curve:
-        """The output curve for networks whose output is linear."""
-        return "camera" if self.colour == "balanced-raw" else "srgb"
+        """The curve by which linear output is rendered."""
+        return "camera" if self.is_raw else "srgb"
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def brighten(
         sensor's size in any case.
     """
     contract = model.contract
-    direct = contract.colour.startswith("amplified")  # the network's output is shown as it is
+    direct = not contract.is_linear  # the network's output is shown as it is
     if direct:
         amplified = (image.planes * ratio).clamp(0, 1)
         y = amplified if image.is_raw else linear_to_srgb(amplified)
@@ -129,7 +129,7 @@ def brighten(
         return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
 
     run = partial(run_tiled, image=y, plan=plan, progress=progress, notice=notice)
-    if half and contract.colour.endswith("srgb"):  # the network keeps the size
+    if half and not contract.is_raw:  # the network keeps the size
         light = run(model)[None]
         light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
         return to_levels(show(light)[0], levels)

@@ -94,8 +94,8 @@ def _choose_plan(request: EvaluationRequest) -> TilePlan:
 def _view_of(contract: Contract) -> View:
     """What a model takes and gives; the thesis's RAW networks give half of the sensor's size."""
     return View(
-        source="srgb" if contract.colour.endswith("srgb") else "raw",
-        half=contract.colour == "amplified-raw",
+        source="raw" if contract.is_raw else "srgb",
+        half=contract.is_raw and not contract.is_linear,
         grey=contract.channels_out == 1,
     )
 

@@ -144,7 +144,7 @@ class _Models:
         """
         name = self._options.name if self._named else _default_model(image.is_raw, self._grey)
         model = self._loaded.get(name) or self._load(name)
-        wants_raw = model.contract.colour.endswith("raw")
+        wants_raw = model.contract.is_raw
         if wants_raw != image.is_raw:
             kind, other = ("RAW", "sRGB") if wants_raw else ("sRGB", "RAW")
             raise InputError(

@@ -206,26 +206,18 @@ def direct_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
     )
 
 
-# By the contract's colour: what is made of dark pictures.
-_EXAMPLES: dict[str, Callable[[DarkPairs, Contract, Distance], Example]] = {
-    "balanced-raw": linear_example,
-    "linear-srgb": linear_example,
-    "amplified-raw": direct_example,
-    "amplified-srgb": direct_example,
-}
-
-
 def make_example(
     pairs: DarkPairs, contract: Contract, distance: Distance = absolute_error
 ) -> Example:
     """Inputs and targets of a network from dark pictures and their clean counterparts."""
-    return _EXAMPLES[contract.colour](pairs, contract, distance)
+    make = linear_example if contract.is_linear else direct_example
+    return make(pairs, contract, distance)
 
 
 def _cell(contract: Contract) -> int:
     """Sides of training pictures must be multiples of this, in pixels of the sensor."""
     packed = contract.patch_size or contract.size_multiple
-    return packed if contract.colour.endswith("srgb") else 2 * packed
+    return 2 * packed if contract.is_raw else packed
 
 
 def _check_patch(patch: int, contract: Contract) -> None:
@@ -293,7 +285,7 @@ class SyntheticDarkness:
         """See ``DarkSource``; on another kind of device the noise is another."""
         generator = torch.Generator().manual_seed(_VALIDATION_SEED)
         # Dark sRGB files are of two kinds, the halves of a batch.
-        count = 2 if self._contract.colour.endswith("srgb") else 1
+        count = 1 if self._contract.is_raw else 2
         for photo in self._held:
             taken = self._conditions(count, generator, vary=False)
             pixels = to_values(photo.to(self._device)[None])
@@ -313,15 +305,15 @@ class SyntheticDarkness:
             generator,
             ratios=self._ratios,
             vary_brightness=vary,
-            camera="one" if self._contract.colour.startswith("amplified") else "any",
+            camera="any" if self._contract.is_linear else "one",
         )
 
     def _darken(self, photos: Tensor, taken: Conditions, generator: torch.Generator) -> DarkPairs:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         noise = torch.Generator(self._device).manual_seed(seed)
-        if self._contract.colour.endswith("srgb"):
+        if not self._contract.is_raw:
             return dark_srgb(photos, taken, noise)
-        return dark_raw(photos, taken, noise, balanced=self._contract.colour == "balanced-raw")
+        return dark_raw(photos, taken, noise, balanced=self._contract.is_linear)
 
 
 class RecordedDarkness:
@@ -342,8 +334,8 @@ class RecordedDarkness:
         self.summary = f"{len(train)} recorded pairs"
         self._sampler, self._held = (RecordedSampler(pairs, patch) for pairs in (train, held))
         self._device = device
-        self._srgb = contract.colour.endswith("srgb")
-        self._balanced = contract.colour == "balanced-raw"
+        self._srgb = not contract.is_raw
+        self._balanced = contract.is_raw and contract.is_linear
 
     def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
         """See ``DarkSource``."""

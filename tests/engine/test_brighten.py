@@ -52,7 +52,7 @@ class Known(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         assert y.shape[1] == self.contract.channels_in
         self.seen.append(y.clone())
-        if self.contract.colour.endswith("raw"):
+        if self.contract.is_raw:
             y = torch.stack([y[:, 0], (y[:, 1] + y[:, 3]) / 2, y[:, 2]], 1)
         y = y[:, :3]
         if self.contract.channels_out == 1:

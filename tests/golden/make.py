@@ -62,7 +62,7 @@ def brighten_corner(name: str) -> torch.Tensor:
     light = (read_rgb8(SOURCE)[CORNER].astype(np.float64) / 255) ** 2.2 / RATIO
     # Whole levels with noise of whole levels: the same on every machine.
     noise = np.random.default_rng(0).integers(-3, 4, light.shape)
-    if model.contract.colour == "linear-srgb":
+    if not model.contract.is_raw:
         levels = np.round(255 * light ** (1 / 2.2)) + noise // 3
         dark = srgb_to_linear(to_values(to_planes(levels.clip(0, 255).astype(np.uint8))))
     else:
