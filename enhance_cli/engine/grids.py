@@ -82,7 +82,7 @@ GRIDS: dict[str, Callable[[int, int, int], Spans]] = {
 }
 
 
-def make_grid(
+def make_boxes(
     name: str, height: int, width: int, tile: int, overlap: int | tuple[int, int]
 ) -> list[Box]:
     """Boxes of a picture, row by row.

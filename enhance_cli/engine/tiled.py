@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
-from enhance_cli.engine.grids import GRIDS, Box, make_grid
+from enhance_cli.engine.grids import GRIDS, Box, make_boxes
 from enhance_cli.engine.memory import shrink_to_fit
 from enhance_cli.engine.merging import MERGERS, Canvas, MergeSettings, make_canvas
 from enhance_cli.engine.runnable import Runnable
@@ -195,7 +195,7 @@ def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list
     if tile == max(height, width):
         return [Box(0, 0, height, width)]
     overlap = (layout.overlap[0] // unit, layout.overlap[1] // unit)
-    grid = make_grid(layout.grid, height // unit, width // unit, tile // unit, overlap)
+    grid = make_boxes(layout.grid, height // unit, width // unit, tile // unit, overlap)
     return [box.scaled(unit) for box in grid]
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from enhance_cli.engine.grids import GRIDS, Box, make_grid
+from enhance_cli.engine.grids import GRIDS, Box, make_boxes
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -33,26 +33,26 @@ def test_neighbours_share_the_overlap(name: str, tile: int, overlap: int):
 
 def test_thesis_grids_have_126_and_54_patches():
     # Thesis 000, ch. 6.2 and 7.1.3: strides 146 and 144, or an overlap of 22, on 1424x2128.
-    assert len(make_grid("even", 1424, 2128, 256, (256 - 146, 256 - 144))) == 126
-    assert len(make_grid("even", 1424, 2128, 256, 22)) == 54
+    assert len(make_boxes("even", 1424, 2128, 256, (256 - 146, 256 - 144))) == 126
+    assert len(make_boxes("even", 1424, 2128, 256, 22)) == 54
 
 
 def test_the_first_thesis_grid_has_its_strides():
-    boxes = make_grid("even", 1424, 2128, 256, (256 - 146, 256 - 144))
+    boxes = make_boxes("even", 1424, 2128, 256, (256 - 146, 256 - 144))
     assert sorted({box.top for box in boxes}) == [146 * index for index in range(9)]
     assert sorted({box.left for box in boxes}) == [144 * index for index in range(14)]
 
 
 def test_cores_spend_less_on_overlap_than_fixed_tiles():
     def work(name: str) -> int:
-        return sum(box.height * box.width for box in make_grid(name, 300, 500, 128, 46))
+        return sum(box.height * box.width for box in make_boxes(name, 300, 500, 128, 46))
 
     assert work("cores") < work("even") <= work("fixed")
 
 
 def test_a_tile_that_does_not_hold_the_overlap_is_refused():
     with pytest.raises(ValueError, match="does not hold"):
-        make_grid("even", 100, 100, 16, 16)
+        make_boxes("even", 100, 100, 16, 16)
 
 
 def test_box():

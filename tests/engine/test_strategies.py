@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine import merging
-from enhance_cli.engine.grids import GRIDS, Box, even_spans, make_grid
+from enhance_cli.engine.grids import GRIDS, Box, even_spans, make_boxes
 from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.strategies import PATCH, STRATEGIES
@@ -41,7 +41,7 @@ def boxes(name: str, height: int, width: int) -> list[Box]:
     plan = STRATEGIES[name]
     assert plan.grid is not None
     assert plan.overlap is not None
-    return make_grid(plan.grid, height, width, PATCH, plan.overlap)
+    return make_boxes(plan.grid, height, width, PATCH, plan.overlap)
 
 
 def test_there_are_four() -> None:
