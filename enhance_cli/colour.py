@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Curve = Literal["camera", "srgb"]
+ToneCurve = Literal["camera", "srgb"]
 
 # Linear sRGB -> CIE XYZ (D65), IEC 61966-2-1.
 SRGB_TO_XYZ = torch.tensor(
@@ -62,7 +62,7 @@ def _from_camera_curve(values: Tensor) -> Tensor:
 
 
 # Linear sRGB in [0, 1] -> shown values in [0, 1], and back.
-CURVES: dict[Curve, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+TONE_CURVES: dict[ToneCurve, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "camera": (_to_camera_curve, _from_camera_curve),
     "srgb": (linear_to_srgb, srgb_to_linear),
 }
@@ -84,7 +84,7 @@ def luminance(linear: Tensor) -> Tensor:
     return (linear * weights).sum(-3, keepdim=True)
 
 
-def render(linear: Tensor, camera_to_srgb: Tensor, curve: Curve, grey: bool = False) -> Tensor:
+def render(linear: Tensor, camera_to_srgb: Tensor, curve: ToneCurve, grey: bool = False) -> Tensor:
     """From white-balanced linear camera RGB to shown values: matrix, clipping, curve.
 
     A single plane goes through the curve alone: no matrix applies to it, and in a grey picture
@@ -93,7 +93,7 @@ def render(linear: Tensor, camera_to_srgb: Tensor, curve: Curve, grey: bool = Fa
     Args:
         linear: (..., 3, H, W) or (..., 1, H, W), 1 is white.
         camera_to_srgb: (3, 3) or (N, 3, 3).
-        curve: key of ``CURVES``.
+        curve: key of ``TONE_CURVES``.
         grey: give the luminance only, (..., 1, H, W).
 
     Returns:
@@ -104,7 +104,7 @@ def render(linear: Tensor, camera_to_srgb: Tensor, curve: Curve, grey: bool = Fa
         linear = apply_matrix(linear.clamp(max=1), camera_to_srgb)
         if grey:
             linear = luminance(linear)
-    return CURVES[curve][0](linear.clamp(0, 1))
+    return TONE_CURVES[curve][0](linear.clamp(0, 1))
 
 
 def camera_matrices(xyz_to_camera: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,17 +132,17 @@ AMPLIFIED_SRGB_RANGE = (0.0, 2.0)
 _TOE = 0.01
 
 
-def compress(linear: Tensor) -> Tensor:
+def compress_range(linear: Tensor) -> Tensor:
     """Linear values to roughly their square root, smooth and odd-symmetric at zero.
 
     y / sqrt(|y| + 0.01): evens out photon noise, whose variance grows with the signal, and
-    comes close to what is shown in the end. Any shape; inverse of ``expand``.
+    comes close to what is shown in the end. Any shape; inverse of ``expand_range``.
     """
     return linear / (linear.abs() + _TOE).sqrt()
 
 
-def expand(compressed: Tensor) -> Tensor:
-    """Inverse of ``compress``."""
+def expand_range(compressed: Tensor) -> Tensor:
+    """Inverse of ``compress_range``."""
     size = compressed.abs()
     return compressed * (size + (size * size + 4 * _TOE).sqrt()) / 2
 

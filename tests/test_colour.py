@@ -7,14 +7,14 @@ from skimage import color
 from torch import Tensor
 
 from enhance_cli.colour import (
-    CURVES,
     LUMINANCE,
     SRGB_TO_XYZ,
+    TONE_CURVES,
     apply_matrix,
     camera_matrices,
-    compress,
+    compress_range,
     estimate_noise,
-    expand,
+    expand_range,
     inverse_smoothstep,
     linear_to_srgb,
     luminance,
@@ -76,18 +76,18 @@ def test_every_inverse_undoes_its_function(dtype: torch.dtype) -> None:
     for x, there, back in (
         (values, linear_to_srgb, srgb_to_linear),
         (values, srgb_to_linear, linear_to_srgb),
-        (values, compress, expand),
-        (values, expand, compress),
+        (values, compress_range, expand_range),
+        (values, expand_range, compress_range),
     ):
         assert torch.allclose(back(there(x)), x, rtol=0, atol=tolerance)
     # At its flat ends the smoothstep keeps half of the digits.
-    for there, back in ((smoothstep, inverse_smoothstep), CURVES["camera"]):
+    for there, back in ((smoothstep, inverse_smoothstep), TONE_CURVES["camera"]):
         for first, second in ((there, back), (back, there)):
             rough = 1e-3 if dtype == torch.float32 else 1e-7
             assert torch.allclose(second(first(unit)), unit, rtol=0, atol=rough)
 
 
-@pytest.mark.parametrize("function", [linear_to_srgb, srgb_to_linear, compress, expand])
+@pytest.mark.parametrize("function", [linear_to_srgb, srgb_to_linear, compress_range, expand_range])
 def test_functions_are_odd_and_rise(function) -> None:  # type: ignore[no-untyped-def]
     made = function(VALUES)
     assert torch.equal(made, -function(-VALUES))
@@ -95,9 +95,9 @@ def test_functions_are_odd_and_rise(function) -> None:  # type: ignore[no-untype
     assert float(function(torch.zeros(()))) == 0
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("curve", TONE_CURVES)
 def test_output_curves_rise_from_black_to_white(curve: str) -> None:
-    there, back = CURVES[curve]
+    there, back = TONE_CURVES[curve]
     for function in (there, back):
         made = function(UNIT)
         assert (made.diff() > 0).all()
@@ -108,13 +108,15 @@ def test_output_curves_rise_from_black_to_white(curve: str) -> None:
 
 def test_the_camera_curve_has_more_contrast() -> None:
     shown = linear_to_srgb(UNIT)
-    camera = CURVES["camera"][0](UNIT)
+    camera = TONE_CURVES["camera"][0](UNIT)
     assert torch.allclose(camera, 3 * shown**2 - 2 * shown**3)
     assert (camera < shown)[(shown > 0.01) & (shown < 0.49)].all()
     assert (camera > shown)[(shown > 0.51) & (shown < 0.99)].all()
 
 
-@pytest.mark.parametrize("function", [linear_to_srgb, srgb_to_linear, compress, expand, smoothstep])
+@pytest.mark.parametrize(
+    "function", [linear_to_srgb, srgb_to_linear, compress_range, expand_range, smoothstep]
+)
 def test_gradients_are_finite_and_true(function) -> None:  # type: ignore[no-untyped-def]
     """At zero, below it, and at both sides of a curve's joint."""
     x = torch.tensor(
@@ -148,14 +150,14 @@ def test_gradients_are_finite_and_true(function) -> None:  # type: ignore[no-unt
 
 def test_compression_is_near_the_root_and_not_steep_at_zero() -> None:
     x = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64, requires_grad=True)
-    made = compress(x)
+    made = compress_range(x)
     assert made[1:].tolist() == pytest.approx(x[1:].sqrt().tolist(), rel=0.02)
     (slope,) = torch.autograd.grad(made.sum(), x)
     assert float(slope[0]) == pytest.approx(10)
     assert (slope <= 10 + 1e-9).all()
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("curve", TONE_CURVES)
 def test_rendering_has_finite_gradients(curve: str) -> None:
     linear = torch.tensor([-1.0, -0.01, 0.0, 1e-9, 0.01, 0.5, 0.999, 1.0, 1.5])
     image = linear.expand(3, 1, 9).clone().requires_grad_()
@@ -215,7 +217,7 @@ def test_the_scale_of_a_matrix_and_of_its_rows_means_nothing() -> None:
 # --- rendering -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("curve", TONE_CURVES)
 @pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_what_is_shown_lies_between_black_and_white(
@@ -235,12 +237,12 @@ def test_what_is_shown_lies_between_black_and_white(
     assert grey.max() <= 1
 
 
-@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("curve", TONE_CURVES)
 def test_a_neutral_picture_looks_alike_in_colour_and_grey(curve: str) -> None:
     _, matrix = camera_matrices(XYZ_TO_CAMERA)
     plane = random(4, 1, 5, 4)
     colour = render(plane.expand(4, 3, 5, 4), matrix, curve)
-    expected = CURVES[curve][0](plane)
+    expected = TONE_CURVES[curve][0](plane)
     assert torch.allclose(colour, expected.expand_as(colour), atol=1e-4)
     assert torch.allclose(render(plane, matrix, curve), expected)
     assert torch.allclose(

@@ -41,7 +41,7 @@ from enhance_cli.architectures.layers import (
 from enhance_cli.architectures.sid_net import double_block
 from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.variational import Posterior
-from enhance_cli.colour import LUMINANCE, compress, expand
+from enhance_cli.colour import LUMINANCE, compress_range, expand_range
 from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
 
 _BLOCKS = 5
@@ -181,7 +181,7 @@ class _FcnPosterior(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, 2h, 2w) linear -> two of (N, latent, h/16, w/16)."""
-        features = self.down(functional.pixel_unshuffle(compress(x), 2))[-1]
+        features = self.down(functional.pixel_unshuffle(compress_range(x), 2))[-1]
         return self.mean(features), self.log_variance(features)
 
 
@@ -249,7 +249,9 @@ class SidFcn(nn.Module):
             functional.avg_pool2d(_block_means(planes, self.config), 1 << level)
             for level in range(1, _BLOCKS)
         ]
-        outputs = self.down(torch.cat([compress(planes), noise], 1), [compress(m) for m in means])
+        outputs = self.down(
+            torch.cat([compress_range(planes), noise], 1), [compress_range(m) for m in means]
+        )
         return self.to_latent(outputs[-1]), (planes, means, outputs[:-1])
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
@@ -265,7 +267,7 @@ class SidFcn(nn.Module):
         correction, logits = result.tensor_split([4 * self.config.colours], 1)
         sharp = None if self.out_sharp is None else self.out_sharp(x).to(planes.dtype)
         blended = self._blend(planes, means, logits, sharp)
-        return expand(functional.pixel_shuffle(blended + correction, 2))
+        return expand_range(functional.pixel_shuffle(blended + correction, 2))
 
     def _blend(
         self, planes: Tensor, means: Sequence[Tensor], logits: Tensor, sharp: Tensor | None
@@ -288,12 +290,12 @@ class SidFcn(nn.Module):
         weights = logits.softmax(2)[:, :, :, None]
         blended: Any = 0
         for level, detail in enumerate(details):
-            blended = blended + compress(detail).reshape(by_colour) * weights[:, :, level]
+            blended = blended + compress_range(detail).reshape(by_colour) * weights[:, :, level]
         for level, mean in enumerate(means, len(details)):
             smooth = functional.interpolate(
                 mean, size=(height, width), mode="bilinear", align_corners=False
             )
-            blended = blended + compress(smooth)[:, :, None] * weights[:, :, level]
+            blended = blended + compress_range(smooth)[:, :, None] * weights[:, :, level]
         return torch.as_tensor(blended).flatten(1, 2)
 
     def forward(self, y: Tensor) -> Tensor:

@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 from torch import nn
 
-from enhance_cli.colour import Curve
+from enhance_cli.colour import ToneCurve
 
 Tiling = Literal["exact", "blended", "forbidden"]
-Colour = Literal["srgb", "grey", "balanced-raw", "linear-srgb", "amplified-raw", "amplified-srgb"]
+ColourEncoding = Literal[
+    "srgb", "grey", "balanced-raw", "linear-srgb", "amplified-raw", "amplified-srgb"
+]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Contract:
     channels_in: int = 3
     channels_out: int = 3
     value_range: tuple[float, float] = (0.0, 1.0)
-    colour: Colour = "srgb"
+    colour: ColourEncoding = "srgb"
     halo: int = 0
     size_multiple: int = 1
     patch_size: int | None = None
@@ -60,7 +62,7 @@ class Contract:
         return self.colour in ("balanced-raw", "linear-srgb")
 
     @property
-    def curve(self) -> Curve:
+    def curve(self) -> ToneCurve:
         """The curve by which linear output is rendered."""
         return "camera" if self.is_raw else "srgb"
 

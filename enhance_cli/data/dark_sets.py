@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.colour import CURVES, Curve, luminance, render, srgb_to_linear
+from enhance_cli.colour import TONE_CURVES, ToneCurve, luminance, render, srgb_to_linear
 from enhance_cli.data.benchmarks import match_folders
 from enhance_cli.data.darkness import Conditions, dark_srgb, draw_conditions, expose_raw, unpack
 from enhance_cli.data.patches import crop_to_multiple
@@ -97,7 +97,7 @@ class DarkScene:
     mosaic: Path | BytesIO | None = None
 
     @property
-    def curve(self) -> Curve:
+    def curve(self) -> ToneCurve:
         """Output curve: a camera's, or plain sRGB, since a file says nothing of its own."""
         return "camera" if self.view.source == "raw" else "srgb"
 
@@ -114,7 +114,7 @@ class DarkScene:
         if self.view.half:
             linear = functional.avg_pool2d(linear, 2)
         if self.view.grey and self.view.source == "raw" and not self.view.half:
-            return CURVES[self.curve][0](luminance(linear).clamp(0, 1))
+            return TONE_CURVES[self.curve][0](luminance(linear).clamp(0, 1))
         return render(linear, matrix, self.curve, self.view.grey)
 
 

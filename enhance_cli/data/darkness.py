@@ -20,8 +20,8 @@ from torch.nn import functional
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
     AMPLIFIED_SRGB_RANGE,
-    CURVES,
-    Curve,
+    TONE_CURVES,
+    ToneCurve,
     apply_matrix,
     camera_matrices,
     render,
@@ -222,10 +222,10 @@ def expose_raw(
     return levels, scene.clamp(max=1), backward
 
 
-def _scene(photos: Tensor, taken: Conditions, curve: Curve) -> tuple[Tensor, Tensor]:
+def _scene(photos: Tensor, taken: Conditions, curve: ToneCurve) -> tuple[Tensor, Tensor]:
     """The light that a camera sees, (N, 3, H, W) white-balanced, and its colour matrices."""
     forward, backward = camera_matrices(taken.xyz_to_camera)
-    linear = CURVES[curve][1](photos)
+    linear = TONE_CURVES[curve][1](photos)
     excess = (linear.amax(1, keepdim=True) - _HIGHLIGHT_START).clamp(min=0)
     excess = excess / (1 - _HIGHLIGHT_START) * (_each(taken.highlights, photos) - 1)
     linear = linear * (1 + excess) * _each(taken.brightness, photos)

@@ -12,7 +12,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
     AMPLIFIED_SRGB_RANGE,
-    compress,
+    compress_range,
     estimate_noise,
     linear_to_srgb,
     luminance,
@@ -81,7 +81,7 @@ def _amplify(image: DarkImage, ratio: float) -> Tensor:
 def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
     if contract.channels_in == len(planes):
         return planes
-    noise = estimate_noise(compress(planes)[None])
+    noise = estimate_noise(compress_range(planes)[None])
     return torch.cat([planes, noise.expand(1, *planes.shape[1:])])
 
 

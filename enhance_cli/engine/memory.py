@@ -7,8 +7,8 @@ import torch
 
 from enhance_cli.errors import DeviceError
 
-Size = TypeVar("Size")
-Result = TypeVar("Result")
+SizeT = TypeVar("SizeT")
+ResultT = TypeVar("ResultT")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -19,14 +19,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def shrink_to_fit(
-    run: Callable[[Size], Result],
-    size: Size,
+    run: Callable[[SizeT], ResultT],
+    size: SizeT,
     *,
-    smaller: Callable[[Size], Size | None],
-    describe: Callable[[Size], str],
+    smaller: Callable[[SizeT], SizeT | None],
+    describe: Callable[[SizeT], str],
     device: torch.device,
     notice: Callable[[str], None],
-) -> tuple[Result, Size]:
+) -> tuple[ResultT, SizeT]:
     """Do some work in the largest size that fits in memory.
 
     Args:

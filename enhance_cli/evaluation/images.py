@@ -20,7 +20,7 @@ from enhance_cli.levels import to_values
 from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
 
-Enlarge = Callable[[Tensor], Tensor]  # (3, h, w) uint8 levels -> (3, scale * h, scale * w)
+Enlarger = Callable[[Tensor], Tensor]  # (3, h, w) uint8 levels -> (3, scale * h, scale * w)
 
 
 def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
@@ -32,7 +32,7 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
     assert request.subject.dataset is not None
     models, scale = load_enlargers("superres", request.models, talk)
     plan = TilePlan(tile=request.models.tile)
-    enlargers: dict[str, Enlarge] = {
+    enlargers: dict[str, Enlarger] = {
         "bicubic": partial(_enlarge_bicubic, scale=scale),
         **{name: partial(_enlarge, model=model, plan=plan) for name, model in models.items()},
     }
@@ -53,7 +53,7 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
 
 
 def _score_pair(
-    pair: Pair, enlargers: Mapping[str, Enlarge], scale: int, measures: Measures, advance: Advance
+    pair: Pair, enlargers: Mapping[str, Enlarger], scale: int, measures: Measures, advance: Advance
 ) -> dict[str, Score]:
     reference, source = _read_pair(pair, scale)
     border = scale if measures.border is None else measures.border

@@ -12,7 +12,14 @@ from torch.nn import functional
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Contract
-from enhance_cli.colour import Curve, compress, estimate_noise, linear_to_srgb, luminance, render
+from enhance_cli.colour import (
+    ToneCurve,
+    compress_range,
+    estimate_noise,
+    linear_to_srgb,
+    luminance,
+    render,
+)
 from enhance_cli.data.darkness import (
     Conditions,
     DarkPairs,
@@ -173,7 +180,7 @@ def linear_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
     target = render(clean, pairs.camera_to_srgb, contract.curve)
     y = pairs.dark
     if contract.channels_in > y.shape[1]:
-        noise = estimate_noise(compress(y)).view(-1, 1, 1, 1)
+        noise = estimate_noise(compress_range(y)).view(-1, 1, 1, 1)
         y = torch.cat([y, noise.expand(-1, 1, *y.shape[-2:])], 1)
 
     def show(estimate: Tensor) -> Tensor:
@@ -182,7 +189,9 @@ def linear_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
 
     def error(estimate: Tensor) -> Tensor:
         rendered = distance(target, show(estimate))
-        return rendered + _COMPRESSED_SHARE * distance(compress(clean), compress(estimate.float()))
+        return rendered + _COMPRESSED_SHARE * distance(
+            compress_range(clean), compress_range(estimate.float())
+        )
 
     return Example(y, clean, error, show, target)
 
@@ -196,7 +205,7 @@ def direct_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
         clean, curve = functional.avg_pool2d(pairs.clean, 2), "camera"
         y = pairs.dark.clamp(0, 1)
     grey = contract.channels_out == 1
-    target = render(clean, pairs.camera_to_srgb, cast(Curve, curve), grey)
+    target = render(clean, pairs.camera_to_srgb, cast(ToneCurve, curve), grey)
     return Example(
         y,
         target,

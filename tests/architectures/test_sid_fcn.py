@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
-from enhance_cli.colour import LUMINANCE, compress, expand
+from enhance_cli.colour import LUMINANCE, compress_range, expand_range
 from enhance_cli.data.darkness import pack, unpack
 from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
 from enhance_cli.engine.runnable import Runnable
@@ -205,8 +205,8 @@ def test_the_blend_is_of_compressed_values() -> None:
     network = quiet(small("sid-fcn"))
     y = random(1, 4, 32, 32) * 2
     with torch.no_grad():
-        parts = [compress(quiet(small("sid-fcn"), level)(y)) for level in range(5)]
-        assert torch.allclose(network(y), expand(sum(parts) / 5), atol=1e-4)
+        parts = [compress_range(quiet(small("sid-fcn"), level)(y)) for level in range(5)]
+        assert torch.allclose(network(y), expand_range(sum(parts) / 5), atol=1e-4)
 
 
 def test_autocast_leaves_the_input_in_full_precision() -> None:

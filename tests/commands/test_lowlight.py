@@ -14,7 +14,7 @@ from PIL.ExifTags import Base
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
 from enhance_cli.architectures.sid_net import SidNetConfig
-from enhance_cli.colour import CURVES, SRGB_TO_XYZ
+from enhance_cli.colour import SRGB_TO_XYZ, TONE_CURVES
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.dng import write_dng
 from enhance_cli.io.raw import Exposure
@@ -79,7 +79,7 @@ def write_flat(
 
 def shown(linear: float, curve: str = "camera") -> float:
     """The 8-bit level of a linear value."""
-    return float(CURVES[curve][0](torch.tensor(linear, dtype=torch.float64)) * 255)
+    return float(TONE_CURVES[curve][0](torch.tensor(linear, dtype=torch.float64)) * 255)
 
 
 def load(path: Path) -> Image.Image:

@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
-from enhance_cli.colour import CURVES, SRGB_TO_XYZ, srgb_to_linear
+from enhance_cli.colour import SRGB_TO_XYZ, TONE_CURVES, srgb_to_linear
 from enhance_cli.engine import catalogue
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
@@ -104,7 +104,7 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
     for orientation in TURNS:
         write_raw(tmp_path / f"{orientation}.dng", rgb / 8, size, order, orientation=orientation)
     assert enhance("lowlight", tmp_path, "--ratio", 8).code == 0
-    shown = CURVES["camera"][0](torch.from_numpy(rgb)).numpy() * 255
+    shown = TONE_CURVES["camera"][0](torch.from_numpy(rgb)).numpy() * 255
     for orientation, turn in TURNS.items():
         result, wanted = load(tmp_path / f"{orientation}_bright.png"), turn(shown)
         for y, x in np.ndindex(2, 2):  # the middles of the quarters

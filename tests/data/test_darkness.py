@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from enhance_cli.colour import AMPLIFIED_RANGE, CURVES, apply_matrix, camera_matrices, render
+from enhance_cli.colour import AMPLIFIED_RANGE, TONE_CURVES, apply_matrix, camera_matrices, render
 from enhance_cli.data import darkness
 from enhance_cli.data.darkness import (
     XYZ_TO_CAMERA,
@@ -275,7 +275,7 @@ def test_brightness_scales_the_clean_light() -> None:
 def test_highlights_are_brighter_than_white() -> None:
     """Of a grey photograph only what is above 0.7 (linear) shines: twice as far for white."""
     linear = torch.tensor([0.0, 0.3, 0.69, 0.85, 1.0])
-    photos = CURVES["camera"][0](linear.repeat_interleave(2)).expand(1, 3, 2, 10)
+    photos = TONE_CURVES["camera"][0](linear.repeat_interleave(2)).expand(1, 3, 2, 10)
     pairs = dark_raw(photos, quiet(1, 20.0, highlights=3.0), seeded())
     expected = torch.tensor([0.0, 0.3, 0.69, 0.85 * 2, 3.0])
     assert torch.allclose(pairs.dark, expected.expand(1, 4, 1, 5), rtol=0, atol=0.01)
@@ -289,7 +289,7 @@ def test_highlights_keep_their_colour_and_the_order_of_lights() -> None:
     )
     plain, shining = (((levels - 1e5) / (2.0**24 - 1 - 1e5)) for levels in (plain, shining))
     forward, _ = camera_matrices(quiet(2).xyz_to_camera)
-    linear = CURVES["camera"][1](photos)
+    linear = TONE_CURVES["camera"][1](photos)
     factor = 1 + (linear.amax(1, keepdim=True) - 0.7).clamp(min=0) / 0.3 * 7
     expected = pack((apply_matrix(linear * factor, forward)).clamp(min=0))
     expected = expected / packed_gains(quiet(2).gains) / 100

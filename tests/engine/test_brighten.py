@@ -14,10 +14,10 @@ from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
-    CURVES,
     LUMINANCE,
+    TONE_CURVES,
     camera_matrices,
-    compress,
+    compress_range,
     estimate_noise,
     linear_to_srgb,
     luminance,
@@ -135,7 +135,7 @@ def test_the_noise_plane_is_that_of_the_whole_picture(colour: str) -> None:
     image = dark(colour, 96, 64)
     brighten(model, image, 50, TilePlan(tile=32))
     given = image.balanced() * 50
-    expected = float(estimate_noise(compress(given)[None])[0])
+    expected = float(estimate_noise(compress_range(given)[None])[0])
     assert expected > 0.01
     assert len(network.seen) > 3
     for tile in network.seen:
@@ -187,7 +187,7 @@ def test_a_flat_grey_card_stays_grey() -> None:
         planes = torch.tensor([0.18 / 2.1, 0.18, 0.18 / 1.6, 0.18]).view(4, 1, 1) / 100
         model, _ = known("balanced-raw")
         shown = brighten(model, DarkImage(planes.expand(4, 20, 20), GAINS, matrix), 100, WHOLE)
-        expected = float(CURVES["camera"][0](torch.tensor(0.18)))
+        expected = float(TONE_CURVES["camera"][0](torch.tensor(0.18)))
         assert torch.allclose(shown, torch.full_like(shown, expected), atol=1e-4)
 
 
@@ -209,7 +209,7 @@ def test_saturated_highlights_are_white(ratio: float, gains: tuple[float, float,
 def test_saturated_highlights_stay_neutral_when_darkened() -> None:
     model, _ = known("balanced-raw")
     shown = brighten(model, DarkImage(torch.ones(4, 32, 32), GAINS, MATRIX), 0.5, WHOLE)
-    expected = CURVES["camera"][0](torch.tensor(0.5)).expand_as(shown)
+    expected = TONE_CURVES["camera"][0](torch.tensor(0.5)).expand_as(shown)
     assert torch.allclose(shown, expected, atol=1e-4)
 
 

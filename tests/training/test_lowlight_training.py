@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, pix2pix
-from enhance_cli.colour import LUMINANCE, compress, estimate_noise, linear_to_srgb, render
+from enhance_cli.colour import LUMINANCE, compress_range, estimate_noise, linear_to_srgb, render
 from enhance_cli.data.darkness import DarkPairs, pack
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
@@ -119,7 +119,9 @@ def test_relative_squared_errors_are_the_psnr(photos: Path) -> None:
     with torch.no_grad():
         made, truth = experiment.network(pairs.dark), pairs.clean
         shown, target = (render(part, pairs.camera_to_srgb, "camera") for part in (made, truth))
-        errors = (shown - target).square() + 0.1 * (compress(made) - compress(truth)).square()
+        errors = (shown - target).square() + 0.1 * (
+            compress_range(made) - compress_range(truth)
+        ).square()
         expected = (errors.flatten(1).mean(1) / 2).log().mean()
         assert loss(experiment, 3).item() == pytest.approx(float(expected), rel=1e-4)
 
@@ -161,7 +163,7 @@ def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     pairs = experiment.source.draw(4, step_generator(1, 5))
     y, clean = pairs.dark, pairs.clean
     if contract.channels_in > y.shape[1]:
-        noise = estimate_noise(compress(y)).view(4, 1, 1, 1).expand(-1, 1, *y.shape[-2:])
+        noise = estimate_noise(compress_range(y)).view(4, 1, 1, 1).expand(-1, 1, *y.shape[-2:])
         y = torch.cat([y, noise], 1)
     if contract.channels_out == 1:
         clean = (clean * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
@@ -169,7 +171,9 @@ def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     with torch.no_grad():
         made = experiment.network(y)
     shown, target = (render(part, pairs.camera_to_srgb, curve) for part in (made, clean))
-    expected = (shown - target).abs().mean() + 0.1 * (compress(made) - compress(clean)).abs().mean()
+    expected = (shown - target).abs().mean() + 0.1 * (
+        compress_range(made) - compress_range(clean)
+    ).abs().mean()
     assert loss(experiment, 5).item() == pytest.approx(float(expected), rel=1e-4)
 
 
