@@ -13,7 +13,6 @@ MODULE_LINES, TEST_LINES, BODY_LINES, PARAMETERS = 400, 500, 60, 12
 
 # Not yet within the bounds. Nothing is added here; what has been mended is taken out.
 LEFT = {
-    "enhance_cli/io/video/assembling.py",
     "enhance_cli/training/loop.py",
     "enhance_cli/training/lowlight.py",
     "enhance_cli/training/loop.py: train",

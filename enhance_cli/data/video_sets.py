@@ -4,7 +4,6 @@ The protocol is that of dissertation 003, ch. 3.4.8: large frames are cut so tha
 sides are multiples of 8, and the small ones are made by the degradation of ch. 3.3.5.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,12 @@ from torch import Tensor
 from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
-from enhance_cli.io.video import VIDEO_SUFFIXES, probe, read_rgb8_frames
+from enhance_cli.io.video import (
+    VIDEO_SUFFIXES,
+    numbered_pictures,
+    probe,
+    read_rgb8_frames,
+)
 from enhance_cli.levels import quantise, to_planes, to_values
 
 MULTIPLE = 8  # that the sides of LR frames are cut to (ch. 3.4.8)
@@ -210,30 +214,16 @@ def _check_frames(path: Path) -> None:
 
 
 def numbered_frames(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of the numbers that their names end with.
+    """The pictures of a folder, in the order of the last number in each name.
 
     Raises:
-        DatasetError: if a name has no number, or one is missing or there twice.
+        DatasetError: if there are no pictures, a name has no number, or a number is missing or
+            there twice.
     """
-    numbers: dict[int, Path] = {}
-    for path in find_images(folder):
-        digits = re.search(r"\d+$", path.stem, re.ASCII)
-        if digits is None:
-            raise DatasetError(f"{path}: frames are numbered (000.png ...), rename or move it")
-        number = int(digits[0])
-        if number in numbers:
-            raise DatasetError(
-                f"{path}: frame {number} is there twice, also as {numbers[number].name}"
-            )
-        numbers[number] = path
-    ordered = sorted(numbers)
-    for before, after in zip(ordered, ordered[1:], strict=False):
-        if after != before + 1:
-            raise DatasetError(
-                f"{folder}: no frame between {numbers[before].name} and "
-                f"{numbers[after].name}, frames are numbered without gaps"
-            )
-    return [numbers[number] for number in ordered]
+    try:
+        return numbered_pictures(folder)
+    except InputError as error:
+        raise DatasetError(str(error)) from error
 
 
 def count_frames(clip: VideoClip) -> int:

@@ -40,10 +40,10 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     """Work through the jobs; one that fails stops no other, and is named at the end.
 
     Args:
-        plan: jobs, and the inputs that already failed.
-        work: does one job and returns what to report of it, JSON-able.
-        talk: how to report.
-        header: first entries of the JSON document.
+        plan: the jobs, and the inputs that already failed or are skipped.
+        work: does one job, and returns entries for its row of the JSON document.
+        talk: how the command speaks.
+        header: the first entries of the JSON document.
 
     Returns:
         The exit code: 0 if every input succeeded, else 1.
@@ -87,7 +87,7 @@ def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | s
         with small_enough(job.source, "cut it into parts"):
             return work(job, progress)
     except UsageError:
-        raise  # an option is wrong, so it is for every file
+        raise  # An option that is wrong is wrong for every file.
     except EnhanceError as error:
         return str(error)
 

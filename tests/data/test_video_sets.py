@@ -94,14 +94,14 @@ def test_numbers(tmp_path: Path) -> None:
     frames(tmp_path / "a", 12, (8, 8), name="{}.png")
     assert [path.stem for path in numbered_frames(tmp_path / "a")] == [str(i) for i in range(12)]
     (tmp_path / "a" / "7.png").unlink()
-    with pytest.raises(DatasetError, match=r"no frame between 6.png and 8.png"):
+    with pytest.raises(DatasetError, match=r"frame 7 is missing between 6.png and 8.png"):
         numbered_frames(tmp_path / "a")
     Image.new("RGB", (8, 8)).save(tmp_path / "a" / "06.png")
-    with pytest.raises(DatasetError, match="frame 6 is there twice"):
+    with pytest.raises(DatasetError, match="has the number 6 as"):
         numbered_frames(tmp_path / "a")
     (tmp_path / "a" / "06.png").unlink()
     Image.new("RGB", (8, 8)).save(tmp_path / "a" / "cover.png")
-    with pytest.raises(DatasetError, match=r"cover.png: frames are numbered"):
+    with pytest.raises(DatasetError, match=r"cover.png: has no number"):
         numbered_frames(tmp_path / "a")
 
 

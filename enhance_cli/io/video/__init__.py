@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError
 from enhance_cli.io.jobs import Kind
-from enhance_cli.io.video.folders import FolderSink, FolderSource
+from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
 from enhance_cli.io.video.jobs import plan_video_jobs
 from enhance_cli.io.video.types import (
     DEFAULT_RATE,
@@ -51,6 +51,7 @@ __all__ = [
     "VideoInfo",
     "check_seconds",
     "exact_seconds",
+    "numbered_pictures",
     "open_source",
     "plan_sink",
     "plan_video_jobs",

@@ -95,7 +95,7 @@ def _describe(folder: Path, rate: Fraction) -> VideoInfo:
     """Describe a folder by its names and its first picture, which stands for all."""
     if rate <= 0:
         raise UsageError(f"rate {rate}: must be more than 0 frames a second")
-    paths = numbered(folder)
+    paths = numbered_pictures(folder)
     first = read_image(paths[0])
     notices = ("its transparency is left out",) if first.alpha is not None else ()
     depth = first.pixels.dtype.itemsize * 8
@@ -124,7 +124,7 @@ def _pixel_format(depth: int) -> str:
     return "rgb24" if depth == 8 else "rgb48le"
 
 
-def numbered(folder: Path) -> list[Path]:
+def numbered_pictures(folder: Path) -> list[Path]:
     """The pictures of a folder, in the order of the last number in each name.
 
     Raises:

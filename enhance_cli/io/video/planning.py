@@ -58,6 +58,7 @@ CODECS = {
     "av1": Codec("libsvtav1", 24, 63, tuple(map(str, range(14))), "7", even=True),
     "ffv1": Codec("ffv1"),
 }
+# FFmpeg's name of the container for each suffix, and the codecs that the containers hold.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 HELD = {
     "mp4": ("h264", "hevc", "vp9", "av1"),
@@ -109,7 +110,7 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
         scale=scale,
         codec=name,
         encoder=codec.encoder,
-        encoder_options=tuple(_encoder_options(info, codec, options, notices)),
+        encoder_options=tuple(_encoder_options(info, name, options, notices)),
         pixel_format=pixel_format,
         depth=bits(pixel_format),
         colour=_output_colour(info, pixel_format),
@@ -259,9 +260,9 @@ def _fits(pixel_format: str, width: int, height: int) -> bool:
 
 
 def _encoder_options(
-    info: VideoInfo, codec: Codec, options: EncodeOptions, notices: list[str]
+    info: VideoInfo, name: str, options: EncodeOptions, notices: list[str]
 ) -> Iterator[tuple[str, str]]:
-    name = next(known for known, value in CODECS.items() if value is codec)
+    codec = CODECS[name]
     if options.crf is not None and (codec.crf is None or not 0 <= options.crf <= codec.max_crf):
         rule = f"from 0 to {codec.max_crf}" if codec.crf else "left out, it has no loss"
         raise UsageError(f"crf {options.crf:g}: must be {rule} for {name}")
