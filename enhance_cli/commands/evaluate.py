@@ -48,7 +48,7 @@ def evaluate(
         ),
     ] = None,
     weights: options.Weights = None,
-    scale: options.Scale = None,
+    scale: Annotated[int | None, options.scale("2|4")] = None,
     strategy: Annotated[
         str | None,
         typer.Option(

@@ -34,15 +34,6 @@ Like = Annotated[
         "give the ratio.",
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        show_default="sid-fcn for RAW, sid-fcn-srgb for pictures",
-        rich_help_panel=options.MODEL,
-        help="The model to run; enhance models lists their names.",
-    ),
-]
 Grayscale = Annotated[
     bool,
     typer.Option(
@@ -71,12 +62,17 @@ Bits = Annotated[
 
 
 def lowlight(
-    inputs: options.Inputs,
+    inputs: Annotated[
+        list[str],
+        options.inputs("The pictures to brighten: files, folders, or patterns such as '*.dng'."),
+    ],
     output: options.Output = None,
     strategy: Strategy = None,
     ratio: Ratio = "auto",
     like: Like = None,
-    model: Model = None,
+    model: Annotated[
+        str | None, options.model("sid-fcn for RAW, sid-fcn-srgb for pictures")
+    ] = None,
     weights: options.Weights = None,
     grayscale: Grayscale = False,
     size: Size = "full",

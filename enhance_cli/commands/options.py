@@ -1,7 +1,7 @@
 """Options that several commands share, under the same names and with the same meaning."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,24 +15,47 @@ FILES = "Files"
 MODEL = "Model and machine"
 MESSAGES = "Messages"
 
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT...",
-        show_default=False,
-        help="The pictures to work on: files, folders, or patterns such as 'night*.jpg'.",
-    ),
-]
+
+def inputs(help: str) -> Any:
+    """The files to work on, as an argument."""
+    return typer.Argument(metavar="INPUT...", show_default=False, help=help)
+
+
+def output(default: str, help: str) -> Any:
+    """Where results go; ``default`` says in words where they go without the option."""
+    return typer.Option(
+        "--output", "-o", metavar="FILE|DIR", show_default=default, rich_help_panel=FILES, help=help
+    )
+
+
+def model(default: str) -> Any:
+    """The model by its name; ``default`` says in words which one it is without the option."""
+    return typer.Option(
+        metavar="NAME",
+        show_default=default,
+        rich_help_panel=MODEL,
+        help="The model to run; enhance models lists their names.",
+    )
+
+
+def scale(metavar: str) -> Any:
+    """How much is enlarged; ``metavar`` lists the numbers that there are models for."""
+    return typer.Option(
+        "--scale",
+        "-x",
+        metavar=metavar,
+        min=1,
+        show_default="4",
+        help="How many times wider and higher the result is, as in -x4.",
+    )
+
+
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE|DIR",
-        show_default="beside the input",
-        rich_help_panel=FILES,
-        help="Where to write: a file for one input, a folder for several. A folder is made if "
-        "there is none.",
+    output(
+        "beside the input",
+        "Where to write: a file for one input, a folder for several. A folder is made if there is "
+        "none.",
     ),
 ]
 Recursive = Annotated[
@@ -61,32 +84,12 @@ SkipExisting = Annotated[
         help="Pass over inputs whose output exists, to go on where an earlier run stopped.",
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        show_default="enet-e",
-        rich_help_panel=MODEL,
-        help="The model to run; enhance models lists their names.",
-    ),
-]
 Weights = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
         rich_help_panel=MODEL,
         help="Run the model in this checkpoint file, for example one that you have trained.",
-    ),
-]
-Scale = Annotated[
-    int | None,
-    typer.Option(
-        "--scale",
-        "-x",
-        metavar="2|4",
-        min=1,
-        show_default="4",
-        help="How many times wider and higher the result is, as in -x2.",
     ),
 ]
 Device = Annotated[

@@ -15,15 +15,6 @@ Files = Annotated[
         metavar="FILE", show_default=False, help="More pictures, files or folders to reconstruct."
     ),
 ]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        show_default="faces-vae-blur",
-        rich_help_panel=options.MODEL,
-        help="The model to draw from; enhance models lists their names.",
-    ),
-]
 Count = Annotated[
     int | None,
     typer.Option(
@@ -92,13 +83,9 @@ Zoom = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE|DIR",
-        show_default="samples.png",
-        rich_help_panel=options.FILES,
-        help="Where to write: a file for one grid of all pictures, a folder for a file each.",
+    options.output(
+        "samples.png",
+        "Where to write: a file for one grid of all pictures, a folder for a file each.",
     ),
 ]
 
@@ -106,7 +93,7 @@ Output = Annotated[
 def sample(
     files: Files = None,
     output: Output = None,
-    model: Model = None,
+    model: Annotated[str | None, options.model("faces-vae-blur")] = None,
     weights: options.Weights = None,
     count: Count = None,
     temperature: Temperature = None,

@@ -1,5 +1,7 @@
 """``enhance superres``: enlarge pictures."""
 
+from typing import Annotated
+
 import typer
 
 from enhance_cli.commands import options
@@ -8,10 +10,13 @@ from enhance_cli.talk import Talk
 
 
 def superres(
-    inputs: options.Inputs,
+    inputs: Annotated[
+        list[str],
+        options.inputs("The pictures to enlarge: files, folders, or patterns such as '*.jpg'."),
+    ],
     output: options.Output = None,
-    scale: options.Scale = None,
-    model: options.Model = None,
+    scale: Annotated[int | None, options.scale("2|4")] = None,
+    model: Annotated[str | None, options.model("enet-e")] = None,
     weights: options.Weights = None,
     tile: options.Tile = "auto",
     device: options.Device = "auto",

@@ -14,30 +14,8 @@ ENCODING = "Encoding"
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(
-        metavar="INPUT...",
-        show_default=False,
-        help="Videos, folders of videos, folders of numbered pictures, or patterns of any of them.",
-    ),
-]
-Scale = Annotated[
-    int | None,
-    typer.Option(
-        "--scale",
-        "-x",
-        metavar="4",
-        help="By how much each side is enlarged. The model must have this scale.",
-        min=1,
-        show_default="4",
-    ),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=options.MODEL,
-        help="The model to use; 'enhance models' lists them.",
-        show_default="frvsr-real",
+    options.inputs(
+        "Videos, folders of videos, folders of numbered pictures, or patterns of any of them."
     ),
 ]
 Tile = Annotated[
@@ -168,8 +146,8 @@ Resume = Annotated[
 def video(
     inputs: Inputs,
     output: options.Output = None,
-    scale: Scale = None,
-    model: Model = None,
+    scale: Annotated[int | None, options.scale("4")] = None,
+    model: Annotated[str | None, options.model("frvsr-real")] = None,
     weights: options.Weights = None,
     resume: Resume = False,
     start: Start = None,
