@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.variational import Posterior, initialise
+from enhance_cli.architectures.variational import PosteriorNetwork, initialise
 
 # The text lists five of the encoder's blocks; the decoder's seven skips, the 1x1 bottleneck
 # and the 54.41 M parameters of table 7 belong to the eight of the original.
@@ -116,7 +116,7 @@ class Pix2Pix(nn.Module):
         """(N, C, 256, 256) -> (N, C', 256, 256) with z at the prior's mean."""
         return self.decode(*self.prior(y))
 
-    def make_posterior(self) -> Posterior:
+    def make_posterior(self) -> PosteriorNetwork:
         """A fresh encoder q(z|x) for training."""
         return _Pix2PixPosterior(self.config)
 

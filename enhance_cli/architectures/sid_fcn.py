@@ -40,7 +40,7 @@ from enhance_cli.architectures.layers import (
 )
 from enhance_cli.architectures.sid_net import double_block
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.variational import Posterior
+from enhance_cli.architectures.variational import PosteriorNetwork
 from enhance_cli.colour import LUMINANCE, compress_range, expand_range
 from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
 
@@ -312,7 +312,7 @@ class SidFcn(nn.Module):
         """
         return self.decode(*self.prior(y))
 
-    def make_posterior(self) -> Posterior:
+    def make_posterior(self) -> PosteriorNetwork:
         """A fresh encoder q(z|x) for training; x is linear, like the output."""
         return _FcnPosterior(self.config)
 

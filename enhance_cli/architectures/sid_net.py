@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.variational import Posterior, initialise
+from enhance_cli.architectures.variational import PosteriorNetwork, initialise
 
 PATCH = 256
 _POOLINGS = 5
@@ -140,7 +140,7 @@ class SidNet(nn.Module):
         """(N, C, 256, 256) -> (N, C', 256, 256) with z at the prior's mean."""
         return self.decode(*self.prior(y))
 
-    def make_posterior(self) -> Posterior:
+    def make_posterior(self) -> PosteriorNetwork:
         """A fresh encoder q(z|x) for training."""
         return _SidPosterior(self.config)
 

@@ -4,7 +4,6 @@ With the features of the official Inception network it is FID; with those of any
 the figure is of another scale and must carry another name.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -41,38 +40,6 @@ class FeatureStatistics:
         mean = values.mean(0)
         centred = values - mean
         return cls(len(values), mean, centred.T @ centred / max(len(values) - 1, 1))
-
-    @classmethod
-    def from_batches(cls, batches: Iterable[Tensor]) -> "FeatureStatistics":
-        """Statistics of features that come in batches (n, D), of which one is held at a time.
-
-        Raises:
-            ValueError: as ``from_features``; or if there is no batch, or widths differ.
-        """
-        whole: FeatureStatistics | None = None
-        for batch in batches:
-            part = cls.from_features(batch)
-            whole = part if whole is None else whole.merged(part)
-        if whole is None:
-            raise ValueError("statistics need at least one batch of features")
-        return whole
-
-    def merged(self, other: "FeatureStatistics") -> "FeatureStatistics":
-        """Statistics of both sets together (Chan et al., 1979: no cancelling of large sums).
-
-        Raises:
-            ValueError: if the dimensions differ.
-        """
-        _check_dimensions(self, other)
-        count = self.count + other.count
-        step = other.mean - self.mean
-        scatter = (
-            self.covariance * (self.count - 1)
-            + other.covariance * (other.count - 1)
-            + torch.outer(step, step) * (self.count * other.count / count)
-        )
-        mean = self.mean + step * (other.count / count)
-        return FeatureStatistics(count, mean, scatter / (count - 1))
 
 
 def _check_dimensions(first: FeatureStatistics, second: FeatureStatistics) -> None:

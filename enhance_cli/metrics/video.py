@@ -13,8 +13,6 @@ from enhance_cli.metrics.quality import luma_bt601, ssim
 LEFT_OUT = 2
 PEAK = 255.0  # of 8-bit luma
 
-VIDEO_METRICS = ("psnr", "ssim")  # those of table 3.2
-
 
 def frame_luma(frame: Tensor) -> Tensor:
     """BT.601 luma (1, H, W) in float64 of a frame (3, H, W) in [0, 1], rounded to 8 bits."""
