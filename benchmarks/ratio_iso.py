@@ -17,9 +17,10 @@ from enhance_cli.tasks.baselines import BASELINES
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.colour import compress_range, expand_range
 from enhance_cli.data.dark_sets import DarkScene, View, make_scene
 from enhance_cli.data.darkness import draw_conditions
-from enhance_cli.demosaicing import demosaic_gradient_corrected
+from enhance_cli.demosaicing import demosaic_adaptive
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.tiled import TilePlan
@@ -31,12 +32,12 @@ RATIOS = (1, 2, 8, 30, 100, 250)
 ISOS = (100, 800, 6_400, 25_600)
 
 
-def gradient_corrected(scene: DarkScene, ratio: float) -> Tensor:
-    """The fixed demosaicing alone."""
+def adaptive(scene: DarkScene, ratio: float) -> Tensor:
+    """The network's fixed demosaicing alone."""
     red, green, blue = scene.gains
     balanced = scene.planes * torch.tensor([red, green, blue, green]).view(4, 1, 1)
     mosaic = functional.pixel_shuffle((balanced * ratio)[None, [0, 1, 3, 2]], 2)
-    full = functional.pixel_shuffle(demosaic_gradient_corrected(mosaic), 2)[0]
+    full = expand_range(demosaic_adaptive(compress_range(mosaic.clamp(max=1))))[0]
     return scene.show(full, scene.camera_to_srgb)
 
 
@@ -85,7 +86,7 @@ def main() -> None:
     torch.set_grad_enabled(False)
     photos = find_images(options.photos)
     photos = photos[:: max(len(photos) // options.count, 1)][: options.count]
-    methods: dict[str, Method] = {"gradient-corrected": gradient_corrected}
+    methods: dict[str, Method] = {"adaptive demosaicing": adaptive}
     methods |= {name: BASELINES["raw"][name] for name in options.baseline}
     methods |= {name: network(name) for name in options.model}
     isos = options.iso or ISOS

@@ -1,4 +1,4 @@
-"""Linear demosaicing: full colour from a Bayer mosaic by fixed filters.
+"""Demosaicing: full colour from a Bayer mosaic, by fixed operations.
 
 Gradient-corrected: Malvar, He, Cutler, High-quality linear interpolation for demosaicing of
 Bayer-patterned color images, ICASSP 2004. A missing colour is the bilinear mean of its neighbours,
@@ -6,11 +6,11 @@ corrected by the Laplacian of the colour that was measured at the pixel, since e
 place in all colours. Figure 2 of the paper gives the coefficients. They add up to 1 and are
 symmetric, so that constant and linearly rising colours come out exactly.
 
-Directional: green by the filter of Hamilton and Adams (US patent 5,629,734), along rows or along
-columns only, then red and blue as differences to it. Along an edge one of the two is much sharper
-than any filter that looks both ways; adaptive methods (Hirakawa, Parks: Adaptive
-homogeneity-directed demosaicing algorithm, IEEE Transactions on Image Processing 2005) choose
-between them at each pixel.
+Adaptive: Menon, Andriani, Calvagno, Demosaicing with directional filtering and a posteriori
+decision, IEEE Transactions on Image Processing 2007. Green is interpolated along rows and, apart
+from that, along columns (by the filter of Hamilton and Adams, US patent 5,629,734); red and blue
+follow as differences to it. Of the two pictures the one whose colours vary less in the
+neighbourhood is right. Here the decision is a soft one, so that noise does not make it flicker.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,11 @@ from torch.nn import functional
 
 # Colour of the pixels (0,0), (0,1), (1,0), (1,1) of each 2x2 cell.
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
+
+# The decision between the directions looks at squares of 5x5 pixels; where colours vary less than
+# this share of white, as in flat parts, both directions count alike.
+_REACH = 2
+_EVEN = 1e-8
 
 _MEASURED = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, 8, 0, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0))
 _GREEN_AT_RED_OR_BLUE = (
@@ -73,9 +78,7 @@ def demosaic_gradient_corrected(mosaic: Tensor, pattern: str = "RGGB") -> Tensor
         pattern: one of ``PATTERNS``.
 
     Returns:
-        (N, 12, h, w) in the order that ``pixel_shuffle(..., 2)`` turns into (N, 3, 2h, 2w) R, G, B:
-        by colour, then the pixels (0,0), (0,1), (1,0), (1,1) of each 2x2 cell. At sharp edges
-        values can lie outside of the range of the samples.
+        (N, 3, 2h, 2w) R, G, B. At sharp edges values can lie outside of the range of the samples.
     """
     height, width = mosaic.shape[-2:]
     # A mirror at the border pixel keeps the colours of the pattern in their places.
@@ -89,18 +92,45 @@ def demosaic_gradient_corrected(mosaic: Tensor, pattern: str = "RGGB") -> Tensor
         for row in (0, 1)
         for column in (0, 1)
     ]
-    return torch.stack(cells, 2).flatten(1, 2)
+    return functional.pixel_shuffle(torch.stack(cells, 2).flatten(1, 2), 2)
+
+
+def demosaic_adaptive(mosaic: Tensor, pattern: str = "RGGB") -> Tensor:
+    """Full colour from a Bayer mosaic, interpolated along the edges.
+
+    Args:
+        mosaic: (N, 1, 2h, 2w) samples, at least 4x4 of them; linear, or of any curve in which
+            noise is even.
+        pattern: one of ``PATTERNS``.
+
+    Returns:
+        (N, 3, 2h, 2w) R, G, B.
+    """
+    along_rows, along_columns = demosaic_directional(mosaic, pattern)
+    doubt_rows = _variation(along_rows).square()
+    doubt_columns = _variation(along_columns.mT).mT.square()
+    share = (doubt_columns + _EVEN) / (doubt_rows + doubt_columns + 2 * _EVEN)
+    return torch.lerp(along_columns, along_rows, share)
+
+
+def _variation(picture: Tensor) -> Tensor:
+    """How much the colours (N, 3, H, W) vary along rows around each pixel, (N, 1, H, W)."""
+    colours = picture[:, [0, 2]] - picture[:, 1:2]
+    steps = (colours[..., 2:] - colours[..., :-2]).abs().sum(1, keepdim=True)
+    steps = functional.pad(steps, (1, 1, 0, 0), mode="replicate")
+    around = functional.pad(steps, (_REACH,) * 4, mode="replicate")
+    return functional.avg_pool2d(around, 2 * _REACH + 1, stride=1)
 
 
 def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor, Tensor]:
     """Full colour from a Bayer mosaic twice: green interpolated along rows, and along columns.
 
     Args:
-        mosaic: (N, 1, 2h, 2w) linear samples, at least 4x4 of them.
+        mosaic: (N, 1, 2h, 2w) samples, at least 4x4 of them.
         pattern: one of ``PATTERNS``.
 
     Returns:
-        Two pictures in the shape and order of ``demosaic_gradient_corrected``.
+        Two pictures (N, 3, 2h, 2w).
     """
     padded = functional.pad(mosaic, (3, 3, 3, 3), mode="reflect")
     line = mosaic.new_tensor([[0, 0, 0, 0, 0], [0] * 5, [-1, 2, 2, 2, -1], [0] * 5, [0] * 5]) / 4
@@ -115,8 +145,7 @@ def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor,
         red, blue = (functional.conv2d(difference * at[colour], square) for colour in "RB")
         green = green[..., 1:-1, 1:-1]
         pictures.append(torch.cat([green + red, green, green + blue], 1))
-    rows, columns = (functional.pixel_unshuffle(picture, 2) for picture in pictures)
-    return rows, columns
+    return pictures[0], pictures[1]
 
 
 def _sites(pattern: str, colour: str, inner: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""Linear demosaicing: published coefficients, and what such filters leave exact."""
+"""Demosaicing: published coefficients, and what the fixed operations leave exact."""
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from enhance_cli.demosaicing import (
     PATTERNS,
+    demosaic_adaptive,
     demosaic_directional,
     demosaic_gradient_corrected,
 )
@@ -28,8 +28,12 @@ def whole(quarter: tuple[tuple[float, ...], ...]) -> Tensor:
 def as_pictures(mosaic: Tensor, pattern: str) -> list[Tensor]:
     """Every demosaicing of a mosaic (H, W) as (3, H, W)."""
     given = mosaic[None, None]
-    made = [demosaic_gradient_corrected(given, pattern), *demosaic_directional(given, pattern)]
-    return [functional.pixel_shuffle(picture, 2)[0] for picture in made]
+    made = [
+        demosaic_gradient_corrected(given, pattern),
+        *demosaic_directional(given, pattern),
+        demosaic_adaptive(given, pattern),
+    ]
+    return [picture[0] for picture in made]
 
 
 def sample(picture: Tensor, pattern: str) -> Tensor:
@@ -90,11 +94,12 @@ def test_what_was_measured_is_kept(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_grey_edge_is_exact_along_its_direction(pattern: str) -> None:
-    """And only there: across it the other direction mixes both sides."""
+    """And only there, so that the adaptive picture must have chosen rightly."""
     stripes = torch.rand(1, 1, 16, generator=torch.Generator().manual_seed(2)).expand(3, 12, 16)
     inner = (slice(None), slice(3, -3), slice(3, -3))
     for picture in (stripes, stripes[:, :, :12].transpose(1, 2)):
-        _, rows, columns = as_pictures(sample(picture, pattern), pattern)
+        _, rows, columns, adaptive = as_pictures(sample(picture, pattern), pattern)
         good, bad = (columns, rows) if picture is stripes else (rows, columns)
-        assert torch.allclose(good[1][3:-3, 3:-3], picture[1][3:-3, 3:-3], rtol=0, atol=1e-6)
+        assert torch.allclose(good[inner], picture[inner], rtol=0, atol=1e-6)
         assert (bad[inner] - picture[inner]).abs().max() > 0.05
+        assert torch.allclose(adaptive[inner], picture[inner], rtol=0, atol=1e-3)

@@ -42,11 +42,11 @@ from enhance_cli.architectures.sid_net import double_block
 from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.variational import PosteriorNetwork
 from enhance_cli.colour import LUMINANCE, compress_range, expand_range
-from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
+from enhance_cli.demosaicing import demosaic_adaptive, demosaic_gradient_corrected
 
 _BLOCKS = 5
-# How many demosaiced pictures join the blend beside the repeated samples.
-_DEMOSAICED = {"nearest": 0, "gradient-corrected": 1, "directional": 3}
+# Of compressed values, in which noise is even.
+_DEMOSAICING = {"gradient-corrected": demosaic_gradient_corrected, "adaptive": demosaic_adaptive}
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,9 @@ class SidFcnConfig:
         width: filters of the first block.
         latent: planes of the bottleneck.
         noise_plane: whether a further input plane holds the noise's standard deviation.
-        demosaicing: the sharpest pictures of the blend. ``nearest`` has the samples repeated over
-            their 2x2 cell alone, ``gradient-corrected`` linear demosaicing too, ``directional``
-            also one along rows and one along columns, between which the network chooses. For
-            ``raw`` only.
+        demosaicing: the sharpest picture of the blend. ``nearest`` has none but the samples
+            repeated over their 2x2 cell, the others add a demosaicing by ``demosaicing``'s
+            fixed operations. For ``raw`` only.
         refinements: residual blocks at the working resolution behind the U-Net.
     """
 
@@ -71,7 +70,7 @@ class SidFcnConfig:
     width: int = 32
     latent: int = 64
     noise_plane: bool = False
-    demosaicing: Literal["nearest", "gradient-corrected", "directional"] = "nearest"
+    demosaicing: Literal["nearest", "gradient-corrected", "adaptive"] = "nearest"
     refinements: int = 0
 
     def __post_init__(self) -> None:
@@ -79,17 +78,12 @@ class SidFcnConfig:
             raise ValueError("sid-fcn maps raw or srgb to 3 colours or 1")
         if min(self.width, self.latent) < 1:
             raise ValueError(f"no network of width {self.width} and latent {self.latent}")
-        if self.demosaicing not in _DEMOSAICED:
+        if self.demosaicing not in ("nearest", *_DEMOSAICING):
             raise ValueError(f"no network of demosaicing {self.demosaicing!r}")
         if self.source == "srgb" and self.demosaicing != "nearest":
             raise ValueError("no network demosaics srgb: leave demosaicing at nearest")
         if self.refinements < 0:
             raise ValueError(f"no network of {self.refinements} refinements")
-
-    @property
-    def sharp_levels(self) -> int:
-        """How many demosaiced pictures join the blend beside the repeated samples."""
-        return _DEMOSAICED[self.demosaicing]
 
     @property
     def planes(self) -> int:
@@ -118,15 +112,19 @@ def _demosaic_nearest(planes: Tensor, config: SidFcnConfig) -> Tensor:
     return _mix(planes, config, 4)
 
 
-def _demosaic_sharp(planes: Tensor, config: SidFcnConfig) -> list[Tensor]:
-    """The pictures of ``demosaicing``, each in the order of a pixel shuffle: (N, 4 * C, h, w).
+def _demosaic_sharp(planes: Tensor, config: SidFcnConfig) -> Tensor:
+    """Compressed values of the fixed demosaicing, (N, 4 * colours, h, w) as of a pixel shuffle.
 
     Cut at white, as the clean picture is, so that lamps leave no rings.
     """
     with torch.autocast(planes.device.type, enabled=False):  # it would round the picture
-        mosaic = functional.pixel_shuffle(planes[:, [0, 1, 3, 2]].clamp(max=1), 2)
-        pictures = [demosaic_gradient_corrected(mosaic), *demosaic_directional(mosaic)]
-        return [_mix(picture, config, 4) for picture in pictures[: config.sharp_levels]]
+        mosaic = functional.pixel_shuffle(compress_range(planes[:, [0, 1, 3, 2]].clamp(max=1)), 2)
+        picture = functional.pixel_unshuffle(_DEMOSAICING[config.demosaicing](mosaic), 2)
+        return (
+            picture
+            if config.colours == 3
+            else compress_range(_mix(expand_range(picture), config, 4))
+        )
 
 
 def _block_means(planes: Tensor, config: SidFcnConfig) -> Tensor:
@@ -211,8 +209,8 @@ class SidFcn(nn.Module):
         self.blocks = nn.ModuleList(double_block(2 * outer, outer) for outer in widths)
         self.refine = nn.ModuleList(ResidualBlock(width) for _ in range(config.refinements))
         self.out = nn.Conv2d(width, (4 + _BLOCKS) * config.colours, 1)
-        sharp = config.sharp_levels * config.colours
-        self.out_sharp = nn.Conv2d(width, sharp, 1) if sharp else None
+        demosaics = config.demosaicing != "nearest"
+        self.out_sharp = nn.Conv2d(width, config.colours, 1) if demosaics else None
         _initialise(self)
         nn.init.normal_(self.out.weight, std=1e-3)  # starts at an even blend of the means
         for block in self.refine:
@@ -278,19 +276,19 @@ class SidFcn(nn.Module):
             planes: the input.
             means: of it, over 2, 4, 8 and 16 packed pixels.
             logits: (N, 5 * C, h, w) of the weights of the input and its means.
-            sharp: (N, C * sharp_levels, h, w) logits of the demosaiced pictures, if any.
+            sharp: (N, C, h, w) logits of the fixed demosaicing's, if there is one.
         """
         count, _, height, width = planes.shape
         by_colour = (count, self.config.colours, -1, height, width)
         logits = logits.reshape(by_colour)
-        details = [_demosaic_nearest(planes, self.config)]
+        details = [compress_range(_demosaic_nearest(planes, self.config))]
         if sharp is not None:
             logits = torch.cat([sharp.reshape(by_colour), logits], 2)
-            details = _demosaic_sharp(planes, self.config) + details
+            details.insert(0, _demosaic_sharp(planes, self.config))
         weights = logits.softmax(2)[:, :, :, None]
         blended: Any = 0
         for level, detail in enumerate(details):
-            blended = blended + compress_range(detail).reshape(by_colour) * weights[:, :, level]
+            blended = blended + detail.reshape(by_colour) * weights[:, :, level]
         for level, mean in enumerate(means, len(details)):
             smooth = functional.interpolate(
                 mean, size=(height, width), mode="bilinear", align_corners=False

@@ -34,8 +34,11 @@ SMALL: dict[str, Callable[[], Any]] = {
     "sid-fcn-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, colours=1)),
     "sid-fcn-srgb": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb")),
     "sid-fcn-srgb-grey": lambda: SidFcn(SidFcnConfig(width=2, latent=3, source="srgb", colours=1)),
-    "sid-fcn-directional": lambda: SidFcn(
-        SidFcnConfig(width=2, latent=3, demosaicing="directional", refinements=2)
+    "sid-fcn-adaptive": lambda: SidFcn(
+        SidFcnConfig(width=2, latent=3, demosaicing="adaptive", refinements=2)
+    ),
+    "sid-fcn-gradient-corrected-grey": lambda: SidFcn(
+        SidFcnConfig(width=2, latent=3, demosaicing="gradient-corrected", colours=1)
     ),
     "sid-fcn-noise": lambda: SidFcn(SidFcnConfig(width=2, latent=3, noise_plane=True)),
     "sid-fcn-srgb-noise": lambda: SidFcn(
@@ -50,7 +53,7 @@ FAMILIES = [
     "sid-fcn",
     "sid-fcn-srgb-grey",
     "sid-fcn-noise",
-    "sid-fcn-directional",
+    "sid-fcn-adaptive",
 ]
 
 

@@ -266,7 +266,7 @@ def test_pix2pix_drops_out_only_when_trained(narrow: None) -> None:
         lambda: SidFcnConfig(width=0),
         lambda: SidFcnConfig(latent=-1),
         lambda: SidFcnConfig(demosaicing="bilinear"),  # type: ignore[arg-type]
-        lambda: SidFcnConfig(source="srgb", demosaicing="directional"),
+        lambda: SidFcnConfig(source="srgb", demosaicing="adaptive"),
         lambda: SidFcnConfig(refinements=-1),
     ],
 )

@@ -1,5 +1,7 @@
 """SidFcn: its halo, its tiles and the resolutions that it blends."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from lowlight_networks import SMALL, an_input, random, small
@@ -9,7 +11,7 @@ from torch.nn import functional
 from enhance_cli.architectures.sid_fcn import SidFcn, SidFcnConfig
 from enhance_cli.colour import LUMINANCE, compress_range, expand_range
 from enhance_cli.data.darkness import pack, unpack
-from enhance_cli.demosaicing import demosaic_directional, demosaic_gradient_corrected
+from enhance_cli.demosaicing import demosaic_adaptive, demosaic_gradient_corrected
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 
@@ -17,7 +19,7 @@ CPU = torch.device("cpu")
 FCN = [name for name in SMALL if name.startswith("sid-fcn")]
 
 
-@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-directional"])
+@pytest.mark.parametrize("name", ["sid-fcn", "sid-fcn-srgb", "sid-fcn-adaptive"])
 def test_halo_is_exact(name: str) -> None:
     """A NaN reaches outputs as far as the halo from somewhere, and none beyond from anywhere.
 
@@ -65,7 +67,7 @@ def test_pixels_beyond_the_halo_change_nothing(name: str) -> None:
     assert len(seen) > contract.halo
 
 
-@pytest.mark.parametrize("name", ["sid-fcn-directional", "sid-fcn-srgb", "sid-fcn-grey"])
+@pytest.mark.parametrize("name", ["sid-fcn-adaptive", "sid-fcn-srgb", "sid-fcn-grey"])
 def test_tiled_equals_whole(name: str) -> None:
     network = small(name)
     contract = network.contract
@@ -122,7 +124,7 @@ def as_planes(image: Tensor, network: SidFcn) -> Tensor:
 def quiet(network: SidFcn, level: int | None = None) -> SidFcn:
     """Without a correction; at one picture of the blend alone, or at an even blend of all.
 
-    The demosaiced pictures have the levels below 0.
+    Level -1 is the demosaiced picture.
     """
     colours = network.config.colours
     with torch.no_grad():
@@ -133,7 +135,7 @@ def quiet(network: SidFcn, level: int | None = None) -> SidFcn:
         if level is not None and level >= 0:
             network.out.bias[4 * colours :].view(colours, 5)[:, level] = 200
         elif level is not None:
-            network.out_sharp.bias.view(colours, -1)[:, level] = 200
+            network.out_sharp.bias.fill_(200)
     return network
 
 
@@ -172,23 +174,31 @@ def test_the_result_may_be_any_resolution_of_the_input(name: str, level: int) ->
     assert torch.allclose(made, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_result_may_be_any_demosaicing_of_the_input() -> None:
-    """Cut at white, as the clean picture is."""
+@pytest.mark.parametrize(
+    ("name", "demosaic"),
+    [
+        ("sid-fcn-adaptive", demosaic_adaptive),
+        ("sid-fcn-gradient-corrected-grey", demosaic_gradient_corrected),
+    ],
+)
+def test_the_result_may_be_the_demosaiced_input(
+    name: str, demosaic: Callable[[Tensor], Tensor]
+) -> None:
+    """Of compressed values, cut at white as the clean picture is."""
     image = random(2, 3, 64, 96) * 1.5 - 0.2
-    mosaic = unpack(pack(image).clamp(max=1))[:, None]
-    pictures = [demosaic_gradient_corrected(mosaic), *demosaic_directional(mosaic)]
-    for level, picture in enumerate(pictures, -3):
-        network = quiet(small("sid-fcn-directional"), level)
-        with torch.no_grad():
-            made = network(pack(image))
-        assert torch.allclose(made, functional.pixel_shuffle(picture, 2), rtol=0, atol=1e-4)
+    expected = expand_range(demosaic(compress_range(unpack(pack(image)).clamp(max=1))[:, None]))
+    network = quiet(small(name), -1)
+    if network.config.colours == 1:
+        expected = (expected * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
+    with torch.no_grad():
+        assert torch.allclose(network(pack(image)), expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", FCN)
 def test_starts_at_the_input_s_colours(name: str) -> None:
     """Flat pictures come out as they are, of any light: negative, or above white."""
     network = small(name, lively=False)
-    light = 3.0 if network.config.sharp_levels == 0 else 1.0  # demosaicing ends at white
+    light = 3.0 if network.config.demosaicing == "nearest" else 1.0  # demosaicing ends at white
     colour = torch.tensor([0.9, -0.05, light]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     y = as_planes(colour, network)
     if network.config.noise_plane:
