@@ -11,10 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Of 14 clips no scene but one, with a camera thrown about, scores above 0.11 within; 400 cuts
-# made between their frames score 0.36 and more, those between two views of one street 0.24.
-DEFAULT_THRESHOLD = 0.25
-
 _ROWS, _COLUMNS = 18, 32
 _LEVELS = 16
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
+from enhance_cli.cuts import cut_score
+from enhance_cli.defaults import CUT_THRESHOLD
 
 
 def picture(seed: int, height: int = 120, width: int = 160) -> Tensor:
@@ -45,10 +46,10 @@ def test_from_0_to_1_and_the_same_in_both_directions(size: tuple[int, int]) -> N
 
 def test_different_pictures_are_cuts() -> None:
     scores = [cut_score(picture(2 * seed), picture(2 * seed + 1)) for seed in range(40)]
-    assert sum(score > DEFAULT_THRESHOLD for score in scores) >= 38
+    assert sum(score > CUT_THRESHOLD for score in scores) >= 38
     black = torch.zeros(3, 120, 160)
     assert all(
-        cut_score(black, picture(seed)) > DEFAULT_THRESHOLD
+        cut_score(black, picture(seed)) > CUT_THRESHOLD
         for seed in range(10)
         if picture(seed).mean() > 0.3
     )
@@ -80,7 +81,7 @@ def test_what_is_no_cut(seed: int) -> None:
         ),
     }
     scores = {name: cut_score(*pair) for name, pair in changes.items()}
-    assert max(scores.values()) < DEFAULT_THRESHOLD, scores
+    assert max(scores.values()) < CUT_THRESHOLD, scores
 
 
 def test_sixteen_bit_values_and_large_frames_score_alike() -> None:

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
 from enhance_cli.talk import Talk
+
+_DEFAULT_MODELS = (
+    f"{defaults.lowlight_model(raw=True, grey=False)} for RAW, "
+    f"{defaults.lowlight_model(raw=False, grey=False)} for pictures"
+)
 
 Strategy = Annotated[
     str | None,
@@ -70,16 +76,14 @@ def lowlight(
     strategy: Strategy = None,
     ratio: Ratio = "auto",
     like: Like = None,
-    model: Annotated[
-        str | None, options.model("sid-fcn for RAW, sid-fcn-srgb for pictures")
-    ] = None,
+    model: Annotated[str | None, options.model(_DEFAULT_MODELS)] = None,
     weights: options.Weights = None,
     grayscale: Grayscale = False,
     size: Size = "full",
     bits: Bits = None,
-    tile: options.Tile = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    tile: options.Tile = defaults.TILE,
+    device: options.Device = defaults.DEVICE,
+    precision: options.Precision = defaults.PRECISION,
     quality: options.Quality = None,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from enhance_cli.defaults import QUALITY, SCALE
 from enhance_cli.errors import UsageError
 
 if TYPE_CHECKING:  # loads torch, which no help should wait for
@@ -45,7 +46,7 @@ def scale(metavar: str) -> Any:
         "-x",
         metavar=metavar,
         min=1,
-        show_default="4",
+        show_default=str(SCALE),
         help="How many times wider and higher the result is, as in -x4.",
     )
 
@@ -122,7 +123,7 @@ Quality = Annotated[
     int | None,
     typer.Option(
         metavar="1-100",
-        show_default="95",
+        show_default=str(QUALITY),
         min=1,
         max=100,
         rich_help_panel=FILES,

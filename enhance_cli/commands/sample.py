@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
 from enhance_cli.talk import Talk
@@ -18,14 +19,18 @@ Files = Annotated[
 Count = Annotated[
     int | None,
     typer.Option(
-        "--count", "-n", metavar="N", show_default="64", help="How many samples are drawn."
+        "--count",
+        "-n",
+        metavar="N",
+        show_default=str(defaults.SAMPLE_COUNT),
+        help="How many samples are drawn.",
     ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
         metavar="0-2",
-        show_default="1",
+        show_default=f"{defaults.TEMPERATURE:g}",
         help="How far samples may be from the usual: below 1 they are safer and more alike, above "
         "1 odder.",
     ),
@@ -51,7 +56,7 @@ Steps = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        show_default="8",
+        show_default=str(defaults.INTERPOLATION_STEPS),
         help="How many pictures an interpolation has, with both ends.",
     ),
 ]
@@ -93,7 +98,7 @@ Output = Annotated[
 def sample(
     files: Files = None,
     output: Output = None,
-    model: Annotated[str | None, options.model("faces-vae-blur")] = None,
+    model: Annotated[str | None, options.model(defaults.TASKS["sample"].model)] = None,
     weights: options.Weights = None,
     count: Count = None,
     temperature: Temperature = None,
@@ -104,8 +109,8 @@ def sample(
     columns: Columns = None,
     zoom: Zoom = 1,
     seed: options.Seed = 0,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    device: options.Device = defaults.DEVICE,
+    precision: options.Precision = defaults.PRECISION,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     json: options.Json = False,

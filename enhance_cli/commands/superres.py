@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
 from enhance_cli.talk import Talk
@@ -16,11 +17,11 @@ def superres(
     ],
     output: options.Output = None,
     scale: Annotated[int | None, options.scale("2|4")] = None,
-    model: Annotated[str | None, options.model("enet-e")] = None,
+    model: Annotated[str | None, options.model(defaults.TASKS["superres"].model)] = None,
     weights: options.Weights = None,
-    tile: options.Tile = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    tile: options.Tile = defaults.TILE,
+    device: options.Device = defaults.DEVICE,
+    precision: options.Precision = defaults.PRECISION,
     quality: options.Quality = None,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
 from enhance_cli.talk import Talk
@@ -72,7 +73,7 @@ Rate = Annotated[
         metavar="FPS",
         rich_help_panel=ENCODING,
         help="How many frames a second a folder of pictures shows, like 25 or 30000/1001.",
-        show_default="25",
+        show_default=str(defaults.FRAME_RATE),
     ),
 ]
 Start = Annotated[
@@ -121,7 +122,7 @@ CutThreshold = Annotated[
     typer.Option(
         help="A new scene begins where two frames differ by more than this, from 0 to 1. Lower it "
         "if cuts are missed.",
-        show_default="0.25",
+        show_default=str(defaults.CUT_THRESHOLD),
         min=0,
         max=1,
     ),
@@ -147,7 +148,7 @@ def video(
     inputs: Inputs,
     output: options.Output = None,
     scale: Annotated[int | None, options.scale("4")] = None,
-    model: Annotated[str | None, options.model("frvsr-real")] = None,
+    model: Annotated[str | None, options.model(defaults.TASKS["video"].model)] = None,
     weights: options.Weights = None,
     resume: Resume = False,
     start: Start = None,
@@ -162,9 +163,9 @@ def video(
     frames: Frames = False,
     cut_threshold: CutThreshold = None,
     cut_detection: CutDetection = True,
-    tile: Tile = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    tile: Tile = defaults.TILE,
+    device: options.Device = defaults.DEVICE,
+    precision: options.Precision = defaults.PRECISION,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -180,11 +181,10 @@ def video(
     lies beside the input as {stem}_x4.mp4, .mov, .mkv or .webm, unless -o says otherwise. A
     folder of numbered pictures gives such a folder.
     """
-    from enhance_cli.cuts import DEFAULT_THRESHOLD
     from enhance_cli.io.video import EncodeOptions
     from enhance_cli.tasks.video import PartOptions, VideoRequest, run_video
 
-    threshold = DEFAULT_THRESHOLD if cut_threshold is None else cut_threshold
+    threshold = defaults.CUT_THRESHOLD if cut_threshold is None else cut_threshold
 
     request = VideoRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.cuts import DEFAULT_THRESHOLD, cut_score
+from enhance_cli.cuts import cut_score
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.data.motion import MotionSampler
+from enhance_cli.defaults import CUT_THRESHOLD
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.video import VIDEO_SUFFIXES, read_rgb8_frames
@@ -66,7 +67,7 @@ def read_clip(path: Path, limit: int | None = None) -> Tensor:
     return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
 
 
-def split_scenes(clip: Tensor, threshold: float = DEFAULT_THRESHOLD) -> list[Tensor]:
+def split_scenes(clip: Tensor, threshold: float = CUT_THRESHOLD) -> list[Tensor]:
     """Split frames (T, 3, H, W) uint8 at their cuts into scenes.
 
     Clips to train on must not contain a cut (dissertation, ch. 3.3.5). A cut lies where the

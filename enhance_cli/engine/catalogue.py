@@ -18,20 +18,13 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
 from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-
-# The model family that a task takes when none is named.
-DEFAULT_MODELS = {
-    "superres": "enet-e",
-    "lowlight": "sid-fcn",
-    "video": "frvsr-real",
-    "sample": "faces-vae-blur",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +75,8 @@ class ModelOptions:
 
     name: str | None = None
     weights: Path | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    device: str = DEVICE
+    precision: str = PRECISION
     tile: int | None = None
 
     def load(self, task: str, scale: int | None = None) -> Model:
@@ -199,20 +192,20 @@ def resolve_name(task: str, name: str | None, scale: int | None) -> str:
     Args:
         task: that the model must serve.
         name: full (``enet-e-x4``), of a family (``enet-e``), or None for the task's default.
-        scale: wanted; None takes that of a full name, else 4.
+        scale: wanted; None takes that of a full name, else ``SCALE``.
 
     Raises:
         UnknownNameError: if there is no such model.
         UsageError: if the model has another task or scale.
     """
-    given = name or DEFAULT_MODELS[task]
+    given = name or TASKS[task].model
     if given in MODELS:
         actual = ARCHITECTURES[MODELS[given].architecture].task
         if actual != task:
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
         _check_scale(given, _scale(given), scale)
         return given
-    full = f"{given}-x{scale or 4}"
+    full = f"{given}-x{scale or SCALE}"
     known = [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
     if full in known:
         return full

@@ -21,6 +21,7 @@ from enhance_cli.data.video_sets import (
     iterate_predictions,
     match_clips,
 )
+from enhance_cli.defaults import SCALE
 from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import Measures
 from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score
@@ -80,7 +81,7 @@ def open_clip_folders(request: EvaluationRequest, measures: Measures, talk: Talk
     predictions, references = request.subject.predictions, request.subject.references
     assert predictions is not None
     assert references is not None
-    name, scale = predictions.name, request.models.scale or 4
+    name, scale = predictions.name, request.models.scale or SCALE
 
     def score(clip: VideoClip, made: Path, advance: Advance) -> dict[str, Score]:
         pairs = iterate_predictions(clip, made, scale)

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.data.dark_sets import DARK_DATASETS, DarkCase, DarkScene, View, load_cases
+from enhance_cli.defaults import lowlight_model
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
-from enhance_cli.engine.catalogue import DEFAULT_MODELS, Model
+from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.strategies import STRATEGIES
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import UnknownNameError, UsageError
@@ -38,7 +39,7 @@ def open_dark_pictures(request: EvaluationRequest, measures: Measures, talk: Tal
     dataset = request.subject.dataset
     assert dataset is not None
     usual_source = DARK_DATASETS[dataset].sources[0]
-    usual = DEFAULT_MODELS["lowlight"] + ("-srgb" if usual_source == "srgb" else "")
+    usual = lowlight_model(raw=usual_source == "raw", grey=False)
     plan = _choose_plan(request)
     models = load_models(
         "lowlight",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.data.benchmarks import data_roots
+from enhance_cli.defaults import SCALE
 from enhance_cli.engine.catalogue import Model, cache_folder, find_weights, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.errors import UsageError
@@ -87,14 +88,14 @@ def load_enlargers(task: str, choice: ModelChoice, talk: Talk) -> tuple[dict[str
         EnhanceError: as ``load_models``.
         UsageError: if their scales differ.
     """
-    usual = models_of(task, scale=choice.scale or 4)
+    usual = models_of(task, scale=choice.scale or SCALE)
     models = load_models(
         task, choice, usual=usual, baselines=("bicubic",), left="bicubic", talk=talk
     )
     scales = {model.contract.scale for model in models.values()}
     if len(scales) > 1:
         raise UsageError("the models have different scales, evaluate them one by one")
-    return models, scales.pop() if scales else choice.scale or 4
+    return models, scales.pop() if scales else choice.scale or SCALE
 
 
 def checkpoints(models: dict[str, Model]) -> list[Path]:

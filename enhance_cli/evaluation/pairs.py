@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.data.benchmarks import Pair, match_folders
+from enhance_cli.defaults import SCALE
 from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import load_perceptual_distance
@@ -57,7 +58,7 @@ def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         [
             Case(
                 pair.name,
-                partial(_score_pair, pair, distance, request.models.scale or 4, measures),
+                partial(_score_pair, pair, distance, request.models.scale or SCALE, measures),
                 files=[path for path in (pair.reference, pair.source) if path],
             )
             for pair in pairs

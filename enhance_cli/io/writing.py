@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile
 
+from enhance_cli.defaults import QUALITY
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.libraries import import_pyvips, pillow_setting
@@ -268,11 +269,11 @@ def _save_with_pillow(
 
 def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
     if format_ is JPEG:
-        return {"quality": quality or 95, "subsampling": 0}
+        return {"quality": quality or QUALITY, "subsampling": 0}
     if format_ is WEBP and quality == 100:
         return {"lossless": True, "exact": True}  # exact: colours under transparency too
     if format_ is WEBP:
-        return {"quality": quality or 95}
+        return {"quality": quality or QUALITY}
     if format_ is AVIF:
         # At 8 it is several times as fast as at Pillow's 6, and no worse.
         return {"quality": quality or 90, "subsampling": "4:4:4", "speed": 8}

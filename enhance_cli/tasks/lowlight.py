@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from enhance_cli import __version__
+from enhance_cli.defaults import lowlight_model
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
@@ -142,7 +143,9 @@ class _Models:
             InputError: if the named model is for the other kind of file.
             CheckpointError: if there are no weights.
         """
-        name = self._options.name if self._named else _default_model(image.is_raw, self._grey)
+        name = (
+            self._options.name if self._named else lowlight_model(raw=image.is_raw, grey=self._grey)
+        )
         model = self._loaded.get(name) or self._load(name)
         wants_raw = model.contract.is_raw
         if wants_raw != image.is_raw:
@@ -158,10 +161,6 @@ class _Models:
         self._loaded[name] = model
         self._talk.explain(model.describe(tile_side(self._plan, model.contract, model.device)))
         return model
-
-
-def _default_model(raw: bool, grey: bool) -> str:
-    return ("sid-fcn-grey" if grey else "sid-fcn") if raw else "sid-fcn-srgb"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import DENSITIES
+from enhance_cli.defaults import INTERPOLATION_STEPS, SAMPLE_COUNT, TEMPERATURE
 from enhance_cli.engine.generation import (
     BATCH,
     decode_codes,
@@ -29,9 +30,6 @@ from enhance_cli.tasks.sample_pictures import (
 )
 from enhance_cli.tasks.sample_reconstruct import reconstruct
 from enhance_cli.tasks.sample_run import SampleRequest, SampleRun, check_options
-
-COUNT = 64
-STEPS = 8
 
 
 def run_sample(request: SampleRequest, talk: Talk) -> int:
@@ -80,8 +78,8 @@ def _choose_density(run: SampleRun) -> str:
 
 
 def _sample(run: SampleRun) -> int:
-    request, count = run.request, run.request.count or COUNT
-    temperature = 1.0 if request.temperature is None else request.temperature
+    request, count = run.request, run.request.count or SAMPLE_COUNT
+    temperature = TEMPERATURE if request.temperature is None else request.temperature
     density = _choose_density(run)
     run.header.update(density=density, temperature=temperature)
     codes = iterate_codes(run.network, density, count, temperature=temperature, seed=request.seed)
@@ -98,7 +96,7 @@ def _sample(run: SampleRun) -> int:
 def _interpolate(run: SampleRun) -> int:
     request = run.request
     assert request.interpolate is not None
-    count = request.steps or STEPS
+    count = request.steps or INTERPOLATION_STEPS
     files = NumberedFiles(request.target, count)
     ends = []
     for path in request.interpolate:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from enhance_cli import __version__
-from enhance_cli.cuts import DEFAULT_THRESHOLD
+from enhance_cli.defaults import CUT_THRESHOLD
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
@@ -88,7 +88,7 @@ class VideoRequest:
     rate: str | None = None
     frames: bool = False
     compare: bool = False
-    cut_threshold: float | None = DEFAULT_THRESHOLD
+    cut_threshold: float | None = CUT_THRESHOLD
     resume: bool = False
 
 

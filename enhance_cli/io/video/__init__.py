@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from enhance_cli.defaults import FRAME_RATE
 from enhance_cli.errors import EnhanceError, InputError, OutputError
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
 from enhance_cli.io.video.jobs import plan_video_jobs
 from enhance_cli.io.video.types import (
-    DEFAULT_RATE,
     VIDEO_SUFFIXES,
     WHOLE,
     EncodeOptions,
@@ -77,7 +77,7 @@ def open_source(
         UsageError: if the rate is not positive.
     """
     if kind is Kind.FRAMES:
-        return FolderSource(path, rate or DEFAULT_RATE)
+        return FolderSource(path, rate or FRAME_RATE)
     _need_pyav(path, InputError)
     from enhance_cli.io.video.files import FileSource
 

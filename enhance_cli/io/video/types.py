@@ -39,7 +39,6 @@ VIDEO_SUFFIXES = frozenset(
         ".y4m",
     }
 )
-DEFAULT_RATE = Fraction(25)  # frames a second of a folder of pictures
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
