@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import color
+from tensors import random
 from torch import Tensor
 
 from enhance_cli.colour import (
@@ -26,10 +27,6 @@ from enhance_cli.data.darkness import XYZ_TO_CAMERA
 
 VALUES = torch.linspace(-1.5, 1.5, 3001, dtype=torch.float64)
 UNIT = torch.linspace(0, 1, 1001, dtype=torch.float64)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def gaussian(*shape: int, seed: int = 0) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from tensors import random
 from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
@@ -15,10 +16,6 @@ from enhance_cli.engine.checkpoint import build
 LOWLIGHT = [
     name for name, spec in MODELS.items() if ARCHITECTURES[spec.architecture].task == "lowlight"
 ]
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def on_meta(name: str) -> Any:

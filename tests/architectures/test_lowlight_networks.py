@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from lowlight_networks import FAMILIES, LOWLIGHT, an_input, on_meta, random, small
+from lowlight_networks import FAMILIES, LOWLIGHT, an_input, on_meta, small
+from tensors import random
 from torch import Tensor, nn
 from torch.nn import functional
 

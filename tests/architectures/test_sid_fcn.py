@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from lowlight_networks import SMALL, an_input, random, small
+from lowlight_networks import SMALL, an_input, small
+from tensors import random
 from torch import Tensor
 from torch.nn import functional
 

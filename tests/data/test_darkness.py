@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tensors import random
 from torch import Tensor
 
 from enhance_cli.colour import AMPLIFIED_RANGE, TONE_CURVES, apply_matrix, camera_matrices, render
@@ -28,10 +29,6 @@ from enhance_cli.data.sensor import ISO_RANGE, RATIO_RANGE, Sensor
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=seeded(seed))
 
 
 def smooth(count: int, height: int, width: int, seed: int = 0) -> Tensor:

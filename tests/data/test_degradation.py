@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from tensors import random
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,10 +29,6 @@ from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.run import override
 
 CODECS: tuple[Codec, ...] = ("h264", "jpeg")
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensors import random
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,10 +36,6 @@ CPU = torch.device("cpu")
 WHOLE = TilePlan(tile=0)
 GAINS = (2.1, 1.0, 1.6)
 _, MATRIX = camera_matrices(XYZ_TO_CAMERA[0])
-
-
-def random(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 class Known(nn.Module):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageFile, features
+from pixels import noise
 
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io import reading
@@ -26,11 +27,6 @@ from enhance_cli.io.writing import FORMATS
 
 LOSSLESS = [".png", ".tif", ".tiff", ".bmp", ".ppm", ".pnm"]
 LOSSY = [".jpg", ".webp", ".avif"]
-
-
-def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(sum(shape))
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def smooth(height: int, width: int, channels: int = 3) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from pixels import noise
 
 from enhance_cli.errors import InputError, OutputError
 from enhance_cli.io import libraries, reading
@@ -18,11 +19,6 @@ from enhance_cli.io.image import (
     read_image,
     write_image,
 )
-
-
-def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(sum(shape))
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def refused(path: Path, *words: str) -> str:

@@ -7,17 +7,13 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageOps, PngImagePlugin
 from PIL.ExifTags import IFD, Base
+from pixels import noise
 
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.io.metadata import clean_exif, find_orientation, load_exif
 
 HOLD_EXIF = [".png", ".jpg", ".tif", ".webp", ".avif"]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def noise(*shape: int, dtype: type = np.uint8) -> np.ndarray:
-    rng = np.random.default_rng(sum(shape))
-    return rng.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
 
 
 def camera_exif(orientation: int = 1, thumbnail: bool = False) -> bytes:
