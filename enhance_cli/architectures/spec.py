@@ -64,7 +64,7 @@ class Contract:
     @property
     def curve(self) -> ToneCurve:
         """The curve by which linear output is rendered."""
-        return "camera" if self.is_raw else "srgb"
+        return "camera" if self.is_raw and self.is_linear else "srgb"
 
 
 @dataclass(frozen=True)
