@@ -258,25 +258,34 @@ def dark_raw(
     return DarkPairs(dark.clamp_(*AMPLIFIED_RANGE), clean, backward)
 
 
-def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> DarkPairs:
+def dark_srgb(
+    photos: Tensor, taken: Conditions, generator: torch.Generator, *, reduced: float = 0.5
+) -> DarkPairs:
     """Dark sRGB files of 8 bits, decoded and amplified (task 2).
 
     The camera demosaics, balances and converts the noisy data, and writes a JPEG or, now and
-    then, a lossless file. In the second half of a batch the file is of half the sensor's size,
-    as most pictures on screens are: each pixel then measured all colours. Output curve and clean
-    picture are plain sRGB: a dark file says nothing of the curve that it was made with.
+    then, a lossless file. Output curve and clean picture are plain sRGB: a dark file says nothing
+    of the curve that it was made with.
+
+    Args:
+        photos: (N, 3, 2h, 2w) shown values in [0, 1].
+        taken: circumstances.
+        generator: on the device of ``photos``.
+        reduced: share of the batch, at its end, whose files are of half the sensor's size, as
+            most pictures on screens are: each pixel then comes from a whole 2x2 block of the
+            mosaic, so that it has measured all colours (thesis 000, ch. 2).
     """
     scene, backward = _scene(photos, taken, "srgb")
-    whole = (len(photos) + 1) // 2
+    whole = len(photos) - int(len(photos) * reduced)
     parts = []
-    for share, reduced in ((slice(0, whole), False), (slice(whole, None), True)):
+    for share, by_block in ((slice(0, whole), False), (slice(whole, None), True)):
         if len(photos[share]) == 0:
             continue
         few = taken.take(share)
-        planes = scene[share][:, [0, 1, 2, 1]] if reduced else pack(scene[share])
+        planes = scene[share][:, [0, 1, 2, 1]] if by_block else pack(scene[share])
         levels = expose(_dim(planes, few), few.sensor, generator)
         balanced = normalise(levels, few.sensor) * packed_gains(few.gains).to(planes)
-        parts.append(_reduce(balanced) if reduced else demosaic(balanced))
+        parts.append(merge_blocks(balanced) if by_block else demosaic(balanced))
     # Files are written on the CPU, wherever the pixels are.
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     choices = torch.Generator().manual_seed(int(seed))
@@ -286,7 +295,7 @@ def dark_srgb(photos: Tensor, taken: Conditions, generator: torch.Generator) -> 
     return DarkPairs(dark, apply_matrix(scene.clamp(max=1), backward).clamp_(0, 1), same)
 
 
-def _reduce(packed: Tensor) -> Tensor:
+def merge_blocks(packed: Tensor) -> Tensor:
     """One RGB pixel of each 2x2 block: (N, 4, h, w) -> (N, 3, h, w)."""
     red, green1, blue, green2 = packed.unbind(1)
     return torch.stack([red, (green1 + green2) / 2, blue], 1)

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.colour import AMPLIFIED_RANGE, AMPLIFIED_SRGB_RANGE, apply_matrix, srgb_to_linear
-from enhance_cli.data.darkness import DarkPairs, demosaic, pack, packed_gains, through_file, unpack
+from enhance_cli.data.darkness import (
+    DarkPairs,
+    demosaic,
+    merge_blocks,
+    pack,
+    packed_gains,
+    through_file,
+    unpack,
+)
 from enhance_cli.data.sid import SidPair
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.libraw_render import demosaic_linear
@@ -92,7 +101,13 @@ class RecordedSampler:
                 raise DatasetError(f"{pair.short}: smaller than a patch of {side} pixels")
 
     def batch(
-        self, count: int, generator: torch.Generator, *, srgb: bool, balanced: bool
+        self,
+        count: int,
+        generator: torch.Generator,
+        *,
+        srgb: bool,
+        balanced: bool,
+        reduced: bool = False,
     ) -> DarkPairs:
         """Draw amplified dark patches and their clean counterparts, on the CPU.
 
@@ -102,18 +117,22 @@ class RecordedSampler:
             srgb: whether the dark patches are made of an sRGB file of 8 bits instead of packed
                 RAW planes.
             balanced: whether the RAW planes are white-balanced.
+            reduced: whether one sRGB pixel is made of each 2x2 block of the mosaic, so that dark
+                and clean pictures have half of the patch's side (thesis 000, ch. 2).
         """
         chosen = torch.randint(len(self.recordings), (count,), generator=generator).tolist()
         drawn = [self._crop(self.recordings[index], generator) for index in chosen]
-        return join([_as_pair(*crop, srgb=srgb, balanced=balanced) for crop in drawn])
+        return join(
+            [_as_pair(*crop, srgb=srgb, balanced=balanced, reduced=reduced) for crop in drawn]
+        )
 
-    def middle(self, *, srgb: bool, balanced: bool) -> list[DarkPairs]:
+    def middle(self, *, srgb: bool, balanced: bool, reduced: bool = False) -> list[DarkPairs]:
         """The patch in the middle of every pair, for validation; see ``batch`` for the options."""
         result = []
         for recording in self.recordings:
             top, left = ((length - self.side) // 4 * 2 for length in recording.mosaic.shape)
             crop = _cut(recording, top, left, self.side)
-            result.append(_as_pair(recording, *crop, srgb=srgb, balanced=balanced))
+            result.append(_as_pair(recording, *crop, srgb=srgb, balanced=balanced, reduced=reduced))
         return result
 
     def _crop(
@@ -143,13 +162,22 @@ def _cut(recording: _Recording, top: int, left: int, side: int) -> tuple[Tensor,
 
 
 def _as_pair(
-    recording: _Recording, mosaic: Tensor, clean: Tensor, *, srgb: bool, balanced: bool
+    recording: _Recording,
+    mosaic: Tensor,
+    clean: Tensor,
+    *,
+    srgb: bool,
+    balanced: bool,
+    reduced: bool,
 ) -> DarkPairs:
     packed = pack(mosaic[None, None].expand(1, 3, -1, -1))
     matrix = recording.camera_to_srgb[None]
     gains = packed_gains(recording.gains)
     if srgb:
-        file = through_file(demosaic(packed * gains), matrix)
+        if reduced:
+            clean = functional.avg_pool2d(clean[None], 2)[0]
+        camera = merge_blocks(packed * gains) if reduced else demosaic(packed * gains)
+        file = through_file(camera, matrix)
         dark = (srgb_to_linear(file) * recording.ratio).clamp(*AMPLIFIED_SRGB_RANGE)
         linear = apply_matrix(clean[None], matrix).clamp(0, 1)
         return DarkPairs(dark, linear, torch.eye(3)[None])

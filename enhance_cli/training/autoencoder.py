@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from enhance_cli.architectures.autoencoder import AUTOENCODER, Autoencoder, AutoencoderConfig
 from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.data.picture_sets import PICTURE_SETS
-from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.levels import to_values
-from enhance_cli.training.loop import Optimisation, step_generator
 from enhance_cli.training.objectives import gaussian_kl, reparameterise, summed
-from enhance_cli.training.start import make_network
+from enhance_cli.training.optimisation import step_generator
+from enhance_cli.training.stages import Stage, TrainingTask
 
 _AT_ONCE = 250  # pictures of a validation
 _VALIDATED = 2_000
@@ -27,49 +26,42 @@ _EM_STEPS = 100  # ch. 6.8
 _MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-@dataclass(frozen=True)
-class AutoencoderRecipe:
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderStage(Stage):
     """One line of tables 6.2 and 6.3, or a VAE of document 004.
 
     The loss of a picture is ``-log p(x|z)`` (eq. 6.10, whose squared error is that of a Gaussian
-    of variance 1/2 but for a constant, or the config's likelihood) plus the terms below.
+    of variance 1/2 but for a constant, or the config's likelihood) plus the terms below. The text
+    halves the learning rate whenever the validation loss stays; half a cosine does the same for a
+    number of steps that is known beforehand.
 
     Attributes:
-        name: of the recipe and of the model that it makes.
-        summary: one line for ``enhance train --list``.
-        dataset: key of ``PICTURE_SETS``.
-        config: of ``architectures.autoencoder``.
-        divergence: weight of the KL-divergence from N(0, I) (eq. 6.12, 6.14).
-        codes: beta of eq. 6.15, on half the squared norm of a code.
-        decay: lambda of eq. 6.16, on the squared norm of the decoder's parameters.
-        gradient: lambda of eq. 6.17, on the squared norm of the decoder's Jacobian.
-        discrepancy: weight of WAE's maximum mean discrepancy from N(0, I).
-        mirror: show half of the pictures mirrored. The paper has 160,000 faces; here are few.
-        batch: pictures per step, over all processes (100 in ch. 6.8).
-        architecture: there is one.
-        optimisation: schedule and optimiser. The text halves the rate whenever the validation
-            loss stays; half a cosine does the same for a number of steps known beforehand.
+        architecture: There is one.
+        dataset: Key of ``PICTURE_SETS``.
+        divergence: Weight of the KL-divergence from N(0, I) (eq. 6.12, 6.14).
+        codes: Beta of eq. 6.15, the weight of half the squared norm of a code.
+        decay: Lambda of eq. 6.16, the weight of the squared norm of the decoder's parameters.
+        gradient: Lambda of eq. 6.17, the weight of the squared norm of the decoder's Jacobian.
+        discrepancy: Weight of WAE's maximum mean discrepancy from N(0, I).
+        mirror: Whether half of the pictures are shown mirrored. The paper has 160,000 faces; here
+            are few.
+        batch: Pictures per step, over all processes; ch. 6.8 has 100.
     """
 
-    name: str
-    summary: str
+    architecture: str = AUTOENCODER.name
     dataset: str
-    config: dict[str, Any]
     divergence: float = 0.0
     codes: float = 0.0
     decay: float = 0.0
     gradient: float = 0.0
     discrepancy: float = 0.0
     mirror: bool = False
-    batch: int = 100
-    architecture: str = AUTOENCODER.name
-    optimisation: Optimisation = field(default_factory=Optimisation)
+    batch: int = 50
 
     def __post_init__(self) -> None:
         if self.dataset not in PICTURE_SETS:
             raise UnknownNameError("dataset", self.dataset, PICTURE_SETS)
-        if self.architecture != AUTOENCODER.name:
-            raise ValueError(f"architecture must be {AUTOENCODER.name}")
+        super().__post_init__()
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2 for its normalisation, not {self.batch}")
         for name in ("divergence", "codes", "decay", "gradient", "discrepancy"):
@@ -78,9 +70,11 @@ class AutoencoderRecipe:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """All of the network but its width and the size of what is fitted to the codes."""
-        kept = {k: v for k, v in self.config.items() if k not in ("width", "components")}
-        return self.name, self.dataset, *sorted(kept.items())
+        """All of the network but its width, its end, and the size of what is fitted to codes."""
+        free = ("width", "components", "sigmoid")
+        return self.dataset, *sorted(
+            (k, v) for k, v in asdict(self.config).items() if k not in free
+        )
 
     def prepare(
         self,
@@ -89,19 +83,16 @@ class AutoencoderRecipe:
         device: torch.device,
         init: dict[str, Tensor] | None = None,
     ) -> "Autoencoding":
-        """Read the data and make the network.
+        """Read the pictures and make the network; see ``Stage.prepare``.
 
         Args:
-            data: the file of ``dataset``, or its folder; its own split is used.
-            validation: another such file, whose pictures for validation are taken.
-            device: where pixels and network live.
-            init: tensors to start from; those whose name and shape fit are taken.
+            data: The file of ``dataset``, or its folder; its own split is used.
+            validation: Another such file, whose pictures for validation are taken.
+            device: Where pixels and network live.
+            init: Tensors to begin with.
 
         Raises:
-            DatasetError: if a file is missing or holds something else.
-            UsageError: if the architecture refuses the config, or there are fewer pictures than
-                a batch holds.
-            CheckpointError: if no tensor of ``init`` fits.
+            UsageError: Also if there are fewer pictures than a batch holds.
         """
         read = PICTURE_SETS[self.dataset].read
         sets = read(data)
@@ -111,59 +102,58 @@ class AutoencoderRecipe:
                 f"batch={self.batch}: more than the {len(sets.train)} pictures to "
                 "train on, choose fewer with --set batch=..."
             )
-        torch.manual_seed(self.optimisation.seed)
-        network = make_network(AUTOENCODER, self.config, init)
+        network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # From everywhere, since some sets are sorted by what they show.
         held = held[:: -(-len(held) // _VALIDATED)]
         return Autoencoding(self, network, sets.train.to(device), held.to(device))
 
 
-class Autoencoding:
-    """A prepared recipe; see ``training.loop.Experiment``."""
+class Autoencoding(TrainingTask):
+    """A stage of an autoencoder with its pictures, each uint8 (N, C, side, side)."""
+
+    stage: AutoencoderStage
 
     def __init__(
-        self, recipe: AutoencoderRecipe, network: nn.Module, train: Tensor, held: Tensor
+        self, stage: AutoencoderStage, network: nn.Module, train: Tensor, held: Tensor
     ) -> None:
-        self.recipe, self.network = recipe, network
-        self.data = f"{len(train)} pictures of {recipe.dataset}"
+        super().__init__(stage, network, f"{len(train)} pictures of {stage.dataset}")
         self._train, self._held = train, held
-        self._epoch = len(train) // recipe.batch  # steps
+        self._epoch = len(train) // stage.batch  # steps
         self._values = train[0].numel()
-        self._fitted: dict[str, Tensor] = {}
         self._figures: dict[str, float] = {}
-        self._is_density = recipe.config["likelihood"] != "squares"
+        self._is_density = stage.config.likelihood != "squares"
         self.unit = "nats/value" if self._is_density else "-loss"
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """Mean loss of this process's share; each picture comes once an epoch."""
-        recipe = self.recipe
+        stage = self.stage
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(
-            len(self._train), generator=step_generator(recipe.optimisation.seed, -1 - epoch)
+            len(self._train), generator=step_generator(stage.optimisation.seed, -1 - epoch)
         )
-        index = order[place * recipe.batch :][: recipe.batch][share].to(self._train.device)
+        index = order[place * stage.batch :][: stage.batch][share].to(self._train.device)
         if len(index) < 2:
-            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
+            raise UsageError(f"batch={stage.batch}: too small for so many processes")
         # Processes have different pictures, so they need different noise.
         own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
         x = to_values(self._train[index])
-        if recipe.mirror:
+        if stage.mirror:
             turned = (torch.rand(len(x), generator=own) < 0.5).to(x.device)
             x = torch.where(turned[:, None, None, None], x.flip(-1), x)
         network = cast(Autoencoder, self.network)
         mean, log_variance = network.encode(x)
         z = mean if log_variance is None else reparameterise(mean, log_variance, own)
-        total = _error(network, x, z, own, recipe.gradient)
-        total = total + _divergence(mean, log_variance, network.config) * recipe.divergence
-        total = total.mean() + recipe.codes * z.square().sum(1).mean() / 2
-        if recipe.decay:
-            total = total + recipe.decay * sum(
+        total = _error(network, x, z, own, stage.gradient)
+        total = total + _divergence(mean, log_variance, network.config) * stage.divergence
+        total = total.mean() + stage.codes * z.square().sum(1).mean() / 2
+        if stage.decay:
+            total = total + stage.decay * sum(
                 parameter.square().sum() for parameter in network.decoder.parameters()
             )
-        if recipe.discrepancy:
+        if stage.discrepancy:
             prior = torch.randn(z.shape, generator=own).to(z)
-            total = total + recipe.discrepancy * mean_discrepancy(z, prior)
+            total = total + stage.discrepancy * mean_discrepancy(z, prior)
         return total
 
     def validate(self, network: nn.Module) -> float:
@@ -185,33 +175,21 @@ class Autoencoding:
         self._figures = {"error": error / count, "divergence": divergence / count}
         shown = self._train[:: -(-len(self._train) // _FITTED)]
         codes = [model.encode(to_values(part))[0].cpu() for part in shown.split(_AT_ONCE)]  # type: ignore[no-untyped-call]
-        self._fitted = {
-            f"densities.{name}": value
-            for name, value in fit_densities(
-                torch.cat(codes), model.config.components, self.recipe.optimisation.seed
-            ).items()
-        }
-        total = (error + self.recipe.divergence * divergence) / count
+        fitted = fit_densities(
+            torch.cat(codes), model.config.components, self.stage.optimisation.seed
+        )
+        model.densities.load_state_dict(fitted)
+        total = (error + self.stage.divergence * divergence) / count
         return -total / self._values if self._is_density else -total
 
-    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
-        """Write a checkpoint; with densities of the codes where they have just been fitted."""
-        measured = math.isfinite(score)
-        save_checkpoint(
-            path,
-            self.network,
-            AUTOENCODER,
-            self.recipe.name,
-            tensors={**tensors, **self._fitted} if measured else tensors,
-            training={
-                "recipe": asdict(self.recipe),
-                "data": self.data,
-                "step": step,
-                "epochs": round(step / self._epoch, 2),
-                **({"validation": round(score, 4)} if measured else {}),
-                **{name: round(value, 4) for name, value in self._figures.items() if measured},
-            },
-        )
+    def notes(self, step: int, score: float | None) -> dict[str, Any]:
+        """Epochs and score, and the parts of the score if it has just been measured."""
+        figures = self._figures if score is not None else {}
+        return {
+            "epochs": round(step / self._epoch, 2),
+            **super().notes(step, score),
+            **{name: round(value, 4) for name, value in figures.items()},
+        }
 
 
 def _error(

@@ -4,7 +4,6 @@ They show the objectives of ch. 4 at work where an epoch takes seconds. Their fi
 the checkpoint beside the step at which they were measured.
 """
 
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -12,25 +11,23 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
+from enhance_cli.architectures.mnist import CnnPrior, MlpPrior, MnistCnnConfig, MnistMlpConfig
 from enhance_cli.data.mnist import Digits, read_mnist
-from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import UsageError
-from enhance_cli.training.loop import Optimisation, step_generator
 from enhance_cli.training.objectives import (
-    Objective,
+    HybridObjective,
     VariationalModel,
     absolute_error,
     reparameterise,
     squared_error,
     variational_loss,
 )
-from enhance_cli.training.start import make_network
+from enhance_cli.training.optimisation import Optimisation, step_generator
+from enhance_cli.training.stages import Recipe, Stage, TrainingTask
 
 Task = Literal["reconstruct", "restore"]
 
-_ARCHITECTURES = {entry.name: entry for entry in MNIST_ARCHITECTURES}
-_PLAIN = Objective(alpha=0.0, prior_deviation=0.0)
+_PLAIN = HybridObjective(alpha=0.0, prior_deviation=0.0)
 _MEASURED_AT_ONCE = 250
 # Adam as Kingma and Ba give it, and 200 epochs of 60 batches. The text names no schedule, no
 # clipping and no averaging of weights, hence none here: a norm of 1e9 is never reached.
@@ -46,41 +43,31 @@ _PLAN = Optimisation(
 )
 
 
-@dataclass(frozen=True)
-class MnistRecipe:
+@dataclass(frozen=True, kw_only=True)
+class MnistStage(Stage):
     """One line of table 1, or one of the two models of ch. 5.2.
 
     Attributes:
-        name: of the recipe and of the model that it makes.
-        summary: one line for ``enhance train --list``.
-        architecture: ``mnist-mlp`` or ``mnist-cnn``.
-        config: its hyperparameters.
         task: ``reconstruct`` a digit from its code with the squared error (ch. 5.1), or
             ``restore`` it from an inverted copy with the absolute error (ch. 5.2).
-        objective: the point of eq. 15 to descend to.
-        batch: digits per step, over all processes.
-        draws: samples of q(z|x), or inverted copies, for each digit that is measured.
-        optimisation: schedule and optimiser.
+        objective: The point of eq. 15 to descend to.
+        batch: Digits per step, over all processes.
+        draws: Samples of q(z|x), or inverted copies, for each digit that is measured.
     """
 
-    name: str
-    summary: str
-    architecture: str
-    config: dict[str, Any]
     task: Task = "reconstruct"
-    objective: Objective = field(default_factory=Objective)
+    objective: HybridObjective = field(default_factory=HybridObjective)
     batch: int = 1000
     draws: int = 10
     optimisation: Optimisation = _PLAN
 
     def __post_init__(self) -> None:
-        if self.architecture not in _ARCHITECTURES:
-            raise ValueError(f"choose from {', '.join(_ARCHITECTURES)}")
+        super().__post_init__()
         if self.task not in get_args(Task):
-            raise ValueError(f"choose from {', '.join(get_args(Task))}")
-        if (self.config["prior"] == "picture") != (self.task == "restore"):
+            raise ValueError(f"task: choose from {', '.join(get_args(Task))}")
+        if (self.config.prior == "picture") != (self.task == "restore"):
             raise ValueError("a prior that sees a picture is for restoring, and only that one")
-        if self.config["prior"] == "itself" and self.objective != _PLAIN:
+        if self.config.prior == "itself" and self.objective != _PLAIN:
             raise ValueError(
                 "a plain autoencoder has neither posterior nor samples: keep alpha "
                 "and prior_deviation 0 and the rest of the objective as it was"
@@ -91,8 +78,8 @@ class MnistRecipe:
     @property
     def identity(self) -> tuple[object, ...]:
         """All but the numbers of nodes and channels."""
-        kept = {k: v for k, v in self.config.items() if k not in ("hidden", "width")}
-        return self.name, self.architecture, self.task, *sorted(kept.items())
+        kept = {k: v for k, v in asdict(self.config).items() if k not in ("hidden", "width")}
+        return self.architecture, self.task, *sorted(kept.items())
 
     def prepare(
         self,
@@ -100,21 +87,18 @@ class MnistRecipe:
         validation: Path | None,
         device: torch.device,
         init: dict[str, Tensor] | None = None,
-    ) -> "MnistExperiment":
-        """Read the data and make the network.
+    ) -> "DigitTask":
+        """Read the digits and make the network; see ``Stage.prepare``.
 
         Args:
-            data: ``mnist.npz`` or its folder; trains on its 60,000 digits.
-            validation: another such file, of which the test digits validate; None takes those
+            data: ``mnist.npz`` or its folder; its 60,000 digits are trained on.
+            validation: Another such file, of which the test digits validate; None takes those
                 of ``data``.
-            device: where pixels and network live.
-            init: tensors to start from; those whose name and shape fit are taken.
+            device: Where pixels and network live.
+            init: Tensors to begin with.
 
         Raises:
-            DatasetError: if a file is missing or holds something else.
-            UsageError: if the architecture refuses the config, or there are fewer digits than
-                a batch holds.
-            CheckpointError: if no tensor of ``init`` fits.
+            UsageError: Also if there are fewer digits than a batch holds.
         """
         digits = read_mnist(data)
         held = digits.test if validation is None else read_mnist(validation).test
@@ -123,8 +107,7 @@ class MnistRecipe:
                 f"batch={self.batch}: more than the {len(digits.train)} digits to train on, "
                 "choose fewer with --set batch=..."
             )
-        torch.manual_seed(self.optimisation.seed)
-        network = make_network(_ARCHITECTURES[self.architecture], self.config, init)
+        network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         make = Restoration if self.task == "restore" else Reconstruction
         return make(self, network, digits.train.to(device), held.to(device))
@@ -154,23 +137,20 @@ def invert(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(coins.to(x.device).bool(), 1 - x, x)
 
 
-class MnistExperiment:
-    """A prepared recipe; see ``training.loop.Experiment``.
+class DigitTask(TrainingTask):
+    """A stage with its digits.
 
     Attributes:
-        measure: what a score is the negative of, as a word of the checkpoint's notes.
+        measure: The error that a score is the negative of, as a word of the checkpoint's notes.
     """
 
+    stage: MnistStage
     measure: str
-    unit: str
 
-    def __init__(
-        self, recipe: MnistRecipe, network: nn.Module, train: Digits, held: Digits
-    ) -> None:
-        self.recipe, self.network = recipe, network
-        self.data = f"{len(train)} digits"
+    def __init__(self, stage: MnistStage, network: nn.Module, train: Digits, held: Digits) -> None:
+        super().__init__(stage, network, f"{len(train)} digits")
         self._train, self._held = train, held
-        self._epoch = len(train) // recipe.batch  # steps
+        self._epoch = len(train) // stage.batch  # steps
         self._figures: dict[str, float] = {}
 
     def condition(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -189,7 +169,7 @@ class MnistExperiment:
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """Mean of eq. 15 in nats over this process's share; each digit comes once an epoch."""
-        batch, seed = self.recipe.batch, self.recipe.optimisation.seed
+        batch, seed = self.stage.batch, self.stage.optimisation.seed
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(len(self._train), generator=step_generator(seed, -1 - epoch))
         index = order[place * batch :][:batch][share].to(self._train.labels.device)
@@ -201,7 +181,7 @@ class MnistExperiment:
         y = self.condition(x, self._train.labels[index], own)
         model = cast(VariationalModel, self.network)
         return variational_loss(
-            model, x, y, lambda estimate: self.error(x, estimate), self.recipe.objective, own
+            model, x, y, lambda estimate: self.error(x, estimate), self.stage.objective, own
         ).mean()
 
     def validate(self, network: nn.Module) -> float:
@@ -226,33 +206,23 @@ class MnistExperiment:
             total += self.measured(model, x, labels, generator).double().sum().item()
         return total / len(digits)
 
-    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
-        """Write a checkpoint with its recipe, step and, if just measured, its two errors."""
-        figures = self._figures if math.isfinite(score) else {}
-        save_checkpoint(
-            path,
-            self.network,
-            _ARCHITECTURES[self.recipe.architecture],
-            self.recipe.name,
-            tensors=tensors,
-            training={
-                "recipe": asdict(self.recipe),
-                "data": self.data,
-                "step": step,
-                "epochs": round(step / self._epoch, 2),
-                **{name: round(value, 4) for name, value in figures.items()},
-            },
-        )
+    def notes(self, step: int, score: float | None) -> dict[str, Any]:
+        """Epochs and, if they have just been measured, the errors over both sets of digits."""
+        figures = self._figures if score is not None else {}
+        return {
+            "epochs": round(step / self._epoch, 2),
+            **{name: round(value, 4) for name, value in figures.items()},
+        }
 
 
-class Reconstruction(MnistExperiment):
+class Reconstruction(DigitTask):
     """A digit from its own code (ch. 5.1), measured by the SSE without the half of eq. 7."""
 
     measure, unit = "sse", "-SSE"
 
     def condition(self, x: Tensor, labels: Tensor, _generator: torch.Generator) -> Tensor:
         """Labels, or the pictures themselves for the other priors."""
-        return labels if self.recipe.config["prior"] == "label" else x
+        return labels if self.stage.config.prior == "label" else x
 
     def error(self, x: Tensor, estimate: Tensor) -> Tensor:
         """Eq. 7."""
@@ -267,17 +237,17 @@ class Reconstruction(MnistExperiment):
         variance of the samples, and "to reduce the variance" speaks of an estimate.
         """
         mean_p, context = model.prior(self.condition(x, labels, generator))
-        if not self.recipe.objective.needs_posterior:
+        if not self.stage.objective.needs_posterior:
             return 2 * squared_error(x, model.decode(mean_p, context))
         mean, log_variance = model.posterior(x)
         total = torch.zeros(len(x), device=x.device)
-        for _ in range(self.recipe.draws):
+        for _ in range(self.stage.draws):
             z = reparameterise(mean, log_variance, generator)
             total += 2 * squared_error(x, model.decode(z, context))
-        return total / self.recipe.draws
+        return total / self.stage.draws
 
 
-class Restoration(MnistExperiment):
+class Restoration(DigitTask):
     """A digit from a copy with inverted pixels (ch. 5.2), measured by the L1 error of eq. 8."""
 
     measure, unit = "l1", "-L1"
@@ -295,30 +265,34 @@ class Restoration(MnistExperiment):
     ) -> Tensor:
         """Mean L1 error, (N,), over inverted copies, with z at the prior's mean."""
         total = torch.zeros(len(x), device=x.device)
-        for _ in range(self.recipe.draws):
+        for _ in range(self.stage.draws):
             y = self.condition(x, labels, generator)
             total += absolute_error(x, model.decode(*model.prior(y)))
-        return total / self.recipe.draws
+        return total / self.stage.draws
 
 
 def _mlp(
-    name: str, summary: str, latent: int, prior: str = "normal", objective: Objective | None = None
-) -> MnistRecipe:
-    return MnistRecipe(
-        name,
-        summary,
-        "mnist-mlp",
-        {"latent": latent, "hidden": 512, "prior": prior},
-        objective=objective or Objective(),
+    name: str,
+    summary: str,
+    latent: int,
+    prior: MlpPrior = "normal",
+    objective: HybridObjective | None = None,
+) -> Recipe:
+    config = MnistMlpConfig(latent=latent, prior=prior)
+    stage = MnistStage(
+        architecture="mnist-mlp", config=config, objective=objective or HybridObjective()
     )
+    return Recipe(name, summary, (stage,))
 
 
-def _cnn(name: str, summary: str, prior: str, task: Task, skips: bool = False) -> MnistRecipe:
-    config = {"latent": 10, "width": 32, "hidden": 256, "prior": prior, "skips": skips}
-    return MnistRecipe(name, summary, "mnist-cnn", config, task)
+def _cnn(name: str, summary: str, prior: CnnPrior, task: Task, skips: bool = False) -> Recipe:
+    stage = MnistStage(
+        architecture="mnist-cnn", config=MnistCnnConfig(prior=prior, skips=skips), task=task
+    )
+    return Recipe(name, summary, (stage,))
 
 
-MNIST_RECIPES: tuple[MnistRecipe, ...] = (
+MNIST_RECIPES: tuple[Recipe, ...] = (
     _mlp("mnist-ae", "MNIST autoencoder, code of 2 (thesis 000, table 1)", 2, "itself", _PLAIN),
     *(
         _mlp(f"mnist-vae-{latent}", f"MNIST VAE, code of {latent} (thesis 000, table 1)", latent)

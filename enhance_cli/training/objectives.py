@@ -71,7 +71,7 @@ def reparameterise(
 
 
 @dataclass(frozen=True)
-class Objective:
+class HybridObjective:
     """A point in the family of eq. 15: alpha * L_CVAE + (1 - alpha) * L_GSNN.
 
     ``alpha`` 1 is the ELBO, 0 is GSNN, and 0 with ``prior_deviation`` 0 is the plain loss of
@@ -110,7 +110,7 @@ def negative_elbo(
     x: Tensor,
     prior: tuple[Tensor, Any],
     error: Error,
-    objective: Objective,
+    objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
     """-L_CVAE of eq. 12, or of eq. 13 if the context is None, (N,).
@@ -137,7 +137,7 @@ def gsnn(
     model: VariationalModel,
     prior: tuple[Tensor, Any],
     error: Error,
-    objective: Objective,
+    objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
     """-L_GSNN of eq. 14, (N,); with ``prior_deviation`` 0 the loss at the prior's mean."""
@@ -157,7 +157,7 @@ def variational_loss(
     x: Tensor,
     y: Any,
     error: Error,
-    objective: Objective,
+    objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
     """The loss of an objective, (N,).
@@ -188,7 +188,7 @@ def _divided(
     x: Tensor,
     prior: tuple[Tensor, Any],
     error: Error,
-    objective: Objective,
+    objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
     """Eq. 15 with one decoding for each of N > 1 pictures and sample, (N,)."""

@@ -1,10 +1,11 @@
-"""What a run leaves behind to be continued: its state, and its curve."""
+"""What a run leaves behind: the state from which it is continued, and the log of its losses."""
 
 import csv
 import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -14,7 +15,8 @@ from enhance_cli.engine.checkpoint import read_metadata, read_tensors
 from enhance_cli.errors import CheckpointError, OutputError
 from enhance_cli.io.files import replacing
 
-CURVE_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
+STATE_FILE = "state.safetensors"
+LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
 
 
 @dataclass
@@ -22,13 +24,13 @@ class RunState:
     """Everything that a resumed run needs.
 
     Attributes:
-        network: as it is trained.
-        optimiser: with its moments.
-        average: running average of the network's tensors.
-        step: steps done.
-        seconds: time spent, over all parts of the run.
-        best: highest validation score so far.
-        losses: of the steps since the last row of the curve.
+        network: The network as it is trained.
+        optimiser: Adam with its moments.
+        average: Average of the network's tensors, which is what is validated and kept.
+        step: Steps done.
+        seconds: Time spent, over all parts of the run.
+        best: Highest validation score so far.
+        losses: Losses of the steps since the last row of the log.
     """
 
     network: nn.Module
@@ -49,14 +51,14 @@ class RunState:
         return {k: v.detach().cpu().contiguous() for k, v in found.items()}
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write all of it, whole or not at all.
+        """Write everything to one file, whole or not at all.
 
         Args:
-            path: safetensors file.
-            fingerprint: text of the recipe and settings.
+            path: A safetensors file, replaced if it exists.
+            fingerprint: Text of the run's settings.
 
         Raises:
-            OutputError: if it cannot be written.
+            OutputError: If the file cannot be written.
         """
         metadata = {
             "fingerprint": fingerprint,
@@ -71,15 +73,10 @@ class RunState:
         """Take everything from a saved state.
 
         Raises:
-            CheckpointError: if it is damaged, or of another recipe or other settings.
+            CheckpointError: If the file is damaged, or belongs to a run of other settings.
         """
         metadata, tensors = read_metadata(path), read_tensors(path)
-        if metadata.get("fingerprint") != fingerprint:
-            raise CheckpointError(
-                f"{path}: saved by another recipe or other settings "
-                f"({_differences(metadata.get('fingerprint', ''), fingerprint)}): "
-                "repeat its options, or start anew in another --out"
-            )
+        check_fingerprint(path, metadata.get("fingerprint", ""), fingerprint)
         groups: dict[str, dict[str, Tensor]] = {
             "network": {},
             "average": {},
@@ -104,14 +101,62 @@ class RunState:
         self.best = float(metadata["best"])
 
 
+def make_fingerprint(name: str, settings: dict[str, Any], data: str, dtype: torch.dtype) -> str:
+    """The text by which a run knows its state again: all that makes its result.
+
+    Args:
+        name: Name of the model.
+        settings: Settings of the stage, for JSON.
+        data: The data in a few words.
+        dtype: Arithmetic of the network.
+    """
+    return json.dumps({"name": name, **settings, "data": data, "dtype": str(dtype)}, sort_keys=True)
+
+
+def check_fingerprint(path: Path, saved: str, wanted: str) -> None:
+    """See that a saved state belongs to the run that is to be continued.
+
+    Raises:
+        CheckpointError: If it does not; the message names the settings that differ.
+    """
+    if saved != wanted:
+        raise CheckpointError(
+            f"{path}: saved by another recipe or other settings ({_differences(saved, wanted)}): "
+            "repeat its options, or start anew in another --out"
+        )
+
+
+def finished_steps(path: Path, settings: dict[str, Any]) -> int | None:
+    """How many steps a saved state has behind it; None where there is no file.
+
+    Args:
+        path: The state.
+        settings: What the stage's settings are now, for JSON.
+
+    Raises:
+        CheckpointError: If the state is damaged, or its stage had other settings.
+    """
+    if not path.exists():
+        return None
+    metadata = read_metadata(path)
+    saved = metadata.get("fingerprint", "")
+    try:
+        kept = {key: value for key, value in json.loads(saved).items() if key in settings}
+        steps = int(metadata["step"])
+    except (AttributeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: no state of a run, choose another --out") from error
+    check_fingerprint(path, json.dumps(kept, sort_keys=True), json.dumps(settings, sort_keys=True))
+    return steps
+
+
 def check_folder(out: Path, resume: bool) -> None:
     """See that a folder holds a run to resume, or none that would be begun over.
 
     Raises:
-        CheckpointError: if there is nothing to resume from.
-        OutputError: if a run lies there and is not to be resumed, or it is a file.
+        CheckpointError: If there is nothing to resume from.
+        OutputError: If a run lies there and is not to be resumed, or the folder is a file.
     """
-    state = out / "state.safetensors"
+    state = out / STATE_FILE
     if resume and not state.exists():
         raise CheckpointError(f"{state}: nothing to resume from, leave --resume out")
     if not resume and state.exists():
@@ -123,7 +168,7 @@ def check_folder(out: Path, resume: bool) -> None:
 
 
 def _differences(before: str, now: str) -> str:
-    """Which settings of two fingerprints differ, where they are JSON objects."""
+    """Which settings differ between two fingerprints, where these are JSON objects."""
     try:
         old, new = json.loads(before), json.loads(now)
         changed = [
@@ -136,8 +181,16 @@ def _differences(before: str, now: str) -> str:
     return "; ".join(changed)
 
 
-class Curve:
-    """The CSV of a run; rows after the resumed step are dropped."""
+class TrainingLog:
+    """The CSV file with a row for each validation of a run.
+
+    Args:
+        path: The file.
+        step: Steps that a resumed run has behind it; later rows are dropped.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
 
     def __init__(self, path: Path, step: int) -> None:
         rows: list[list[str]] = []
@@ -153,12 +206,14 @@ class Curve:
                 f"{path}: cannot write here ({error.strerror}), choose another --out"
             ) from error
         self._writer = csv.writer(self._file)
-        self._writer.writerows([CURVE_COLUMNS, *kept])
+        self._writer.writerows([LOG_COLUMNS, *kept])
         self._file.flush()
 
-    def add(self, *row: object) -> None:
-        """Append a row, in the order of ``CURVE_COLUMNS``."""
-        self._writer.writerow(row)
+    def add(self, step: int, seconds: float, rate: float, loss: float, score: float) -> None:
+        """Append a row: steps, seconds and mean loss so far, learning rate, validation score."""
+        self._writer.writerow(
+            [step, f"{seconds:.1f}", f"{rate:.3e}", f"{loss:.6g}", f"{score:.4f}"]
+        )
         self._file.flush()
 
     def close(self) -> None:

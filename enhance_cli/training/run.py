@@ -1,103 +1,47 @@
-"""From a recipe's name to a finished run: overrides, data, progress."""
+"""From a recipe's name to finished weights: settings, stages, data, progress."""
 
-import json
 import math
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 
-from enhance_cli.engine.checkpoint import read_tensors
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.talk import Bar, Bars
 from enhance_cli.training.loop import Report, train
+from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.resume import check_folder
+from enhance_cli.training.resume import (
+    STATE_FILE,
+    check_folder,
+    finished_steps,
+    make_fingerprint,
+)
+from enhance_cli.training.stages import Recipe, Stage, TrainingTask
+from enhance_cli.training.start import Start, WeightsFile, read_start, stage_folder
+
+NO_INIT = Path("none")  # for ``init``: begin with fresh weights, whatever the recipe says
 
 
 def list_recipes() -> None:
-    """Print the recipes' names and summaries."""
+    """Print the recipes' names and summaries, and the stages of those that have several."""
     console = Console(markup=False)
     width = max(map(len, RECIPES))
     for recipe in RECIPES.values():
         console.print(f"{recipe.name:{width}}  {recipe.summary}", highlight=False)
+        for number, stage in enumerate(recipe.stages, 1):
+            if len(recipe.stages) > 1 or stage.start:
+                console.print(f"{'':{width}}  {_describe(number, stage)}", highlight=False)
 
 
-def override(recipe: Any, assignments: Sequence[str]) -> Any:
-    """A recipe with some values changed.
-
-    Args:
-        recipe: frozen dataclass, nested at will.
-        assignments: ``name=value``, the value as JSON or as a bare word; a name is looked for
-            in the recipe, then in the dataclasses and dicts that it holds.
-
-    Raises:
-        UsageError: if an assignment has no ``=``, or its value is of another type.
-        UnknownNameError: if no part of the recipe has such a name.
-    """
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise UsageError(f"--set {assignment!r}: write it as name=value")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        try:
-            changed = _replace_named(recipe, name, value)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"--set {assignment}: {error}") from error
-        if changed is None:
-            raise UnknownNameError("recipe value", name, _names(recipe))
-        recipe = changed
-    return recipe
-
-
-def _names(part: Any) -> list[str]:
-    if isinstance(part, dict):
-        return list(part)
-    nested = [getattr(part, entry.name) for entry in fields(part)]
-    own = [
-        entry.name
-        for entry, value in zip(fields(part), nested, strict=True)
-        if not isinstance(value, dict) and not is_dataclass(value)
-    ]
-    return own + [
-        name
-        for value in nested
-        if isinstance(value, dict) or is_dataclass(value)
-        for name in _names(value)
-    ]
-
-
-def _replace_named(part: Any, name: str, value: Any) -> Any | None:
-    """``part`` with the value changed, or None if it has no such name."""
-    if isinstance(part, dict):
-        return {**part, name: _cast(name, part[name], value)} if name in part else None
-    for entry in fields(part):
-        held = getattr(part, entry.name)
-        if isinstance(held, dict) or is_dataclass(held):
-            changed = _replace_named(held, name, value)
-            if changed is not None:
-                return replace(part, **{entry.name: changed})
-        elif entry.name == name:
-            return replace(part, **{name: _cast(name, held, value)})
-    return None
-
-
-def _cast(name: str, old: Any, value: Any) -> Any:
-    if isinstance(old, float) and type(value) is int:
-        value = float(value)
-    if isinstance(old, tuple) and isinstance(value, list):
-        value = tuple(value)
-    if type(value) is not type(old):
-        raise UsageError(f"--set {name}={value}: must be {type(old).__name__} like {old!r}")
-    return value
+def _describe(number: int, stage: Stage) -> str:
+    start = " and ".join(map(str, stage.start)) or "fresh weights"
+    return f"stage {number}: {stage.optimisation.steps:,} steps from {start}"
 
 
 def run_recipe(
@@ -107,6 +51,7 @@ def run_recipe(
     validation: Path | None = None,
     out: Path,
     resume: bool = False,
+    stage: int | None = None,
     minutes: float | None = None,
     init: Path | None = None,
     overrides: Sequence[str] = (),
@@ -114,63 +59,150 @@ def run_recipe(
     precision: str = "auto",
     quiet: bool = False,
 ) -> Report:
-    """Train a recipe; see the options of ``enhance train``.
+    """Train a recipe, stage by stage; see the options of ``enhance train``.
 
     Returns:
-        The last report of the run; it says whether the user cut it short.
+        The last report of the last stage that ran; it says whether the user cut it short.
 
     Raises:
-        EnhanceError: for unknown names, unusable data, or a state of other settings.
+        EnhanceError: For unknown names, unusable data, or a state of other settings.
     """
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    recipe = override(RECIPES[name], overrides)
-    if recipe.identity != RECIPES[name].identity:
-        raise UsageError(
-            f"--set {' '.join(overrides)}: that would be another model than {name}, "
-            "choose another recipe"
-        )
+    recipe = _choose_recipe(name, overrides)
+    count = len(recipe.stages)
+    if stage is not None and not 1 <= stage <= count:
+        raise UsageError(f"--stage {stage}: {name} has {count} stages, see enhance train --list")
+    numbers = range(1, count + 1) if stage is None else range(stage, stage + 1)
     place, dtype = _choose_place(device, precision)
     if place.type == "cpu":
         keep_freed_memory()
     other_rank = int(os.environ.get("RANK", "0")) > 0
     console = Console(stderr=True, quiet=quiet or other_rank, markup=False)
-    check_folder(out, resume)  # as train does, but before the data is read
-    tensors = read_tensors(init) if init is not None else None
-    experiment = recipe.prepare(data, validation, place, tensors)
-    console.print(
-        f"{name}: {experiment.data}, {recipe.optimisation.steps} steps, "
-        f"{place}, {str(dtype).removeprefix('torch.')}, run in {out}",
-        highlight=False,
-    )
-    settings = {**asdict(recipe), "data": experiment.data, "dtype": str(dtype)}
-    del settings["summary"]  # words for people: may change between two parts of a run
-    fingerprint = json.dumps(settings, sort_keys=True)
-    with (
-        Bars(console, shown=console.is_terminal) as bars,
-        bars.bar("starting", recipe.optimisation.steps, "steps") as bar,
-    ):
-        report = train(
-            experiment,
-            recipe.optimisation,
-            out,
-            name,
-            fingerprint=fingerprint,
-            device=place,
-            dtype=dtype,
-            resume=resume,
-            report=_Display(console, bar, experiment.unit).show,
-            seconds=math.inf if minutes is None else minutes * 60,
+    first = _first_stage(recipe, numbers, out, resume)
+    deadline = math.inf if minutes is None else time.monotonic() + minutes * 60
+
+    for number in range(first, numbers.stop):
+        folder = stage_folder(out, number, count)
+        going_on = resume and (folder / STATE_FILE).exists()
+        init_here = init if number == numbers.start else None
+        task = _prepare(recipe, number, data, validation, out, init_here, place, going_on)
+        seconds = deadline - time.monotonic()
+        report = _train_stage(recipe, number, task, folder, dtype, going_on, seconds, console)
+        cut = report.step < report.steps or report.interrupted
+        if cut or time.monotonic() > deadline:
+            break
+    if report.step < report.steps or number + 1 < numbers.stop:
+        where = f"stage {number}, " if count > 1 else ""
+        console.print(
+            f"stopped at {where}step {report.step} of {report.steps}; go on with --resume"
         )
-    if report.step < report.steps:
-        console.print(f"stopped at step {report.step} of {report.steps}; go on with --resume")
-    kept = [out / f"{stem}.safetensors" for stem in (name, "last")]
+    kept = [folder / f"{stem}.safetensors" for stem in (name, "last")]
     console.print(
         f"weights: {next((p for p in kept if p.exists()), 'none yet')}",
         highlight=False,
         soft_wrap=True,
     )
     return report
+
+
+def _prepare(
+    recipe: Recipe,
+    number: int,
+    data: Path,
+    validation: Path | None,
+    out: Path,
+    init: Path | None,
+    place: torch.device,
+    going_on: bool,
+) -> TrainingTask:
+    """Read the data of a stage and make its network; a resumed one has weights in its state."""
+    stage = recipe.stages[number - 1]
+    start: tuple[Start, ...] = stage.start
+    if init is not None:
+        start = () if init == NO_INIT else (WeightsFile(init),)
+    tensors = None
+    if not going_on:
+        tensors = read_start(start, out, recipe.name, len(recipe.stages))
+    return stage.prepare(data, validation, place, tensors)
+
+
+def _train_stage(
+    recipe: Recipe,
+    number: int,
+    task: TrainingTask,
+    folder: Path,
+    dtype: torch.dtype,
+    going_on: bool,
+    seconds: float,
+    console: Console,
+) -> Report:
+    """Run or continue a stage, and show how it goes."""
+    name, count, steps = recipe.name, len(recipe.stages), task.stage.optimisation.steps
+    place = next(task.network.parameters()).device
+    console.print(
+        f"{name}{f', stage {number} of {count}' if count > 1 else ''}: {task.data}, "
+        f"{steps} steps, {place}, {str(dtype).removeprefix('torch.')}, run in {folder}",
+        highlight=False,
+    )
+    with (
+        Bars(console, shown=console.is_terminal) as bars,
+        bars.bar("starting", steps, "steps") as bar,
+    ):
+        return train(
+            task,
+            folder,
+            name,
+            fingerprint=make_fingerprint(name, task.stage.settings(), task.data, dtype),
+            device=place,
+            dtype=dtype,
+            resume=going_on,
+            report=_Display(console, bar, task.unit).show,
+            seconds=seconds,
+            notes={"stage": f"{number} of {count}"} if count > 1 else None,
+        )
+
+
+def _choose_recipe(name: str, overrides: Sequence[str]) -> Recipe:
+    """The recipe of a name, with changed settings in all of its stages.
+
+    Raises:
+        UnknownNameError: If there is no such recipe or setting.
+        UsageError: If a value cannot be, or would make another model.
+    """
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    recipe = RECIPES[name]
+    stages = tuple(override(stage, overrides) for stage in recipe.stages)
+    for before, now in zip(recipe.stages, stages, strict=True):
+        if before.identity != now.identity:
+            raise UsageError(
+                f"--set {' '.join(overrides)}: that would be another model than {name}, "
+                "choose another recipe"
+            )
+    return replace(recipe, stages=stages)
+
+
+def _first_stage(recipe: Recipe, numbers: range, out: Path, resume: bool) -> int:
+    """The stage to begin or to go on with; those before it are done.
+
+    Raises:
+        CheckpointError: If there is nothing to resume, or a stage was made by other settings.
+        OutputError: If a run lies there that is not to be resumed.
+    """
+    count = len(recipe.stages)
+    states = {number: stage_folder(out, number, count) / STATE_FILE for number in numbers}
+    found = [number for number, state in states.items() if state.exists()]
+    if not resume:
+        for number in found or numbers:
+            check_folder(states[number].parent, resume=False)
+        return numbers.start
+    if not found:
+        check_folder(states[numbers.start].parent, resume=True)
+    for number in numbers:
+        stage = recipe.stages[number - 1]
+        steps = finished_steps(states[number], stage.settings())
+        if steps is None or steps < stage.optimisation.steps:
+            return number
+    return numbers[-1]
 
 
 def _choose_place(device: str, precision: str) -> tuple[torch.device, torch.dtype]:

@@ -1,5 +1,7 @@
-"""What recipes do first: read photographs, make a network, start it from other weights."""
+"""What a stage does first: read photographs, and make a network that begins from other weights."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +10,101 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.data.patches import load_photos
-from enhance_cli.engine.checkpoint import build, load_tensors
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.engine.catalogue import find_weights
+from enhance_cli.engine.checkpoint import build, load_tensors, read_tensors
+from enhance_cli.errors import CheckpointError, DatasetError, UsageError
+
+
+@dataclass(frozen=True)
+class EarlierStage:
+    """The weights that an earlier stage of the same recipe has kept.
+
+    Attributes:
+        number: Which stage, counted from 1.
+    """
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"stage {self.number}"
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """The weights of a model of ``MODELS``, from the folders where models are looked for."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """The weights in a safetensors file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+Start = EarlierStage | NamedModel | WeightsFile
+
+_ORIGIN = "the weights to begin with (--init)"
+
+
+def stage_folder(out: Path, number: int, count: int) -> Path:
+    """Where a stage of ``count`` writes: the last one into ``out``, those before it beneath."""
+    return out if number == count else out / f"stage-{number}"
+
+
+def read_start(
+    starts: Sequence[Start], out: Path, name: str, count: int
+) -> dict[str, Tensor] | None:
+    """The tensors that a stage begins with; None for fresh weights.
+
+    Args:
+        starts: Where they come from; later ones take the place of earlier ones.
+        out: Folder of the run.
+        name: Name of the model that is made.
+        count: Number of the recipe's stages.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged.
+    """
+    tensors: dict[str, Tensor] = {}
+    for start in starts:
+        if isinstance(start, EarlierStage):
+            path = stage_folder(out, start.number, count) / f"{name}.safetensors"
+            if not path.exists():
+                raise CheckpointError(
+                    f"{path}: {start} has left no weights, train it first (--stage "
+                    f"{start.number}) or give others with --init"
+                )
+        elif isinstance(start, NamedModel):
+            found = find_weights(start.name)
+            if found is None:
+                raise CheckpointError(
+                    f"no weights for {start.name!r}, from which {name} begins: train them "
+                    f"(enhance train {start.name}) or give others with --init"
+                )
+            path = found.path
+        else:
+            path = start.path
+        tensors |= read_tensors(path)
+    return tensors or None
 
 
 def load_split(data: Path, validation: Path | None) -> tuple[list[Tensor], list[Tensor]]:
-    """Photographs to train and to validate on, uint8 (3, H, W).
+    """The photographs to train on and those to validate on, each uint8 (3, H, W).
 
     Args:
-        data: folder of photographs to train on.
-        validation: folder of photographs to validate on; None holds out every twentieth.
+        data: Folder of photographs to train on.
+        validation: Folder of photographs to validate on; None holds out every twentieth.
 
     Raises:
-        DatasetError: if there are too few usable photographs.
+        DatasetError: If there are too few usable photographs.
     """
     photos = load_photos(data)
     if validation is not None:
@@ -33,21 +117,26 @@ def load_split(data: Path, validation: Path | None) -> tuple[list[Tensor], list[
 
 
 def make_network(
-    architecture: Architecture, config: dict[str, Any], init: dict[str, Tensor] | None
+    architecture: Architecture, config: Any, init: dict[str, Tensor] | None
 ) -> nn.Module:
-    """A network, freshly initialised but for those tensors of ``init`` that fit.
+    """A fresh network, but for those tensors of ``init`` that fit.
 
     The kernels of a convolution with fewer input channels fit too: those that are left are zero,
     so that a network which sees more begins as the one that did not.
 
+    Args:
+        architecture: Entry of ``ARCHITECTURES``.
+        config: Its hyperparameters, an instance of its configuration.
+        init: Tensors by name, or None.
+
     Raises:
-        UsageError: if the architecture refuses the config.
-        CheckpointError: if no tensor of ``init`` fits.
+        UsageError: If the architecture refuses the configuration.
+        CheckpointError: If no tensor of ``init`` fits.
     """
     try:
-        network = build(architecture, architecture.config(**config))
+        network = build(architecture, config)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"config {config}: {error}") from error
+        raise UsageError(f"{config}: {error}") from error
     if init is not None:
         own = network.state_dict()
         fitting = {
@@ -55,7 +144,7 @@ def make_network(
             for k, v in init.items()
             if k in own and _fits(v.shape, own[k].shape)
         }
-        load_tensors(network, {**own, **fitting} if fitting else init, "--init")
+        load_tensors(network, {**own, **fitting} if fitting else init, _ORIGIN)
     return network
 
 

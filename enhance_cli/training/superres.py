@@ -1,54 +1,40 @@
-"""Training of single-image super-resolution: recipe, objective and validation."""
+"""Training of single-image super-resolution: settings, loss and validation."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple
-from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
-from enhance_cli.training.loop import Optimisation
-from enhance_cli.training.start import load_split, make_network
+from enhance_cli.training.stages import Stage, TrainingTask
+from enhance_cli.training.start import load_split
 
 
-@dataclass(frozen=True)
-class SuperResolutionRecipe:
-    """A network, its degradation (MATLAB bicubic) and its losses.
+@dataclass(frozen=True, kw_only=True)
+class SuperResolutionStage(Stage):
+    """A network that enlarges pictures which MATLAB's bicubic filter has made smaller.
 
     Attributes:
-        name: of the recipe and of the model that it makes.
-        summary: one line for ``enhance train --list``.
-        architecture: key of ``ARCHITECTURES``.
-        config: hyperparameters of the architecture, ``scale`` among them.
-        patch: LR patch side.
-        batch: patches per step, over all processes.
-        l1_share: share of the steps with an L1 loss before the squared error of eq. 2.4; L1
-            converges faster at high learning rates, the squared error is what PSNR measures.
-        optimisation: schedule and optimiser.
+        patch: Side of the low-resolution patches in pixels.
+        batch: Patches per step, over all processes.
+        l1_share: Share of the steps with an L1 loss, before the squared error of dissertation
+            003, eq. 2.4, takes over. L1 converges faster at high learning rates; the squared
+            error is what PSNR measures.
     """
 
-    name: str
-    summary: str
-    architecture: str
-    config: dict[str, Any]
     patch: int = 32
     batch: int = 16
     l1_share: float = 0.75
-    optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        super().__post_init__()
         if not 0 <= self.l1_share <= 1:
             raise ValueError(f"l1_share must be from 0 to 1, not {self.l1_share}")
         if min(self.patch, self.batch) < 1:
@@ -56,8 +42,8 @@ class SuperResolutionRecipe:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Name and scale."""
-        return self.name, self.config["scale"]
+        """The architecture and its scale."""
+        return self.architecture, self.config.scale
 
     def prepare(
         self,
@@ -66,42 +52,38 @@ class SuperResolutionRecipe:
         device: torch.device,
         init: dict[str, Tensor] | None = None,
     ) -> "SuperResolution":
-        """Read the data and make the network.
+        """Read the photographs and make the network; see ``Stage.prepare``.
 
         Args:
-            data: folder of photographs to train on.
-            validation: folder of photographs to validate on; None holds out every twentieth.
-            device: where pixels and network live.
-            init: tensors to start from; those whose name and shape fit are taken.
-
-        Raises:
-            DatasetError: if there are too few usable photographs.
-            CheckpointError: if no tensor of ``init`` fits.
+            data: Folder of photographs to train on.
+            validation: Folder of photographs to validate on; None holds out every twentieth.
+            device: Where pixels and network live.
+            init: Tensors to begin with.
         """
         photos, held = load_split(data, validation)
-        torch.manual_seed(self.optimisation.seed)
-        network = make_network(ARCHITECTURES[self.architecture], self.config, init)
+        network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return SuperResolution(self, network, photos, held, device)
 
 
-class SuperResolution:
-    """A prepared recipe; see ``training.loop.Experiment``."""
+class SuperResolution(TrainingTask):
+    """A stage of super-resolution with its photographs, each uint8 (3, H, W)."""
 
-    unit = "dB"
+    stage: SuperResolutionStage
+    score_name = "validation_psnr_y"
 
     def __init__(
         self,
-        recipe: SuperResolutionRecipe,
+        stage: SuperResolutionStage,
         network: nn.Module,
         photos: Sequence[Tensor],
         held: Sequence[Tensor],
         device: torch.device,
     ) -> None:
-        self.recipe, self.network, self.device = recipe, network, device
-        self.scale = int(recipe.config["scale"])
-        self.data = f"{len(photos)} photographs"
-        self._sampler = PatchSampler(photos, self.scale, recipe.patch, device)
+        super().__init__(stage, network, f"{len(photos)} photographs")
+        self.device = device
+        self.scale = int(stage.config.scale)
+        self._sampler = PatchSampler(photos, self.scale, stage.patch, device)
         self._held = [
             crop_to_multiple(photo, self.scale)
             for photo in held
@@ -111,11 +93,11 @@ class SuperResolution:
             raise DatasetError(
                 f"no photograph to validate on is larger than {3 * self.scale} pixels"
             )
-        self._l1_steps = round(recipe.l1_share * recipe.optimisation.steps)
+        self._l1_steps = round(stage.l1_share * stage.optimisation.steps)
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """L1, later the squared error (eq. 2.4, as a mean over channels too), of RGB in [0, 1]."""
-        frame_lr, frame_hr = self._sampler.batch(self.recipe.batch, generator)
+        frame_lr, frame_hr = self._sampler.batch(self.stage.batch, generator)
         if len(frame_lr[share]) == 0:
             raise UsageError(f"batch={len(frame_lr)}: too small for so many processes")
         estimate = self.network(frame_lr[share].contiguous(memory_format=torch.channels_last))
@@ -124,7 +106,7 @@ class SuperResolution:
         return functional.mse_loss(estimate, frame_hr[share])
 
     def validate(self, network: nn.Module) -> float:
-        """Mean PSNR in dB over the validation pictures, by the protocol of the benchmarks."""
+        """The mean PSNR in dB over the held-out photographs, by the protocol of the benchmarks."""
         scores = []
         for photo in self._held:
             frame_lr = to_values(imresize(photo, 1 / self.scale).to(self.device)[None])
@@ -133,22 +115,6 @@ class SuperResolution:
                 quantise(estimate),
                 to_values(photo.to(self.device)),
             )
-            scores.append(score(*images, "y-crop", self.scale, ["psnr"])["psnr"])
-            scores[-1] = min(scores[-1], 100.0)  # a blank one can be met exactly
+            # A blank photograph can be met exactly, which would make the mean infinite.
+            scores.append(min(score(*images, "y-crop", self.scale, ["psnr"])["psnr"], 100.0))
         return sum(scores) / len(scores)
-
-    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
-        """Write a checkpoint with its recipe, step and validation score."""
-        save_checkpoint(
-            path,
-            self.network,
-            ARCHITECTURES[self.recipe.architecture],
-            self.recipe.name,
-            tensors=tensors,
-            training={
-                "recipe": asdict(self.recipe),
-                "data": self.data,
-                "step": step,
-                "validation_psnr_y": round(score, 4) if math.isfinite(score) else None,
-            },
-        )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr
 from enhance_cli.data.clips import (
     ClipBatch,
@@ -23,26 +22,20 @@ from enhance_cli.data.clips import (
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.data.patches import load_photos
-from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import to_values
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.training.flow import FlowLessons, alignment_loss
-from enhance_cli.training.loop import Optimisation
-from enhance_cli.training.start import make_network
+from enhance_cli.training.stages import Stage, TrainingTask
 from enhance_cli.training.unroll import Frames, run_clip
 
 
-@dataclass(frozen=True)
-class VideoRecipe:
+@dataclass(frozen=True, kw_only=True)
+class VideoStage(Stage):
     """A video network, its degradation and its losses.
 
     Attributes:
-        name: of the recipe and of the model that it makes.
-        summary: one line for ``enhance train --list``.
-        architecture: key of ``ARCHITECTURES``.
-        config: hyperparameters of the architecture, ``scale`` among them.
         patch: LR patch side.
         batch: clips per step, over all processes.
         frames: length of a clip (10 in ch. 3.3.5).
@@ -65,13 +58,8 @@ class VideoRecipe:
             empty for none.
         made_share: share of the clips made from photographs.
         degradation: from large clips to small ones.
-        optimisation: schedule and optimiser.
     """
 
-    name: str
-    summary: str
-    architecture: str
-    config: dict[str, Any]
     patch: int = 64
     batch: int = 4
     frames: int = 10
@@ -87,11 +75,9 @@ class VideoRecipe:
     photos: str = ""
     made_share: float = 0.5
     degradation: Degradation = field(default_factory=Degradation)
-    optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(f"choose from {', '.join(ARCHITECTURES)}")
+        super().__post_init__()
         for name in (
             "short_share",
             "l1_share",
@@ -118,8 +104,13 @@ class VideoRecipe:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Name, kind of network and scale."""
-        return self.name, self.architecture, self.config["scale"]
+        """Kind of network and scale."""
+        return self.architecture, self.config.scale
+
+    def settings(self) -> dict[str, Any]:
+        """All settings for JSON, of the photographs' folder only its name."""
+        # A checkpoint may be given away: where the photographs lie is nobody's business.
+        return {**super().settings(), "photos": Path(self.photos).name}
 
     def prepare(
         self,
@@ -150,8 +141,7 @@ class VideoRecipe:
                 raise DatasetError(f"{data}: one video is too few to train and validate on")
         clips = [scene for clip in clips for scene in split_scenes(clip)]
         photos = load_photos(Path(self.photos)) if self.photos else []
-        torch.manual_seed(self.optimisation.seed)
-        network = make_network(ARCHITECTURES[self.architecture], self.config, init)
+        network = self.make_network(init)
         assert isinstance(network, VideoNetwork)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return VideoSuperResolution(self, network, clips, photos, held, device)
@@ -162,61 +152,61 @@ _HELD_FRAMES = 20
 _HELD_SIDES = (256, 320)
 
 
-class VideoSuperResolution:
-    """A prepared recipe; see ``training.loop.Experiment``."""
+class VideoSuperResolution(TrainingTask):
+    """A stage of video with its clips; see ``TrainingTask``."""
 
-    unit = "dB"
+    stage: VideoStage
+    score_name = "validation_psnr_y"
 
     def __init__(
         self,
-        recipe: VideoRecipe,
+        stage: VideoStage,
         network: VideoNetwork,
         clips: Sequence[Tensor],
         photos: Sequence[Tensor],
         held: Sequence[Tensor],
         device: torch.device,
     ) -> None:
-        self.network: torch.nn.Module = network
-        self.recipe, self.device = recipe, device
-        self.scale = int(recipe.config["scale"])
-        margin = 2 * recipe.degradation.margin
-        side = (recipe.patch + margin) * self.scale
+        super().__init__(stage, network, f"{len(clips)} scenes of video")
+        self.device = device
+        self.scale = int(stage.config.scale)
+        margin = 2 * stage.degradation.margin
+        side = (stage.patch + margin) * self.scale
         photos = [photo for photo in photos if min(photo.shape[-2:]) >= side]
-        self.data = f"{len(clips)} scenes of video"
         if photos:
             self.data += f", {len(photos)} photographs set in motion"
         self._sampler = ClipSampler(
             clips,
             motion=MotionSampler(photos, Motion()) if photos else None,
-            made_share=recipe.made_share,
+            made_share=stage.made_share,
             side=side,
-            length=recipe.frames,
+            length=stage.frames,
             device=device,
         )
         self._held = [self._degrade_held(clip, index) for index, clip in enumerate(held)]
         if not self._held:
             raise DatasetError("no clip to validate on")
-        steps = recipe.optimisation.steps
-        self._flow_steps = round(recipe.flow_share * steps)
-        self._align_steps = self._flow_steps + round(recipe.align_share * steps)
-        self._given_steps = self._align_steps + round(recipe.given_share * steps)
-        self._short_steps = round(recipe.short_share * steps)
-        self._l1_steps = round(recipe.l1_share * steps)
+        steps = stage.optimisation.steps
+        self._flow_steps = round(stage.flow_share * steps)
+        self._align_steps = self._flow_steps + round(stage.align_share * steps)
+        self._given_steps = self._align_steps + round(stage.given_share * steps)
+        self._short_steps = round(stage.short_share * steps)
+        self._l1_steps = round(stage.l1_share * steps)
         self._lessons: FlowLessons | None = None
-        if recipe.align_share and not isinstance(network, Frvsr | Vsr):
-            raise UsageError(f"--set align_share={recipe.align_share}: {recipe.name} has no flow")
+        if stage.align_share and not isinstance(network, Frvsr | Vsr):
+            raise UsageError(f"--set align_share={stage.align_share}: this network has no flow")
         if self._flow_steps:
             if not (photos and isinstance(network, Frvsr | Vsr)):
                 raise UsageError(
-                    f"--set flow_share={recipe.flow_share}: needs a network with "
+                    f"--set flow_share={stage.flow_share}: needs a network with "
                     "flow, and --set photos=DIR to make motion from"
                 )
             self._lessons = FlowLessons(
                 photos,
                 self.scale,
-                recipe.patch,
+                stage.patch,
                 Motion(),
-                noise=recipe.degradation.noise_deviation[1] if recipe.degradation.noise else 0.0,
+                noise=stage.degradation.noise_deviation[1] if stage.degradation.noise else 0.0,
             )
 
     def _degrade_held(self, clip: Tensor, index: int) -> tuple[Tensor, Tensor]:
@@ -231,7 +221,7 @@ class VideoSuperResolution:
         top, left = (clip.shape[-2] - height) // 2, (clip.shape[-1] - width) // 2
         frames_hr = to_values(clip[:, :, top : top + height, left : left + width])
         generator = torch.Generator().manual_seed(index)
-        frames_lr = self.recipe.degradation.apply(frames_hr[None], self.scale, generator)[0]
+        frames_lr = self.stage.degradation.apply(frames_hr[None], self.scale, generator)[0]
         return frames_lr, frames_hr
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
@@ -241,11 +231,11 @@ class VideoSuperResolution:
             return self._lessons.loss(
                 self.network.fnet, step / self._flow_steps, generator, share, self.device
             )
-        recipe, network = self.recipe, self.network
+        stage, network = self.stage, self.network
         assert isinstance(network, VideoNetwork)
         batch = self._draw(step, generator).part(share)
         if not len(batch.known):
-            raise UsageError(f"batch={recipe.batch}: too small for so many processes")
+            raise UsageError(f"batch={stage.batch}: too small for so many processes")
         if step < self._align_steps:
             assert isinstance(network, Frvsr | Vsr)
             return alignment_loss(network, batch)
@@ -254,22 +244,22 @@ class VideoSuperResolution:
             network,
             batch,
             distance,
-            flow_frames=recipe.flow_frames,
+            flow_frames=stage.flow_frames,
             given_flow=step < self._given_steps,
-            burn_in=recipe.burn_in,
+            burn_in=stage.burn_in,
         )
-        wanted = batch.frames_hr[:, recipe.burn_in :]
-        return distance(estimates, wanted) + recipe.flow_weight * flow_loss
+        wanted = batch.frames_hr[:, stage.burn_in :]
+        return distance(estimates, wanted) + stage.flow_weight * flow_loss
 
     def _draw(self, step: int, generator: torch.Generator) -> ClipBatch:
-        recipe = self.recipe
+        stage = self.stage
         with torch.autocast(self.device.type, enabled=False):
             return clip_batch(
                 self._sampler,
-                recipe.degradation,
-                count=recipe.batch,
-                length=recipe.short_frames if step < self._short_steps else recipe.frames,
-                patch=recipe.patch,
+                stage.degradation,
+                count=stage.batch,
+                length=stage.short_frames if step < self._short_steps else stage.frames,
+                patch=stage.patch,
                 scale=self.scale,
                 generator=generator,
             )
@@ -282,21 +272,3 @@ class VideoSuperResolution:
             for frames_lr, frames_hr in self._held
         ]
         return sum(scores) / len(scores)
-
-    def save(self, path: Path, tensors: dict[str, Tensor], step: int, score: float) -> None:
-        """Write a checkpoint with its recipe, step and validation score."""
-        # A checkpoint may be given away: where the photographs lie is nobody's business.
-        recipe = {**asdict(self.recipe), "photos": Path(self.recipe.photos).name}
-        save_checkpoint(
-            path,
-            self.network,
-            ARCHITECTURES[self.recipe.architecture],
-            self.recipe.name,
-            tensors=tensors,
-            training={
-                "recipe": recipe,
-                "data": self.data,
-                "step": step,
-                "validation_psnr_y": round(score, 4) if math.isfinite(score) else None,
-            },
-        )

@@ -25,8 +25,8 @@ from enhance_cli.data.degradation import (
 from enhance_cli.errors import UsageError
 from enhance_cli.levels import quantise
 from enhance_cli.resize import imresize
+from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.run import override
 
 CODECS: tuple[Codec, ...] = ("h264", "jpeg")
 
@@ -207,7 +207,7 @@ def test_the_clips_of_a_batch_do_not_mix() -> None:
 def test_the_margin_holds_what_a_small_pixel_depends_on() -> None:
     """Nearly: of the widest kernels that our recipes draw."""
     for name in ("frvsr-3-64", "frvsr-real"):
-        degradation = RECIPES[name].degradation  # type: ignore[union-attr, attr-defined]
+        degradation = RECIPES[name].stages[0].degradation  # type: ignore[union-attr, attr-defined]
         scale, margin = 4, degradation.margin
         inside = 3
         side = scale * (2 * margin + inside)
@@ -429,7 +429,7 @@ def test_degradations_that_cannot_be(settings: dict[str, Any]) -> None:
 )
 def test_settings_that_no_run_can_use(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
-        override(RECIPES["frvsr-real"], [assignment])
+        override(RECIPES["frvsr-real"].stages[0], [assignment])
     assert assignment.split("=")[0] in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from enhance_cli.data.picture_sets import FACES_FILE
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.errors import UsageError
 from enhance_cli.training.autoencoder import (
-    AutoencoderRecipe,
+    AutoencoderStage,
     Autoencoding,
     fit_densities,
     jacobian_norm,
@@ -64,10 +64,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def small(name: str, **settings: object) -> AutoencoderRecipe:
-    recipe = RECIPES[name]
-    assert isinstance(recipe, AutoencoderRecipe)
-    config = {**recipe.config, "width": 2, "latent": 3, "components": 2}
+def small(name: str, **settings: object) -> AutoencoderStage:
+    recipe = RECIPES[name].stages[-1]
+    assert isinstance(recipe, AutoencoderStage)
+    config = replace(recipe.config, width=2, latent=3, components=2)
     plan = replace(recipe.optimisation, steps=6, validate_every=3)
     return replace(recipe, config=config, batch=10, optimisation=plan, **settings)
 
@@ -83,10 +83,9 @@ def generator(seed: int = 3) -> torch.Generator:
 def test_every_model_has_a_recipe_of_its_config():
     assert {name for name, spec in MODELS.items() if spec.architecture == "autoencoder"} == set(ALL)
     for name in ALL:
-        recipe = RECIPES[name]
-        assert isinstance(recipe, AutoencoderRecipe)
-        assert recipe.config == asdict(MODELS[name].config)
-        assert recipe.batch == 100 and recipe.config["width"] == 32
+        stage = RECIPES[name].stages[-1]
+        assert isinstance(stage, AutoencoderStage)
+        assert stage.config == MODELS[name].config and stage.config.width == 32
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -94,7 +93,6 @@ def test_a_run_gives_a_checkpoint_that_can_be_sampled(name: str, data: Path, tmp
     recipe = small(name)
     last = train(
         recipe.prepare(data, None, CPU),
-        recipe.optimisation,
         tmp_path,
         name,
         fingerprint="",
@@ -108,7 +106,7 @@ def test_a_run_gives_a_checkpoint_that_can_be_sampled(name: str, data: Path, tmp
         assert isinstance(network, Autoencoder) and network.densities.fitted
         for density in ("gaussian", "mixture"):
             pictures = network.decode(network.densities.sample(density, 4, 1.0, generator()))
-            assert pictures.shape[1:] == (recipe.config["channels"], *2 * (recipe.config["side"],))
+            assert pictures.shape[1:] == (recipe.config.channels, *2 * (recipe.config.side,))
             assert pictures.isfinite().all()
 
 
@@ -120,7 +118,6 @@ def test_a_resumed_run_equals_one_without_a_break(name: str, data: Path, tmp_pat
     def run(out: Path, **options: object) -> None:
         train(
             recipe.prepare(data, None, CPU),
-            recipe.optimisation,
             out,
             name,
             fingerprint="",
@@ -256,7 +253,8 @@ def test_fewer_codes_than_components_leave_the_rest_without_weight():
 
 
 def test_faces_are_mirrored_and_digits_are_not():
-    assert RECIPES["faces-rae"].mirror and not RECIPES["digits-rae"].mirror
+    assert RECIPES["faces-rae"].stages[0].mirror
+    assert not RECIPES["digits-rae"].stages[0].mirror
 
 
 @pytest.mark.parametrize(
@@ -269,20 +267,24 @@ def test_faces_are_mirrored_and_digits_are_not():
 )
 def test_impossible_recipes_are_refused(name, settings, error, message):
     with pytest.raises(error, match=message):
-        replace(RECIPES[name], **settings)
+        replace(RECIPES[name].stages[0], **settings)
 
 
 def test_a_batch_larger_than_the_data_is_told(data: Path):
-    with pytest.raises(UsageError, match="batch=100: more than the 50 pictures"):
-        RECIPES["digits-ae"].prepare(data, None, CPU)
+    stage = replace(RECIPES["digits-ae"].stages[0], batch=51)
+    with pytest.raises(UsageError, match="batch=51: more than the 50 pictures"):
+        stage.prepare(data, None, CPU)
 
 
 def test_width_may_change_and_the_rest_may_not():
-    recipe = RECIPES["faces-vae"]
-    assert isinstance(recipe, AutoencoderRecipe)
-    assert replace(recipe, config={**recipe.config, "width": 128}).identity == recipe.identity
+    recipe = RECIPES["faces-vae"].stages[0]
+    assert isinstance(recipe, AutoencoderStage)
+    assert replace(recipe, config=replace(recipe.config, width=128)).identity == recipe.identity
     for key, value in (("latent", 32), ("posterior", "point"), ("likelihood", "white")):
-        assert replace(recipe, config={**recipe.config, key: value}).identity != recipe.identity
+        assert (
+            replace(recipe, config=replace(recipe.config, **{key: value})).identity
+            != recipe.identity
+        )
 
 
 def test_the_fit_of_the_kernels_changes_no_value_of_the_loss(data: Path):

@@ -19,17 +19,20 @@ from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.data.mnist import read_mnist
 from enhance_cli.engine.checkpoint import read_checkpoint_info
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
-from enhance_cli.training.loop import Report, step_generator
+from enhance_cli.training.loop import Report
 from enhance_cli.training.mnist import (
     MNIST_RECIPES,
-    MnistExperiment,
-    MnistRecipe,
+    DigitTask,
+    MnistStage,
     invert,
     pixels,
 )
-from enhance_cli.training.objectives import Objective
+from enhance_cli.training.objectives import HybridObjective
+from enhance_cli.training.optimisation import step_generator
+from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.run import override, run_recipe
+from enhance_cli.training.run import run_recipe
+from enhance_cli.training.stages import Recipe
 
 CPU = torch.device("cpu")
 ERRORS = 4.5  # standard errors that a Monte-Carlo mean may be off; the seeds are fixed
@@ -38,10 +41,14 @@ SMALL = ("batch=16", "draws=2", "steps=60", "validate_every=30", "learning_rate=
 NAMES = sorted(BY_NAME)
 
 
-def small(name: str, *overrides: str) -> MnistRecipe:
-    size = ("hidden=16", "width=4") if "width" in BY_NAME[name].config else ("hidden=16",)
-    changed = override(BY_NAME[name], [*size, *SMALL, *overrides])
-    assert isinstance(changed, MnistRecipe)
+def small(name: str, *overrides: str) -> MnistStage:
+    size = (
+        ("hidden=16", "width=4")
+        if hasattr(BY_NAME[name].stages[0].config, "width")
+        else ("hidden=16",)
+    )
+    changed = override(BY_NAME[name].stages[0], [*size, *SMALL, *overrides])
+    assert isinstance(changed, MnistStage)
     return changed
 
 
@@ -80,13 +87,13 @@ def run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
         monkeypatch.setitem(ARCHITECTURES, entry.name, entry)
 
     def start(name: str, *overrides: str, out: Path = tmp_path / "run", **options: Any) -> Report:
-        monkeypatch.setitem(RECIPES, name, small(name, *overrides))
+        monkeypatch.setitem(RECIPES, name, Recipe(name, "", (small(name, *overrides),)))
         return run_recipe(name, data, out=out, device="cpu", quiet=True, **options)
 
     return start
 
 
-def prepare(name: str, data: Path, *overrides: str) -> MnistExperiment:
+def prepare(name: str, data: Path, *overrides: str) -> DigitTask:
     return small(name, *overrides).prepare(data, None, CPU)
 
 
@@ -188,22 +195,22 @@ def test_the_recipes_are_those_of_the_thesis() -> None:
     }
     assert set(BY_NAME) == {*table_1, "mnist-restore-skip", "mnist-restore"}
     for name, latent in table_1.items():
-        recipe = BY_NAME[name]
-        assert recipe.config["latent"] == latent
+        recipe = BY_NAME[name].stages[0]
+        assert recipe.config.latent == latent
         assert recipe.task == "reconstruct"
         assert recipe.architecture == ("mnist-cnn" if name == "mnist-vae-cnn" else "mnist-mlp")
-        plain = Objective(alpha=0.0, prior_deviation=0.0)
-        assert recipe.objective == (plain if name == "mnist-ae" else Objective())
+        plain = HybridObjective(alpha=0.0, prior_deviation=0.0)
+        assert recipe.objective == (plain if name == "mnist-ae" else HybridObjective())
     for name, skips in (("mnist-restore-skip", True), ("mnist-restore", False)):
-        recipe = BY_NAME[name]
+        recipe = BY_NAME[name].stages[0]
         assert (recipe.architecture, recipe.task) == ("mnist-cnn", "restore")
-        assert recipe.config["skips"] == skips
-        assert recipe.objective == Objective(alpha=1.0, beta=1.0)
+        assert recipe.config.skips == skips
+        assert recipe.objective == HybridObjective(alpha=1.0, beta=1.0)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_adam_has_its_standard_settings_for_200_epochs(name: str) -> None:
-    recipe = BY_NAME[name]
+    recipe = BY_NAME[name].stages[0]
     plan, adam = recipe.optimisation, torch.optim.Adam([torch.zeros(1)]).defaults
     assert (plan.learning_rate, plan.betas) == (adam["lr"], adam["betas"])
     assert {plan.rate(step) for step in (0, 1, 6000, 11_999)} == {adam["lr"]}
@@ -214,10 +221,10 @@ def test_adam_has_its_standard_settings_for_200_epochs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_survives_json_and_an_override_by_itself(name: str) -> None:
-    recipe = BY_NAME[name]
+    recipe = BY_NAME[name].stages[0]
     assert json.loads(json.dumps(asdict(recipe)))["objective"] == asdict(recipe.objective)
     values = {
-        **recipe.config,
+        **asdict(recipe.config),
         **asdict(recipe.objective),
         **asdict(recipe.optimisation),
         "batch": recipe.batch,
@@ -249,11 +256,11 @@ def test_overrides_that_make_no_experiment(name: str, assignment: str) -> None:
 
 
 def test_sizes_may_change_but_not_what_the_name_says() -> None:
-    recipe = BY_NAME["mnist-vae-10"]
+    recipe = BY_NAME["mnist-vae-10"].stages[0]
     assert override(recipe, ["hidden=9", "alpha=0.5", "steps=3"]).identity == recipe.identity
     for change in ("latent=9", "prior=label"):
         assert override(recipe, [change]).identity != recipe.identity
-    assert len({recipe.identity for recipe in MNIST_RECIPES}) == 9
+    assert len({recipe.stages[0].identity for recipe in MNIST_RECIPES}) == 9
 
 
 @pytest.mark.parametrize("overrides", [("latent=0",), ("prior=cat",), ("batch=71",)])
@@ -286,9 +293,7 @@ def test_nothing_is_left_of_black_and_white() -> None:
 # --- batches ---------------------------------------------------------------------------------
 
 
-def batches(
-    prepared: MnistExperiment, steps: range, share: slice = slice(0, None, 1)
-) -> list[Tensor]:
+def batches(prepared: DigitTask, steps: range, share: slice = slice(0, None, 1)) -> list[Tensor]:
     """The clean pictures that the steps see."""
     seen: list[Tensor] = []
     condition = prepared.condition
@@ -405,7 +410,7 @@ def test_a_run_learns_and_writes_its_figures(
     assert finished.best > before
     info = read_checkpoint_info(tmp_path / "run" / "last.safetensors")
     assert info.name == name
-    assert info.architecture.name == BY_NAME[name].architecture
+    assert info.architecture.name == BY_NAME[name].stages[0].architecture
     notes = info.training
     assert (notes["step"], notes["epochs"], notes["data"]) == (60, 15.0, "70 digits")
     assert notes["recipe"]["optimisation"]["steps"] == 60

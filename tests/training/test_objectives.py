@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from enhance_cli.training.objectives import (
-    Objective,
+    HybridObjective,
     absolute_error,
     gaussian_kl,
     gsnn,
@@ -64,7 +64,7 @@ def pairs(count: int = 8) -> tuple[Tensor, Tensor]:
     return causes @ mixing + 0.3 * noise @ mixing.flip(0), causes
 
 
-def loss_of(objective: Objective, model: Any, x: Tensor, y: Tensor, seed: int = 0) -> Tensor:
+def loss_of(objective: HybridObjective, model: Any, x: Tensor, y: Tensor, seed: int = 0) -> Tensor:
     return variational_loss(
         model, x, y, lambda estimate: squared_error(x, estimate), objective, generator(seed)
     )
@@ -171,7 +171,7 @@ def test_the_gradient_of_an_expectation_is_estimated_without_bias() -> None:
 )
 def test_an_objective_that_is_none_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
-        Objective(**values)
+        HybridObjective(**values)
 
 
 @pytest.mark.parametrize("divided", [False, True])
@@ -181,12 +181,12 @@ def test_the_ends_of_the_family(divided: bool) -> None:
     def error(estimate: Tensor) -> Tensor:
         return squared_error(x, estimate)
 
-    elbo = Objective(alpha=1.0, beta=0.7, divided=divided)
+    elbo = HybridObjective(alpha=1.0, beta=0.7, divided=divided)
     assert torch.equal(
         loss_of(elbo, model, x, y),
         negative_elbo(model, x, model.prior(y), error, elbo, generator()),
     )
-    stochastic = Objective(alpha=0.0, divided=divided)
+    stochastic = HybridObjective(alpha=0.0, divided=divided)
     assert torch.equal(
         loss_of(stochastic, model, x, y),
         gsnn(model, model.prior(y), error, stochastic, generator()),
@@ -201,7 +201,7 @@ def test_the_elbo_is_reconstruction_and_weighted_divergence() -> None:
     divergence = gaussian_kl(mean, log_variance, mean_p)
     for beta in (0.0, 1.0, 3.0):
         expected = squared_error(x, estimate) + beta * divergence
-        assert torch.allclose(loss_of(Objective(beta=beta), model, x, y), expected)
+        assert torch.allclose(loss_of(HybridObjective(beta=beta), model, x, y), expected)
 
 
 @pytest.mark.parametrize("error", [absolute_error, squared_error])
@@ -212,7 +212,7 @@ def test_plain_reconstruction_needs_neither_encoder_nor_sample(error: Any, skips
             raise AssertionError("the posterior was asked")
 
     model, (x, y) = NoPosterior(skips), pairs()
-    plain = Objective(alpha=0.0, prior_deviation=0.0)
+    plain = HybridObjective(alpha=0.0, prior_deviation=0.0)
     assert not plain.needs_posterior
     losses = [
         variational_loss(model, x, y, lambda estimate: error(x, estimate), plain, generator(seed))
@@ -228,19 +228,20 @@ def test_a_hybrid_is_the_weighted_mean_of_its_ends() -> None:
     with torch.no_grad():
         model.to_posterior.bias[2:] -= 60
     ends = [
-        loss_of(Objective(alpha=alpha, prior_deviation=0.0), model, x, y) for alpha in (0.0, 1.0)
+        loss_of(HybridObjective(alpha=alpha, prior_deviation=0.0), model, x, y)
+        for alpha in (0.0, 1.0)
     ]
-    mixed = loss_of(Objective(alpha=0.3, prior_deviation=0.0), model, x, y)
+    mixed = loss_of(HybridObjective(alpha=0.3, prior_deviation=0.0), model, x, y)
     assert torch.allclose(mixed, 0.7 * ends[0] + 0.3 * ends[1])
 
 
 def test_the_error_of_gsnn_grows_with_the_deviation_of_the_prior() -> None:
     """A linear decoder W adds half of deviation^2 * |W|^2 to the squared error."""
     model, (x, y) = Tiny(), pairs()
-    plain = loss_of(Objective(alpha=0.0, prior_deviation=0.0), model, x, y)
+    plain = loss_of(HybridObjective(alpha=0.0, prior_deviation=0.0), model, x, y)
     added = model.from_code.weight[:, :2].square().sum() / 2
     for deviation in (0.5, 2.0):
-        objective = Objective(alpha=0.0, prior_deviation=deviation)
+        objective = HybridObjective(alpha=0.0, prior_deviation=deviation)
         draws = torch.stack([loss_of(objective, model, x, y, seed).mean() for seed in range(600)])
         standard_error = draws.std() / math.sqrt(len(draws))
         expected = plain.mean() + deviation**2 * added
@@ -252,8 +253,8 @@ def test_the_error_of_gsnn_grows_with_the_deviation_of_the_prior() -> None:
 def test_a_divided_batch_is_on_average_eq_15(alpha: float, count: int, deviation: float) -> None:
     """Over all rotations of a batch, so that each picture gets either term in its turn."""
     model, (x, y) = Tiny(), pairs(count)
-    whole = Objective(alpha=alpha, beta=2.0, prior_deviation=deviation)
-    divided = Objective(alpha=alpha, beta=2.0, prior_deviation=deviation, divided=True)
+    whole = HybridObjective(alpha=alpha, beta=2.0, prior_deviation=deviation)
+    divided = HybridObjective(alpha=alpha, beta=2.0, prior_deviation=deviation, divided=True)
     differences = []
     with torch.no_grad():
         for seed in range(300):
@@ -279,7 +280,7 @@ def test_a_divided_batch_is_decoded_once() -> None:
     x, y = pairs(8)
     for divided, expected in ((True, 8), (False, 16)):
         model = Counting()
-        losses = loss_of(Objective(alpha=0.5, divided=divided), model, x, y)
+        losses = loss_of(HybridObjective(alpha=0.5, divided=divided), model, x, y)
         assert losses.shape == (8,)
         assert model.decoded == expected
 
@@ -291,7 +292,7 @@ def test_more_samples_lower_the_variance(alpha: float, divided: bool) -> None:
     variances = []
     with torch.no_grad():
         for samples in (1, 8):
-            objective = Objective(alpha=alpha, samples=samples, divided=divided)
+            objective = HybridObjective(alpha=alpha, samples=samples, divided=divided)
             draws = [loss_of(objective, model, x, y, seed).mean() for seed in range(300)]
             variances.append(torch.stack(draws).var())
     assert 5 < variances[0] / variances[1] < 12  # 8, as variances of 300 draws go
@@ -303,18 +304,20 @@ def test_more_samples_lower_the_variance(alpha: float, divided: bool) -> None:
 @pytest.mark.parametrize(
     "objective",
     [
-        pytest.param(Objective(), id="elbo"),
-        pytest.param(Objective(samples=5), id="five samples"),
-        pytest.param(Objective(alpha=0.5), id="hybrid 0.5"),
-        pytest.param(Objective(alpha=0.9), id="hybrid 0.9"),
-        pytest.param(Objective(alpha=0.5, divided=True), id="divided 0.5"),
-        pytest.param(Objective(alpha=0.5, prior_deviation=0.0, divided=True), id="divided mean"),
-        pytest.param(Objective(alpha=0.0), id="gsnn"),
-        pytest.param(Objective(alpha=0.0, prior_deviation=0.0), id="reconstruction only"),
+        pytest.param(HybridObjective(), id="elbo"),
+        pytest.param(HybridObjective(samples=5), id="five samples"),
+        pytest.param(HybridObjective(alpha=0.5), id="hybrid 0.5"),
+        pytest.param(HybridObjective(alpha=0.9), id="hybrid 0.9"),
+        pytest.param(HybridObjective(alpha=0.5, divided=True), id="divided 0.5"),
+        pytest.param(
+            HybridObjective(alpha=0.5, prior_deviation=0.0, divided=True), id="divided mean"
+        ),
+        pytest.param(HybridObjective(alpha=0.0), id="gsnn"),
+        pytest.param(HybridObjective(alpha=0.0, prior_deviation=0.0), id="reconstruction only"),
     ],
 )
 @pytest.mark.parametrize("skips", [True, False])
-def test_a_tiny_conditional_model_learns(objective: Objective, skips: bool) -> None:
+def test_a_tiny_conditional_model_learns(objective: HybridObjective, skips: bool) -> None:
     model, (x, y) = Tiny(skips), pairs(64)
 
     def mean_loss() -> Tensor:

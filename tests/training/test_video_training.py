@@ -27,16 +27,20 @@ from enhance_cli.engine.recurrent import enhance_clip, with_following
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.resize import imresize
-from enhance_cli.training.loop import Optimisation, step_generator
+from enhance_cli.training.optimisation import Optimisation, step_generator
+from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.run import override, run_recipe
+from enhance_cli.training.run import NO_INIT, run_recipe
+from enhance_cli.training.stages import Recipe
 from enhance_cli.training.unroll import run_clip
-from enhance_cli.training.video import VideoRecipe, VideoSuperResolution
+from enhance_cli.training.video import VideoStage, VideoSuperResolution
 
 CPU = torch.device("cpu")
-VIDEO = [name for name, recipe in RECIPES.items() if isinstance(recipe, VideoRecipe)]
+VIDEO = [name for name, recipe in RECIPES.items() if isinstance(recipe.stages[0], VideoStage)]
 NETWORKS: dict[str, type[VideoNetwork]] = {"frvsr": Frvsr, "sisr": Sisr, "vsr": Vsr}
 TINY = (
+    "burn_in=0",
+    "flow_share=0",
     "channels=4",
     "blocks=1",
     "patch=8",
@@ -82,13 +86,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tiny(kind: str = "frvsr", **changes: Any) -> VideoRecipe:
+def tiny(kind: str = "frvsr", **changes: Any) -> VideoStage:
     config = {"scale": 4, "channels": 4, "blocks": 1, "max_flow": 8.0} | changes.pop("config", {})
-    recipe = VideoRecipe(
-        name="tiny",
-        summary="for the tests",
+    recipe = VideoStage(
         architecture=kind,
-        config=config,
+        config=FrvsrConfig(**config),
         patch=8,
         batch=2,
         frames=3,
@@ -98,7 +100,7 @@ def tiny(kind: str = "frvsr", **changes: Any) -> VideoRecipe:
     return replace(recipe, **changes)
 
 
-def prepare(recipe: VideoRecipe, videos: Path, **options: Any) -> VideoSuperResolution:
+def prepare(recipe: VideoStage, videos: Path, **options: Any) -> VideoSuperResolution:
     made = recipe.prepare(videos, videos, CPU, **options)
     assert isinstance(made, VideoSuperResolution)
     return made
@@ -631,6 +633,7 @@ def test_every_recipe_trains(videos: Path, tmp_path: Path, name: str) -> None:
         out=tmp_path / "run",
         device="cpu",
         quiet=True,
+        init=NO_INIT,
         overrides=settings,
     )
     assert report.step == 4
@@ -657,7 +660,7 @@ def test_the_same_run_makes_the_same_weights_however_often_it_is_stopped(
             blur=(0.5, 2.5), other_kernels=0.3, noise=0.5, compressed=0.5, codec="jpeg"
         ),
     )
-    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    monkeypatch.setitem(RECIPES, "tiny", Recipe("tiny", "", (recipe,)))
     options: dict[str, Any] = {"validation": videos, "device": "cpu", "quiet": True}
     for name in ("one", "two"):
         run_recipe("tiny", videos, out=tmp_path / name, **options)
@@ -680,7 +683,7 @@ def test_a_deeper_network_starts_from_what_fits(videos: Path) -> None:
         prepare(tiny(), videos, init={"other": torch.zeros(1)})
 
 
-SHARED_RECIPE = tiny("frvsr", config={"channels": 2, "blocks": 0})
+SHARED_RECIPE = Recipe("tiny", "", (tiny("frvsr", config={"channels": 2, "blocks": 0}),))
 WORKER = """
 import os, sys
 from pathlib import Path
@@ -757,13 +760,13 @@ def test_two_processes_train_as_one(
 )
 def test_settings_that_no_run_can_use(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:
-        override(RECIPES["frvsr-3-64"], [assignment])
+        override(RECIPES["frvsr-10-128"].stages[0], [assignment])
     assert assignment.split("=")[0] in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_short_clips_are_no_longer_than_others() -> None:
-    recipe = RECIPES["frvsr-3-64"]
+    recipe = RECIPES["frvsr-10-128"].stages[0]
     assert override(recipe, ["frames=3"]).frames == 3  # without short clips their length is free
     with pytest.raises(UsageError, match="short_frames"):
         override(recipe, ["short_frames=11", "short_share=0.5"])
@@ -828,9 +831,10 @@ def test_recipes_of_the_paper() -> None:
     """Ch. 3.3.5: clips of 10 frames, patches of 256 pixels, batches of 4, a blur of 1.5."""
     assert {"frvsr-3-64", "frvsr-10-128", "sisr", "vsr", "frvsr-real"} == set(VIDEO)
     for name in VIDEO:
-        recipe = RECIPES[name]
-        assert isinstance(recipe, VideoRecipe)
-        assert (recipe.frames, recipe.patch * 4, recipe.batch) == (10, 256, 4)
-        assert recipe.flow_weight == 1.0
-        if name != "frvsr-real":
-            assert recipe.degradation == Degradation(blur=(1.5, 1.5))
+        for stage in RECIPES[name].stages:
+            assert isinstance(stage, VideoStage)
+            if name in ("frvsr-10-128", "vsr"):
+                assert (stage.frames, stage.patch * 4, stage.batch) == (10, 256, 4)
+            assert stage.flow_weight == 1.0
+            if name != "frvsr-real":
+                assert stage.degradation == Degradation(blur=(1.5, 1.5))

@@ -1,0 +1,128 @@
+"""Settings changed by ``--set``: names, types, and values that no run can use."""
+
+import json
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+import pytest
+
+from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.training.overrides import override, setting_names
+from enhance_cli.training.recipes import RECIPES
+
+STAGE = RECIPES["enet-e-x4"].stages[-1]
+# One recipe of each kind.
+KINDS = ("enet-e-x4", "sid-fcn", "sid-net", "frvsr-real", "faces-vae-blur", "mnist-restore-skip")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("patch=48", "patch", 48),
+        ("l1_share=1", "l1_share", 1.0),
+        ("steps=10", "optimisation.steps", 10),
+        ("optimisation.steps=10", "optimisation.steps", 10),
+        ("learning_rate=5e-4", "optimisation.learning_rate", 5e-4),
+        ("schedule=constant", "optimisation.schedule", "constant"),
+        ('schedule="one-cycle"', "optimisation.schedule", "one-cycle"),
+        ("betas=[0.5, 0.6]", "optimisation.betas", (0.5, 0.6)),
+        ("scale=2", "config.scale", 2),
+    ],
+)
+def test_override_changes_one_value(assignment: str, path: str, value: object) -> None:
+    before = asdict(STAGE)
+    changed = asdict(override(STAGE, [assignment]))
+    assert asdict(STAGE) == before
+    inner: dict[str, Any] = before
+    *way, last = path.split(".")
+    for name in way:
+        inner = inner[name]
+    inner[last] = value
+    assert changed == before
+    assert type(inner[last]) is type(value)
+
+
+def test_overrides_are_made_in_order() -> None:
+    changed = override(STAGE, ["steps=1", "patch=9", "steps=2"])
+    assert (changed.optimisation.steps, changed.patch) == (2, 9)
+    assert override(STAGE, []) == STAGE
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_name_that_the_message_lists_can_be_set(name: str) -> None:
+    stage = RECIPES[name].stages[-1]
+    with pytest.raises(UnknownNameError) as caught:
+        override(stage, ["no_such_value=1"])
+    listed = str(caught.value).split("choose from ")[1].split(", ")
+    assert sorted(listed) == sorted(setting_names(stage))
+    values: dict[str, object] = {}
+    parts: list[Any] = [stage]
+    for part in parts:
+        held = {key: getattr(part, key) for key in part.__dataclass_fields__}
+        values |= {key: value for key, value in held.items() if not is_dataclass(value)}
+        parts += [value for value in held.values() if is_dataclass(value)]
+    assert sorted(listed) == sorted(values.keys() - {"start"})
+    for key in listed:
+        assert override(stage, [f"{key}={json.dumps(values[key])}"]) == stage
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_name_that_set_takes_means_one_thing(name: str) -> None:
+    names = setting_names(RECIPES[name].stages[-1])
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_unknown_name_is_suggested() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'learning_rate'") as caught:
+        override(STAGE, ["learning_rat=1"])
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "steps",
+        "",
+        "steps=fast",
+        "steps=1.5",
+        "steps=",
+        'steps="5"',
+        "steps=true",
+        "learning_rate=high",
+        "betas=0.9",
+        "schedule=3",
+        "scale=[4]",
+    ],
+)
+def test_values_of_another_type_are_refused(assignment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        override(STAGE, [assignment])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "schedule=linear",
+        "keep=both",
+        "architecture=resnet",
+        "validate_every=0",
+        "steps=0",
+        "batch=0",
+        "patch=0",
+        "betas=[0.9]",
+        "learning_rate=NaN",
+        "channels=0",
+    ],
+)
+def test_values_that_no_run_can_use_are_refused(assignment: str) -> None:
+    """Neither a traceback nor, as for an unknown schedule, another one in silence."""
+    with pytest.raises(UsageError) as caught:
+        override(STAGE, [assignment]).make_network(None)
+    assert assignment.split("=")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["start", "optimisation", "config"])
+def test_parts_cannot_be_set(name: str) -> None:
+    with pytest.raises((UsageError, UnknownNameError)):
+        override(STAGE, [f"{name}={{}}"])
