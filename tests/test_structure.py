@@ -13,17 +13,11 @@ MODULE_LINES, TEST_LINES, BODY_LINES, PARAMETERS = 400, 500, 60, 12
 
 # Not yet within the bounds. Nothing is added here; what has been mended is taken out.
 LEFT = {
-    "enhance_cli/training/loop.py",
-    "enhance_cli/training/lowlight.py",
-    "enhance_cli/training/loop.py: train",
-    "test_loop.py",
     "test_video_training.py",
     "tests/architectures/test_autoencoder.py",
     "tests/architectures/test_frvsr.py",
     "tests/commands/test_evaluate_samples.py",
     "tests/commands/test_evaluate_video.py",
-    "tests/training/test_loop.py",
-    "tests/training/test_lowlight_training.py",
     "tests/training/test_video_training.py",
 }
 
