@@ -1,12 +1,44 @@
-"""Files that appear whole or not at all."""
+"""Inputs that are opened with a clear error, and outputs that appear whole or not at all."""
 
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from enhance_cli.errors import OutputError
+from enhance_cli.errors import InputError, OutputError
+
+
+@contextmanager
+def open_input(path: Path, wanted: str) -> Iterator[IO[bytes]]:
+    """Open an input for reading in a ``with`` statement.
+
+    Args:
+        path: the file.
+        wanted: what the file should be, as it is told to the user, e.g. ``"a picture"``.
+
+    Raises:
+        InputError: if the file is missing, empty, not a regular file, or may not be read.
+    """
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, {wanted} is needed")
+        if path.exists() and not path.is_file():  # Opening a pipe would wait for ever.
+            raise InputError(f"{path}: not a regular file, {wanted} is needed")
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, check the name") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: may not be read, change its permissions") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be opened ({error}), check the name") from error
+    with file:
+        if not file.peek(1):
+            raise InputError(f"{path}: empty file, get a fresh copy")
+        yield file
 
 
 @contextmanager
@@ -20,23 +52,62 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, choose another output")
-    # Named before it is made, so that no interruption comes between and leaves it behind.
+    # It is named before it is made: no interruption can come between and leave it behind.
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        try:
+        with _writing_here(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot write here ({error.strerror}), choose another output with -o"
-            ) from error
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # it was made private
+        temporary.chmod(0o666 & ~_umask())  # It was made for its owner alone.
         temporary.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
     finally:
-        with suppress(OSError):  # where it could not be made there is nothing to remove
+        with suppress(OSError):  # If it could not be made there is nothing to remove.
             temporary.unlink()
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that becomes it on success and is removed on failure.
+
+    If there is a folder at ``path`` already, the files of the temporary one are moved into it and
+    replace those of the same names.
+
+    Raises:
+        OutputError: if the folder cannot be made or written.
+    """
+    with _writing_here(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())  # It was made for its owner alone.
+        if path.is_dir():
+            for file in temporary.iterdir():
+                file.replace(path / file.name)
+        else:
+            temporary.rename(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _writing_here(path: Path) -> Iterator[None]:
+    """Turn the errors of beginning an output into one that tells the user what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
+        ) from error
+
+
+def _umask() -> int:
+    """The permissions that new files do not get; it can only be read by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

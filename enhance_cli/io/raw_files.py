@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from enhance_cli.errors import EnhanceError, InputError
+from enhance_cli.io.files import open_input
 
 # The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
 # name are recognised by their content.
@@ -158,7 +159,9 @@ def open_libraw(path: Path) -> Iterator[Any]:
         InputError: if the file cannot be opened or decoded, or rawpy is not installed.
     """
     rawpy = _import_rawpy(path)
-    _check_readable(path)
+    # LibRaw gives no reason if a file cannot be opened.
+    with open_input(path, "a camera RAW file"):
+        pass
     try:
         with _caught_stderr() as said, _imread(rawpy, path) as raw:
             yield raw
@@ -181,26 +184,6 @@ def _import_rawpy(path: Path) -> Any:
     except (ImportError, OSError) as missing:
         raise InputError(f"{path}: camera RAW needs LibRaw, run: pip install rawpy") from missing
     return rawpy
-
-
-def _check_readable(path: Path) -> None:
-    """Refuse a file that cannot be opened and say why.
-
-    LibRaw calls each of these cases an input/output error, without a reason.
-
-    Raises:
-        InputError: if the file is missing, unreadable, empty or not a regular file.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: not a regular file, a camera RAW file is needed")
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be opened ({reason}), check the name") from error
-    if empty:
-        raise InputError(f"{path}: empty file, get a fresh copy")
 
 
 def _imread(rawpy: Any, path: Path) -> Any:

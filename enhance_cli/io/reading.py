@@ -22,6 +22,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.files import open_input
 from enhance_cli.io.libraries import import_pyvips, pillow_setting
 from enhance_cli.io.metadata import (
     clean_exif,
@@ -140,7 +141,7 @@ def read_image(path: Path) -> Picture:
         InputError: if it is absent, not a picture, damaged, animated, larger than a gigapixel,
             or has samples other than 8- and 16-bit unsigned integers.
     """
-    with _open(path) as file, _patient_pillow():
+    with open_input(path, "a picture") as file, _patient_pillow():
         image = _identify(path, file)
         if image is None:
             return _read_deep(path, "TIFF", find_tiff_exif(file))
@@ -161,26 +162,6 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
     """
     pixels = round_to_8_bits(read_image(path).pixels)
     return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, a picture is needed")
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            raise InputError(f"{path}: not a regular file, a picture is needed")
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, check the name") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: may not be read, change its permissions") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be opened ({error}), check the name") from error
-    with file:
-        if not file.peek(1):
-            raise InputError(f"{path}: empty file, get a fresh copy")
-        yield file
 
 
 @contextmanager

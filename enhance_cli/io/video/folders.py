@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from enhance_cli.errors import InputError, OutputError, UsageError
+from enhance_cli.errors import InputError, UsageError
+from enhance_cli.io.files import replacing_folder
 from enhance_cli.io.image import Picture, check_writable, find_images, read_image, write_image
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.types import (
@@ -203,7 +203,7 @@ class FolderSink:
             names = [path.name for path in sources]
         else:
             names = [f"{number:0{DIGITS}}.png" for number in range(len(sources))]
-        with _replacing_folder(self.plan.target) as temporary:
+        with replacing_folder(self.plan.target) as temporary:
             for source, name in zip(sources, names, strict=True):
                 _link_or_copy(source, temporary / name)
 
@@ -284,7 +284,7 @@ def write_folder_segment(plan: OutputPlan, path: Path) -> Iterator[FolderSegment
     Raises:
         OutputError: if it cannot be written.
     """
-    with _replacing_folder(path) as temporary:
+    with replacing_folder(path) as temporary:
         yield FolderSegmentWriter(plan, temporary)
 
 
@@ -293,29 +293,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # The target is on another disk, or its file system has no links.
         shutil.copyfile(source, target)
-
-
-@contextmanager
-def _replacing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``path``, or whose files go there if it exists."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
-        ) from error
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)  # mkdtemp makes folders that only their owner may read.
-        if path.is_dir():
-            for file in temporary.iterdir():
-                file.replace(path / file.name)
-        else:
-            temporary.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -14,6 +14,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError, one_line
+from enhance_cli.io.files import open_input
 from enhance_cli.io.video.colour import (
     CONVERTIBLE,
     HDR_TRANSFERS,
@@ -40,19 +41,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
     Raises:
         InputError: if it is absent, may not be read, is empty, or is in no known format.
     """
-    try:
-        if not path.exists():
-            raise InputError(f"{path}: no such file, check the name")
-        if not path.is_file():  # A pipe would be waited for, and can be read only once.
-            raise InputError(f"{path}: not a regular file, a video is needed")
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: empty file, get a fresh copy")
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be opened ({error.strerror}), check the name and its permissions"
-        ) from error
+    with open_input(path, "a video"):  # FFmpeg does not tell so well what is wrong with a file.
+        pass
     try:
         # The scheme is given because FFmpeg takes a name with a colon for an address.
         container = av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
