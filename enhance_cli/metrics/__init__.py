@@ -1,4 +1,4 @@
-"""Measures of quality. To add one: a function and its line in ``METRICS``."""
+"""Measures of quality. To add one, write a function and give it a line in ``METRICS``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,24 +11,22 @@ from enhance_cli.metrics.quality import mae, psnr, ssim
 
 @dataclass(frozen=True)
 class Metric:
-    """A full-reference measure: (image, reference, data_range) -> number.
+    """A measure that compares a picture with the true one.
 
     Attributes:
-        measure: on (C, H, W) tensors.
-        unit: for tables.
-        better: ``"higher"`` or ``"lower"``.
-        decimals: worth showing.
+        measure: takes the picture and the reference, both (C, H, W), and the range of their values.
+        unit: the unit of the result, as tables show it.
+        decimals: how many decimals are worth showing.
     """
 
     measure: Callable[[Tensor, Tensor, float], float]
     unit: str
-    better: str
     decimals: int
 
 
 METRICS: dict[str, Metric] = {
-    "psnr": Metric(psnr, "dB", "higher", 2),
-    "ssim": Metric(ssim, "", "higher", 4),
-    "mae": Metric(mae, "", "lower", 5),
-    "jsd": Metric(jsd, "", "lower", 4),
+    "psnr": Metric(psnr, "dB", 2),
+    "ssim": Metric(ssim, "", 4),
+    "mae": Metric(mae, "", 5),
+    "jsd": Metric(jsd, "", 4),
 }

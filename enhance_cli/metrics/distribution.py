@@ -11,12 +11,12 @@ LEVELS = 256
 def luminance_histogram(image: Tensor, data_range: float) -> Tensor:
     """Count the luminance levels of a picture.
 
-    Values become levels of 8 bits, as they are shown, and then BT.709 luma of the same range,
-    rounded. Counts of several pictures may be added for a histogram of them all.
+    Values are rounded to levels of 8 bits, as a screen shows them, and their BT.709 luma is
+    rounded to the same levels. The counts of several pictures may be added up.
 
     Args:
         image: (3, H, W) shown RGB, or (1, H, W) that is luminance already.
-        data_range: the value of white; black is 0. What lies outside is clipped.
+        data_range: the value of white; black is 0. Values outside are clipped.
 
     Returns:
         (256,) int64 counts that sum to H * W.
@@ -36,10 +36,10 @@ def histogram_divergence(first: Tensor, second: Tensor) -> float:
     """Jensen-Shannon divergence of two histograms to base 2 (thesis 000, eq. 21 and 22).
 
     Args:
-        first, second: counts or shares, of one shape; each is normalised.
+        first, second: counts or shares of one shape; each is divided by its sum.
 
     Returns:
-        0 for equal distributions to 1 for those that share no level.
+        From 0 for equal distributions to 1 for those that have no level in common.
 
     Raises:
         ValueError: if the shapes differ, or one is empty.
@@ -69,7 +69,7 @@ def jsd(image: Tensor, reference: Tensor, data_range: float) -> float:
         data_range: the value of white; black is 0.
 
     Returns:
-        0 (the same distribution) to 1.
+        From 0 for the same distribution to 1 for pictures that have no level in common.
 
     Raises:
         ValueError: as ``luminance_histogram``.

@@ -1,7 +1,7 @@
 """Frechet distance of two sets of features (dissertation 003, eq. 5.2; Heusel et al., 2017).
 
-With the features of the official Inception network it is FID; with those of any other network
-the figure is of another scale and must carry another name.
+With the features of the official Inception network this is FID. Features of another network give
+figures on another scale, which must carry another name.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ class FeatureStatistics:
     """The Gaussian that stands for a set of features.
 
     Attributes:
-        count: of pictures.
-        mean: (D,) float64.
-        covariance: (D, D) float64, of the sample (divided by ``count - 1``, as the published FID
-            has it); zeros for a single picture.
+        count: how many pictures there are.
+        mean: mean of the features, (D,) float64.
+        covariance: sample covariance of the features, (D, D) float64. It is divided by
+            ``count - 1``, as in the published FID, and zero for a single picture.
     """
 
     count: int
@@ -27,7 +27,7 @@ class FeatureStatistics:
 
     @classmethod
     def from_features(cls, features: Tensor) -> "FeatureStatistics":
-        """Statistics of (N, D) features, worked out in float64.
+        """Compute the statistics of features (N, D) in float64.
 
         Raises:
             ValueError: if there are no features, or one is not finite.
@@ -51,10 +51,10 @@ def _check_dimensions(first: FeatureStatistics, second: FeatureStatistics) -> No
 
 
 def _factor(covariance: Tensor) -> Tensor:
-    """F of (D, rank) with F F^T = covariance; rounding beyond the rank is dropped.
+    """Factor F of shape (D, rank) with F F^T = covariance.
 
-    What is below the rank's usual tolerance, D times the rounding of the largest eigenvalue, is
-    noise; its square root would not be negligible.
+    Eigenvalues below the usual tolerance of the rank, D times the rounding of the largest one, are
+    noise. They are dropped, since their square roots would not be negligible.
     """
     eigenvalues, vectors = torch.linalg.eigh((covariance + covariance.T) / 2)
     tolerance = len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps * eigenvalues.abs().max()
@@ -66,12 +66,12 @@ def _factor(covariance: Tensor) -> Tensor:
 def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> float:
     """Squared Frechet (2-Wasserstein) distance of two Gaussians (eq. 5.2).
 
-    Float64 throughout. With S = F F^T, Tr((S1 S2)^1/2) is the sum of the singular values of
-    F1^T F2. That is eq. 5.2 exactly, needs no root of a matrix that is not symmetric, and is as
-    good for covariances of low rank, where fewer pictures than dimensions are given.
+    All arithmetic is in float64. With S = F F^T, Tr((S1 S2)^1/2) is the sum of the singular values
+    of F1^T F2. That equals eq. 5.2, needs no square root of a matrix that is not symmetric, and
+    also holds for covariances of low rank, which fewer pictures than dimensions have.
 
     Returns:
-        0 for equal Gaussians, else more. What rounding makes negative is given as 0.
+        0 for equal Gaussians, and more for others. A result that rounding made negative is 0.
 
     Raises:
         ValueError: if the dimensions differ, or a set has fewer than two pictures.
@@ -93,11 +93,11 @@ def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> flo
 
 
 def bias_note(count: int, dimensions: int) -> str:
-    """What must be said beside a Frechet distance of so few pictures.
+    """The caution that belongs beside a Frechet distance, as a sentence.
 
     Args:
-        count: pictures of the smaller set.
-        dimensions: of the features.
+        count: how many pictures the smaller set has.
+        dimensions: how many features a picture has.
     """
     pictures = f"{count} picture{'' if count == 1 else 's'}"
     if count <= dimensions:

@@ -1,7 +1,7 @@
-"""Learned perceptual distance, LPIPS v0.1 (Zhang et al., 2018), of given feature maps and weights.
+"""Learned perceptual distance, LPIPS v0.1 (Zhang et al., 2018), from feature maps and weights.
 
-A figure is that of published LPIPS only if the maps come from the trunk that the weights were
-learned on; with another trunk its name must say so.
+A figure may be compared with published ones only if the maps come from the network that the
+weights were learned on. With any other network the name of the measure must say so.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def check_lpips_weights(weights: Sequence[Tensor], channels: Sequence[int]) -> None:
-    """Refuse weights that do not belong to maps of these channels.
+    """Refuse weights that do not belong to feature maps of these numbers of channels.
 
     Raises:
         ValueError: if one is missing or too many, not of shape (1, C, 1, 1), or negative.
@@ -37,17 +37,18 @@ def check_lpips_weights(weights: Sequence[Tensor], channels: Sequence[int]) -> N
 def lpips(
     features_a: Sequence[Tensor], features_b: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> Tensor:
-    """Distances of pairs of pictures, each given by its feature maps (eq. 1 of the paper).
+    """Distances of pairs of pictures, each described by its feature maps (eq. 1 of the paper).
 
-    Features are scaled to unit length over the channels at every place; squared differences are
-    weighted, summed over channels, averaged over the places and summed over the layers.
+    At every place the features are scaled to unit length over the channels. The squared
+    differences are weighted, summed over the channels, averaged over the places and summed over
+    the layers.
 
     Args:
-        features_a, features_b: one (N, C, h, w) for each layer.
-        weights: one (1, C, 1, 1) for each layer, at least 0.
+        features_a, features_b: for each layer a map (N, C, h, w).
+        weights: for each layer a tensor (1, C, 1, 1) of at least 0.
 
     Returns:
-        (N,), 0 for equal features, in the precision of the features.
+        (N,) in the precision of the features; 0 for equal features.
 
     Raises:
         ValueError: if maps and weights do not match.

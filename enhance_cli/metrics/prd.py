@@ -1,8 +1,9 @@
 """Precision and recall of distributions, PRD (dissertation 003, ch. 5.3.3 and 5.4).
 
-``P`` is the reference and ``Q`` what is judged: precision falls where Q has what P has not, recall
-where P has what Q has not. Features of both are clustered together and the histograms over the
-clusters compared; k-means is random, so curves of several runs are averaged.
+``P`` is the reference and ``Q`` the set that is judged. Precision falls where Q has something that
+P has not, and recall where P has something that Q has not. The features of both sets are clustered
+together, and the histograms over the clusters are compared. Since k-means is random, the curves of
+several runs are averaged.
 """
 
 import warnings
@@ -28,10 +29,10 @@ class PrecisionRecall:
     """A PRD curve and its summaries; all values are from 0 to 1.
 
     Attributes:
-        precision: (angles,) alpha, rising with the slope lambda.
-        recall: (angles,) beta, falling.
-        f8: the curve's largest F with beta = 8: weighs recall.
-        f1_8: the same with beta = 1/8: weighs precision.
+        precision: alpha at each slope lambda, (angles,); it rises with the slope.
+        recall: beta at each slope, (angles,); it falls with the slope.
+        f8: the largest F with beta = 8 on the curve, in which recall counts most.
+        f1_8: the largest F with beta = 1/8, in which precision counts most.
         max_precision: Q(supp P), the share of Q in clusters that P has too (theorem 1, iii).
         max_recall: P(supp Q) (theorem 1, iv).
     """
@@ -49,8 +50,8 @@ class Balanced:
     """Two sets of features of one size.
 
     Attributes:
-        first, second: (N, D) each.
-        counts: how many there were before.
+        first, second: features (N, D) of each set.
+        counts: how many pictures each set had before.
     """
 
     first: Tensor
@@ -59,7 +60,7 @@ class Balanced:
 
     @property
     def note(self) -> str | None:
-        """What was left out, for the output; None where nothing was."""
+        """A sentence on what was left out, or None if nothing was."""
         larger, smaller = max(self.counts), min(self.counts)
         if larger == smaller:
             return None
@@ -74,7 +75,7 @@ def balance(first: Tensor, second: Tensor, seed: int = 0) -> Balanced:
 
     Args:
         first, second: (N, D) and (M, D) features.
-        seed: of the draw, which keeps the order.
+        seed: seed of the random draw. What is drawn keeps its order.
     """
     counts = len(first), len(second)
     size = min(counts)
@@ -111,16 +112,16 @@ def _pair(p: Any, q: Any) -> tuple[Floats, Floats]:
 def prd_curve(p: Any, q: Any, angles: int = ANGLES) -> tuple[Floats, Floats]:
     """The frontier of attainable precision and recall (theorem 2, eq. 5.10).
 
-    The slopes are lambda = tan(i / (angles + 1) * pi / 2), i = 1 .. angles; with an odd number
-    the middle one is 1, where both are 1 minus the total variation.
+    The slopes are lambda = tan(i / (angles + 1) * pi / 2) for i = 1 .. angles. The middle one of
+    an odd number is 1, where precision and recall both are 1 minus the total variation.
 
     Args:
-        p: counts or shares of the reference, at least 0; normalised here.
+        p: counts or shares of the reference, at least 0; they are divided by their sum.
         q: the same of the samples, over the same states.
         angles: number of slopes.
 
     Returns:
-        precision and recall, (angles,) each, from recall's end (flat slopes) to precision's.
+        Precision and recall, (angles,) each. Flat slopes, where recall is largest, come first.
 
     Raises:
         ValueError: if the histograms do not match, are negative or empty, or ``angles`` < 1.
@@ -152,7 +153,7 @@ def f_beta(precision: Floats, recall: Floats, beta: float) -> float:
 
     Args:
         precision, recall: the curve.
-        beta: above 1 weighs recall, below 1 precision.
+        beta: above 1 recall counts more, below 1 precision does.
 
     Raises:
         ValueError: if ``beta`` is not above 0, or there is no point.
@@ -193,22 +194,23 @@ def precision_recall_curve(
     runs: int = RUNS,
     seed: int = 0,
 ) -> PrecisionRecall:
-    """PRD of two sets of features (ch. 5.4).
+    """Compute the PRD curve of two sets of features (ch. 5.4).
 
-    Every run clusters the union by mini-batch k-means and gives a curve; the curves and the two
-    largest values are averaged, and F8 and F1/8 taken of the averaged curve, as published.
-    Deterministic for a seed on one machine.
+    Every run clusters the union of the sets by mini-batch k-means and gives a curve. The curves and
+    the two largest values are averaged, and F8 and F1/8 are those of the averaged curve, as in the
+    publication. A seed gives the same result each time on one machine.
 
     Args:
-        features_reference, features_samples: (N, D) each, of as many pictures (``balance``).
+        features_reference, features_samples: features (N, D) of equally many pictures; see
+            ``balance``.
         clusters: k of k-means.
-        angles: points of the curve.
-        runs: clusterings to average.
-        seed: of them all.
+        angles: number of points on the curve.
+        runs: number of clusterings to average.
+        seed: seed of all clusterings.
 
     Raises:
-        ValueError: if the sets differ in size or dimensions, are smaller than ``clusters`` or
-            not finite, or if a number is below 1.
+        ValueError: if the sets differ in size or dimensions, are smaller than ``clusters`` or hold
+            values that are not finite, or if a number is below 1.
     """
     first, second = len(features_reference), len(features_samples)
     if min(clusters, runs) < 1:

@@ -12,12 +12,12 @@ from enhance_cli.metrics.quality import luma_bt601
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to compare.
+    """One way to compare pictures.
 
     Attributes:
-        summary: for help and tables.
-        reduce: (C, H, W) levels scaled to [0, 1], and a border in pixels -> what is measured.
-        data_range: of what ``reduce`` gives.
+        summary: one line for help and tables.
+        reduce: turns a picture, (C, H, W) in [0, 1], and a border in pixels into what is measured.
+        data_range: the range of the values that ``reduce`` gives.
     """
 
     summary: str
@@ -26,7 +26,7 @@ class Protocol:
 
 
 def cut_border(image: Tensor, border: int) -> Tensor:
-    """(..., H, W) without so many pixels at each side."""
+    """Cut ``border`` pixels off each side of pictures (..., H, W)."""
     height, width = image.shape[-2:]
     return image[..., border : height - border, border : width - border]
 
@@ -60,14 +60,14 @@ def score(
     """Compare a picture with its reference.
 
     Args:
-        image, reference: (C, H, W) of the same size, levels scaled to [0, 1]; a picture of one
-            channel is taken as grey where the other has three.
+        image, reference: (C, H, W) of the same size, in [0, 1]. If one of them has a single
+            channel and the other has three, it is taken for a grey picture in RGB.
         protocol: key of ``PROTOCOLS``.
         border: pixels that protocol ``y-crop`` cuts off at each side.
         metrics: names of ``METRICS``.
 
     Returns:
-        A number per metric.
+        The value of each metric by its name.
 
     Raises:
         ValueError: if the sizes differ, or the picture is too small for a metric.

@@ -1,6 +1,9 @@
-"""Full-reference picture quality: PSNR and SSIM, on RGB or on BT.601 luma.
+"""How close a picture is to the true one: PSNR, SSIM and mean absolute error.
 
-Pictures are (C, H, W) tensors; ``data_range`` is always an argument, never guessed.
+Every measure takes a picture and its reference as tensors of one shape, and the range of their
+values: ``data_range`` is the largest possible value minus the smallest, 255 for 8-bit levels and
+1 for values in [0, 1]. It is always an argument, since pixels do not tell it. A ``ValueError`` is
+raised if the shapes differ.
 """
 
 import torch
@@ -19,9 +22,13 @@ def _check_shapes(image: Tensor, reference: Tensor) -> None:
 
 
 def luma_bt601(image: Tensor) -> Tensor:
-    """Y of (..., 3, H, W) sRGB in [0, 1] -> (..., 1, H, W) in [16, 235], as ``rgb2ycbcr``.
+    """Convert sRGB to the luma of ITU-R BT.601, as MATLAB's ``rgb2ycbcr`` does, without rounding.
 
-    Not rounded; a grey picture (one channel) is taken as R = G = B.
+    Args:
+        image: (..., 3, H, W) in [0, 1], or (..., 1, H, W) for a grey picture, where R = G = B.
+
+    Returns:
+        Y of shape (..., 1, H, W), from 16 for black to 235 for white.
 
     Raises:
         ValueError: if the values are not floating point.
@@ -35,15 +42,7 @@ def luma_bt601(image: Tensor) -> Tensor:
 
 
 def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
-    """Peak signal-to-noise ratio in dB, over all values; infinite for equal pictures.
-
-    Args:
-        image, reference: the same shape, any layout.
-        data_range: largest minus smallest possible value.
-
-    Raises:
-        ValueError: if the shapes differ.
-    """
+    """Peak signal-to-noise ratio over all values in dB; infinite for equal pictures."""
     _check_shapes(image, reference)
     error = (image.double() - reference.double()).square().mean().item()
     if error == 0:
@@ -52,32 +51,21 @@ def psnr(image: Tensor, reference: Tensor, data_range: float) -> float:
 
 
 def mae(image: Tensor, reference: Tensor, data_range: float) -> float:
-    """Mean absolute error as a share of ``data_range`` (thesis 000, ch. 6.3.1).
-
-    Args:
-        image, reference: the same shape, any layout.
-        data_range: largest minus smallest possible value.
-
-    Raises:
-        ValueError: if the shapes differ.
-    """
+    """Mean absolute error over all values as a share of ``data_range`` (thesis 000, ch. 6.3.1)."""
     _check_shapes(image, reference)
     return float((image.double() - reference.double()).abs().mean() / data_range)
 
 
 def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
-    """Mean structural similarity (Wang et al., 2004): Gaussian window of 11, sigma 1.5.
+    """Mean structural similarity (Wang et al., 2004); 1 for equal pictures.
 
-    Population statistics over the window, K1 = 0.01, K2 = 0.03, mean over the positions where
-    the whole window fits and over channels: scikit-image's ``structural_similarity`` with
+    Means, variances and the covariance are taken in a Gaussian window of 11x11 pixels with a
+    standard deviation of 1.5, with K1 = 0.01 and K2 = 0.03. The result is the mean over the
+    channels and over all places where the whole window fits, which is what scikit-image gives for
     ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
 
-    Args:
-        image, reference: (C, H, W), sides at least 11.
-        data_range: largest minus smallest possible value.
-
     Raises:
-        ValueError: if the shapes differ, or a side is smaller than the window.
+        ValueError: if the shapes differ, or a side of the pictures is smaller than the window.
     """
     _check_shapes(image, reference)
     if min(image.shape[-2:]) < 11:

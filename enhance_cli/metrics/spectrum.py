@@ -10,10 +10,11 @@ _CHUNK = 256  # pictures, so that float64 spectra of thousands are not held at o
 def high_frequency_energy(images: Tensor, cutoff: float = CUTOFF) -> float:
     """Mean power per pixel at radial frequencies above ``cutoff``.
 
-    The mean of each plane is taken off and its discrete Fourier transform squared; no window, so
-    the jump from one border to the opposite one counts as detail, in equal measure for two sets of
-    pictures alike. By Parseval's theorem all frequencies together give the variance. The energy
-    is absolute: blur lowers it, and two sets are compared by the ratio of theirs.
+    The power is the squared magnitude of the discrete Fourier transform of each plane without its
+    mean; by Parseval's theorem the power of all frequencies together is the variance. There is no
+    window, so the jump from one border to the opposite one counts as detail, which is fair as long
+    as the pictures of both sets have it. Blur lowers the energy. It is absolute, so two sets of
+    pictures are compared by the ratio of their energies.
 
     Args:
         images: (N, C, H, W) in [0, 1].

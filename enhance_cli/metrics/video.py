@@ -15,7 +15,7 @@ PEAK = 255.0  # of 8-bit luma
 
 
 def frame_luma(frame: Tensor) -> Tensor:
-    """BT.601 luma (1, H, W) in float64 of a frame (3, H, W) in [0, 1], rounded to 8 bits."""
+    """Round a frame (3, H, W) in [0, 1] to 8 bits and give its BT.601 luma (1, H, W) in float64."""
     return luma_bt601(quantise(frame.double()))
 
 
@@ -31,7 +31,7 @@ def frame_error(luma: Tensor, reference: Tensor) -> float:
 
 
 def error_to_psnr(error: float) -> float:
-    """A mean squared error of 8-bit luma in dB; infinite for none."""
+    """Turn a mean squared error of 8-bit luma into PSNR in dB; no error gives infinity."""
     return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
@@ -49,12 +49,12 @@ def counted(values: Sequence[float], left_out: int = LEFT_OUT) -> Sequence[float
 
 @dataclass
 class ClipScore:
-    """Scores of a clip that are added up frame by frame, so that none need be kept.
+    """Scores of a clip, collected frame by frame so that no frame need be kept.
 
     Attributes:
-        with_ssim: whether structural similarity is wanted; it takes much longer than PSNR.
-        errors: mean squared error of luma of each frame.
-        similarities: SSIM of luma of each frame.
+        with_ssim: whether to measure structural similarity, which takes much longer than PSNR.
+        errors: mean squared error of the luma of each frame.
+        similarities: SSIM of the luma of each frame.
     """
 
     with_ssim: bool = True
@@ -72,7 +72,7 @@ class ClipScore:
             self.similarities.append(ssim(luma, reference, PEAK))
 
     def psnr(self, left_out: int = LEFT_OUT) -> float:
-        """Video PSNR: of the squared error over all pixels of the counted frames (ch. 3.4)."""
+        """Video PSNR in dB: from the squared error over all pixels of the frames that count."""
         inside = counted(self.errors, left_out)
         return error_to_psnr(sum(inside) / len(inside))
 
@@ -82,7 +82,7 @@ class ClipScore:
         return sum(inside) / len(inside)
 
     def frame_psnrs(self) -> list[float]:
-        """PSNR of every frame for itself, none left out."""
+        """PSNR of every single frame in dB; no frame is left out."""
         return [error_to_psnr(error) for error in self.errors]
 
 
@@ -91,7 +91,7 @@ def video_psnr(frames: Tensor, reference: Tensor, left_out: int = LEFT_OUT) -> f
 
     Args:
         frames, reference: (T, 3, H, W) in [0, 1]; both are rounded to 8 bits.
-        left_out: frames not counted at the beginning and at the end.
+        left_out: how many frames do not count at the beginning, and as many at the end.
 
     Raises:
         ValueError: if the shapes differ, or no frame is left.
@@ -107,8 +107,8 @@ def video_psnr(frames: Tensor, reference: Tensor, left_out: int = LEFT_OUT) -> f
 def flicker(frames: Tensor, reference: Tensor) -> float:
     """Root mean square error of the change from frame to frame, in levels of 8-bit luma.
 
-    Not a measure of the paper, which judges figure 3.6 by eye: what moves as the truth does
-    has 0 here however blurred it is made by a constant error.
+    The dissertation has no such measure; it judges figure 3.6 by eye. A clip that moves just as
+    the truth does scores 0, however large an error it has that does not change.
 
     Args:
         frames, reference: (T, ...) luma in levels, T at least 2.
