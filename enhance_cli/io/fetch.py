@@ -1,4 +1,4 @@
-"""Published files that are fetched once, checked and kept."""
+"""Fetch published files once, check them and keep them."""
 
 import hashlib
 import http.client
@@ -11,11 +11,11 @@ from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
 
 _PIECE = 1 << 20
-_SECONDS = 30  # without a byte, after which the network counts as down
+_SECONDS = 30  # so long without a byte, and the network counts as down
 
 
 def has_sha256(path: Path, sha256: str) -> bool:
-    """Whether a file's sha256 is ``sha256``, or begins with it.
+    """Whether the sha256 of a file is ``sha256``, or begins with it.
 
     Raises:
         InputError: if the file cannot be read.
@@ -31,23 +31,20 @@ def has_sha256(path: Path, sha256: str) -> bool:
 
 
 def fetch(url: str, folder: Path, name: str, sha256: str, *, hint: str = "") -> Path:
-    """The file ``folder/name``, fetched from ``url`` if it is not there.
+    """Give the path of ``folder/name``, after fetching the file if it is not there yet.
 
-    It appears whole or not at all; a transfer that broke off leaves nothing and starts over.
+    The file appears whole or not at all: a transfer that breaks off leaves nothing behind.
 
     Args:
-        url: http or https address.
-        folder: of the cache, made if need be.
-        name: of the file in it.
-        sha256: hexadecimal digest, or its first digits.
-        hint: another way out, ending the message when the network fails.
-
-    Returns:
-        The path of the checked file.
+        url: http or https address of the file.
+        folder: the cache, which is made if there is none.
+        name: name of the file in the cache.
+        sha256: hexadecimal digest of the file, or the first digits of it.
+        hint: what else the user could do; it ends the message when the network fails.
 
     Raises:
-        InputError: if the network or the server fails, or a file, cached or fetched, is not the
-            one wanted.
+        InputError: if the network or the server fails, or if the digest of the file, kept or
+            fetched, is another.
         OutputError: if the cache cannot be written.
     """
     path = folder / name
@@ -76,7 +73,7 @@ def fetch(url: str, folder: Path, name: str, sha256: str, *, hint: str = "") -> 
 
 
 class _TransferError(Exception):
-    """The network or the server failed; not an OSError, which the disc raises too."""
+    """The network or the server failed. This is no OSError, since the disc raises those too."""
 
 
 def _download(url: str, file: BinaryIO) -> None:

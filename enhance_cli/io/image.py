@@ -1,4 +1,4 @@
-"""Pictures in and out: the one place to import them from."""
+"""Reading and writing pictures: the module that other packages import this from."""
 
 from enhance_cli.io.picture import Picture
 from enhance_cli.io.reading import READABLE_SUFFIXES, find_images, read_image, read_rgb8

@@ -1,4 +1,4 @@
-"""Pillow's settings, changed for a while, and libvips, loaded when first needed."""
+"""Settings of Pillow that are changed for a while, and libvips, which is imported late."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _settings_lock = threading.RLock()
 
 @contextmanager
 def pillow_setting(module: ModuleType, name: str, value: int) -> Iterator[None]:
-    """Change one of Pillow's global settings for a while; other threads wait."""
+    """Change one of Pillow's global settings inside a ``with``; other threads wait for its end."""
     with _settings_lock:
         before = getattr(module, name)
         setattr(module, name, value)
@@ -25,10 +25,11 @@ def pillow_setting(module: ModuleType, name: str, value: int) -> Iterator[None]:
 
 
 def import_pyvips(path: Path, error: type[EnhanceError]) -> Any:
-    """The module, which a machine that only trains need not have.
+    """Import pyvips, which only pictures of 16 bits and TIFF need.
 
-    Raises:
-        EnhanceError: of the type ``error``, for the file that needs it.
+    Args:
+        path: the file that needs it, for the message.
+        error: type of the exception that is raised if pyvips or libvips is missing.
     """
     try:
         import pyvips

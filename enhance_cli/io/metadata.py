@@ -1,4 +1,4 @@
-"""What travels beside the pixels: EXIF, orientation and colour profiles."""
+"""The metadata of pictures: EXIF, orientation and colour profiles."""
 
 import struct
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from PIL import Image as Pillow
 from PIL import ImageCms, TiffImagePlugin
 from PIL.ExifTags import IFD, Base
 
-# Of the first directory, what describes the picture and not how a file stores it: in a TIFF
-# both share this directory.
+# The tags of the first directory that describe the picture. In a TIFF the same directory also
+# says how the file stores it.
 DESCRIPTIVE_TAGS = frozenset(
     {
         Base.ImageWidth,
@@ -46,7 +46,7 @@ DESCRIPTIVE_TAGS = frozenset(
         Base.XPSubject,
     }
 )
-# Every TIFF has these: alone they are not worth EXIF.
+# Every TIFF has these tags. If there are no others, there is no EXIF worth keeping.
 GEOMETRY_TAGS = frozenset(
     {
         Base.ImageWidth,
@@ -59,7 +59,7 @@ GEOMETRY_TAGS = frozenset(
 )
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
 
-# How the stored array is turned to be upright, by EXIF orientation.
+# How a stored array is turned upright, by its EXIF orientation.
 TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     1: lambda stored: stored,
     2: lambda stored: stored[:, ::-1],
@@ -73,9 +73,9 @@ TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 
 def find_exif(image: Pillow.Image) -> Pillow.Exif:
-    """The EXIF of an open file; empty where there is none, or where it cannot be read.
+    """The EXIF of an open file; it is empty if there is none or it cannot be read.
 
-    A PNG may hold it behind the pixels: that one is loaded to find it.
+    In a PNG it may come after the pixels, which are then loaded to find it.
     """
     try:
         return image.getexif()
@@ -84,7 +84,7 @@ def find_exif(image: Pillow.Image) -> Pillow.Exif:
 
 
 def find_tiff_exif(file: IO[bytes]) -> Pillow.Exif:
-    """The EXIF of an open TIFF that Pillow cannot decode; empty where it cannot be read."""
+    """The EXIF of an open TIFF that Pillow cannot decode; it is empty if it cannot be read."""
     exif = Pillow.Exif()
     try:
         file.seek(0)
@@ -95,21 +95,22 @@ def find_tiff_exif(file: IO[bytes]) -> Pillow.Exif:
 
 
 def find_orientation(exif: Pillow.Exif) -> int:
-    """1 to 8; 1, upright, where the tag is absent or means nothing."""
+    """The EXIF orientation, 1 to 8; without a valid tag it is 1, which means upright."""
     orientation = exif.get(Base.Orientation)
     return orientation if isinstance(orientation, int) and orientation in TURNS else 1
 
 
 def turn_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn (H, W) or (H, W, C) as an EXIF orientation asks; C-contiguous and writable."""
+    """Turn an array (H, W) or (H, W, C) upright; the result is contiguous and writable."""
     return np.require(TURNS[orientation](stored), requirements=["C", "W"])
 
 
 def clean_exif(exif: Pillow.Exif) -> bytes | None:
-    """EXIF for an upright picture without the camera's thumbnail, in Pillow's byte form.
+    """EXIF for a picture that was turned upright, without the camera's thumbnail.
 
     Returns:
-        ``b"Exif\\0\\0"`` and a TIFF structure, or None where nothing is left or it is broken.
+        EXIF in Pillow's byte form, ``b"Exif\\0\\0"`` and a TIFF structure; or None if nothing is
+        left or it is broken.
     """
     try:
         clean = Pillow.Exif()
@@ -131,13 +132,13 @@ def clean_exif(exif: Pillow.Exif) -> bytes | None:
 
 
 def resize_exif(data: bytes, height: int, width: int, *, orientation: bool = True) -> bytes:
-    """Put a new size into the tags that tell one.
+    """Change the size of the picture in the tags that state it.
 
     Args:
-        data: from :func:`clean_exif`.
-        height: pixels.
-        width: pixels.
-        orientation: keep that tag.
+        data: EXIF from :func:`clean_exif`.
+        height: new height in pixels.
+        width: new width in pixels.
+        orientation: whether the tag of the orientation is kept.
     """
     exif = load_exif(data)
     sizes = {
@@ -156,7 +157,7 @@ def resize_exif(data: bytes, height: int, width: int, *, orientation: bool = Tru
 
 
 def shorten_exif(data: bytes, limit: int) -> bytes | None:
-    """EXIF of at most ``limit`` bytes: without its maker note if need be, else None."""
+    """Fit EXIF into ``limit`` bytes, without its maker note if need be; None if it cannot be."""
     if len(data) > limit:
         exif = load_exif(data)
         exif.get_ifd(IFD.Exif).pop(IFD.MakerNote, None)
@@ -165,7 +166,7 @@ def shorten_exif(data: bytes, limit: int) -> bytes | None:
 
 
 def load_exif(data: bytes) -> Pillow.Exif:
-    """EXIF from Pillow's byte form."""
+    """Parse EXIF in Pillow's byte form."""
     exif = Pillow.Exif()
     exif.load(data)
     for directory in DIRECTORIES:
@@ -174,11 +175,11 @@ def load_exif(data: bytes) -> Pillow.Exif:
 
 
 def note_software(data: bytes | None, text: str) -> bytes:
-    """EXIF that says what made the picture (the tag Software), besides what it said before.
+    """Note in EXIF what made the picture, in the tag Software.
 
     Args:
-        data: EXIF in Pillow's byte form, or None.
-        text: ASCII.
+        data: EXIF in Pillow's byte form, or None for a picture without.
+        text: the note, in ASCII.
     """
     exif = load_exif(data) if data else Pillow.Exif()
     exif[Base.Software] = text
@@ -195,13 +196,13 @@ def srgb_profile() -> bytes:
 
 
 def append_exif_to_tiff(path: Path, data: bytes) -> None:
-    """Give a tiled TIFF a new directory, at its end, that holds EXIF too.
+    """Give a tiled TIFF a new directory, at the end of the file, that holds EXIF too.
 
-    libvips does not write EXIF into TIFF, and Pillow writes no 16-bit colour. Tiled, because
-    Pillow's directories move the offsets of strips when they are written, but not of tiles.
+    libvips does not write EXIF into TIFF, and Pillow cannot write colour of 16 bits. The file must
+    be tiled, because a directory that Pillow writes changes the offsets of strips, not of tiles.
 
     Args:
-        path: changed in place.
+        path: the file, which is changed in place.
         data: EXIF in Pillow's byte form.
 
     Raises:
@@ -229,12 +230,12 @@ def append_exif_to_tiff(path: Path, data: bytes) -> None:
 
 
 def usable_profile(profile: bytes | None, channels: int) -> bytes | None:
-    """A colour profile that fits the number of channels (1 or 3), else None."""
+    """Give a colour profile back if it is for that number of channels, 1 or 3; else None."""
     return profile if _colour_space(profile) == {1: "GRAY", 3: "RGB"}[channels] else None
 
 
 def to_srgb(image: Pillow.Image) -> Pillow.Image:
-    """A loaded CMYK, LAB or YCbCr picture as sRGB (mode RGB), by its profile if it has one.
+    """Convert a loaded CMYK, LAB or YCbCr picture to sRGB, by its profile if it has one.
 
     Raises:
         ValueError: if Pillow has no way from this mode to RGB.
@@ -271,7 +272,7 @@ def _colour_space(profile: bytes | None) -> str | None:
 
 
 def _dump_exif(exif: Pillow.Exif) -> bytes:
-    """The bytes of EXIF whose texts go out as they came in."""
+    """EXIF in Pillow's byte form, with all texts just as they were read."""
     for tags in (exif, *(exif.get_ifd(directory) for directory in DIRECTORIES)):
         for tag, value in list(tags.items()):
             tags[tag] = _as_stored(value)
@@ -279,5 +280,5 @@ def _dump_exif(exif: Pillow.Exif) -> bytes:
 
 
 def _as_stored(value: Any) -> Any:
-    """Undo Pillow's Latin-1 reading: it would write any other letter than ASCII as ``?``."""
+    """Text in the bytes that it was read from: Pillow would write ``?`` for other than ASCII."""
     return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value

@@ -11,16 +11,16 @@ Samples = NDArray[np.unsignedinteger[Any]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A still picture, upright, with what it needs to be shown as it was meant.
+    """A still picture that stands upright, with all that is needed to show it as it was meant.
 
     Attributes:
-        pixels: (H, W, C) uint8 or uint16, C is 1 (grey) or 3 (RGB). The levels 0 to
-            ``max_value`` are the whole range, whatever values occur; not multiplied by alpha.
-        alpha: (H, W) of the same dtype, 0 is transparent; or None.
-        icc_profile: for C channels; None means sRGB or a plain grey.
-        exif: with the orientation 1 and without a thumbnail, in Pillow's byte form; or None.
-        format: Pillow's name of the format that it was read from.
-        dpi: pixels per inch across and down, or None.
+        pixels: (H, W, C) uint8 or uint16; C is 1 for grey and 3 for RGB. Black is 0 and white is
+            ``max_value``, whatever values occur. Colours are not multiplied by alpha.
+        alpha: (H, W) of the same type, where 0 is transparent; None for an opaque picture.
+        icc_profile: colour profile for C channels; None means sRGB, or a plain grey.
+        exif: EXIF in Pillow's byte form, or None. Its orientation is 1 and it has no thumbnail.
+        format: Pillow's name of the format that the picture was read from.
+        dpi: pixels per inch across and down, or None if the file did not say.
     """
 
     pixels: Samples
@@ -47,12 +47,12 @@ class Picture:
 
     @property
     def max_value(self) -> int:
-        """255 or 65535."""
+        """The level of white, 255 or 65535."""
         return int(np.iinfo(self.pixels.dtype).max)
 
 
 def round_to_8_bits(samples: Samples) -> NDArray[np.uint8]:
-    """Levels 0 to 65535 to the nearest of 0 to 255; uint8 as it is, not copied."""
+    """Round 16-bit levels to the nearest of 8 bits; uint8 is returned as it is, without a copy."""
     if samples.dtype == np.uint8:
         return samples.astype(np.uint8, copy=False)
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -1,10 +1,10 @@
-"""Pictures from files.
+"""Read pictures from files.
 
-Pillow reads whatever has 8 bits; libvips reads what Pillow would reduce to 8 bits, PNG and TIFF
-of 16, and is imported when first needed.
+Pillow reads whatever has 8 bits. libvips reads PNG and TIFF of 16 bits, which Pillow would reduce
+to 8, and is imported when it is first needed.
 
-Not read: XMP, all pages of a TIFF but the first, and more than 8 bits of AVIF and of colour
-JPEG 2000, which Pillow rounds.
+Some things are not read: XMP, the pages of a TIFF after the first, and the bits beyond 8 of AVIF
+and of JPEG 2000 in colour, which Pillow rounds away.
 """
 
 import struct
@@ -58,7 +58,7 @@ READABLE_SUFFIXES = frozenset(
         ".pnm",
     }
 )
-# Pillow knows more, but among them are programs (EPS) and formats without a signature.
+# Pillow knows more formats, but some of them are programs (EPS) and others have no signature.
 READABLE_FORMATS = (
     "PNG",
     "JPEG",
@@ -75,7 +75,7 @@ ANIMATED_FORMATS = frozenset({"PNG", "WEBP", "GIF", "AVIF"})
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PIXEL_LIMIT = 10**9  # a file of a few kilobytes can ask for any amount of memory
 
-# Pillow's modes, and what they become. Those left out hold what we do not read.
+# What Pillow's modes are converted to. The modes that are left out cannot be read.
 PLAIN_MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB", "RGBX": "RGB"}
 ALPHA_MODES = {
     "1": "LA",
@@ -110,12 +110,12 @@ _DECODER_ERRORS = (
 def find_images(
     folder: Path, recursive: bool = False, suffixes: Collection[str] = READABLE_SUFFIXES
 ) -> list[Path]:
-    """Pictures of a folder by their suffix, in the order of their paths; hidden ones are not.
+    """List the pictures of a folder in the order of their paths, without hidden files.
 
     Args:
-        folder: to look into; where it is absent there are no pictures.
-        recursive: look into its folders too.
-        suffixes: that count, in lower case.
+        folder: where to look. A folder that does not exist holds no pictures.
+        recursive: whether to look into the folders inside too.
+        suffixes: suffixes of the files that count as pictures, in lower case.
     """
     walk = folder.rglob("*") if recursive else folder.glob("*")
     return sorted(
@@ -130,16 +130,16 @@ def find_images(
 def read_image(path: Path) -> Picture:
     """Read a picture, whole or not at all.
 
-    8 and 16 bits, grey and transparency stay what they are; a palette becomes RGB, two levels
-    become grey, CMYK and LAB become sRGB by their profile. EXIF orientation is applied. Of a
-    TIFF or MPO with several pictures the first is read.
+    8 and 16 bits, grey and transparency stay as they are. A palette becomes RGB, black and white
+    becomes grey, and CMYK and LAB become sRGB by their profile. The picture is turned upright as
+    its EXIF says. If a TIFF or MPO holds several pictures, the first one is read.
 
     Args:
-        path: its content decides on the format, not its suffix.
+        path: the file. Its content tells the format, whatever its suffix is.
 
     Raises:
-        InputError: if it is absent, not a picture, damaged, animated, larger than a gigapixel,
-            or has samples other than 8- and 16-bit unsigned integers.
+        InputError: if the file does not exist, is no picture, is damaged, animated or larger than
+            a gigapixel, or if its samples are not unsigned integers of 8 or 16 bits.
     """
     with open_input(path, "a picture") as file, _patient_pillow():
         image = _identify(path, file)
@@ -155,7 +155,7 @@ def read_image(path: Path) -> Picture:
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8: grey is repeated, 16 bits are rounded, alpha dropped.
+    """Read a picture as RGB of 8 bits, (H, W, 3): 16 bits are rounded, and alpha is left out.
 
     Raises:
         InputError: see :func:`read_image`.
@@ -166,7 +166,8 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
 
 @contextmanager
 def _patient_pillow() -> Iterator[None]:
-    """No warnings, and no refusal below ``PIXEL_LIMIT``: Pillow refuses twice its setting."""
+    """Silence Pillow's warnings, and let it refuse only pictures above ``PIXEL_LIMIT``."""
+    # Pillow warns above its setting, and refuses above twice of it.
     with pillow_setting(Pillow, "MAX_IMAGE_PIXELS", PIXEL_LIMIT // 2), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -195,7 +196,7 @@ def _too_many_pixels(path: Path) -> str:
 
 
 def _identify(path: Path, file: IO[bytes]) -> ImageFile.ImageFile | None:
-    """The header, or None for a TIFF of a kind that only libvips knows."""
+    """Read the header; None means a TIFF of a kind that only libvips knows."""
     Pillow.init()
     known = [name for name in READABLE_FORMATS if name in Pillow.OPEN]
     with _decoding(path):
@@ -256,7 +257,7 @@ def _find_dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
 
 
 def _read_plain(path: Path, image: ImageFile.ImageFile, format_: str) -> Picture:
-    """Decode with Pillow; 8 bits, and 16-bit grey JPEG 2000, which it scales to 16 bits."""
+    """Decode with Pillow: 8 bits, or grey JPEG 2000 of more, which it scales to 16 bits."""
     with _decoding(path):
         image.load()
     exif = find_exif(image)  # after loading: a TIFF is then turned already, and says so
@@ -268,7 +269,7 @@ def _read_plain(path: Path, image: ImageFile.ImageFile, format_: str) -> Picture
 
 
 def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
-    """As L, LA, RGB, RGBA or I;16."""
+    """Convert a picture to the mode L, LA, RGB, RGBA or I;16."""
     if image.mode.startswith("I;16"):
         return image
     if image.mode in CONVERTED_MODES:
@@ -290,7 +291,7 @@ def _read_deep(
             profile = _vips_blob(image, "icc-profile-data")
             planes = _in_plain_space(path, image, profile).numpy()
     except pyvips.Error as error:
-        reason = str(error).strip().splitlines()[-1]  # those before may be of earlier files
+        reason = str(error).strip().splitlines()[-1]  # earlier lines may tell of earlier files
         raise InputError(
             f"{path}: damaged, cut off or unusual ({reason.strip()}), get a fresh copy or "
             "convert it to a 16-bit PNG"
@@ -302,19 +303,19 @@ def _read_deep(
 
 
 def _open_with_vips(pyvips: Any, file: IO[bytes]) -> Any:
-    """By descriptor: libvips reads options out of file names, and has a cache by name."""
+    """Open a file by its descriptor: libvips finds options in file names, and caches by name."""
 
     def open_at(level: str) -> Any:
         source = pyvips.Source.new_from_descriptor(file.fileno())
         return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=level)
 
     image = open_at("error")
-    # A tile that cannot be decoded is but a warning to libvips, a strip is an error.
+    # To libvips a strip that cannot be decoded is an error, but a tile only a warning.
     return open_at("warning") if image.get_typeof("tile-width") else image
 
 
 def _in_plain_space(path: Path, image: Any, profile: bytes | None) -> Any:
-    """A libvips image as grey or RGB of 8 or 16 bits, not yet decoded."""
+    """Convert an image of libvips to grey or RGB of 8 or 16 bits; nothing is decoded yet."""
     if image.width * image.height > PIXEL_LIMIT:
         raise InputError(_too_many_pixels(path))
     if image.interpretation == "cmyk" and profile:
@@ -340,7 +341,7 @@ def _picture(
     profile: bytes | None,
     dpi: tuple[float, float] | None,
 ) -> Picture:
-    """Turn (H, W) or (H, W, 1 to 4) upright and part the alpha, the last of 2 or 4 planes."""
+    """Turn planes (H, W) or (H, W, 1 to 4) upright; the last one of 2 or 4 is the alpha."""
     planes = planes if planes.ndim == 3 else planes[..., None]
     orientation = find_orientation(exif)
     channels = {1: 1, 2: 1, 3: 3, 4: 3}[planes.shape[2]]

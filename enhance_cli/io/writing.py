@@ -1,4 +1,4 @@
-"""Pictures to files: what each format can hold, and writing them whole or not at all."""
+"""Write pictures to files: what each format can hold, and how it is written."""
 
 import os
 from contextlib import nullcontext
@@ -27,18 +27,18 @@ from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
 
 @dataclass(frozen=True)
 class Format:
-    """What a format can hold.
+    """What a file format can hold.
 
     Attributes:
-        name: as users know it.
-        pillow: as Pillow calls it.
-        deep: 16 bits a sample.
-        alpha: transparency.
-        metadata: EXIF and colour profiles.
-        always_rgb: grey is stored, or read back, as RGB.
-        max_side: pixels.
-        max_pixels: in all.
-        max_bytes: of the pixels before compression.
+        name: the name that users know.
+        pillow: the name that Pillow has for it.
+        deep: whether it holds 16 bits a sample.
+        alpha: whether it holds transparency.
+        metadata: whether it holds EXIF and colour profiles.
+        always_rgb: whether grey pictures are stored, or read back, as RGB.
+        max_side: largest width and height in pixels.
+        max_pixels: largest number of pixels, or None for no limit.
+        max_bytes: largest size of the pixels before compression, or None for no limit.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Format:
 
 
 PNG = Format("PNG", "PNG", deep=True, alpha=True)
-JPEG = Format("JPEG", "JPEG", max_side=65_500)  # libjpeg's; the format itself ends at 65535
+JPEG = Format("JPEG", "JPEG", max_side=65_500)  # limit of libjpeg; that of JPEG is 65535
 TIFF = Format("TIFF", "TIFF", deep=True, alpha=True)
 WEBP = Format("WebP", "WEBP", alpha=True, always_rgb=True, max_side=16_383)
 # libavif writes more, but does not read it back.
@@ -78,27 +78,28 @@ FORMATS = {
 WRITABLE_SUFFIXES = frozenset(FORMATS)
 
 JPEG_EXIF_BYTES = 65_533
-CLASSIC_TIFF_BYTES = 3 * 10**9  # it ends at 4 GB; noise does not shrink
+# A TIFF that is no BigTIFF ends at 4 GB, and noise hardly shrinks when it is compressed.
+CLASSIC_TIFF_BYTES = 3 * 10**9
 MAX_BUFFER = 2**31 - 1
 INCH = 25.4
 
 
 def output_suffix(source: Path) -> str:
-    """The suffix of a result: that of its input where such files can be written, else .png."""
+    """The suffix of a result: that of its input if such files can be written, and else .png."""
     return source.suffix if source.suffix.lower() in FORMATS else ".png"
 
 
 def check_writable(path: Path, height: int, width: int, *, depth: int, alpha: bool) -> None:
-    """Check, before any work, that a picture of this size can be written here.
+    """Check, before any work is done, that a picture of this size can be written.
 
-    Depth and alpha that the format does not hold are no error; see :func:`write_notices`.
+    A format that holds less depth, or no alpha, is no error; see :func:`write_notices`.
 
     Args:
-        path: of the output; its suffix gives the format.
-        height: pixels.
-        width: pixels.
+        path: the output, whose suffix gives the format.
+        height: height in pixels.
+        width: width in pixels.
         depth: bits of a sample, 8 or 16.
-        alpha: whether there is transparency.
+        alpha: whether the picture has transparency.
 
     Raises:
         OutputError: if the suffix is unknown, the format cannot hold the size, or the folder
@@ -122,7 +123,7 @@ def check_writable(path: Path, height: int, width: int, *, depth: int, alpha: bo
 
 
 def write_notices(path: Path, picture: Picture) -> list[str]:
-    """What of a picture will be lost in this format, a line each."""
+    """One line on each thing that a picture will lose in the format of a path."""
     format_ = _find_format(path)
     notices = []
     if picture.pixels.dtype == np.uint16 and not format_.deep:
@@ -139,15 +140,15 @@ def write_notices(path: Path, picture: Picture) -> list[str]:
 def write_image(path: Path, picture: Picture, quality: int | None = None) -> None:
     """Write a picture, whole or not at all, in the format of the path's suffix.
 
-    16 bits stay 16 in PNG and TIFF and are rounded elsewhere. Where there is no transparency
-    the picture is placed on white, blended in its own levels as browsers do. PNG and TIFF are
-    compressed without loss. AVIF and WebP are read back as RGB even if they were grey.
+    PNG and TIFF keep 16 bits, and compress without loss; other formats get 8 bits. In formats
+    without transparency the picture is placed on white, blended in its own levels as browsers do.
+    AVIF and WebP are read back as RGB even if the picture was grey.
 
     Args:
-        path: an existing file is replaced; missing folders are made.
-        picture: to write; its ``format`` does not matter.
-        quality: 1 to 100 for JPEG (95 unless given, always 4:4:4), WebP (95; 100 is lossless)
-            and AVIF (90, 4:4:4); other formats need none.
+        path: where to write. An existing file is replaced, and missing folders are made.
+        picture: what to write; its ``format`` does not matter.
+        quality: from 1 to 100. JPEG and WebP take 95 without it and AVIF takes 90; WebP is lossless
+            at 100. Colours are never subsampled in JPEG and AVIF. Other formats have no quality.
 
     Raises:
         UsageError: if the quality is out of range.
@@ -200,7 +201,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _fit(picture: Picture, format_: Format) -> Picture:
-    """What of a picture the format can hold."""
+    """Reduce a picture to what the format can hold."""
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None and not format_.alpha:
         pixels, alpha = _place_on_white(pixels, alpha, picture.max_value), None
@@ -215,7 +216,7 @@ def _fit(picture: Picture, format_: Format) -> Picture:
 
 
 def _planes(picture: Picture) -> Samples:
-    """Pixels and alpha as (H, W, 1 to 4), C-contiguous."""
+    """Pixels and alpha in one contiguous array (H, W, 1 to 4)."""
     if picture.alpha is None:
         return np.ascontiguousarray(picture.pixels)
     return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
@@ -232,7 +233,7 @@ def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
 def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
     if picture.exif is None or not format_.metadata:
         return None
-    # Given that tag, Pillow's AVIF writer packs the EXIF anew and loses all letters but ASCII.
+    # If it has that tag, Pillow's AVIF writer packs the EXIF anew and keeps only ASCII letters.
     exif = resize_exif(picture.exif, picture.height, picture.width, orientation=format_ is not AVIF)
     return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif
 
@@ -275,7 +276,7 @@ def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
     if format_ is WEBP:
         return {"quality": quality or QUALITY}
     if format_ is AVIF:
-        # At 8 it is several times as fast as at Pillow's 6, and no worse.
+        # Speed 8 is several times as fast as 6, which Pillow takes, and no worse.
         return {"quality": quality or 90, "subsampling": "4:4:4", "speed": 8}
     return {}
 
@@ -284,7 +285,7 @@ def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Form
     pyvips = import_pyvips(path, OutputError)
     try:
         image, keep = _to_vips(pyvips, picture)
-        # By descriptor, for libvips reads options out of file names.
+        # By its descriptor, since libvips finds options in file names.
         with temporary.open("r+b") as file:
             target = pyvips.Target.new_to_descriptor(file.fileno())
             if format_ is TIFF:
@@ -309,11 +310,11 @@ def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Form
 
 
 def _to_vips(pyvips: Any, picture: Picture) -> tuple[Any, int]:
-    """A libvips image with metadata, and the flags of what to keep of it when writing."""
+    """Make an image of libvips with metadata, and the flags that keep them when it is written."""
     planes = _planes(picture)
     bits = planes.dtype.itemsize * 8
     grey = planes.shape[2] < 3
-    across, down = picture.dpi or (72.0, 72.0)  # libvips always writes one
+    across, down = picture.dpi or (72.0, 72.0)  # libvips always writes a resolution
     image = pyvips.Image.new_from_array(planes).copy(
         interpretation={
             (True, 8): "b-w",
