@@ -5,7 +5,7 @@ names the function that opens it, whose module is imported when the benchmark is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -46,7 +46,6 @@ class Benchmark:
     """Something that can be evaluated.
 
     Attributes:
-        summary: one line for people.
         kind: what a case is: ``"image"``, ``"dark picture"``, ``"clip"`` or ``"sample set"``.
         entry: ``"module:function"`` in this package. The function is given the request, the
             measures and how to talk, and returns an ``Evaluation``: the cases, how each of them
@@ -59,7 +58,6 @@ class Benchmark:
         border: pixels cut off at each side by default; None stands for the scale.
     """
 
-    summary: str
     kind: str
     entry: str
     options: frozenset[str]
@@ -112,132 +110,133 @@ class Experiment(Benchmark):
     """A closer look at models or measures, ``--study NAME``.
 
     Attributes:
+        summary: what it looks at, for the heading of its report.
         datasets: keys of ``BENCHMARKS`` that it can be made with.
         needs: what these have and others of their kind lack, for an error message.
     """
 
+    summary: str = ""
     datasets: tuple[str, ...] = ()
     needs: str = ""
 
 
 _MODELS = frozenset({"--model", "--weights", "--precision"})
+_COMPARISON = frozenset({"--protocol", "--metrics", "--border"})
+_SETS = frozenset({"--features", "--count", "--seed", "--study"})
 
-_image = partial(
-    Benchmark,
+_IMAGES = Benchmark(
     kind="image",
-    entry="images:open_images",
-    options=_MODELS | {"-x", "--tile", "--protocol", "--metrics", "--border"},
+    entry="pictures:open_images",
+    options=_MODELS | _COMPARISON | {"-x", "--tile"},
     baselines=("bicubic",),
     protocols=PICTURE_PROTOCOLS,
     metrics=PICTURE_METRICS,
     default_metrics=("psnr", "ssim"),
     border=None,
 )
-_dark = partial(
-    Benchmark,
+_DARK_PICTURES = Benchmark(
     kind="dark picture",
     entry="dark:open_dark_pictures",
-    options=_MODELS | {"--strategy", "--tile", "--protocol", "--metrics", "--border"},
+    options=_MODELS | _COMPARISON | {"--strategy", "--tile"},
     baselines=("libraw", "libraw-denoised", "amplified", "nl-means"),
     protocols=("rgb", "y-crop"),
     metrics=PICTURE_METRICS,
     default_metrics=PICTURE_METRICS,
 )
-_clip = partial(
-    Benchmark,
+_CLIPS = Benchmark(
     kind="clip",
     entry="clips:open_clips",
-    options=_MODELS | {"-x", "--tile", "--protocol", "--metrics", "--border", "--study"},
+    options=_MODELS | _COMPARISON | {"-x", "--tile", "--study"},
     baselines=("bicubic",),
     protocols=(CLIP_PROTOCOL,),
     metrics=CLIP_METRICS,
     default_metrics=CLIP_METRICS,
 )
-_samples = partial(
-    Benchmark,
+_SAMPLES = Benchmark(
     kind="sample set",
     entry="samples:open_samples",
-    options=_MODELS | {"--features", "--count", "--seed", "--study"},
+    options=_MODELS | _SETS,
     baselines=("data", "train"),
     protocols=("table-6.2",),
 )
 
+# Where their data is looked for stands in ``DATASETS``, ``DARK_DATASETS``, ``VIDEO_DATASETS`` and
+# ``PICTURE_SETS`` of ``enhance_cli.data``, under the same names.
 BENCHMARKS: dict[str, Benchmark] = {
-    "set5": _image("Set5, 5 pictures to enlarge"),
-    "set14": _image("Set14, 14 pictures to enlarge"),
-    "bsd100": _image("BSD100, 100 pictures to enlarge"),
-    "urban100": _image("Urban100, 100 pictures to enlarge"),
-    "sid": _dark("See-in-the-Dark, Sony, its test split of RAW files"),
-    "lol": _dark("LOL, its 15 dark photographs to evaluate with"),
-    "synthetic-dark": _dark("photographs darkened with a sensor's noise"),
-    "vid4": _clip("Vid4, 4 clips to enlarge"),
-    "video-val": _clip("the clips of a folder video/val, to enlarge"),
-    "mnist": _samples("models that draw handwritten digits"),
-    "faces": _samples("models that draw faces"),
+    "set5": _IMAGES,
+    "set14": _IMAGES,
+    "bsd100": _IMAGES,
+    "urban100": _IMAGES,
+    "sid": _DARK_PICTURES,
+    "lol": _DARK_PICTURES,
+    "synthetic-dark": _DARK_PICTURES,
+    "vid4": _CLIPS,
+    "video-val": _CLIPS,
+    "mnist": _SAMPLES,
+    "faces": _SAMPLES,
 }
 
+# One folder against another; which of them it is follows from the metrics and the files.
 FOLDERS: dict[str, Benchmark] = {
-    "pictures": _image(
-        "pictures in pairs",
-        entry="pairs:open_pairs",
-        options=frozenset({"-x", "--protocol", "--metrics", "--border"}),
-        baselines=(),
+    "pictures": replace(
+        _IMAGES, entry="pictures:open_pairs", options=_COMPARISON | {"-x"}, baselines=()
     ),
-    "perceptual": _image(
-        "pictures in pairs, by LPIPS too",
-        entry="pairs:open_pairs",
-        options=frozenset({"--features", "--protocol", "--metrics", "--border"}),
-        baselines=(),
+    "perceptual": Benchmark(
+        kind="image",
+        entry="pictures:open_pairs",
+        options=_COMPARISON | {"--features"},
         protocols=("rgb", "y-crop"),
         metrics=(*PICTURE_METRICS, LPIPS),
-        border=0,
     ),
-    "clips": _clip(
-        "clips in pairs",
-        entry="clips:open_clip_folders",
-        options=frozenset({"-x", "--protocol", "--metrics", "--border"}),
-        baselines=(),
+    "clips": replace(
+        _CLIPS, entry="clips:open_clip_folders", options=_COMPARISON | {"-x"}, baselines=()
     ),
-    "sets": _samples(
-        "whole sets of pictures",
+    "sets": Benchmark(
+        kind="sample set",
         entry="sets:open_sets",
         options=frozenset({"--metrics", "--features", "--seed"}),
-        baselines=(),
         protocols=("sets",),
         metrics=SET_METRICS,
     ),
 }
-"""Two folders, ``--pred`` against ``--gt``; which of them it is follows from the metrics and the
-files."""
 
 _of_clips = partial(
     Experiment,
     kind="clip",
-    options=_MODELS | {"-x", "--tile", "--protocol", "--study", "--study-frames"},
+    options=_CLIPS.options - {"--metrics", "--border"} | {"--study-frames"},
     baselines=("bicubic",),
     protocols=(CLIP_PROTOCOL,),
-    datasets=tuple(name for name, entry in BENCHMARKS.items() if entry.kind == "clip"),
+    datasets=tuple(name for name, benchmark in BENCHMARKS.items() if benchmark is _CLIPS),
 )
 
 EXPERIMENTS: dict[str, Experiment] = {
     "profile": _of_clips(
-        "temporal profiles (fig. 3.6)",
         entry="experiments.profile:open_profile",
-        options=_of_clips.keywords["options"] | {"--row", "-o"},
+        options=_CLIPS.options - {"--metrics", "--border"} | {"--study-frames", "--row", "-o"},
+        summary="temporal profiles (fig. 3.6)",
     ),
-    "frames": _of_clips("PSNR by frame number (fig. 3.7)", entry="experiments.frames:open_frames"),
-    "blur": _of_clips("blur sizes (fig. 3.5)", entry="experiments.degraded:open_blur"),
-    "noise": _of_clips("noise and JPEG (table 3.1)", entry="experiments.degraded:open_noise"),
-    "drift": _of_clips("drift over long runs", entry="experiments.drift:open_drift"),
+    "frames": _of_clips(
+        entry="experiments.frames:open_frames", summary="PSNR by frame number (fig. 3.7)"
+    ),
+    "blur": _of_clips(entry="experiments.degraded:open_blur", summary="blur sizes (fig. 3.5)"),
+    "noise": _of_clips(
+        entry="experiments.degraded:open_noise", summary="noise and JPEG (table 3.1)"
+    ),
+    "drift": _of_clips(entry="experiments.drift:open_drift", summary="drift over long runs"),
     "modes": Experiment(
-        "what measures of samples see of dropped and added classes (fig. 5.5 and 5.12)",
         kind="sample set",
         entry="experiments.modes:open_modes",
-        options=frozenset({"--features", "--count", "--seed", "--study"}),
+        options=_SETS,
+        summary="dropped and added classes (fig. 5.5 and 5.12)",
         datasets=("mnist",),
         needs="pictures with labels",
     ),
 }
+
+
+def study_title(request: "EvaluationRequest") -> str:
+    """The heading of an experiment's report."""
+    return f"{request.subject.name}: {EXPERIMENTS[str(request.subject.study)].summary}"
 
 
 def names_by_kind(table: Mapping[str, Benchmark]) -> dict[str, list[str]]:

@@ -1,30 +1,16 @@
-"""What an evaluation is made of: cases, their scores, and all of it opened for one run."""
+"""What an evaluation is made of: cases, their scores, and what is told of them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from enhance_cli.evaluation.report import Report
+from typing import Any, NamedTuple
 
 Advance = Callable[[int], None]  # moves the progress bar on by so many steps
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one model or baseline reached in one case.
-
-    Attributes:
-        values: numbers by the name of their metric, and what else the output tells of the case;
-            only what JSON can hold.
-        tensors: what figures and totals need besides.
-    """
-
-    values: dict[str, Any]
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+# What one model or baseline reached in one case: numbers by the name of their metric, and what
+# else is told of the case; only what JSON can hold. Names that begin with an underscore are for
+# totals and figures, and are not told.
+Score = dict[str, Any]
+Results = Mapping[str, Sequence[Score]]  # by model, a score for each case
 
 
 @dataclass(frozen=True)
@@ -33,8 +19,9 @@ class Case:
 
     Attributes:
         name: for people.
-        score: does the work, and gives a score for each model and baseline by its name.
-        steps: how often ``score`` moves the progress bar on; None where nobody knows.
+        score: does the work, and gives a score for each model and baseline by its name. It may
+            move the progress bar on while it works.
+        steps: what the case counts in the progress bar; None if nobody knows.
         files: that the score depends on; if one has changed, a resumed run scores the case anew.
     """
 
@@ -44,49 +31,100 @@ class Case:
     files: Sequence[Path] = ()
 
 
+class Column(NamedTuple):
+    """A column of a table: the key of its values, its heading, and decimals of numbers."""
+
+    key: str
+    heading: str
+    decimals: int | None = None
+
+    def show(self, value: Any) -> str:
+        """A value as text; nothing for None."""
+        if value is None:
+            return ""
+        return str(value) if self.decimals is None else f"{value:.{self.decimals}f}"
+
+
 @dataclass(frozen=True)
-class Scores:
-    """What one model or baseline reached in all cases.
+class Table:
+    """A table for people.
 
     Attributes:
-        model: its name.
-        scores: one for each case.
+        title: stands above it.
+        rows: values by the key of their column; what a row lacks is left empty.
+        columns: in their order.
+        groups_end: indices of the rows that a rule is drawn below.
+        means: whether the last row is a mean of those above, and set apart from them.
     """
 
-    model: str
-    scores: list[Score] = field(default_factory=list)
+    title: str
+    rows: Sequence[Score]
+    columns: Sequence[Column]
+    groups_end: Sequence[int] = ()
+    means: bool = False
 
     @property
-    def values(self) -> list[dict[str, Any]]:
-        """The values of each case."""
-        return [score.values for score in self.scores]
+    def header(self) -> list[str]:
+        """The headings of the columns."""
+        return [column.heading for column in self.columns]
 
-    def mean(self, metric: str) -> float:
-        """Mean of a metric over the cases."""
-        numbers: list[float] = [values[metric] for values in self.values]
-        return sum(numbers) / len(numbers)
+    @property
+    def lines(self) -> list[list[str]]:
+        """The cells of every row."""
+        return [[column.show(row.get(column.key)) for column in self.columns] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is told of an evaluation.
+
+    Attributes:
+        title: heading of the page.
+        facts: what the JSON document says of all results together.
+        results: of the JSON document.
+        tables: for the terminal and the page.
+        csv: rows of numbers, by the names in ``csv_header``; None is written as an empty cell.
+        draw: makes the figures of the page, an SVG file and a caption each; called only if a
+            page is wanted.
+        notes: what must be said beside the figures.
+        code: exit code.
+    """
+
+    title: str
+    facts: dict[str, Any]
+    results: Sequence[Score]
+    tables: Sequence[Table]
+    csv: Sequence[Score]
+    csv_header: Sequence[str]
+    draw: Callable[[], Sequence[tuple[bytes, str]]] = tuple
+    notes: Sequence[str] = ()
+    code: int = 0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A benchmark or an experiment, ready to run.
+    """A benchmark or an experiment, opened for one run.
 
     Attributes:
-        title: for the progress bar.
-        unit: what the bar counts, in the plural.
+        title, unit: for the progress bar, and what it counts, in the plural.
         cases: to be scored in this order.
         report: makes of the scores what is told of them.
-        files: weights that the scores depend on, for a run that is resumed.
+        weights: files that the scores depend on.
     """
 
     title: str
     unit: str
     cases: Sequence[Case]
-    report: "Callable[[Sequence[Scores]], Report]"
-    files: Sequence[Path] = ()
+    report: Callable[[Results], Report]
+    weights: Sequence[Path] = ()
 
 
-def by_case(results: Sequence[Scores]) -> Iterator[tuple[Scores, Score]]:
-    """Every score with the model that it belongs to, case after case."""
-    for scores in zip(*(result.scores for result in results), strict=True):
-        yield from zip(results, scores, strict=True)
+def by_case(results: Results) -> list[Score]:
+    """The scores of all models, case after case."""
+    return [score for scores in zip(*results.values(), strict=True) for score in scores]
+
+
+def mean(scores: Sequence[Score], metric: str) -> float:
+    """Mean of a metric over the cases."""
+    numbers: list[float] = [score[metric] for score in scores]
+    return sum(numbers) / len(numbers)

@@ -1,8 +1,9 @@
-"""Benchmarks of low light: dark pictures with a known truth."""
+"""Benchmarks of low light: dark pictures with a known truth, told by exposure ratio."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from enhance_cli.architectures.spec import Contract
@@ -16,12 +17,21 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.evaluation.baselines import BASELINES
 from enhance_cli.evaluation.benchmarks import BENCHMARKS, Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score
-from enhance_cli.evaluation.dark_report import report_dark_pictures
+from enhance_cli.evaluation.case import (
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+    mean,
+)
+from enhance_cli.evaluation.figures import COLOURS, new_panels, to_svg
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_models
-from enhance_cli.evaluation.pairs import compare_pictures
+from enhance_cli.evaluation.pictures import compare_pictures, metric_column
 from enhance_cli.evaluation.request import EvaluationRequest
-from enhance_cli.metrics.distribution import luminance_histogram
+from enhance_cli.metrics.distribution import histogram_divergence, luminance_histogram
 from enhance_cli.talk import Talk
 
 Enhance = Callable[[DarkScene, float], Tensor]  # scene, ratio -> shown (C, H, W) in [0, 1]
@@ -36,49 +46,37 @@ def open_dark_pictures(request: EvaluationRequest, measures: Measures, talk: Tal
     Raises:
         EnhanceError: for unknown names, and data or weights that are absent.
     """
-    dataset = request.subject.dataset
-    assert dataset is not None
+    dataset = request.subject.name
     usual_source = DARK_DATASETS[dataset].sources[0]
     usual = lowlight_model(raw=usual_source == "raw", grey=False)
     plan = _choose_plan(request)
+    known = BENCHMARKS[dataset].baselines
     models = load_models(
-        "lowlight",
-        request.models,
-        usual=[usual],
-        baselines=BENCHMARKS[dataset].baselines,
-        left="baselines",
-        talk=talk,
+        "lowlight", request.models, usual=[usual], baselines=known, left="baselines", talk=talk
     )
+    wanted = [name for name in request.models.names if name in known] or known
     views = list(dict.fromkeys(_view_of(model.contract) for model in models.values()))
-    roots = find_roots(request)
     cases = []
     for view in views or [View(usual_source)]:
         label = f" ({view.label})" if len(views) > 1 else ""
+        table = BASELINES[view.source]
         enhancers: dict[str, Enhance] = {
-            f"{name}{label}": enhance
-            for name, enhance in BASELINES[view.source].items()
-            if name in request.models.names
-            or not any(name in BENCHMARKS[dataset].baselines for name in request.models.names)
+            f"{name}{label}": enhance for name, enhance in table.items() if name in wanted
         }
         for name, model in models.items():
             if _view_of(model.contract) == view:
                 enhancers[name] = partial(_run_model, model, plan)
         if not enhancers:
             raise UsageError(
-                f"--model {request.models.names[0]}: no baseline for {view.source} input, choose "
-                f"from {', '.join(BASELINES[view.source])}"
+                f"--model {wanted[0]}: no baseline for {view.source} input, choose from "
+                f"{', '.join(table)}"
             )
         cases += [
             Case(case.name, partial(_score_case, case, enhancers, measures))
-            for case in load_cases(dataset, view, roots)
+            for case in load_cases(dataset, view, find_roots(request))
         ]
-    return Evaluation(
-        dataset,
-        "pictures",
-        cases,
-        partial(report_dark_pictures, request=request, measures=measures),
-        checkpoints(models),
-    )
+    report = partial(_report, request=request, measures=measures)
+    return Evaluation(dataset, "pictures", cases, report, checkpoints(models))
 
 
 def _choose_plan(request: EvaluationRequest) -> TilePlan:
@@ -110,21 +108,124 @@ def _dark_image(scene: DarkScene) -> DarkImage:
 
 
 def _score_case(
-    case: DarkCase, enhancers: Mapping[str, Enhance], measures: Measures, advance: Advance
+    case: DarkCase, enhancers: dict[str, Enhance], measures: Measures, _: object
 ) -> dict[str, Score]:
     scene = case.load()
     reference = scene.reference()
     # Where nobody knows the ratio it is chosen as by ``enhance lowlight --ratio auto``.
     ratio = case.ratio or round(choose_ratio(_dark_image(scene).balanced()), 4)
-    known = {"name": case.name, "ratio": ratio, "iso": case.iso}
-    if not case.ratio:
-        known["ratio_chosen"] = True
-    counts = luminance_histogram(reference, 1.0)
-    scores = {}
+    chosen = {} if case.ratio else {"ratio_chosen": True}
+    known = {"name": case.name, "ratio": ratio, "iso": case.iso, **chosen}
+    counts = luminance_histogram(reference, 1.0).tolist()
+    scores: dict[str, Score] = {}
     for name, enhance in enhancers.items():
         estimate = enhance(scene, ratio)
-        score = compare_pictures(case.name, estimate, reference, measures, measures.border or 0)
-        histograms = {"picture": luminance_histogram(estimate, 1.0), "reference": counts}
-        scores[name] = Score({**known, **score.values}, histograms)
-    advance(1)
+        scores[name] = {
+            **known,
+            **compare_pictures(case.name, estimate, reference, measures),
+            "_histogram": luminance_histogram(estimate, 1.0).tolist(),
+            "_reference": counts,
+        }
     return scores
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def _report(results: Results, request: EvaluationRequest, measures: Measures) -> Report:
+    """A line for each model and exposure ratio, and one for all pictures of the model."""
+    metrics = measures.metrics
+    columns = [Column("model", "model"), Column("ratio", "ratio"), Column("count", "pictures")]
+    columns += map(metric_column, metrics)
+    if "jsd" in metrics:
+        columns.append(metric_column("jsd")._replace(key="jsd_total", heading="JSD, all"))
+    rows: list[Score] = []
+    lines: list[Score] = []
+    described, ends = [], []
+    for model, scores in results.items():
+        lines += [{"model": model, "image": score["name"], **score} for score in scores]
+        by_ratio = _by_ratio(scores)
+        means = {ratio: _means(group, metrics) for ratio, group in by_ratio.items()}
+        # With a single ratio its pictures are all there are.
+        groups = {**(by_ratio if len(by_ratio) > 1 else {}), "all": scores}
+        for ratio, group in groups.items():
+            row = {"model": model, "ratio": ratio, "count": len(group), **_means(group, metrics)}
+            rows.append(row)
+            lines.append({**row, "image": "mean", "iso": None})
+        ends.append(len(rows) - 1)
+        described.append(
+            {"model": model, "mean": _means(scores, metrics), "by_ratio": means, "images": scores}
+        )
+    how = f", strategy {request.models.strategy}" if request.models.strategy else ""
+    title = f"{request.subject.name} ({measures.protocol}{how})"
+    return Report(
+        title,
+        {"protocol": measures.protocol},
+        described,
+        [Table(title, rows, columns, groups_end=ends)],
+        lines,
+        ["model", "image", "ratio", "iso", *metrics],
+        lambda: _draw(results, metrics),
+    )
+
+
+def _by_ratio(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """The pictures of each exposure ratio that is known and not chosen, the smallest first."""
+    ratios = sorted({score["ratio"] for score in scores if not score.get("ratio_chosen")})
+    return {f"{ratio:g}": [s for s in scores if s["ratio"] == ratio] for ratio in ratios}
+
+
+def _means(scores: Sequence[Score], metrics: Sequence[str]) -> Score:
+    """The mean of each metric, and beside JSD also that of all pictures together."""
+    total = {"jsd_total": histogram_divergence(*_histograms(scores))} if "jsd" in metrics else {}
+    return {**{metric: mean(scores, metric) for metric in metrics}, **total}
+
+
+def _histograms(scores: Sequence[Score]) -> tuple[Tensor, Tensor]:
+    """Luminance of all pictures and of all references (thesis 000, fig. 30)."""
+    pictures, references = (
+        torch.tensor([score[key] for score in scores]).sum(0)
+        for key in ("_histogram", "_reference")
+    )
+    return pictures, references
+
+
+def _draw(results: Results, metrics: Sequence[str]) -> list[tuple[bytes, str]]:
+    figures = []
+    if any(score["iso"] for scores in results.values() for score in scores):
+        for column in map(metric_column, metrics):
+            caption = f"ISO against {column.heading}, by exposure ratio (as figures 16 and 29 of "
+            figures.append((_draw_by_iso(results, column), f"{caption}the thesis)"))
+    caption = "Luminance of all pictures together and of their references (as figure 30 of the "
+    return [*figures, (_draw_histograms(results), f"{caption}thesis)")]
+
+
+def _draw_by_iso(results: Results, metric: Column) -> bytes:
+    """ISO against a metric, a panel for each model, a colour for each ratio."""
+    figure, panels = new_panels(len(results))
+    for panel, (model, scores) in zip(panels, results.items(), strict=True):
+        for colour, (ratio, group) in zip(COLOURS, _by_ratio(scores).items(), strict=False):
+            known = [score for score in group if score["iso"]]
+            x, y = ([score[key] for score in known] for key in ("iso", metric.key))
+            panel.scatter(x, y, s=14, color=colour, alpha=0.8, label=f"ratio {ratio}")
+        panel.set(title=model, xscale="log", xlabel="ISO", ylabel=metric.heading)
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize="small")
+    return to_svg(figure)
+
+
+def _draw_histograms(results: Results) -> bytes:
+    """Luminance of all pictures against that of all references, a panel for each model."""
+    figure, panels = new_panels(len(results))
+    axes = {"xlabel": "luminance", "ylabel": "share of pixels", "yscale": "log", "xlim": (0, 255)}
+    for panel, (model, scores) in zip(panels, results.items(), strict=True):
+        picture, reference = _histograms(scores)
+        for counts, line, colour, label in (
+            (reference, "-", "black", "reference"),
+            (picture, "--", COLOURS[0], "picture"),
+        ):
+            shares = (counts / counts.sum()).tolist()
+            panel.plot(range(len(shares)), shares, line, color=colour, linewidth=1, label=label)
+        panel.set(title=f"{model}, JSD {histogram_divergence(picture, reference):.4f}", **axes)
+        panel.legend(fontsize="small")
+    return to_svg(figure)

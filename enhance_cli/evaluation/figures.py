@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enhance_cli.errors import OutputError
 
@@ -16,14 +15,8 @@ if TYPE_CHECKING:
 COLOURS = ("#1b6ca8", "#e08e0b", "#b3261e", "#3c7d3c", "#6d4c9f")
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A line of a plot.
-
-    Attributes:
-        name: for the legend.
-        x, y: of its points; where y is None or not finite there is a gap.
-    """
+class Curve(NamedTuple):
+    """A line of a plot: its name, and its points; where y is None or not finite is a gap."""
 
     name: str
     x: Sequence[float | str]

@@ -101,3 +101,9 @@ def load_enlargers(task: str, choice: ModelChoice, talk: Talk) -> tuple[dict[str
 def checkpoints(models: dict[str, Model]) -> list[Path]:
     """The files of weights of some models."""
     return [model.info.path for model in models.values()]
+
+
+def net_roots(request: EvaluationRequest) -> list[Path]:
+    """Folders that may hold ``nets``: a folder of benchmarks has them beside it."""
+    roots = find_roots(request)
+    return list(dict.fromkeys(folder for root in roots for folder in (root, root.parent)))

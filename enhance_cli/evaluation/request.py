@@ -1,26 +1,25 @@
-"""What ``enhance evaluate`` is asked for: its options, in groups."""
+"""What ``enhance evaluate`` is asked for: the options of the command, in groups.
+
+Each field is the option that it names; None, or an empty sequence, is an option left out, and
+stands for what is usual with the benchmark that is chosen.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from enhance_cli.errors import UsageError
+
 
 def _option(name: str, default: Any = None) -> Any:
-    """A field that is filled by an option of the command line of this name."""
+    """A field for an option that some benchmarks have no use for."""
     return field(default=default, metadata={"option": name})
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated.
-
-    Attributes:
-        dataset: a key of ``BENCHMARKS``, or None for two folders.
-        predictions, references: a folder of results made elsewhere, and that of their truth.
-        study: a key of ``EXPERIMENTS``, or None for plain scores.
-        data_root: the folder that holds the datasets; None looks in the usual places.
-    """
+    """What is evaluated: a dataset, in an experiment or not, or a folder against another."""
 
     dataset: str | None = None
     predictions: Path | None = _option("--pred")
@@ -28,19 +27,26 @@ class Subject:
     study: str | None = _option("--study")
     data_root: Path | None = None
 
+    @property
+    def name(self) -> str:
+        """The dataset, or the folder of references, for people."""
+        return self.dataset or str(self.references)
+
+    @property
+    def folders(self) -> tuple[Path, Path]:
+        """Predictions and references.
+
+        Raises:
+            UsageError: if one of them is not given.
+        """
+        if self.predictions is None or self.references is None:
+            raise UsageError("give --dataset NAME, or --pred DIR and --gt DIR")
+        return self.predictions, self.references
+
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which models are evaluated, and how they are run.
-
-    Attributes:
-        names: of models and baselines; empty takes what is usual for the benchmark.
-        weights: a checkpoint to evaluate, besides what ``names`` says.
-        scale: enlargement; None takes that of the models, or 4.
-        strategy: a key of ``STRATEGIES``, for dark pictures.
-        tile: side of a tile in input pixels, 0 for whole pictures, None for automatic.
-        device, precision: where to compute, and with which numbers.
-    """
+    """Which models and baselines are evaluated, and how they are run."""
 
     names: Sequence[str] = _option("--model", ())
     weights: Path | None = _option("--weights")
@@ -53,13 +59,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How results are compared with the truth; None takes what is usual for the benchmark.
-
-    Attributes:
-        protocol: what two pictures are reduced to before they are compared.
-        metrics: names of measures.
-        border: pixels that are cut off at each side.
-    """
+    """How results are compared with the truth."""
 
     protocol: str | None = _option("--protocol")
     metrics: Sequence[str] | None = _option("--metrics")
@@ -68,13 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How sets of pictures are compared.
-
-    Attributes:
-        features: a key of ``FEATURES``, or a file of weights.
-        count: pictures on each side; None takes all.
-        seed: of random draws and clusterings; None is 0.
-    """
+    """How sets of pictures are compared."""
 
     features: str | None = _option("--features")
     count: int | None = _option("--count")
@@ -83,13 +77,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What single experiments ask for.
-
-    Attributes:
-        row: the row of every frame that temporal profiles show; None is the middle.
-        frames: how many frames of each clip are looked at; None takes all.
-        output: folder for pictures.
-    """
+    """What single experiments ask for."""
 
     row: int | None = _option("--row")
     frames: int | None = _option("--study-frames")
@@ -98,12 +86,7 @@ class StudyOptions:
 
 @dataclass(frozen=True)
 class Destination:
-    """Files that the scores are written to, besides the terminal; None writes none.
-
-    Attributes:
-        csv: a table of numbers.
-        report: a page, in Markdown if its name ends with ``.md``, else in HTML.
-    """
+    """Files that the scores are written to, besides the terminal."""
 
     csv: Path | None = None
     report: Path | None = None
@@ -111,13 +94,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """All that ``enhance evaluate`` is told.
-
-    Attributes:
-        subject, models, comparison, samples, study, destination: see there.
-        resume: whether cases that an interrupted run of the same evaluation has scored are
-            taken from it.
-    """
+    """All that ``enhance evaluate`` is told; ``resume`` takes up an interrupted run."""
 
     subject: Subject = Subject()
     models: ModelChoice = ModelChoice()

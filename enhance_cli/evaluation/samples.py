@@ -7,14 +7,15 @@ validation pictures themselves, so it is what a model without any loss would rea
 training pictures.
 """
 
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
-from enhance_cli.data.picture_sets import PICTURE_SETS, PictureSets, find_picture_set
+from enhance_cli.data.picture_sets import PICTURE_SETS, find_picture_set
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.engine.generation import (
@@ -27,21 +28,37 @@ from enhance_cli.engine.generation import (
 )
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.benchmarks import BENCHMARKS, Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score
+from enhance_cli.evaluation.case import (
+    Advance,
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+)
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_models, models_of
 from enhance_cli.evaluation.request import EvaluationRequest
-from enhance_cli.evaluation.sample_report import SOURCES, report_samples
 from enhance_cli.evaluation.set_scores import (
+    PRD_COLUMNS,
     FeatureSet,
     choose_count,
     choose_features,
-    curve_tensors,
     draw_from,
+    draw_precision_recall,
+    feature_notes,
     measure_features,
+    read_curve,
 )
 from enhance_cli.levels import to_levels, to_values
 from enhance_cli.metrics.spectrum import high_frequency_energy
 from enhance_cli.talk import Talk
+
+# Ways to get pictures from a model: the columns of tables 6.2 and 6.3.
+SOURCES = ("reconstruction", "gaussian", "mixture", "interpolation")
+_SHARP = ("reconstruction", "mixture")
+_NUMBERS = ("frechet", *(column.key for column in PRD_COLUMNS), "high_frequencies")
 
 
 def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
@@ -50,8 +67,7 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
     Raises:
         EnhanceError: for unknown names, and data, features or weights that are absent.
     """
-    dataset = request.subject.dataset
-    assert dataset is not None
+    dataset = request.subject.name
     path = find_picture_set(dataset, find_roots(request))
     sets = PICTURE_SETS[dataset].read(path)
     there = min(len(sets.train), len(sets.validation), len(sets.test))
@@ -61,7 +77,7 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
         few=f"{path}: its smallest part has {there} pictures",
         what=f"the pictures of {dataset}",
     )
-    models = _load_models(request, sets, talk)
+    models = _load_models(request, sets.test, talk)
     extractor = choose_features(request, talk)
     test, validation, train = (
         draw_from(pictures, count, request.seed)
@@ -73,31 +89,22 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
         Case("data", partial(judge.score_data, "data", validation), 3 * count),
         Case("train", partial(judge.score_data, "train", train), 2 * count),
     ]
-    cases += [
-        Case(name, partial(judge.score_model, name, model), 2 * count * len(_sources_of(model)))
-        for name, model in models.items()
-    ]
-    return Evaluation(
-        dataset,
-        "pictures",
-        cases,
-        partial(report_samples, request=request, extractor=extractor, count=count),
-        [*checkpoints(models), extractor.path],
-    )
+    for name, model in models.items():
+        steps = 2 * count * len(_sources_of(model))
+        cases.append(Case(name, partial(judge.score_model, name, model), steps))
+    report = partial(_report, request=request, measures=measures, extractor=extractor, count=count)
+    weights = [*checkpoints(models), extractor.path]
+    return Evaluation(dataset, "pictures", cases, report, weights)
 
 
-def _load_models(request: EvaluationRequest, sets: PictureSets, talk: Talk) -> dict[str, Model]:
+def _load_models(request: EvaluationRequest, pictures: Tensor, talk: Talk) -> dict[str, Model]:
     """Those asked for, else every model of such pictures that has weights."""
-    dataset = str(request.subject.dataset)
-    channels, side = sets.test.shape[1:3]
+    dataset = request.subject.name
+    channels, side = pictures.shape[1:3]
     fitting = models_of("sample", channels=channels, side=side)
+    baselines = BENCHMARKS[dataset].baselines
     models = load_models(
-        "sample",
-        request.models,
-        usual=fitting,
-        baselines=BENCHMARKS[dataset].baselines,
-        left="data",
-        talk=talk,
+        "sample", request.models, usual=fitting, baselines=baselines, left="data", talk=talk
     )
     for name, model in models.items():
         config = model.info.config
@@ -133,22 +140,19 @@ class _Judge:
 
     def score_data(self, name: str, pictures: Tensor, advance: Advance) -> dict[str, Score]:
         """Judge pictures of the dataset, in the column of reconstructions."""
-        numbers, tensors = self._compare(pictures, SOURCES[0], advance)
-        values = {**dict.fromkeys(SOURCES), SOURCES[0]: numbers, "elbo": None}
-        return {name: Score(values, tensors)}
+        found = {SOURCES[0]: self._compare(pictures, advance)}
+        return {name: {**dict.fromkeys(SOURCES), **found, "elbo": None}}
 
     def score_model(self, name: str, model: Model, advance: Advance) -> dict[str, Score]:
         """Judge what a model makes in each of the ways that it can, and its likelihood."""
-        values: dict[str, Any] = dict.fromkeys(SOURCES)
-        tensors: dict[str, Tensor] = {}
-        for source, density in _sources_of(model).items():
-            pictures = self._make_pictures(model, source, density)
-            values[source], curve = self._compare(pictures, source, advance)
-            tensors.update(curve)
+        found = {
+            source: self._compare(self._make_pictures(model, source, density), advance)
+            for source, density in _sources_of(model).items()
+        }
         bounds = elbo(model, self._test, seed=self._seed)
         size = self._test[0].numel()
-        values["elbo"] = None if bounds is None else float(bounds.double().mean()) / size
-        return {name: Score(values, tensors)}
+        bound = None if bounds is None else float(bounds.double().mean()) / size
+        return {name: {**dict.fromkeys(SOURCES), **found, "elbo": bound}}
 
     def _make_pictures(self, model: Model, source: str, density: str | None) -> Tensor:
         """As many pictures of a model as there are to validate on, uint8 (N, C, side, side)."""
@@ -160,22 +164,18 @@ class _Judge:
         if source == "interpolation":
             # The pictures come in random order, so neighbours are random pairs.
             codes = slerp(codes, codes.roll(1, 0), 0.5)
-        decoded = torch.cat(list(decode_codes(model, codes)))
-        return to_levels(decoded)  # as a file holds them
+        return torch.cat([to_levels(part) for part in decode_codes(model, codes)])
 
-    def _compare(
-        self, pictures: Tensor, source: str, advance: Advance
-    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Numbers of a set of as many pictures, uint8 (N, C, side, side), and its curve."""
+    def _compare(self, pictures: Tensor, advance: Advance) -> Score:
         if self._reference is None:  # a run that is resumed may not need it at all
             self._reference = measure_features(self._extractor, self._test, advance)
         drawn = measure_features(self._extractor, pictures, advance)
-        numbers, curve = self._reference.compare(drawn, self._seed)
-        advance(len(pictures))
-        energy = high_frequency_energy(to_values(pictures))
+        found = self._reference.compare(drawn, self._seed)
         # How sharp the pictures are: a multiple of the reference's power at high frequencies.
-        numbers["high_frequencies"] = energy / self._energy if self._energy else None
-        return numbers, curve_tensors(curve, f"{source} ")
+        energy = high_frequency_energy(to_values(pictures))
+        found["high_frequencies"] = energy / self._energy if self._energy else None
+        advance(len(pictures))
+        return found
 
 
 def _sources_of(model: Model) -> dict[str, str | None]:
@@ -187,3 +187,68 @@ def _sources_of(model: Model) -> dict[str, str | None]:
     if "mixture" in usable:
         sources["mixture"] = "mixture"
     return {**sources, "interpolation": None}
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def _report(
+    results: Results,
+    request: EvaluationRequest,
+    measures: Measures,
+    extractor: FeatureExtractor,
+    count: int,
+) -> Report:
+    """Two tables with a line for each model and a column for each way to get pictures."""
+    rows = [{"model": model, **score} for model, (score,) in results.items()]
+    lines, told = [], []
+    for row in rows:
+        line: Score = {"model": row["model"], "elbo": row["elbo"]}
+        for source in filter(row.get, SOURCES):
+            numbers = row[source]
+            lines.append({**row, "source": source, **numbers})
+            line[source] = numbers["frechet"]
+            line[f"{source} sharp"] = numbers["high_frequencies"]
+            line[f"{source} shares"] = f"{numbers['f1_8']:.2f} / {numbers['f8']:.2f}"
+        told.append(line)
+    model = Column("model", "model")
+    distances = [model, *(Column(source, source, 1) for source in SOURCES)]
+    distances += [Column(f"{source} sharp", f"high frequencies,\n{source}", 3) for source in _SHARP]
+    if any(row["elbo"] is not None for row in rows):
+        distances.append(Column("elbo", "ELBO\n(nats/dim)", 4))
+    shares = [Column(f"{source} shares", f"{source},\nprecision / recall") for source in SOURCES]
+    title = f"{request.subject.name}, {count} pictures"
+    return Report(
+        f"{title}: {extractor.name}, precision and recall",
+        {
+            "protocol": measures.protocol,
+            "features": extractor.name,
+            "count": count,
+            "seed": request.seed,
+        },
+        rows,
+        [
+            Table(f"{title}: {extractor.name} (as table 6.2)", told, distances),
+            Table(f"{title}: precision F1/8 / recall F8 (as table 6.3)", told, [model, *shares]),
+        ],
+        lines,
+        ["model", "source", *_NUMBERS, "elbo"],
+        lambda: _draw(rows),
+        feature_notes(extractor, count),
+    )
+
+
+def _draw(rows: Sequence[Score]) -> list[tuple[bytes, str]]:
+    """Two panels of curves at a time; data comes last, so that models keep their colours."""
+    ordered = sorted(rows, key=lambda row: row["model"] in ("data", "train"))
+    figures = []
+    for pair in (SOURCES[:2], SOURCES[2:]):
+        panels = {
+            source: [read_curve(row["model"], row[source]) for row in ordered if row[source]]
+            for source in pair
+        }
+        panels = {source: curves for source, curves in panels.items() if curves}
+        if panels:
+            caption = f"Precision and recall: {' and '.join(panels)}"
+            figures.append(draw_precision_recall(panels, caption))
+    return figures

@@ -6,8 +6,6 @@ Dissertation 003, eq. 5.2 and ch. 5.4.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,33 +14,27 @@ from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import FEATURES, FeatureExtractor, extract, load_features
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
-from enhance_cli.evaluation.case import Advance, Score
+from enhance_cli.evaluation.case import Advance, Column, Score
 from enhance_cli.evaluation.figures import Curve, draw_curves
-from enhance_cli.evaluation.models import find_roots
-from enhance_cli.evaluation.report import Figure
+from enhance_cli.evaluation.models import net_roots
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.levels import to_values
 from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
-from enhance_cli.metrics.prd import CLUSTERS, PrecisionRecall, balance, precision_recall_curve
+from enhance_cli.metrics.prd import CLUSTERS, balance, precision_recall_curve
 from enhance_cli.talk import Talk
 
-# The summaries of a curve by their names in JSON and CSV, and their headings for people.
-PRD_HEADINGS = {
-    "f8": "F8 (recall)",
-    "f1_8": "F1/8 (precision)",
-    "max_precision": "max precision",
-    "max_recall": "max recall",
-}
+PRD_COLUMNS = (
+    Column("f8", "F8 (recall)", 3),
+    Column("f1_8", "F1/8 (precision)", 3),
+    Column("max_precision", "max precision", 3),
+    Column("max_recall", "max recall", 3),
+)
 PICTURES_AT_ONCE = 50  # Inception enlarges each to 299x299
 
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The features of a set of pictures.
-
-    Attributes:
-        features: (N, D).
-    """
+    """The features (N, D) of a set of pictures."""
 
     features: Tensor
 
@@ -55,55 +47,40 @@ class FeatureSet:
         """Frechet distance to another set."""
         return frechet_distance(self.statistics, other.statistics)
 
-    def compare(self, drawn: "FeatureSet", seed: int) -> tuple[dict[str, Any], PrecisionRecall]:
-        """Compare as many drawn pictures with this set, the reference.
+    def precision_recall(self, drawn: "FeatureSet", seed: int) -> Score:
+        """How far drawn pictures cover this set, the reference, and stay within it.
 
         Args:
-            drawn: what is judged.
-            seed: of the clusterings.
+            drawn: what is judged; the larger set is drawn down to the size of the smaller.
+            seed: of the draw and of the clusterings.
 
         Returns:
-            Frechet distance and the summaries of the curve by their names, and the curve.
+            The summaries of the curve by the keys of ``PRD_COLUMNS``, the curve itself for
+            ``read_curve``, and ``_note``: what was left out, or None.
         """
-        curve = precision_recall_curve(self.features, drawn.features, seed=seed)
-        return {"frechet": drawn.frechet(self), **summarise_curve(curve)}, curve
+        both = balance(drawn.features, self.features, seed)
+        curve = precision_recall_curve(both.second, both.first, seed=seed)
+        return {
+            **{column.key: float(getattr(curve, column.key)) for column in PRD_COLUMNS},
+            "_recall": curve.recall.tolist(),
+            "_precision": curve.precision.tolist(),
+            "_note": both.note,
+        }
+
+    def compare(self, drawn: "FeatureSet", seed: int) -> Score:
+        """Frechet distance, precision and recall of drawn pictures beside this set."""
+        return {"frechet": drawn.frechet(self), **self.precision_recall(drawn, seed)}
 
 
-def summarise_curve(curve: PrecisionRecall) -> dict[str, float]:
-    """The summaries of a curve of precision and recall, by the keys of ``PRD_HEADINGS``."""
-    return {name: float(getattr(curve, name)) for name in PRD_HEADINGS}
+def read_curve(label: str, score: Score) -> Curve:
+    """The curve of precision and recall of a score, to be drawn with a label."""
+    return Curve(label, score["_recall"], score["_precision"])
 
 
-def compare_balanced(
-    reference: FeatureSet, drawn: FeatureSet, seed: int
-) -> tuple[PrecisionRecall, str | None]:
-    """The curve of precision and recall of sets that may differ in size.
-
-    Returns:
-        The curve, and a line on what was left out of the larger set, if anything was.
-    """
-    both = balance(drawn.features, reference.features, seed)
-    return precision_recall_curve(both.second, both.first, seed=seed), both.note
-
-
-def curve_tensors(curve: PrecisionRecall, name: str = "") -> dict[str, Tensor]:
-    """A curve as ``Score.tensors`` hold it, for ``read_curve``; ``name`` tells several apart."""
-    return {
-        f"{name}recall": torch.from_numpy(curve.recall),
-        f"{name}precision": torch.from_numpy(curve.precision),
-    }
-
-
-def read_curve(label: str, score: Score, name: str = "") -> Curve:
-    """What ``curve_tensors`` kept, to be drawn with a label."""
-    recall, precision = (score.tensors[f"{name}{key}"].tolist() for key in ("recall", "precision"))
-    return Curve(label, recall, precision)
-
-
-def draw_precision_recall(panels: Mapping[str, Sequence[Curve]], caption: str) -> Figure:
+def draw_precision_recall(panels: Mapping[str, Sequence[Curve]], caption: str) -> tuple[bytes, str]:
     """Curves by the title of their panel, recall to the right and precision upwards (fig. 5.5)."""
     drawing = draw_curves(panels, "recall", "precision", marked=False, limits=(0.0, 1.0))
-    return Figure(drawing, caption)
+    return drawing, caption
 
 
 def measure_features(extractor: FeatureExtractor, pictures: Tensor, advance: Advance) -> FeatureSet:
@@ -142,7 +119,7 @@ def choose_count(asked: int | None, there: int, few: str, what: str) -> int:
     Args:
         asked: for by ``--count``, or None for all.
         there: how many there are.
-        few: the data and what it lacks, for an error message.
+        few: the data and what it has, for an error message.
         what: names what there are ``there`` of.
 
     Raises:
@@ -159,19 +136,13 @@ def choose_count(asked: int | None, there: int, few: str, what: str) -> int:
     return asked or there
 
 
-def net_roots(roots: Sequence[Path]) -> list[Path]:
-    """Roots that may hold ``nets``: the development data's folder of benchmarks and its parent."""
-    return list(dict.fromkeys(folder for root in roots for folder in (root, root.parent)))
-
-
 def choose_features(request: EvaluationRequest, talk: Talk) -> FeatureExtractor:
     """The features asked for; else the official Inception's if they are here, else SqueezeNet's.
 
     Raises:
         EnhanceError: as ``load_features``.
     """
-    name = request.samples.features
-    cache, roots = cache_folder(), net_roots(find_roots(request))
+    name, cache, roots = request.samples.features, cache_folder(), net_roots(request)
     folders = [*(root / "nets" for root in roots), cache]
     present = [
         key
@@ -184,13 +155,9 @@ def choose_features(request: EvaluationRequest, talk: Talk) -> FeatureExtractor:
             f"no {FEATURES['squeezenet'].filename} in {looked}: put it there, or choose "
             "--features inception, which is fetched, or a file of weights"
         )
-    return load_features(
-        name or present[0],
-        roots=roots,
-        cache=cache,
-        device=choose_device(request.models.device),
-        say=talk.console.print,
-    )
+    device = choose_device(request.models.device)
+    say = talk.console.print
+    return load_features(name or present[0], roots=roots, cache=cache, device=device, say=say)
 
 
 def feature_notes(extractor: FeatureExtractor, count: int) -> list[str]:

@@ -6,7 +6,6 @@ The files may have any names and numbers, since sets are compared and not pairs.
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,21 +13,26 @@ from torch import Tensor
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score, Scores
-from enhance_cli.evaluation.report import Report, Table, decimal
+from enhance_cli.evaluation.case import (
+    Advance,
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+)
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.set_scores import (
     PICTURES_AT_ONCE,
-    PRD_HEADINGS,
+    PRD_COLUMNS,
     FeatureSet,
     choose_features,
-    compare_balanced,
-    curve_tensors,
     draw_precision_recall,
     feature_notes,
     measure_batches,
     read_curve,
-    summarise_curve,
 )
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.levels import to_planes, to_values
@@ -37,7 +41,6 @@ from enhance_cli.metrics.prd import CLUSTERS
 from enhance_cli.talk import Talk
 
 _LEAST = {"frechet": 2, "fid": 2, "prd": CLUSTERS, "jsd": 1}
-_HEADINGS = {**PRD_HEADINGS, "jsd": "JSD of luminance"}
 _PIXELS_AT_ONCE = 1 << 20
 
 
@@ -48,29 +51,25 @@ def open_sets(request: EvaluationRequest, measures: Measures, talk: Talk) -> Eva
         EnhanceError: for folders that are absent or too small, and features that are absent or
             do not suit.
     """
-    predictions, references = request.subject.predictions, request.subject.references
-    assert predictions is not None
-    assert references is not None
-    files = [_find(folder, measures.metrics) for folder in (predictions, references)]
+    folders = request.subject.folders
+    predictions, references = (_find(folder, measures.metrics) for folder in folders)
     extractor = choose_features(request, talk)
     if "fid" in measures.metrics and extractor.name != "FID":
         raise UsageError(
             f"--metrics fid: {extractor.path.name} gives no FID, which is of the "
             "official Inception weights: ask for frechet, or for --features inception"
         )
+    name = folders[0].name
 
     def score(advance: Advance) -> dict[str, Score]:
-        made, reference = (_read_set(paths, extractor, advance) for paths in files)
-        return {predictions.name: _compare(measures, request.seed, made, reference)}
+        made, truth = (_read_set(paths, extractor, advance) for paths in (predictions, references))
+        return {name: _compare(measures, request.seed, made, truth)}
 
-    count = sum(map(len, files))
-    return Evaluation(
-        predictions.name,
-        "pictures",
-        [Case(predictions.name, score, count, [path for paths in files for path in paths])],
-        partial(_report, request=request, extractor=extractor, count=min(map(len, files))),
-        [extractor.path],
-    )
+    files = [*predictions, *references]
+    notes = feature_notes(extractor, min(len(predictions), len(references)))
+    report = partial(_report, request=request, measure=extractor.name, notes=notes)
+    cases = [Case(name, score, len(files), files)]
+    return Evaluation(name, "pictures", cases, report, [extractor.path])
 
 
 def _find(folder: Path, metrics: Sequence[str]) -> list[Path]:
@@ -118,55 +117,44 @@ def _read_batches(files: Sequence[Path]) -> Iterator[Tensor]:
         yield torch.stack(batch)
 
 
-def _compare(measures: Measures, seed: int, made: PictureSet, reference: PictureSet) -> Score:
-    (drawn, histogram), (true, true_histogram) = made, reference
-    values: dict[str, Any] = {}
-    tensors: dict[str, Tensor] = {}
+def _compare(measures: Measures, seed: int, made: PictureSet, truth: PictureSet) -> Score:
+    (drawn, histogram), (reference, true_histogram) = made, truth
+    found: Score = {}
     for metric in measures.metrics:
         if metric == "jsd":
-            values[metric] = histogram_divergence(histogram, true_histogram)
+            found[metric] = histogram_divergence(histogram, true_histogram)
         elif metric == "prd":
-            curve, note = compare_balanced(true, drawn, seed)
-            values.update(summarise_curve(curve))
-            tensors = curve_tensors(curve)
-            if note:
-                values["note"] = note
+            found.update(reference.precision_recall(drawn, seed))
         else:
-            values[metric] = drawn.frechet(true)
-    return Score(values, tensors)
+            found[metric] = drawn.frechet(reference)
+    return found
 
 
 def _report(
-    results: Sequence[Scores], request: EvaluationRequest, extractor: FeatureExtractor, count: int
+    results: Results, request: EvaluationRequest, measure: str, notes: Sequence[str]
 ) -> Report:
     """One line, a column for each number."""
-    (result,) = results
-    (score,) = result.scores
-    numbers = {name: value for name, value in score.values.items() if name != "note"}
-    notes = feature_notes(extractor, count)
-    if "note" in score.values:
-        notes.append(score.values["note"])
+    ((name, (score,)),) = results.items()
+    row = {"model": name, **score}
+    keys = [key for key in row if not key.startswith("_")]
+    known = [column._replace(decimals=4) for column in PRD_COLUMNS]
+    known += [Column("model", "pictures"), Column("jsd", "JSD of luminance", 4)]
+    known += [Column("frechet", measure, 1), Column("fid", measure, 1)]
+    columns = {column.key: column for column in known}
+
+    def draw() -> list[tuple[bytes, str]]:
+        if "_recall" not in score:
+            return []
+        return [draw_precision_recall({"": [read_curve(name, score)]}, "Precision and recall")]
+
     title = f"{request.subject.predictions} against {request.subject.references}"
-    cells = [
-        decimal(value, 1 if name in ("fid", "frechet") else 4) for name, value in numbers.items()
-    ]
-    header = ["pictures", *(_HEADINGS.get(name, extractor.name) for name in numbers)]
     return Report(
         title,
-        {
-            "dataset": str(request.subject.references),
-            "protocol": "sets",
-            "features": extractor.name,
-            "seed": request.seed,
-            "notes": notes,
-            "results": [{"model": result.model, **numbers}],
-        },
-        [Table(title, [header, [result.model, *cells]])],
-        [["model", *numbers], [result.model, *numbers.values()]],
-        lambda: (
-            [draw_precision_recall({"": [read_curve(result.model, score)]}, "Precision and recall")]
-            if score.tensors
-            else []
-        ),
-        notes,
+        {"protocol": "sets", "features": measure, "seed": request.seed},
+        [row],
+        [Table(title, [row], [columns[key] for key in keys])],
+        [row],
+        keys,
+        draw,
+        [*notes, *([score["_note"]] if score.get("_note") else [])],
     )

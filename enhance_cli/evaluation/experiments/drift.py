@@ -11,14 +11,21 @@ from torch import Tensor
 from enhance_cli.data.scenes import make_scene_picture, roll_scene
 from enhance_cli.data.video_sets import SIGMA, FramePair, VideoClip, iterate_pairs, reduce_frame
 from enhance_cli.errors import DatasetError
-from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score, Scores, by_case
-from enhance_cli.evaluation.clips import score_enlargers
-from enhance_cli.evaluation.enlargers import clip_files, open_setup
-from enhance_cli.evaluation.experiments.clip_report import report_experiment
+from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
+from enhance_cli.evaluation.case import (
+    Advance,
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+    by_case,
+)
+from enhance_cli.evaluation.clips import add_up_errors, clip_files, enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import checkpoints
-from enhance_cli.evaluation.report import Figure, Report, number
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.talk import Talk
 
@@ -45,18 +52,17 @@ def open_drift(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
             FramePair(frame, reduce_frame(frame, setup.scale))
             for frame in roll_scene(picture, length, _SCENES[scene])
         )
-        scores = {}
-        for enlarger, found in zip(
-            enlargers, score_enlargers(pairs, enlargers, advance), strict=True
-        ):
+        names = [enlarger.name for enlarger in enlargers]
+        scores: dict[str, Score] = {}
+        for name, found in add_up_errors(enlarge_frames(pairs, enlargers), names, advance).items():
             psnrs = [min(psnr, _HIGHEST) for psnr in found.frame_psnrs()]
-            values = {"model": enlarger.name, "scene": scene, **judge_drift(psnrs), "psnr": psnrs}
-            scores[enlarger.name] = Score(values)
+            judged = judge_drift(psnrs)
+            scores[name] = {"model": name, "scene": scene, **judged, "psnr": psnrs}
         return scores
 
     files = clip_files(clip.frames)
     return Evaluation(
-        f"{request.subject.dataset} drift",
+        f"{request.subject.name} drift",
         "frames",
         [Case(scene, partial(score, scene), length, files) for scene in _SCENES],
         partial(_report, request=request, length=length, clip=clip.name),
@@ -99,48 +105,49 @@ def judge_drift(psnrs: Sequence[float]) -> dict[str, Any]:
 
 
 def _report(
-    results: Sequence[Scores], request: EvaluationRequest, length: int, clip: str
+    results: Results,
+    request: EvaluationRequest,
+    length: int,
+    clip: str,
 ) -> Report:
-    rows = [score.values for _, score in by_case(results)]
-    drifting = [f"{row['model']} ({row['scene']})" for row in rows if row["drifts"]]
+    rows = by_case(results)
     early, late = map(_name_span, _spans(length))
-    verdict = f"drifts: {', '.join(drifting)}" if drifting else "nothing drifts"
+    told = [
+        {
+            **row,
+            "change": f"{row['change']:+.3f}",
+            "verdict": "drifts" if row["drifts"] else "steady",
+        }
+        for row in rows
+    ]
+    columns = [
+        Column("model", "model"),
+        Column("scene", "scene"),
+        Column("early", f"{early} (dB)", 2),
+        Column("late", f"{late} (dB)", 2),
+        Column("change", "change (dB)"),
+        Column("verdict", ""),
+    ]
     curves: dict[str, list[Curve]] = {}
+    lines = []
     for row in rows:
         curve = Curve(row["model"], list(range(1, length + 1)), row["psnr"])
         curves.setdefault(row["scene"], []).append(curve)
-    return report_experiment(
-        request,
-        [
-            ["model", "scene", f"{early} (dB)", f"{late} (dB)", "change (dB)", ""],
-            *(
-                [
-                    row["model"],
-                    row["scene"],
-                    number(row["early"], "psnr"),
-                    number(row["late"], "psnr"),
-                    f"{row['change']:+.3f}",
-                    "drifts" if row["drifts"] else "steady",
-                ]
-                for row in rows
-            ),
-        ],
+        lines += [{**row, "frame": n, "psnr": psnr} for n, psnr in enumerate(row["psnr"], 1)]
+    drifting = [f"{row['model']} ({row['scene']})" for row in rows if row["drifts"]]
+    verdict = f"drifts: {', '.join(drifting)}" if drifting else "nothing drifts"
+    title = study_title(request)
+    caption = (
+        f"PSNR over {length} frames of a still and of a moving scene made of {clip}'s first frame"
+    )
+    return Report(
+        title,
+        {"protocol": CLIP_PROTOCOL},
         rows,
-        [
-            ["model", "scene", "frame", "psnr"],
-            *(
-                [row["model"], row["scene"], frame, psnr]
-                for row in rows
-                for frame, psnr in enumerate(row["psnr"], 1)
-            ),
-        ],
-        lambda: [
-            Figure(
-                draw_curves(curves, "frame", "PSNR (dB)", marked=False),
-                f"PSNR over {length} frames of a still and of a moving scene made of "
-                f"{clip}'s first frame",
-            )
-        ],
+        [Table(title, told, columns)],
+        lines,
+        ["model", "scene", "frame", "psnr"],
+        lambda: [(draw_curves(curves, "frame", "PSNR (dB)", marked=False), caption)],
         [
             f"{verdict}; a model drifts if the PSNR of {late} is more than {_LIMIT} dB below "
             f"that of {early}"

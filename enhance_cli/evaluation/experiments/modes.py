@@ -6,6 +6,7 @@ i, each class as often as it comes there.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -15,17 +16,24 @@ from enhance_cli.data.mnist import CLASSES, Digits, read_mnist
 from enhance_cli.data.picture_sets import find_picture_set
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score, Scores
+from enhance_cli.evaluation.case import (
+    Advance,
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+)
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import find_roots
-from enhance_cli.evaluation.report import Figure, Report, Table, decimal
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.set_scores import (
-    PRD_HEADINGS,
+    PRD_COLUMNS,
     FeatureSet,
     choose_count,
     choose_features,
-    curve_tensors,
     draw_from,
     draw_precision_recall,
     feature_notes,
@@ -43,7 +51,7 @@ def open_modes(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
     Raises:
         EnhanceError: if there are no such digits, too few of them, or no features.
     """
-    dataset = str(request.subject.dataset)
+    dataset = request.subject.name
     path = find_picture_set(dataset, find_roots(request))
     mnist = read_mnist(path)
     there = min(int((mnist.test.labels < _KEPT).sum()), int((mnist.train.labels < 1).sum()))
@@ -55,21 +63,29 @@ def open_modes(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         what="the pictures there are",
     )
     extractor = choose_features(request, talk)
-    judge = _Judge(extractor, mnist.test, mnist.train, count, request.seed)
-    return Evaluation(
-        f"{dataset} modes",
-        "pictures",
-        [
-            Case(
-                f"Q{classes}",
-                partial(judge.score, classes),
-                count + (judge.preparation if classes == 1 else 0),
-            )
-            for classes in range(1, CLASSES + 1)
-        ],
-        partial(_report, request=request, extractor=extractor, count=count),
-        [extractor.path],
-    )
+    kept = _draw_classes(mnist.test, _KEPT, count, request.seed)
+    drawn = [
+        _draw_classes(mnist.train, classes, count, request.seed)
+        for classes in range(1, CLASSES + 1)
+    ]
+    needed = torch.unique(torch.cat(drawn))
+    measured: list[FeatureSet] = []  # of P, and of all that some Q_i holds
+
+    def score(classes: int, advance: Advance) -> dict[str, Score]:
+        if not measured:
+            for digits, chosen in ((mnist.test, kept), (mnist.train, needed)):
+                pictures = digits.pictures[chosen][:, None]
+                measured.append(measure_features(extractor, pictures, advance))
+        reference, training = measured
+        samples = training.features[torch.searchsorted(needed, drawn[classes - 1])]
+        return {"Q": {"classes": classes, **reference.compare(FeatureSet(samples), request.seed)}}
+
+    cases = [
+        Case(f"Q{classes}", partial(score, classes), count) for classes in range(1, CLASSES + 1)
+    ]
+    cases[0] = replace(cases[0], steps=2 * count + len(needed))
+    report = partial(_report, request=request, extractor=extractor, count=count)
+    return Evaluation(f"{dataset} modes", "pictures", cases, report, [extractor.path])
 
 
 def _draw_classes(digits: Digits, classes: int, count: int, seed: int) -> Tensor:
@@ -77,110 +93,51 @@ def _draw_classes(digits: Digits, classes: int, count: int, seed: int) -> Tensor
     return draw_from((digits.labels < classes).nonzero().flatten(), count, seed)
 
 
-class _Judge:
-    """Compares training pictures of some classes with test pictures of the first five.
-
-    Args:
-        extractor: of the features that are compared.
-        test, train: where pictures are drawn from.
-        count: pictures on each side.
-        seed: of draws and clusterings.
-    """
-
-    def __init__(
-        self, extractor: FeatureExtractor, test: Digits, train: Digits, count: int, seed: int
-    ) -> None:
-        self._extractor, self._test, self._train = extractor, test, train
-        self._count, self._seed = count, seed
-        self._drawn = [
-            _draw_classes(train, classes, count, seed) for classes in range(1, CLASSES + 1)
-        ]
-        self._needed = torch.unique(torch.cat(self._drawn))
-
-        self.preparation = count + len(self._needed)
-        self._features: tuple[FeatureSet, Tensor] | None = None
-
-    def score(self, classes: int, advance: Advance) -> dict[str, Score]:
-        """Judge Q_i; the first time, ``preparation`` pictures are looked at before."""
-        if self._features is None:
-            kept = _draw_classes(self._test, _KEPT, self._count, self._seed)
-            reference = self._measure(self._test, kept, advance)
-            self._features = reference, self._measure(self._train, self._needed, advance).features
-        reference, needed = self._features
-        chosen = torch.searchsorted(self._needed, self._drawn[classes - 1])
-        numbers, curve = reference.compare(FeatureSet(needed[chosen]), self._seed)
-        advance(self._count)
-        return {"Q": Score({"classes": classes, **numbers}, curve_tensors(curve))}
-
-    def _measure(self, digits: Digits, chosen: Tensor, advance: Advance) -> FeatureSet:
-        return measure_features(self._extractor, digits.pictures[chosen][:, None], advance)
-
-
 def _report(
-    results: Sequence[Scores], request: EvaluationRequest, extractor: FeatureExtractor, count: int
+    results: Results, request: EvaluationRequest, extractor: FeatureExtractor, count: int
 ) -> Report:
-    (result,) = results
+    rows = results["Q"]
+    distance = Column("frechet", extractor.name, 1)
+    columns = [Column("classes", "classes of Q"), distance, *PRD_COLUMNS]
     title = (
         f"mnist, {count} pictures: P of the first {_KEPT} classes against Q of the first "
         f"1 to {CLASSES} (as figures 5.5 and 5.12)"
     )
-    notes = feature_notes(extractor, count)
-    table = [
-        ["classes of Q", extractor.name, *PRD_HEADINGS.values()],
-        *(
-            [
-                str(values["classes"]),
-                decimal(values["frechet"], 1),
-                *(decimal(values[name], 3) for name in PRD_HEADINGS),
-            ]
-            for values in result.values
-        ),
-    ]
     return Report(
         title,
-        {
-            "dataset": request.subject.dataset,
-            "study": request.subject.study,
-            "features": extractor.name,
-            "count": count,
-            "seed": request.seed,
-            "notes": notes,
-            "results": result.values,
-        },
-        [Table(title, table)],
-        [list(result.values[0]), *(list(values.values()) for values in result.values)],
-        lambda: _draw(result, extractor.name),
-        notes,
+        {"features": extractor.name, "count": count, "seed": request.seed},
+        rows,
+        [Table(title, rows, columns)],
+        rows,
+        [column.key for column in columns],
+        lambda: _draw(rows, distance),
+        feature_notes(extractor, count),
     )
 
 
-def _draw(result: Scores, measure: str) -> list[Figure]:
-    x = [values["classes"] for values in result.values]
+def _draw(rows: Sequence[Score], distance: Column) -> list[tuple[bytes, str]]:
+    x = [row["classes"] for row in rows]
 
-    def curve(name: str, metric: str) -> Curve:
-        return Curve(name, x, [values[metric] for values in result.values])
+    def curve(column: Column) -> Curve:
+        return Curve(column.heading, x, [row[column.key] for row in rows])
 
-    summaries = [curve(PRD_HEADINGS[name], name) for name in ("f8", "f1_8")]
-    distance = draw_curves({"": [curve(measure, "frechet")]}, "classes of Q", measure, yscale="log")
-    titles = {
-        f"classes dropped, Q1 to Q{_KEPT}": range(1, _KEPT + 1),
-        f"classes added, Q{_KEPT} to Q{CLASSES}": range(_KEPT, CLASSES + 1),
+    panels: dict[str, list[Curve]] = {
+        f"classes dropped, Q1 to Q{_KEPT}": [],
+        f"classes added, Q{_KEPT} to Q{CLASSES}": [],
     }
-    panels = {
-        title: [
-            read_curve(f"Q{score.values['classes']}", score)
-            for score in result.scores
-            if score.values["classes"] in classes
-        ]
-        for title, classes in titles.items()
-    }
+    dropped, added = panels.values()
+    for classes, row in zip(x, rows, strict=True):
+        line = read_curve(f"Q{classes}", row)
+        dropped += [line] if classes <= _KEPT else []
+        added += [line] if classes >= _KEPT else []
+    label, measure = "classes of Q", distance.heading
     return [
-        Figure(
-            distance,
+        (
+            draw_curves({"": [curve(distance)]}, label, measure, yscale="log"),
             f"{measure} by the classes of Q; P has {_KEPT} (as the left of figure 5.5)",
         ),
-        Figure(
-            draw_curves({"": summaries}, "classes of Q", "F"),
+        (
+            draw_curves({"": [curve(column) for column in PRD_COLUMNS[:2]]}, label, "F"),
             f"F8 and F1/8 by the classes of Q; P has {_KEPT}",
         ),
         draw_precision_recall(panels, "Precision and recall (as the middle of figure 5.5)"),

@@ -1,28 +1,29 @@
 """Temporal profiles: fig. 3.6 of dissertation 003."""
 
 import re
-from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from enhance_cli.data.video_sets import VideoClip, iterate_pairs
+from enhance_cli.data.video_sets import VideoClip
 from enhance_cli.errors import UsageError
-from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score, Scores, by_case
-from enhance_cli.evaluation.enlargers import (
-    ClipSetup,
-    Enlarger,
-    clip_files,
-    enlarge_frames,
-    open_setup,
+from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
+from enhance_cli.evaluation.case import (
+    Advance,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+    by_case,
 )
-from enhance_cli.evaluation.experiments.clip_report import report_experiment
+from enhance_cli.evaluation.clips import enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import draw_pictures
-from enhance_cli.evaluation.models import checkpoints
-from enhance_cli.evaluation.report import Figure, Report, decimal, heading, number
-from enhance_cli.evaluation.request import EvaluationRequest, StudyOptions
+from enhance_cli.evaluation.pictures import metric_column
+from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.levels import to_pixels
 from enhance_cli.metrics.video import error_to_psnr, flicker, frame_error, frame_luma
@@ -32,99 +33,90 @@ from enhance_cli.talk import Talk
 def open_profile(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
     """One row of every frame, the rows of a clip below each other: what flickers is jagged."""
     setup = open_setup(request, talk)
-    score = partial(_score_clip, setup, setup.enlargers(), request.study)
-    return Evaluation(
-        f"{request.subject.dataset} profile",
-        "frames",
-        [
-            Case(
-                clip.name,
-                partial(score, clip),
-                setup.steps(clip),
-                clip_files(clip.frames, clip.frames_lr),
-            )
-            for clip in setup.clips
-        ],
-        partial(_report, request=request),
-        checkpoints(setup.models),
-    )
-
-
-def _score_clip(
-    setup: ClipSetup,
-    enlargers: Sequence[Enlarger],
-    options: StudyOptions,
-    clip: VideoClip,
-    advance: Advance,
-) -> dict[str, Score]:
+    enlargers = setup.enlargers()
     names = ["truth", *(enlarger.name for enlarger in enlargers)]
-    rows: list[list[Tensor]] = [[] for _ in names]
-    pairs = iterate_pairs(clip, setup.scale, setup.limit)
-    for reference, estimates in enlarge_frames(pairs, enlargers):
-        height = reference.shape[-2]
-        row = height // 2 if options.row is None else options.row
-        if row >= height:
-            raise UsageError(f"--row {row}: the frames of {clip.name} have rows 0 to {height - 1}")
-        for kept, frame in zip(rows, [reference, *estimates], strict=True):
-            kept.append(frame[:, row].float())
-        advance(1)
-    pictures = [torch.stack(kept, 1) for kept in rows]
-    truth = frame_luma(pictures[0])
-    scores = {}
-    for name, picture in zip(names, pictures, strict=True):
-        luma, levels = frame_luma(picture), to_pixels(picture)
-        path = None
-        if options.output is not None:
-            path = options.output / re.sub(r"[^\w.-]", "_", f"{clip.name}_{name}.png")
-            write_image(path, Picture(levels))
-        values = {
-            "clip": clip.name,
-            "model": name,
-            "picture": path and str(path),
-            "psnr": error_to_psnr(frame_error(luma, truth)),
-            "flicker": flicker(luma[0], truth[0]),
+
+    def score(clip: VideoClip, advance: Advance) -> dict[str, Score]:
+        rows: list[list[Tensor]] = [[] for _ in names]
+        for reference, estimates in enlarge_frames(setup.pairs(clip), enlargers):
+            row = _choose_row(request, clip, reference.shape[-2])
+            for kept, frame in zip(rows, [reference, *estimates], strict=True):
+                kept.append(frame[:, row].float())
+            advance(1)
+        pictures = [torch.stack(kept, 1) for kept in rows]
+        return {
+            name: _score_profile(request, clip, name, picture, pictures[0])
+            for name, picture in zip(names, pictures, strict=True)
         }
-        scores[name] = Score(values, {"levels": torch.from_numpy(levels)})
-    return scores
+
+    return setup.evaluation(score, partial(_report, request=request))
 
 
-def _report(results: Sequence[Scores], request: EvaluationRequest) -> Report:
-    rows = [score.values for _, score in by_case(results)]
-    keys = ["clip", "model", "psnr", "flicker"]
+def _choose_row(request: EvaluationRequest, clip: VideoClip, height: int) -> int:
+    row = height // 2 if request.study.row is None else request.study.row
+    if row >= height:
+        raise UsageError(f"--row {row}: the frames of {clip.name} have rows 0 to {height - 1}")
+    return row
+
+
+def _score_profile(
+    request: EvaluationRequest, clip: VideoClip, name: str, picture: Tensor, truth: Tensor
+) -> Score:
+    """Score a profile (3, T, W) against the truth's, and write it if pictures are wanted."""
+    path, pixels = None, to_pixels(picture)
+    if request.study.output is not None:
+        path = request.study.output / re.sub(r"[^\w.-]", "_", f"{clip.name}_{name}.png")
+        write_image(path, Picture(pixels))
+    luma, reference = frame_luma(picture), frame_luma(truth)
+    return {
+        "clip": clip.name,
+        "model": name,
+        "picture": path and str(path),
+        "psnr": error_to_psnr(frame_error(luma, reference)),
+        "flicker": flicker(luma[0], reference[0]),
+        "_pixels": pixels.tolist(),
+    }
+
+
+def _report(results: Results, request: EvaluationRequest) -> Report:
+    rows = by_case(results)
+    psnr = metric_column("psnr")
+    columns = [
+        Column("clip", "clip"),
+        Column("model", "model"),
+        psnr._replace(heading=f"profile's {psnr.heading}"),
+        Column("flicker", "flicker", 3),
+    ]
+
+    def draw() -> list[tuple[bytes, str]]:
+        figures = []
+        for clip in dict.fromkeys(row["clip"] for row in rows):
+            profiles = {
+                row["model"]: np.array(row["_pixels"], np.uint8)
+                for row in rows
+                if row["clip"] == clip
+            }
+            caption = (
+                f"Temporal profiles of {clip}: one row of every frame, the first frame "
+                "at the top (as figure 3.6)"
+            )
+            figures.append((draw_pictures(profiles), caption))
+        return figures
+
     notes = [
         "flicker, which the paper judges by eye: root mean square error of the change from "
         "frame to frame, in levels of 255"
     ]
     if request.study.output is None:
         notes.append("give -o DIR for the pictures, or --report FILE.html")
-    return report_experiment(
-        request,
-        [
-            ["clip", "model", f"profile's {heading('psnr')}", "flicker"],
-            *(
-                [
-                    row["clip"],
-                    row["model"],
-                    number(row["psnr"], "psnr"),
-                    decimal(row["flicker"], 3),
-                ]
-                for row in rows
-            ),
-        ],
+    title = study_title(request)
+    return Report(
+        title,
+        {"protocol": CLIP_PROTOCOL},
         rows,
-        [keys, *([row[key] for key in keys] for row in rows)],
-        lambda: [
-            Figure(
-                draw_pictures(
-                    {
-                        result.model: result.scores[index].tensors["levels"].numpy()
-                        for result in results
-                    }
-                ),
-                f"Temporal profiles of {values['clip']}: one row of every frame, the first frame "
-                "at the top (as figure 3.6)",
-            )
-            for index, values in enumerate(results[0].values)
-        ],
+        [Table(title, rows, columns)],
+        rows,
+        [column.key for column in columns],
+        draw,
         notes,
     )

@@ -1,0 +1,236 @@
+"""Pictures against their truth, one after the other: enlarged by models, or made elsewhere."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from enhance_cli.data.benchmarks import Pair, load_pairs, match_folders
+from enhance_cli.defaults import SCALE
+from enhance_cli.engine.catalogue import Model, cache_folder
+from enhance_cli.engine.device import choose_device
+from enhance_cli.engine.features import load_perceptual_distance
+from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.evaluation.benchmarks import LPIPS, Measures
+from enhance_cli.evaluation.case import (
+    Case,
+    Column,
+    Evaluation,
+    Report,
+    Results,
+    Score,
+    Table,
+    mean,
+)
+from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers, net_roots
+from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.io.image import read_image, read_rgb8
+from enhance_cli.levels import to_planes, to_values
+from enhance_cli.metrics import METRICS
+from enhance_cli.metrics.protocols import score as measure
+from enhance_cli.resize import imresize
+from enhance_cli.talk import Talk
+
+PictureEnlarger = Callable[[Tensor], Tensor]  # (3, h, w) uint8 levels -> (3, scale * h, scale * w)
+Distance = Callable[[Tensor, Tensor], Tensor]  # two of (1, 3, H, W) in [0, 1] -> (1,)
+
+
+def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
+    """The pictures of a dataset, enlarged by bicubic interpolation and by every model.
+
+    Raises:
+        EnhanceError: for unknown models, and data or weights that are absent.
+    """
+    models, scale = load_enlargers("superres", request.models, talk)
+    plan = TilePlan(tile=request.models.tile)
+    enlargers: dict[str, PictureEnlarger] = {
+        "bicubic": partial(_enlarge_bicubic, scale=scale),
+        **{name: partial(_enlarge, model=model, plan=plan) for name, model in models.items()},
+    }
+
+    def score_pair(pair: Pair) -> dict[str, Score]:
+        reference, source = _read_pair(pair, scale)
+        source = source.expand(3, -1, -1)
+        return {
+            name: compare_pictures(pair.name, enlarge(source), reference, measures, scale)
+            for name, enlarge in enlargers.items()
+        }
+
+    return Evaluation(
+        f"{request.subject.name} x{scale}",
+        "pictures",
+        _cases(load_pairs(request.subject.name, scale, find_roots(request)), score_pair),
+        partial(report_pictures, request=request, measures=measures, kind="image"),
+        checkpoints(models),
+    )
+
+
+def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
+    """The pictures of two folders, paired by their names, and compared by LPIPS too if wanted.
+
+    Raises:
+        EnhanceError: for folders that do not match, and weights that are absent.
+    """
+    predictions, references = request.subject.folders
+    distance, notes = None, []
+    if LPIPS in measures.metrics:
+        if request.samples.features not in (None, "squeezenet"):
+            raise UsageError(
+                f"--features {request.samples.features}: lpips has weights for squeezenet only"
+            )
+        distance = load_perceptual_distance(
+            roots=net_roots(request),
+            cache=cache_folder(),
+            device=choose_device(request.models.device),
+        )
+        notes = [
+            f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
+            "figures of the same network"
+        ]
+
+    def score_pair(pair: Pair) -> dict[str, Score]:
+        assert pair.source is not None
+        paths = pair.source, pair.reference
+        estimate, reference = map(_read_levels, paths)
+        scale = request.models.scale or SCALE
+        found = compare_pictures(pair.name, estimate, reference, measures, scale)
+        if distance is not None:
+            found[LPIPS] = _measure_distance(distance, *paths)
+        return {predictions.name: found}
+
+    return Evaluation(
+        predictions.name,
+        "pictures",
+        _cases(match_folders(predictions, references), score_pair),
+        partial(report_pictures, request=request, measures=measures, kind="image", notes=notes),
+    )
+
+
+def _cases(pairs: Sequence[Pair], score_pair: Callable[[Pair], dict[str, Score]]) -> list[Case]:
+    return [
+        Case(
+            pair.name,
+            lambda advance, pair=pair: score_pair(pair),  # type: ignore[misc]
+            files=[path for path in (pair.reference, pair.source) if path],
+        )
+        for pair in pairs
+    ]
+
+
+def _measure_distance(distance: Distance, *paths: Path) -> float:
+    pictures = (to_values(to_planes(read_rgb8(path))[None]) for path in paths)
+    try:
+        return float(distance(*pictures))
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+
+
+def _read_levels(path: Path) -> Tensor:
+    """(C, H, W) levels of a picture's colour, C = 1 or 3."""
+    return to_planes(read_image(path).pixels)
+
+
+def _read_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
+    """Reference and small picture, uint8 (C, H, W) and (C, h, w).
+
+    Raises:
+        DatasetError: if their sizes do not fit together.
+    """
+    reference = _read_levels(pair.reference)
+    if reference.dtype != torch.uint8:
+        raise DatasetError(f"{pair.reference}: 16-bit, benchmarks are 8-bit pictures")
+    if pair.source is None:
+        height, width = (side - side % scale for side in reference.shape[-2:])
+        reference = reference[:, :height, :width]
+        return reference, imresize(reference, 1 / scale)
+    source = _read_levels(pair.source)
+    if tuple(side * scale for side in source.shape[-2:]) != tuple(reference.shape[-2:]):
+        raise DatasetError(
+            f"{pair.source}: {source.shape[-1]}x{source.shape[-2]} is not 1/{scale} of its "
+            f"reference, {reference.shape[-1]}x{reference.shape[-2]}"
+        )
+    return reference, source
+
+
+def _enlarge_bicubic(image: Tensor, scale: int) -> Tensor:
+    """The baseline, in floating point and rounded once."""
+    return imresize(image.double(), scale).round().clamp(0, 255).to(torch.uint8)
+
+
+def _enlarge(image: Tensor, model: Model, plan: TilePlan) -> Tensor:
+    return run_tiled(model, to_values(image), plan, levels=torch.uint8)
+
+
+def compare_pictures(
+    name: str, estimate: Tensor, reference: Tensor, measures: Measures, scale: int = 1
+) -> Score:
+    """Score a picture by all measures but LPIPS.
+
+    Args:
+        name: of the case.
+        estimate, reference: (C, H, W) levels, or values in [0, 1] in floating point.
+        measures: how to compare; LPIPS gets a place, and no value.
+        scale: of the picture, for borders that follow it.
+
+    Raises:
+        DatasetError: if the sizes differ, or too little is left to measure.
+    """
+    metrics = [metric for metric in measures.metrics if metric != LPIPS]
+    border = scale if measures.border is None else measures.border
+    values, truth = (to_values(picture, torch.float64) for picture in (estimate, reference))
+    try:
+        numbers = measure(values, truth, measures.protocol, border, metrics)
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    return {"name": name, **{metric: numbers.get(metric) for metric in measures.metrics}}
+
+
+def metric_column(metric: str, model: str = "") -> Column:
+    """A column for a metric, of a model if one is named, with unit and decimals worth showing."""
+    known, above = METRICS.get(metric), f"{model}\n" if model else ""
+    unit = f" ({known.unit})" if known and known.unit else ""
+    decimals = known.decimals if known else 4
+    return Column(f"{above}{metric}", f"{above}{metric.upper()}{unit}", decimals)
+
+
+def report_pictures(
+    results: Results,
+    request: EvaluationRequest,
+    measures: Measures,
+    kind: str,
+    notes: Sequence[str] = (),
+) -> Report:
+    """A line for each picture or clip and the means, a column for each model and metric.
+
+    Args:
+        results: of all models, over the same cases.
+        request, measures: what was asked for.
+        kind: heading of the column of names.
+        notes: what must be said beside the figures.
+    """
+    metrics = measures.metrics
+    rows: list[Score] = [{} for _ in range(max(map(len, results.values())) + 1)]
+    lines: list[Score] = []
+    described: list[Score] = []
+    columns = [Column("name", kind)]
+    for model, scores in results.items():
+        means = {metric: mean(scores, metric) for metric in metrics}
+        described.append({"model": model, "mean": means, "images": scores})
+        columns += [metric_column(metric, model) for metric in metrics]
+        for row, score in zip(rows, [*scores, {"name": "mean", **means}], strict=True):
+            row["name"] = score["name"]
+            row.update({f"{model}\n{metric}": score[metric] for metric in metrics})
+            lines.append({"model": model, "image": score["name"], **score})
+    title = f"{request.subject.name} ({measures.protocol})"
+    return Report(
+        title,
+        {"protocol": measures.protocol},
+        described,
+        [Table(title, rows, columns, means=True)],
+        lines,
+        ["model", "image", *metrics],
+        notes=notes,
+    )
