@@ -16,8 +16,6 @@ LEFT = {
     "test_video_training.py",
     "tests/architectures/test_autoencoder.py",
     "tests/architectures/test_frvsr.py",
-    "tests/commands/test_evaluate_samples.py",
-    "tests/commands/test_evaluate_video.py",
     "tests/training/test_video_training.py",
 }
 
