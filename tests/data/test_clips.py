@@ -253,7 +253,7 @@ def test_patches_are_cut_from_consecutive_frames_at_one_place() -> None:
 
 def test_all_places_and_orientations_occur() -> None:
     clip = coordinates(6, 12, 14)
-    made = sampler_of([clip], strides=(1,)).batch(3000, 3, 8, generator())[0]
+    made = sampler_of([clip], strides=(1,)).batch(800, 3, 8, generator())[0]
     levels = (made * 255).round().int()
     assert set(levels[:, :, 2].amin((1, 2, 3)).tolist()) == set(range(4))
     assert set(levels[:, 0, 0].amin((1, 2)).tolist()) == set(range(7))
@@ -267,7 +267,7 @@ def test_all_places_and_orientations_occur() -> None:
         back = int(patch[1, 2, 0, 0] - patch[0, 2, 0, 0])
         seen[(*across.tolist(), *down.tolist(), back)] += 1
     assert len(seen) == 16  # eight orientations, forwards and backwards
-    assert min(seen.values()) > 120  # 188 expected, deviation 13
+    assert min(seen.values()) > 25  # 50 are expected, with a deviation of 7
 
 
 def test_large_clips_come_more_often() -> None:
@@ -285,10 +285,10 @@ def test_photographs_in_motion_come_as_often_as_asked() -> None:
     clips = [torch.full((3, 3, 8, 8), 50, dtype=torch.uint8)]
     for share in (0.0, 0.3, 1.0):
         sampler = sampler_of(clips, motion=MotionSampler([photo], Motion()), made_share=share)
-        made = sampler.batch(300, 3, 8, generator())[0]
-        assert made.shape == (300, 3, 3, 8, 8)
+        made = sampler.batch(100, 3, 8, generator())[0]
+        assert made.shape == (100, 3, 3, 8, 8)
         found = int((made[:, 0, 0, 0, 0] > 0.5).sum())
-        assert found == pytest.approx(300 * share, abs=40 * (0 < share < 1))
+        assert found == pytest.approx(100 * share, abs=20 * (0 < share < 1))
 
 
 def test_the_generator_decides() -> None:
