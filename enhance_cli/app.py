@@ -1,4 +1,4 @@
-"""The Typer application: commands, and errors as one line and an exit code."""
+"""The Typer application: it mounts the commands, and turns errors into a line and an exit code."""
 
 import os
 import sys
@@ -55,10 +55,11 @@ app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:
-    """Console entry point: runs a command and leaves with its exit code.
+    """Run a command and leave with its exit code; this is the console's entry point.
 
-    0 all done, 1 an input failed, 2 wrong usage, 130 interrupted. What users can mend is told
-    in one line; ``$ENHANCE_DEBUG`` set to anything shows the traceback of the rest.
+    The code is 0 if all was done, 1 if an input failed, 2 if the command was wrong, and 130 if it
+    was interrupted. Each error is told in one line. For an error that is the program's own fault
+    a traceback is shown if the environment variable ``ENHANCE_DEBUG`` is set to anything.
     """
     try:
         code = app(prog_name="enhance", standalone_mode=False)

@@ -75,6 +75,6 @@ def import_weights(
 
     Nothing but tensors is ever read from a pickled file, so that no foreign code runs.
     """
-    from enhance_cli.tasks.inspect import run_import
+    from enhance_cli.tasks.import_weights import run_import
 
     raise typer.Exit(run_import(source, model, output, half=half, overwrite=overwrite))

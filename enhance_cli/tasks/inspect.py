@@ -1,15 +1,12 @@
-"""Tell what models and weights there are."""
+"""Tell which models and weights there are, and whether files are whole."""
 
 import json
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
-from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
@@ -20,22 +17,20 @@ from enhance_cli.engine.catalogue import (
     iterate_weights,
     read_manifest,
 )
-from enhance_cli.engine.checkpoint import (
-    build,
-    load_network,
-    load_tensors,
-    read_checkpoint_info,
-    read_metadata,
-    read_tensors,
-    save_checkpoint,
-)
+from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.engine.complexity import measure_complexity
-from enhance_cli.errors import CheckpointError, EnhanceError, OutputError, UnknownNameError
+from enhance_cli.errors import CheckpointError, EnhanceError, UnknownNameError
 from enhance_cli.talk import plain_console, print_errors, print_json
+
+Row = Mapping[str, Any]
 
 
 def run_models(*, as_json: bool) -> int:
-    """Print every model, weights or not; returns the exit code."""
+    """Print every model, whether there are weights for it or not.
+
+    Returns:
+        The exit code.
+    """
     rows = []
     for name, spec in MODELS.items():
         found = find_weights(name)
@@ -51,72 +46,40 @@ def run_models(*, as_json: bool) -> int:
         )
     if as_json:
         print_json(rows)
-        return 0
-    table = _table("Models", "name", "task", "scale", "parameters", "MACs", "weights", "scores")
-    for row in rows:
-        table.add_row(
-            row["name"],
-            row["task"],
-            _enlargement(row),
-            f"{row['parameters']:,}",
-            _macs(row),
-            _availability(row),
-            _scores(row["scores"]),
-        )
-    plain_console().print(table)
+    else:
+        columns = ("name", "task", "scale", "parameters", "MACs", "weights", "scores")
+        _print_rows("Models", columns, rows)
     return 0
 
 
-def _enlargement(row: Mapping[str, Any]) -> str:
-    return f"x{row['scale']}" if row["scale"] > 1 else ""
-
-
-def _availability(row: Mapping[str, Any]) -> str:
-    if row["untrained"]:
-        return f"untrained: {row['untrained']}"
-    return "yes" if row["weights"] else "no"
-
-
 def run_list(*, as_json: bool) -> int:
-    """Print every weights file that can be found; returns 1 if one cannot be used."""
+    """Print every weights file that can be found.
+
+    Returns:
+        The exit code: 1 if a file cannot be used.
+    """
     rows = [_row(file) for file in iterate_weights()]
     if as_json:
         print_json(rows)
     else:
-        table = _table(
-            "Weights",
-            "name",
-            "architecture",
-            "task",
-            "scale",
-            "parameters",
-            "MACs",
-            "trained on",
-            "scores",
-            "sha256",
-        )
-        for row in rows:
-            if "error" in row:
-                continue
-            table.add_row(
-                row["name"],
-                row["architecture"],
-                row["task"],
-                _enlargement(row),
-                f"{row['parameters']:,}",
-                _macs(row),
-                row["data"],
-                _scores(row["scores"]),
-                row["sha256"],
-            )
-        plain_console().print(table)
+        columns = ("name", "architecture", "task", "scale", "parameters", "MACs", "trained on")
+        usable = [row for row in rows if "error" not in row]
+        _print_rows("Weights", (*columns, "scores", "sha256"), usable)
     broken = [f"error: {row['error']}" for row in rows if "error" in row]
     print_errors(*broken)
     return 1 if broken else 0
 
 
 def run_show(name: str, *, as_json: bool) -> int:
-    """Print all that is known of one model's weights or of a file; returns the exit code."""
+    """Print all that is known of one model's weights or of a checkpoint file.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UnknownNameError: if no such weights can be found.
+        CheckpointError: if the file cannot be read.
+    """
     file = _find(name)
     info = read_checkpoint_info(file.path)
     details = {
@@ -139,7 +102,18 @@ def run_show(name: str, *, as_json: bool) -> int:
 
 
 def run_verify(names: list[str]) -> int:
-    """Check files against the manifest and load them; returns 1 if one is not right."""
+    """Check weights files: compare them with the manifest's sha256, and load every tensor.
+
+    Args:
+        names: models or files; without any, all weights that can be found.
+
+    Returns:
+        The exit code: 1 if a file is not as it should be.
+
+    Raises:
+        CheckpointError: if there are no weights at all.
+        UnknownNameError: if no weights of a name can be found.
+    """
     console = plain_console()
     files = [_find(name) for name in names] or list(iterate_weights())
     if not files:
@@ -162,80 +136,8 @@ def run_verify(names: list[str]) -> int:
     return 1 if bad else 0
 
 
-def run_import(
-    source: Path, model: str, output: Path, *, half: bool = False, overwrite: bool = False
-) -> int:
-    """Write a state dict as a checkpoint of ours; returns the exit code.
-
-    Args:
-        source: safetensors or a pickled state dict; notes on its training are kept where it is
-            a checkpoint of ours.
-        model: key of ``MODELS``.
-        output: checkpoint to write.
-        half: store float16.
-        overwrite: replace ``output`` if it exists.
-
-    Raises:
-        UnknownNameError: if there is no such model.
-        CheckpointError: if the file cannot be read, or its tensors are not the model's.
-        OutputError: if the output exists.
-    """
-    if model not in MODELS:
-        raise UnknownNameError("model", model, MODELS)
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already, add --overwrite")
-    spec = MODELS[model]
-    architecture = ARCHITECTURES[spec.architecture]
-    network = build(architecture, spec.config)
-    load_tensors(network, _read_foreign(source), str(source))
-    save_checkpoint(
-        output,
-        network,
-        architecture,
-        model,
-        training=_training_notes(source),
-        dtype=torch.float16 if half else None,
-    )
-    plain_console(stderr=True).print(f"{source} -> {output}")
-    return 0
-
-
-def _training_notes(source: Path) -> dict[str, Any]:
-    if source.suffix == ".safetensors" and read_metadata(source).get("format") == "enhance":
-        return read_checkpoint_info(source).training
-    return {"imported_from": source.name}
-
-
-def _read_foreign(source: Path) -> Mapping[str, Tensor]:
-    if source.suffix == ".safetensors":
-        return read_tensors(source)
-    if not source.is_file():
-        raise CheckpointError(f"{source}: no such file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise CheckpointError(
-            f"{source}: not a file of plain tensors ({type(error).__name__}), "
-            "save the network's state_dict alone"
-        ) from error
-    for wrapper in ("state_dict", "params_ema", "params", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str)
-        and isinstance(v, Tensor)
-        and v.layout == torch.strided
-        and not v.is_complex()
-        for k, v in state.items()
-    ):
-        raise CheckpointError(f"{source}: holds no state dict, save the network's state_dict")
-    return state
-
-
 def _find(name: str) -> WeightsFile:
-    """Weights by model name, or a checkpoint file by its path."""
+    """Find weights by the name of their model, or a checkpoint file by its path."""
     if name.endswith(".safetensors") or "/" in name:
         path = Path(name)
         return WeightsFile(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
@@ -274,7 +176,28 @@ def _row(file: WeightsFile) -> dict[str, Any]:
     }
 
 
-def _macs(row: Mapping[str, Any]) -> str:
+def _print_rows(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
+    """Print a table with a line for each row; the columns are keys of ``_CELLS``."""
+    table = _table(title, *columns)
+    for row in rows:
+        table.add_row(*(_CELLS[column](row) for column in columns))
+    plain_console().print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _availability(row: Row) -> str:
+    if row["untrained"]:
+        return f"untrained: {row['untrained']}"
+    return "yes" if row["weights"] else "no"
+
+
+def _macs(row: Row) -> str:
     _, height, width = row["macs_input"]
     return f"{row['macs'] / 1e9:.2f} G at {width}x{height}"
 
@@ -291,8 +214,16 @@ def _scores(scores: Any) -> str:
     )
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+# What the tables show of a row, by column.
+_CELLS: dict[str, Callable[[Row], str]] = {
+    "name": lambda row: row["name"],
+    "architecture": lambda row: row["architecture"],
+    "task": lambda row: row["task"],
+    "scale": lambda row: f"x{row['scale']}" if row["scale"] > 1 else "",
+    "parameters": lambda row: f"{row['parameters']:,}",
+    "MACs": _macs,
+    "weights": _availability,
+    "trained on": lambda row: row["data"],
+    "scores": lambda row: _scores(row["scores"]),
+    "sha256": lambda row: row["sha256"],
+}

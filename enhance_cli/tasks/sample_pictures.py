@@ -31,9 +31,9 @@ class PictureGrid:
     """Where pictures lie in a grid.
 
     Attributes:
-        count: pictures, empty places included.
-        columns: of the grid.
-        side: of a picture in pixels, enlarged already.
+        count: how many places there are, with the empty ones.
+        columns: how many of them stand side by side.
+        side: height and width of one picture in pixels, as it is drawn.
     """
 
     count: int
@@ -42,19 +42,19 @@ class PictureGrid:
 
     @property
     def height(self) -> int:
-        """Pixels."""
+        """The height of the whole grid in pixels."""
         return math.ceil(self.count / self.columns) * (self.side + MARGIN) + MARGIN
 
     @property
     def width(self) -> int:
-        """Pixels."""
+        """The width of the whole grid in pixels."""
         return self.columns * (self.side + MARGIN) + MARGIN
 
     def check(self, path: Path) -> None:
-        """Check that such a grid can be written, before any work.
+        """Check before any work that such a grid can be written.
 
         Raises:
-            OutputError: if it is too large, or as :func:`check_writable`.
+            OutputError: if the grid is too large, or ``path`` cannot be written.
         """
         if self.height * self.width > GRID_PIXELS:
             raise OutputError(
@@ -66,7 +66,7 @@ class PictureGrid:
 
 
 def square_columns(count: int) -> int:
-    """Columns of a grid that is a square, or one column wider than high."""
+    """The number of columns that makes a grid a square, or one column wider than high."""
     return math.isqrt(count - 1) + 1
 
 
@@ -74,11 +74,11 @@ def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
     """Put pictures side by side on white, row by row.
 
     Args:
-        pictures: (side, side, C) each, or None for an empty place; at least one picture.
-        columns: of the grid.
+        pictures: (side, side, C) levels each, or None for an empty place; at least one picture.
+        columns: how many stand side by side.
 
     Returns:
-        (H, W, C), see :class:`PictureGrid`.
+        (H, W, C) levels, as large as :class:`PictureGrid` says.
     """
     side, _, channels = next(picture.shape for picture in pictures if picture is not None)
     layout = PictureGrid(len(pictures), columns, side)
@@ -94,7 +94,11 @@ def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
 def pair_rows(
     above: Sequence[Pixels], below: Sequence[Pixels], columns: int
 ) -> list[Pixels | None]:
-    """Pictures of a grid in which each row of ``above`` has that of ``below`` under it."""
+    """Put each row of ``above`` on top of the row of ``below`` that belongs to it.
+
+    Returns:
+        The places of a grid of so many columns; None where the last row is not full.
+    """
     places: list[Pixels | None] = []
     for start in range(0, len(above), columns):
         for row in (above, below):
@@ -104,25 +108,29 @@ def pair_rows(
 
 
 def to_zoomed_pixels(picture: Tensor, zoom: int = 1) -> Pixels:
-    """(C, side, side) in [0, 1] -> (zoom * side, zoom * side, C), each pixel ``zoom`` wide."""
+    """Turn values (C, side, side) in [0, 1] into pixels (zoom * side, zoom * side, C).
+
+    Each value becomes a square of ``zoom`` by ``zoom`` equal pixels.
+    """
     return np.ascontiguousarray(to_pixels(picture).repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
 def read_square(path: Path, contract: Contract) -> tuple[Tensor, list[str]]:
-    """Read a picture as a network with a patch size takes it.
+    """Read a picture in the shape that a network of small squares takes.
 
-    The middle square is resized with MATLAB's bicubic; colours become BT.601 luma for a network
-    of one plane, grey is repeated for one of three, and what is transparent lies on white.
+    The middle square of the picture is resized by MATLAB's bicubic method. Colours become BT.601
+    luma for a network of one plane, grey is repeated for a network of three planes, and
+    transparent pictures are laid on white.
 
     Args:
-        path: of the picture, 8 or 16 bits.
-        contract: of the network.
+        path: a picture of 8 or 16 bits.
+        contract: what the network takes; it has a patch size.
 
     Returns:
-        (C, side, side) float32 in [0, 1], and a line on each thing that was changed.
+        Values (C, side, side), float32 in [0, 1], and a line on each thing that was changed.
 
     Raises:
-        InputError: as ``read_image``.
+        InputError: if the picture cannot be read.
     """
     assert contract.patch_size is not None
     picture = read_image(path)
@@ -146,7 +154,7 @@ def read_square(path: Path, contract: Contract) -> tuple[Tensor, list[str]]:
 
 
 def _middle(samples: NDArray[Any], side: int) -> Tensor:
-    """The middle square of (H, W, C) levels, as (C, side, side) in [0, 1]."""
+    """Cut the middle square out of levels (H, W, C); gives values (C, side, side) in [0, 1]."""
     top, left = ((length - side) // 2 for length in samples.shape[:2])
     middle = samples[top : top + side, left : left + side]
     return to_values(to_planes(middle))
@@ -167,39 +175,39 @@ def _size_notices(picture: Picture, side: int) -> list[str]:
 
 @dataclass(frozen=True)
 class NumberedFiles:
-    """A folder that gets ``00000.png`` and so on.
+    """The files of single pictures in a folder: ``00000.png``, ``00001.png`` and so on.
 
     Attributes:
-        folder: made if need be.
-        count: how many pictures.
+        folder: is made when the first picture is written.
+        count: how many pictures there will be.
     """
 
     folder: Path
     count: int
 
     def path(self, number: int) -> Path:
-        """File of one picture; all names of a folder have the same length."""
+        """The file of one picture; the names of all have the same length."""
         digits = max(_DIGITS, len(str(self.count - 1)))
         return self.folder / f"{number:0{digits}}.png"
 
     def namesake(self, path: Path) -> Path | None:
-        """The file that bears the name of another, if there is to be one."""
+        """The file among them that has the same name as ``path``, if there is one."""
         number = int(path.stem) if _NUMBERED.fullmatch(path.name) else self.count
         same = number < self.count and self.path(number).name == path.name
         return self.path(number) if same else None
 
     def check(self, side: int, overwrite: bool) -> int:
-        """Check that the folder can be written and holds no numbered pictures, before any work.
+        """Check before any work that the folder can be written and holds no such pictures.
 
         Args:
-            side: of the pictures in pixels.
-            overwrite: let it hold some.
+            side: height and width of the pictures in pixels.
+            overwrite: whether it may hold some already.
 
         Returns:
             How many numbered pictures it holds that will not be replaced.
 
         Raises:
-            OutputError: if not.
+            OutputError: if the folder cannot be written, or holds such pictures.
         """
         check_writable(self.path(0), side, side, depth=8, alpha=False)
         if not self.folder.is_dir():

@@ -1,4 +1,4 @@
-"""Enlarge pictures."""
+"""Enlarge pictures: read each file, run the network on it, write the result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     plan = TilePlan(tile=request.model.tile)
     talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
 
-    def work(job: Job, bar: FileProgress) -> dict[str, Any]:
+    def work(job: Job, progress: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source)
         height, width = picture.height * scale, picture.width * scale
         check_writable(
@@ -60,9 +60,11 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
             depth=picture.pixels.dtype.itemsize * 8,
             alpha=picture.alpha is not None,
         )
-        enlarged = superresolve(model, picture, plan, progress=bar.update, notice=bar.notice)
+        enlarged = superresolve(
+            model, picture, plan, progress=progress.update, notice=progress.notice
+        )
         for text in write_notices(job.target, enlarged):
-            bar.notice(text)
+            progress.notice(text)
         write_image(job.target, enlarged, request.quality)
         return {"width": width, "height": height}
 
@@ -77,20 +79,24 @@ def superresolve(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Picture:
-    """Enlarge one picture; depth, grey, alpha, profile and EXIF stay as they are.
+    """Enlarge one picture. Its bit depth, colour profile and metadata stay as they are.
 
-    Alpha is enlarged by the same network, as a grey plane. Under fully transparent pixels,
-    whose colour is arbitrary, the nearest visible colour is put first, so that it cannot bleed.
+    Transparency is enlarged by the same network, as a grey picture. Fully transparent pixels may
+    have any colour; they are given that of the nearest visible pixel first, so that none of it
+    bleeds into what can be seen.
 
     Args:
-        model: of the task superres.
-        picture: to enlarge.
-        plan: how to tile.
-        progress: input pixels done and in all.
-        notice: called with a line when something had to be changed.
+        model: a model of the task ``superres``.
+        picture: the picture to enlarge, of 8 or 16 bits, grey or in colour.
+        plan: how the picture is cut into tiles.
+        progress: is called with the number of input pixels that are done, and of all.
+        notice: is called with a line if something had to be done differently.
 
     Returns:
-        A picture of ``scale`` times the height and width.
+        A picture that is ``model.contract.scale`` times as high and wide.
+
+    Raises:
+        DeviceError: if even small tiles do not fit into memory.
     """
     alpha = picture.alpha
     see_through = alpha is not None and bool((alpha < picture.max_value).any())
@@ -125,9 +131,10 @@ def superresolve(
 
 
 def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Keep an enlarged alpha within the values around each input pixel.
+    """Keep an enlarged alpha within the values of the 3x3 input pixels around it.
 
-    A network for colours rings beside hard edges, which in alpha shows as specks on cut-outs.
+    Beside hard edges the network overshoots a little ("ringing"). In colours this looks sharp,
+    but in alpha it makes specks beside whatever was cut out.
     """
     scale = enlarged.shape[0] // alpha.shape[0]
     low, high = (
