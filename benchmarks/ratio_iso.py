@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from enhance_cli.tasks.baselines import BASELINES
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +23,7 @@ from enhance_cli.demosaicing import demosaic_adaptive
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.tiled import TilePlan
+from enhance_cli.evaluation.baselines import BASELINES
 from enhance_cli.io.image import find_images
 from enhance_cli.metrics import METRICS
 

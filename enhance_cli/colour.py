@@ -159,12 +159,37 @@ def estimate_noise(planes: Tensor) -> Tensor:
     Returns:
         (N,); zero for pictures of less than 2x2 pixels.
     """
-    height, width = (side // 2 * 2 for side in planes.shape[-2:])
-    if min(height, width) < 2:
-        return planes.new_zeros(len(planes))
-    even = planes[..., :height, :width]
-    details = (
-        even[..., ::2, ::2] - even[..., ::2, 1::2] - even[..., 1::2, ::2] + even[..., 1::2, 1::2]
-    ) / 2
     # The median of |N(0, 1)| is 0.6745.
-    return details.abs().flatten(1).float().median(1).values / 0.6745
+    details = _diagonal_details(planes)
+    return details.median(1).values / 0.6745 if details.numel() else planes.new_zeros(len(planes))
+
+
+def _diagonal_details(planes: Tensor) -> Tensor:
+    """Absolute diagonal Haar details of (N, C, H, W), float32 (N, C * H // 2 * W // 2)."""
+    height, width = (side // 2 * 2 for side in planes.shape[-2:])
+    even = planes[..., :height, :width]
+    return (
+        even[..., ::2, ::2] - even[..., ::2, 1::2] - even[..., 1::2, ::2] + even[..., 1::2, 1::2]
+    ).abs().flatten(1).float() / 2
+
+
+def noise_plane(planes: Tensor) -> Tensor:
+    """The plane that tells a network how noisy its input is.
+
+    The standard deviation s of the noise in compressed values, as log(1 + 200 s) / 2, since a
+    factor matters alike wherever it is: about 0.5 for a clean photograph, 3 for hardly more than
+    noise. The mean of the lower three quarters of the diagonal Haar details takes the place of the
+    median of ``estimate_noise``, which is zero where a dark file has few levels.
+
+    Args:
+        planes: (N, C, H, W) linear input of the network.
+
+    Returns:
+        (N, 1, H, W), constant for each picture; zero for pictures of less than 2x2 pixels.
+    """
+    details = _diagonal_details(compress_range(planes))
+    lower = details.sort(1).values[:, : -(-details.shape[1] * 3 // 4)]
+    # The mean of |N(0, 1)| below its third quartile is 0.5149.
+    noise = lower.mean(1) / 0.5149 if lower.numel() else planes.new_zeros(len(planes))
+    plane = torch.log1p(200 * noise).to(planes) / 2
+    return plane.view(-1, 1, 1, 1).expand(-1, 1, *planes.shape[-2:])

@@ -1,5 +1,7 @@
 """Curves, matrices and the estimate of noise, against their formulas and scikit-image."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from enhance_cli.colour import (
     inverse_smoothstep,
     linear_to_srgb,
     luminance,
+    noise_plane,
     render,
     smoothstep,
     srgb_to_linear,
@@ -332,3 +335,22 @@ def test_noise_of_tiny_pictures(size: tuple[int, int]) -> None:
 def test_odd_sides_leave_out_the_last_row_and_column() -> None:
     noisy = gaussian(1, 3, 33, 21)
     assert torch.equal(estimate_noise(noisy), estimate_noise(noisy[..., :32, :20]))
+
+
+@pytest.mark.parametrize("deviation", [0.003, 0.05, 0.5])
+def test_the_noise_plane_tells_the_deviation(deviation: float) -> None:
+    """Of compressed values."""
+    light = compress_range(torch.tensor(0.2))
+    noisy = expand_range(light + deviation * gaussian(1, 4, 128, 130))
+    plane = noise_plane(noisy)
+    assert plane.shape == (1, 1, 128, 130)
+    assert torch.equal(plane, plane[..., :1, :1].expand_as(plane))
+    assert (float(plane[0, 0, 0, 0]) * 2) == pytest.approx(math.log1p(200 * deviation), rel=0.03)
+
+
+def test_the_noise_plane_of_few_levels_is_not_clean() -> None:
+    """Where most details are zero, their median says that there is no noise."""
+    few = (torch.rand(1, 4, 64, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    assert float(estimate_noise(few)[0]) == 0
+    assert float(noise_plane(few)[0, 0, 0, 0]) > 1
+    assert float(noise_plane(torch.full((1, 4, 9, 1), 0.3)).max()) == 0

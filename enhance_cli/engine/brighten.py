@@ -12,10 +12,9 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
     AMPLIFIED_SRGB_RANGE,
-    compress_range,
-    estimate_noise,
     linear_to_srgb,
     luminance,
+    noise_plane,
     render,
     srgb_to_linear,
 )
@@ -81,8 +80,7 @@ def _amplify(image: DarkImage, ratio: float) -> Tensor:
 def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
     if contract.channels_in == len(planes):
         return planes
-    noise = estimate_noise(compress_range(planes)[None])
-    return torch.cat([planes, noise.expand(1, *planes.shape[1:])])
+    return torch.cat([planes, noise_plane(planes[None])[0]])
 
 
 def brighten(

@@ -12,9 +12,9 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     ToneCurve,
     compress_range,
-    estimate_noise,
     linear_to_srgb,
     luminance,
+    noise_plane,
     render,
 )
 from enhance_cli.data.darkness import DarkPairs
@@ -53,8 +53,7 @@ def linear_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
     target = render(clean, pairs.camera_to_srgb, contract.curve)
     y = pairs.dark
     if contract.channels_in > y.shape[1]:
-        noise = estimate_noise(compress_range(y)).view(-1, 1, 1, 1)
-        y = torch.cat([y, noise.expand(-1, 1, *y.shape[-2:])], 1)
+        y = torch.cat([y, noise_plane(y)], 1)
 
     def show(estimate: Tensor) -> Tensor:
         with torch.autocast(estimate.device.type, enabled=False):

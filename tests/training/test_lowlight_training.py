@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from enhance_cli.architectures import ARCHITECTURES, pix2pix
-from enhance_cli.colour import LUMINANCE, compress_range, estimate_noise, render
+from enhance_cli.colour import LUMINANCE, compress_range, noise_plane, render
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info
 from enhance_cli.errors import CheckpointError, UsageError
 from enhance_cli.metrics.quality import psnr
@@ -120,8 +120,7 @@ def test_plain_loss_by_hand(photos: Path, config: dict[str, Any]) -> None:
     pairs = task.source.draw(4, step_generator(1, 5))
     y, clean = pairs.dark, pairs.clean
     if contract.channels_in > y.shape[1]:
-        noise = estimate_noise(compress_range(y)).view(4, 1, 1, 1).expand(-1, 1, *y.shape[-2:])
-        y = torch.cat([y, noise], 1)
+        y = torch.cat([y, noise_plane(y)], 1)
     if contract.channels_out == 1:
         clean = (clean * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
     curve = "srgb" if config.get("source") == "srgb" else "camera"
