@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -67,11 +67,76 @@ class JobList:
         jobs: the jobs, in the order in which the user named their inputs.
         failures: inputs, as the user named them, that cannot be worked on, each with the reason.
         skipped: inputs that are left out on purpose, each with the reason.
+        claimed: the inputs so far, by the place of their outputs on the disk.
     """
 
     jobs: list[Job] = field(default_factory=list)
     failures: list[tuple[str, EnhanceError]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    claimed: dict[Path, Path] = field(default_factory=dict)
+
+    def add(self, job: Job, files: FileOptions, originals: Collection[Path]) -> None:
+        """Add a job, or skip it because its output exists.
+
+        An empty folder does not count as an output.
+
+        Args:
+            job: an input and its output.
+            files: the options that say what happens if the output exists.
+            originals: the places of inputs, which no output may take.
+
+        Raises:
+            UsageError: if the output would replace an input.
+            OutputError: if another input is written to the same place; if the output exists and
+                the user asked neither to replace nor to skip it; or if it is a folder where a
+                file is to be written, or the reverse.
+        """
+        target, folder = job.target, job.target_kind.is_folder
+        place = target.resolve()
+        if place in originals:
+            raise UsageError(f"{target}: an input would be replaced, choose another -o")
+        if place in self.claimed:
+            raise OutputError(
+                f"{job.source}: {self.claimed[place]} is written to {target} already, "
+                "run this one apart with another -o"
+            )
+        self.claimed[place] = job.source
+        exists, fits = target.exists(), target.is_dir() == folder
+        if exists and fits and folder:
+            exists = any(target.iterdir())
+        if exists and files.skip_existing:
+            self.skipped.append((job.source, f"{target} exists"))
+        elif exists and not (fits and files.overwrite):
+            kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
+            raise OutputError(
+                f"{target}: exists already{kind}, "
+                + ("add --overwrite or --skip-existing" if fits else "choose another -o")
+            )
+        else:
+            self.jobs.append(job)
+
+    @contextmanager
+    def failing_alone(self, name: str) -> Iterator[None]:
+        """Note what is wrong with one input in a ``with`` statement, so that the others go on.
+
+        Args:
+            name: the input as the user named it.
+
+        Raises:
+            UsageError: if the body raises one: what is wrong then concerns all inputs.
+        """
+        try:
+            yield
+        except UsageError:
+            raise
+        except EnhanceError as error:
+            self.failures.append((name, error))
+        except (OSError, RuntimeError, ValueError) as error:
+            # The name is too long or a loop of links, for instance.
+            reason = getattr(error, "strerror", None) or error
+            culprit = getattr(error, "filename", None) or name
+            problem = InputError(f"{culprit}: cannot be used ({reason}), rename it")
+            self.failures.append((name, problem))
 
 
 @dataclass(frozen=True)
@@ -123,7 +188,7 @@ def plan_jobs(
     sources: dict[Path, tuple[Path, Path]] = {}
     named_folder = False
     for name in files.inputs:
-        with _failing_alone(plan, name):
+        with plan.failing_alone(name):
             for path in _expand(name):
                 named_folder |= path.is_dir()
                 found = _list(path, find, files.recursive) if path.is_dir() else [path]
@@ -136,72 +201,17 @@ def plan_jobs(
     if len(sources) > 1:
         for place in _earlier_outputs(sources, output, naming):
             plan.skipped.append((sources.pop(place)[0], "it looks like an earlier output"))
-    claimed: dict[Path, Path] = {}
     originals = {_resolve(source) for source, _ in sources.values()}
     for source, root in sources.values():
-        with _failing_alone(plan, str(source)):
+        with plan.failing_alone(str(source)):
             target = (
                 output
                 if single and output is not None
                 else _folder(source, root, output) / naming.name(source)
             )
-            key = target.resolve()
-            if key in originals:
-                raise UsageError(f"{target}: an input would be replaced, choose another -o")
-            if key in claimed:
-                raise OutputError(
-                    f"{source}: {claimed[key]} is written to {target} already, "
-                    "run this one apart with another -o"
-                )
-            claimed[key] = source
             job = Job(source, target, naming.source_kind, naming.target_kind)
-            take_unless_there(plan, job, files)
+            plan.add(job, files, originals)
     return plan
-
-
-def take_unless_there(plan: JobList, job: Job, files: FileOptions) -> None:
-    """Put a job into the plan, or skip it because its output exists.
-
-    An empty folder does not count as an output.
-
-    Args:
-        plan: the list that the job is added to.
-        job: an input and its output.
-        files: the options that say what happens if the output exists.
-
-    Raises:
-        OutputError: if the output exists and the user asked neither to replace nor to skip it,
-            or if it is a folder where a file is to be written, or the reverse.
-    """
-    target, folder = job.target, job.target_kind.is_folder
-    exists, fits = target.exists(), target.is_dir() == folder
-    if exists and fits and folder:
-        exists = any(target.iterdir())
-    if exists and files.skip_existing:
-        plan.skipped.append((job.source, f"{target} exists"))
-    elif exists and not (fits and files.overwrite):
-        kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
-        raise OutputError(
-            f"{target}: exists already{kind}, "
-            + ("add --overwrite or --skip-existing" if fits else "choose another -o")
-        )
-    else:
-        plan.jobs.append(job)
-
-
-@contextmanager
-def _failing_alone(plan: JobList, name: str) -> Iterator[None]:
-    """Note what is wrong with one input, so that the others go on; let wrong usage through."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except EnhanceError as error:
-        plan.failures.append((name, error))
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, a loop of links
-        reason = getattr(error, "strerror", None) or error
-        culprit = getattr(error, "filename", None) or name
-        plan.failures.append((name, InputError(f"{culprit}: cannot be used ({reason}), rename it")))
 
 
 def _resolve(path: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
+from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.image import find_images
 from enhance_cli.io.jobs import (
     FileOptions,
@@ -15,7 +15,6 @@ from enhance_cli.io.jobs import (
     Naming,
     is_file_name,
     plan_jobs,
-    take_unless_there,
 )
 from enhance_cli.io.video.types import VIDEO_SUFFIXES
 
@@ -161,7 +160,6 @@ def _plan_folders(
 ) -> None:
     """Add the jobs of folders of frames, whose results are of the kind given."""
     output = options.output
-    claimed = {job.target.resolve(): job.source for job in plan.jobs}
     targets: dict[Path, Path] = {}
     for folder in folders:
         name = f"{folder.resolve().name}{tag}"
@@ -170,19 +168,9 @@ def _plan_folders(
         )
     made = {target.resolve() for target in targets.values()}
     for folder, target in targets.items():
-        place = target.resolve()
-        if len(folders) > 1 and folder.resolve() in made:
+        place = folder.resolve()
+        if len(folders) > 1 and place in made:
             plan.skipped.append((folder, "it looks like an earlier output"))
             continue
-        if place == folder.resolve():
-            raise UsageError(f"{target}: an input would be replaced, choose another -o")
-        try:
-            if place in claimed:
-                raise OutputError(
-                    f"{folder}: {claimed[place]} is written to {target} already, "
-                    "run this one apart with another -o"
-                )
-            claimed[place] = folder
-            take_unless_there(plan, Job(folder, target, Kind.FRAMES, kind), options)
-        except EnhanceError as error:
-            plan.failures.append((str(folder), error))
+        with plan.failing_alone(str(folder)):
+            plan.add(Job(folder, target, Kind.FRAMES, kind), options, {place})
