@@ -1,4 +1,4 @@
-"""Run a low-light network: amplify, hand over what its contract asks for, render the result."""
+"""Run a low-light network: amplify the picture, run the network, and render the result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,12 +26,14 @@ from enhance_cli.levels import to_levels
 
 @dataclass(frozen=True)
 class DarkImage:
-    """A dark picture, not amplified.
+    """A dark picture that is not amplified yet.
 
     Attributes:
-        planes: float32 on the host, linear, 1 is white: (4, h, w) packed R, G1, B, G2 as the
-            sensor gave them, noise below black negative; or (3, H, W) sRGB primaries.
-        gains: of R, G, B for the white balance, the smallest 1; for sRGB all 1.
+        planes: linear values in float32 on the host, where 1 is white. A RAW file gives (4, h, w),
+            the packed R, G1, B, G2 of the sensor, with negative values where noise is below black.
+            Other pictures are (3, H, W) in the primaries of sRGB.
+        gains: factors of R, G and B for the white balance, of which the smallest is 1. They are
+            all 1 for pictures in sRGB.
         camera_to_srgb: (3, 3), from white-balanced linear camera RGB to linear sRGB.
     """
 
@@ -41,11 +43,11 @@ class DarkImage:
 
     @property
     def is_raw(self) -> bool:
-        """Whether the planes are a packed mosaic."""
+        """Whether the planes are the packed mosaic of a sensor."""
         return self.planes.shape[0] == 4
 
     def balanced(self) -> Tensor:
-        """The planes in white-balanced values."""
+        """The planes after the white balance."""
         if not self.is_raw:
             return self.planes
         red, green, blue = self.gains
@@ -53,11 +55,11 @@ class DarkImage:
 
 
 def _finish(network: Network, scale: int, show: Callable[[Tensor], Tensor]) -> Network:
-    """The network, then a mean over ``scale`` x ``scale`` pixels, then what is shown."""
+    """Follow a network by a mean over ``scale`` x ``scale`` pixels and by what renders it."""
 
     def run(y: Tensor) -> Tensor:
         result = network(y)
-        # Autocast is for the network: it would round the colours too.
+        # Autocast would round the colours of the rendering too.
         with torch.autocast(result.device.type, enabled=False):
             result = result.float()
             return show(functional.avg_pool2d(result, scale) if scale > 1 else result)
@@ -66,13 +68,13 @@ def _finish(network: Network, scale: int, show: Callable[[Tensor], Tensor]) -> N
 
 
 def _grey_of_shown(shown: Tensor) -> Tensor:
-    """Shown RGB to the shown grey of the same luminance."""
+    """Turn shown RGB into the shown grey of the same luminance."""
     return linear_to_srgb(luminance(srgb_to_linear(shown)))
 
 
 def _amplify(image: DarkImage, ratio: float) -> Tensor:
     balanced = image.balanced()
-    if ratio < 1:  # what is saturated becomes grey, not the colour of the gains
+    if ratio < 1:  # Saturated pixels become grey, and do not take the colour of the gains.
         balanced = balanced.clamp(max=1)
     return balanced * ratio
 
@@ -95,25 +97,24 @@ def brighten(
     progress: Progress = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Tensor:
-    """Enhance one dark picture.
+    """Brighten one dark picture.
 
     Args:
-        model: of the task lowlight, for RAW or for sRGB as ``image`` is.
+        model: a low-light model for RAW files or for pictures in sRGB, as ``image`` is.
         image: the picture.
-        ratio: amplification. For the thesis's networks values above 1 after it are clipped
-            (ch. 6); for the others only far highlights and noise are (``AMPLIFIED_RANGE``).
-        plan: how to cut; sides in packed pixels for RAW.
-        half: give half of the sensor's size (for sRGB of the picture's).
-        grey: give one plane, whatever the model gives.
-        levels: as of ``run_tiled``.
-        progress, notice: as of ``run_tiled``.
+        ratio: the amplification. The thesis's networks are given values that are clipped to 1
+            after it (ch. 6). The others only lose far highlights and noise (``AMPLIFIED_RANGE``).
+        plan: how to cut the picture. For RAW files its sides count packed pixels.
+        half: whether the result has half of the width and height.
+        grey: whether the result is a single plane, even if the model gives colours.
+        levels, progress, notice: see ``run_tiled``.
 
     Returns:
-        (C, H', W') shown values in [0, 1], or levels. A network of the thesis gives half the
-        sensor's size in any case.
+        (C, H', W'), shown values in [0, 1] or levels. A network of the thesis gives half of the
+        sensor's width and height in any case.
     """
     contract = model.contract
-    direct = not contract.is_linear  # the network's output is shown as it is
+    direct = not contract.is_linear  # The output is shown as it is, without rendering.
     if direct:
         amplified = (image.planes * ratio).clamp(0, 1)
         y = amplified if image.is_raw else linear_to_srgb(amplified)
@@ -127,7 +128,7 @@ def brighten(
         return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
 
     run = partial(run_tiled, image=y, plan=plan, progress=progress, notice=notice)
-    if half and not contract.is_raw:  # the network keeps the size
+    if half and not contract.is_raw:  # This network keeps the size of the picture.
         light = run(model)[None]
         light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
         return to_levels(show(light)[0], levels)

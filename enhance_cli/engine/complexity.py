@@ -12,12 +12,12 @@ from enhance_cli.engine.checkpoint import build
 
 @dataclass(frozen=True)
 class Complexity:
-    """Size of a network at use time.
+    """The size of a network as it is used, without parts that only training needs.
 
     Attributes:
-        parameters: trainable values.
-        macs: multiply-accumulate operations of the convolutions and matrix products.
-        macs_input: the input (C, H, W) they are counted for.
+        parameters: number of trainable values.
+        macs: multiply-accumulate operations of all convolutions and matrix products.
+        macs_input: the shape (C, H, W) of the input that ``macs`` are counted for.
     """
 
     parameters: int
@@ -26,11 +26,11 @@ class Complexity:
 
 
 def measure_complexity(architecture: Architecture, config: object, side: int = 256) -> Complexity:
-    """Count parameters and operations on the ``meta`` device: no memory, no arithmetic.
+    """Count parameters and operations on the ``meta`` device, without memory or arithmetic.
 
     Args:
-        architecture, config: the network.
-        side: input height and width, unless the contract has a patch size.
+        architecture, config: describe the network.
+        side: height and width of the input, unless the contract has a patch size.
     """
     network: nn.Module = build(architecture, config, "meta").eval()
     contract: Contract = network.contract  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision."""
+"""Which device computes, and in which precision."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of an option.
+    """Find the device that the option ``--device`` names.
 
     Args:
         name: ``auto`` (``$ENHANCE_DEVICE`` if set, else CUDA, then MPS, then the CPU), ``cpu``,
@@ -49,7 +49,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The floating point type of an option.
+    """Find the floating point type that the option ``--precision`` names.
 
     Args:
         precision: ``auto`` (bf16 on CUDA devices that compute in it, fp16 on other CUDA
@@ -73,10 +73,10 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 def keep_freed_memory() -> None:
     """Let the C library reuse the memory of freed tensors instead of giving it back at once.
 
-    On a CPU each layer frees and takes feature maps of many megabytes; by default glibc asks
-    the kernel for each and clears it anew, which took a quarter of the time of training and a
-    third of that of enlarging. Costs some memory that is free but not given back. Does nothing
-    where the C library is another.
+    On a CPU each layer frees and takes feature maps of many megabytes. By default glibc asks the
+    kernel for each of them, which clears the memory anew. That took a quarter of the time of
+    training and a third of that of enlarging. In return some memory that is free stays with the
+    process. With another C library this function does nothing.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,6 +1,6 @@
-"""Where the tiles of a picture lie: boxes, no tensors.
+"""Where the tiles of a picture lie. There are only boxes here, no tensors.
 
-Every grid covers every pixel. To add one: a function and its line in ``GRIDS``.
+Every grid covers every pixel. To add one, write a function and give it a line in ``GRIDS``.
 """
 
 import math
@@ -28,18 +28,19 @@ class Box:
         return self.left + self.width
 
     def scaled(self, factor: int) -> "Box":
-        """The same place in a picture enlarged ``factor`` times."""
+        """The box at the same place in a picture that is enlarged ``factor`` times."""
         return Box(*(factor * value for value in (self.top, self.left, self.height, self.width)))
 
 
-# Start and length of the boxes along one axis: (length, tile, overlap) -> spans.
+# Start and length of the boxes along one axis.
 Spans = list[tuple[int, int]]
 
 
 def core_spans(length: int, tile: int, overlap: int) -> Spans:
-    """Near-equal parts, each widened by half the overlap and clipped at the picture's edges.
+    """Cut into nearly equal parts, and widen each by half the overlap on both sides.
 
-    Spends least on overlap: tiles shrink to fit instead of overlapping more.
+    Of all grids this spends least on overlap, since tiles become smaller instead of overlapping
+    more. At the edges of the picture they are clipped.
     """
     if tile >= length:
         return [(0, length)]
@@ -57,9 +58,9 @@ def core_spans(length: int, tile: int, overlap: int) -> Spans:
 
 
 def even_spans(length: int, tile: int, overlap: int) -> Spans:
-    """Equal tiles at even strides of at most ``tile - overlap``, the last flush to the edge.
+    """Lay equal tiles at even strides of at most ``tile - overlap``; the last ends at the edge.
 
-    Thesis 000, ch. 6.2: both of its grids on a 1424x2128 picture are of this kind.
+    Both grids of thesis 000 (ch. 6.2, on a picture of 1424x2128) are of this kind.
     """
     if tile >= length:
         return [(0, length)]
@@ -68,7 +69,7 @@ def even_spans(length: int, tile: int, overlap: int) -> Spans:
 
 
 def fixed_spans(length: int, tile: int, overlap: int) -> Spans:
-    """Equal tiles at a stride of exactly ``tile - overlap``, the last moved back to the edge."""
+    """Lay equal tiles at strides of ``tile - overlap``; the last is moved back to the edge."""
     if tile >= length:
         return [(0, length)]
     starts = [*range(0, length - tile, tile - overlap), length - tile]
@@ -85,13 +86,16 @@ GRIDS: dict[str, Callable[[int, int, int], Spans]] = {
 def make_boxes(
     name: str, height: int, width: int, tile: int, overlap: int | tuple[int, int]
 ) -> list[Box]:
-    """Boxes of a picture, row by row.
+    """Lay a grid over a picture.
 
     Args:
         name: key of ``GRIDS``.
-        height, width: of the picture, in pixels.
-        tile: side of a box; smaller where the picture is smaller.
-        overlap: pixels that neighbours share at least, vertically and horizontally.
+        height, width: size of the picture in pixels.
+        tile: side of a box. If the picture is smaller, so is the box.
+        overlap: pixels that neighbouring boxes share at least, vertically and horizontally.
+
+    Returns:
+        The boxes, row by row.
 
     Raises:
         ValueError: if the tile is not larger than the overlap.

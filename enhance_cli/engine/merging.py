@@ -1,7 +1,7 @@
 """How the results of overlapping tiles become one picture.
 
-To add a merger: a function from tile size and settings to weights, and its line in ``MERGERS``.
-A weight is positive wherever the tile may be used and zero where it may not.
+A merger gives the weight of every pixel of a tile: it is positive where the tile may be used, and
+zero where it may not. To add one, write a function and give it a line in ``MERGERS``.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,13 @@ from enhance_cli.levels import to_levels
 
 @dataclass(frozen=True)
 class MergeSettings:
-    """What mergers may ask for.
+    """The settings of all mergers.
 
     Attributes:
-        halo: pixels at a tile's inner sides that are wrong and must not be used (``crop``).
-        overlap: width of the ramp of ``feather``, in pixels.
-        power: p of ``inverse-distance``, 0 or more.
+        halo: for ``crop``, how many pixels along the sides of a tile that lie inside the picture
+            are wrong, because the network did not see what is beyond them.
+        overlap: for ``feather``, the width of the ramp in pixels.
+        power: for ``inverse-distance``, the exponent p, 0 or more.
     """
 
     halo: int = 0
@@ -30,13 +31,14 @@ class MergeSettings:
     power: float = 2.0
 
 
-Sides = tuple[bool, bool, bool, bool]  # whether top, bottom, left, right lie inside the picture
+# Whether the top, bottom, left and right side of a tile lie inside the picture.
+Sides = tuple[bool, bool, bool, bool]
 
 
 def crop_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
-    """One, but zero in the halo along the sides that lie inside the picture.
+    """Weights of 1, and of 0 in the halo along the sides that lie inside the picture.
 
-    Exact for a fully convolutional network whose halo this is.
+    For a fully convolutional network with this halo, the merged result is exact.
     """
     weights = torch.ones(height, width)
     top, bottom, left, right = (settings.halo if side else 0 for side in inner)
@@ -48,17 +50,18 @@ def crop_weights(height: int, width: int, inner: Sides, settings: MergeSettings)
 
 
 def average_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
-    """One everywhere."""
+    """Weights of 1 everywhere."""
     return torch.ones(height, width)
 
 
 def inverse_distance_weights(
     height: int, width: int, inner: Sides, settings: MergeSettings
 ) -> Tensor:
-    """Distance to the tile's centre to the power of ``-p`` (thesis 000, eq. 16).
+    """Weights that are the distance to the tile's centre to the power of ``-p`` (000, eq. 16).
 
-    Relative to the pixel nearest the centre, and never below 1e-30, so that no power makes the
-    sum of weights underflow; where the centre is a pixel its distance is taken as half a pixel.
+    Weights are relative to that of the pixel nearest to the centre, and never below 1e-30, so
+    that their sum does not underflow for any power. A pixel at the very centre counts as half a
+    pixel away.
     """
     y = torch.arange(height, dtype=torch.float64) - (height - 1) / 2
     x = torch.arange(width, dtype=torch.float64) - (width - 1) / 2
@@ -67,7 +70,7 @@ def inverse_distance_weights(
 
 
 def feather_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
-    """A linear ramp over the overlap along the sides that lie inside the picture."""
+    """Weights that rise linearly over the overlap, from the sides that lie inside the picture."""
 
     def ramp(length: int, first: bool, last: bool) -> Tensor:
         place = torch.arange(1, length + 1, dtype=torch.float32)
@@ -93,17 +96,17 @@ MERGERS: dict[str, Callable[[int, int, Sides, MergeSettings], Tensor]] = {
 def tile_weights(
     name: str, height: int, width: int, inner: Sides, settings: MergeSettings
 ) -> Tensor:
-    """Weights (height, width) float32 of one tile, made once per shape and place."""
+    """The weights (height, width) of a tile in float32, which are kept for tiles like it."""
     return MERGERS[name](height, width, inner, settings)
 
 
 def inner_sides(box: Box, height: int, width: int) -> Sides:
-    """Which sides of a box lie inside a picture of this size, not on its edge."""
+    """Which sides of a box lie inside a picture of this size, and not on its edge."""
     return (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
 
 
 class CropCanvas:
-    """Collects tiles by assignment; needs no memory beyond the result itself.
+    """Collects tiles by writing each into its place; it needs no memory beyond the result.
 
     Args:
         shape: (C, H, W) of the result.

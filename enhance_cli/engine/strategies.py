@@ -1,8 +1,8 @@
-"""The thesis's ways to cut and merge a picture (000, ch. 6.2 and 7.1.3).
+"""The ways to cut and merge a picture that the thesis compares (000, ch. 6.2 and 7.1.3).
 
-Patches are 256x256. Strategy 1 lays them with strides of 146 rows and 144 columns at most,
-strategy 2 with an overlap of 22; merging weighs by the inverse distance to a patch's centre to
-the power p (eq. 16). A picture of 1424x2128 gives 126 and 54 patches.
+Patches are 256x256. The dense grid has strides of at most 146 rows and 144 columns, and the sparse
+one an overlap of 22, which makes 126 and 54 patches of a picture of 1424x2128. Merging weighs by
+the inverse distance to the centre of the patch to the power p (eq. 16).
 """
 
 from enhance_cli.engine.tiled import TilePlan
@@ -14,7 +14,7 @@ _SPARSE = 22
 
 
 def _strategy(overlap: int | tuple[int, int], power: float) -> TilePlan:
-    # p = 0 weighs all patches alike: the average, which needs no multiplications.
+    # With p = 0 all patches weigh alike, and their average needs no multiplications.
     merger = "inverse-distance" if power else "average"
     return TilePlan(
         tile=PATCH, grid="even", merger=merger, overlap=overlap, power=power, batch=_BATCH

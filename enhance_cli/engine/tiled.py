@@ -1,6 +1,6 @@
-"""Run a network over a picture of any size: split, run, merge, and shrink when memory ends.
+"""Run a network over a picture of any size: cut it into tiles, run these, and merge the results.
 
-Image and canvas stay on the host; only a batch of tiles is on the device.
+The picture and its result stay on the host. Only a batch of tiles is on the device.
 """
 
 import math
@@ -19,26 +19,27 @@ from enhance_cli.errors import UnknownNameError, UsageError
 
 Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 
-# On a CPU a side whose peak stays below 3 GiB (benchmarks/tiles.py). On a GPU by
-# arithmetic, not measured: one map of 64 channels is 0.5 GiB for a tile of 512 enlarged 4x in
-# 16 bits, and two tiles at once fill a large card better than one.
+# Sides of tiles in input pixels, and tiles that run together. On a CPU memory stays below 3 GiB
+# with this side (benchmarks/tiles.py). The numbers for GPUs are worked out, not measured: one map
+# of 64 channels takes 0.5 GiB for a tile of 512 pixels enlarged 4 times in 16 bits, and two tiles
+# at once fill a large card better than one.
 _AUTO_TILE = {"cpu": 320, "mps": 320, "cuda": 512}
 _AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 2}
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """How to cut a picture.
+    """How to cut a picture into tiles.
 
     Attributes:
-        tile: side of a tile in input pixels; None for a size that suits the device, 0 for the
-            whole picture at once. A contract with a patch size overrules it.
-        grid: key of ``GRIDS``, or None for what the contract's tiling needs.
-        merger: key of ``MERGERS``, or None likewise.
-        overlap: pixels that neighbours share at least (vertically, horizontally), or None for
-            twice the halo (exact tiling) or an eighth of the tile (blended).
+        tile: side of a tile in input pixels. None is a size that suits the device, and 0 takes
+            the whole picture at once. The patch size of a contract goes before it.
+        grid: key of ``GRIDS``, or None for the grid that the contract's tiling needs.
+        merger: key of ``MERGERS``, or None for the merger that the contract's tiling needs.
+        overlap: pixels that neighbouring tiles share at least, vertically and horizontally. None
+            is twice the halo for exact tiling, and an eighth of the tile for blended tiling.
         power: p of the inverse-distance merger.
-        batch: tiles of one shape that run together, or None for what suits the device.
+        batch: how many tiles of one shape run together; None for what suits the device.
     """
 
     tile: int | None = None
@@ -51,7 +52,7 @@ class TilePlan:
 
 @dataclass(frozen=True)
 class _Layout:
-    """A plan made definite for one picture and network."""
+    """A plan with every choice made, for one picture and one network."""
 
     tile: int
     grid: str
@@ -77,9 +78,9 @@ def run_tiled(
 ) -> Tensor:
     """Apply a network to a picture of any size.
 
-    A picture smaller than the contract allows, or not of its size multiple, is padded at the
-    bottom and right by reflection and the result cropped. When a tile does not fit in memory
-    the batch is halved, then the tile, and the picture is begun anew with that.
+    A picture that is smaller than the network allows, or not of its size multiple, is continued
+    at the bottom and right by reflection, and the result is cropped. If the tiles do not fit in
+    memory, first the batch and then the side of the tiles is halved, and the picture begins anew.
 
     Args:
         model: the network, with its contract and device.
@@ -128,19 +129,19 @@ def run_tiled(
 
 
 def tile_side(plan: TilePlan, contract: Contract, device: torch.device) -> int:
-    """Side of a plan's tiles in input pixels; 0 for the whole picture at once."""
+    """The side of a plan's tiles in input pixels; 0 is the whole picture at once."""
     auto = contract.auto_tile or _AUTO_TILE[device.type]
     return contract.patch_size or (auto if plan.tile is None else plan.tile)
 
 
 def _pad(image: Tensor, contract: Contract) -> Tensor:
-    """Reflect at the bottom and right up to the contract's patch size and size multiple."""
+    """Continue a picture by reflection up to the contract's patch size and size multiple."""
     for axis in (-2, -1):
         length = image.shape[axis]
         wanted = max(length, contract.patch_size or 1)
         wanted = math.ceil(wanted / contract.size_multiple) * contract.size_multiple
         if wanted > length:
-            # A triangular wave, so that even one pixel can be continued without end.
+            # Places follow a triangular wave, so that even one pixel goes on without end.
             place = torch.arange(wanted) % max(2 * (length - 1), 1)
             image = image.index_select(
                 axis, torch.minimum(place, 2 * (length - 1) - place).clamp_(min=0)
@@ -172,10 +173,10 @@ def _arrange(
         plan.overlap if plan.overlap is not None else (2 * contract.halo if exact else tile // 8)
     )
     both = (overlap, overlap) if isinstance(overlap, int) else overlap
-    if merger == "crop":  # exact only if tiles lie on the same multiples as the whole picture
+    if merger == "crop":  # It is exact only if tiles begin at multiples of the size multiple.
         both = (max(both[0], 2 * contract.halo), max(both[1], 2 * contract.halo))
         both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
-    if tile < longest and tile < 2 * max(both):  # below, most of the work would be overlap
+    if tile < longest and tile < 2 * max(both):  # Most of the work would be overlap.
         raise UsageError(
             f"--tile {plan.tile or tile}: must be at least {2 * max(both)}, twice the "
             f"{max(both)} pixels that neighbouring tiles of this network share"
@@ -189,7 +190,7 @@ def _arrange(
 
 
 def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list[Box]:
-    """The layout's grid; tiles that are cropped lie on multiples of the size multiple."""
+    """The boxes of a layout; if tiles are cropped, they begin at multiples of the size multiple."""
     unit = contract.size_multiple if layout.merger == "crop" else 1
     tile = min(layout.tile, max(height, width))
     if tile == max(height, width):
@@ -200,7 +201,7 @@ def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list
 
 
 def _batches(boxes: list[Box], size: int) -> Iterator[list[Box]]:
-    """Boxes of equal shape, so many at a time, in an order that keeps neighbours close."""
+    """Give boxes of equal shape, ``size`` at a time, in an order that keeps neighbours close."""
     shapes: dict[tuple[int, int], list[Box]] = {}
     for box in boxes:
         shapes.setdefault((box.height, box.width), []).append(box)
