@@ -1,9 +1,9 @@
 """Colour arithmetic between a sensor and a screen: curves and matrices, all differentiable.
 
-A picture goes from white-balanced linear camera RGB by a 3x3 matrix to linear sRGB, and by an
-output curve to the sRGB values that are shown. The curve of a camera has more contrast than
-sRGB's own; as Brooks et al. (Unprocessing Images for Learned Raw Denoising, CVPR 2019, sec. 3)
-it is sRGB's gamma followed by a smoothstep.
+A 3x3 matrix turns white-balanced linear camera RGB into linear sRGB, and a tone curve turns that
+into the sRGB values that are shown. The tone curve of a camera has more contrast than sRGB's own.
+As with Brooks et al. (Unprocessing Images for Learned Raw Denoising, CVPR 2019, sec. 3) it is
+sRGB's gamma followed by a smoothstep.
 """
 
 from collections.abc import Callable
@@ -29,14 +29,14 @@ _LINEAR_SLOPE = 12.92
 
 
 def linear_to_srgb(linear: Tensor) -> Tensor:
-    """sRGB's transfer curve (IEC 61966-2-1), odd-symmetric below zero; any shape."""
+    """Apply the transfer curve of sRGB (IEC 61966-2-1); f(-x) is -f(x). Any shape."""
     size = linear.abs()
     curved = 1.055 * size.clamp(min=_LINEAR_END) ** (1 / 2.4) - 0.055
     return torch.where(size <= _LINEAR_END, _LINEAR_SLOPE * linear, linear.sign() * curved)
 
 
 def srgb_to_linear(values: Tensor) -> Tensor:
-    """Inverse of ``linear_to_srgb``."""
+    """Invert ``linear_to_srgb``."""
     size = values.abs()
     end = _LINEAR_END * _LINEAR_SLOPE
     curved = ((size.clamp(min=end) + 0.055) / 1.055) ** 2.4
@@ -44,12 +44,12 @@ def srgb_to_linear(values: Tensor) -> Tensor:
 
 
 def smoothstep(values: Tensor) -> Tensor:
-    """3x^2 - 2x^3 of values in [0, 1]."""
+    """Compute 3x^2 - 2x^3 of values x in [0, 1]."""
     return values * values * (3 - 2 * values)
 
 
 def inverse_smoothstep(values: Tensor) -> Tensor:
-    """Inverse of ``smoothstep`` on [0, 1]."""
+    """Invert ``smoothstep`` on [0, 1]."""
     return 0.5 - torch.sin(torch.asin(1 - 2 * values.clamp(0, 1)) / 3)
 
 
@@ -61,7 +61,7 @@ def _from_camera_curve(values: Tensor) -> Tensor:
     return srgb_to_linear(inverse_smoothstep(values))
 
 
-# Linear sRGB in [0, 1] -> shown values in [0, 1], and back.
+# For each tone curve, the way from linear sRGB in [0, 1] to shown values in [0, 1], and back.
 TONE_CURVES: dict[ToneCurve, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "camera": (_to_camera_curve, _from_camera_curve),
     "srgb": (linear_to_srgb, srgb_to_linear),
@@ -69,38 +69,37 @@ TONE_CURVES: dict[ToneCurve, tuple[Callable[[Tensor], Tensor], Callable[[Tensor]
 
 
 def apply_matrix(image: Tensor, matrix: Tensor) -> Tensor:
-    """Transform colours.
+    """Multiply the colour of every pixel by a matrix.
 
     Args:
         image: (N, 3, H, W) or (3, H, W).
-        matrix: (3, 3), or (N, 3, 3) for one matrix per picture.
+        matrix: (3, 3), or (N, 3, 3) with one matrix for each picture.
     """
     return torch.einsum("...ij,...jhw->...ihw", matrix, image)
 
 
 def luminance(linear: Tensor) -> Tensor:
-    """BT.709 luminance (..., 1, H, W) of linear RGB (..., 3, H, W)."""
+    """Compute the luminance of BT.709, (..., 1, H, W), of linear RGB (..., 3, H, W)."""
     weights = LUMINANCE.to(linear).view(3, 1, 1)
     return (linear * weights).sum(-3, keepdim=True)
 
 
 def render(linear: Tensor, camera_to_srgb: Tensor, curve: ToneCurve, grey: bool = False) -> Tensor:
-    """From white-balanced linear camera RGB to shown values: matrix, clipping, curve.
+    """Turn white-balanced linear camera RGB into shown values: matrix, clipping and tone curve.
 
-    A single plane goes through the curve alone: no matrix applies to it, and in a grey picture
-    of the camera's own colours neutral stays neutral all the same.
+    A single plane goes through the tone curve alone, since no matrix applies to it.
 
     Args:
-        linear: (..., 3, H, W) or (..., 1, H, W), 1 is white.
-        camera_to_srgb: (3, 3) or (N, 3, 3).
+        linear: (..., 3, H, W) or (..., 1, H, W), where 1 is white.
+        camera_to_srgb: (3, 3), or (N, 3, 3) with one matrix for each picture.
         curve: key of ``TONE_CURVES``.
-        grey: give the luminance only, (..., 1, H, W).
+        grey: whether to give only the luminance, (..., 1, H, W).
 
     Returns:
         (..., 3, H, W) or (..., 1, H, W) in [0, 1].
     """
     if linear.shape[-3] == 3:
-        # Above white a sensor's colours are wrong: some channels were saturated and some not.
+        # The colours of a sensor are wrong above white, where some channels are saturated.
         linear = apply_matrix(linear.clamp(max=1), camera_to_srgb)
         if grey:
             linear = luminance(linear)
@@ -108,56 +107,55 @@ def render(linear: Tensor, camera_to_srgb: Tensor, curve: ToneCurve, grey: bool 
 
 
 def camera_matrices(xyz_to_camera: Tensor) -> tuple[Tensor, Tensor]:
-    """White-balanced camera RGB from linear sRGB, and the way back.
+    """Compute the matrices between linear sRGB and white-balanced linear camera RGB.
 
     Args:
-        xyz_to_camera: (..., 3, 3), as DNG's ColorMatrix.
+        xyz_to_camera: (..., 3, 3), the ColorMatrix of a DNG.
 
     Returns:
-        ``(srgb_to_camera, camera_to_srgb)``, both with rows that sum to 1, so that neutral
-        stays neutral.
+        ``(srgb_to_camera, camera_to_srgb)``. The rows of both sum to 1, so that grey stays grey.
     """
     forward = xyz_to_camera @ SRGB_TO_XYZ.to(xyz_to_camera)
     forward = forward / forward.sum(-1, keepdim=True)
     return forward, torch.linalg.inv(forward)
 
 
-# Amplified values that networks are given: white is 1, the rest is noise and highlights. The noise
-# of a RAW file must keep its mean; in an 8-bit file it is cut already, and bright lamps beside
-# blackness would only leave rings.
+# The range of the amplified values that networks are given, where white is 1. The noise of a RAW
+# file goes below black and must keep its mean. In a file of 8 bits it is cut off at black already,
+# and very bright lamps beside black would only leave rings.
 AMPLIFIED_RANGE = (-8.0, 8.0)
 AMPLIFIED_SRGB_RANGE = (0.0, 2.0)
 
-# Noise is spread around zero, where a root is infinitely steep: this keeps the slope at 10.
+# Noise lies around zero, where a square root is infinitely steep. This limits the slope to 10.
 _TOE = 0.01
 
 
 def compress_range(linear: Tensor) -> Tensor:
-    """Linear values to roughly their square root, smooth and odd-symmetric at zero.
+    """Compress linear values y to y / sqrt(|y| + 0.01), which is roughly their square root.
 
-    y / sqrt(|y| + 0.01): evens out photon noise, whose variance grows with the signal, and
-    comes close to what is shown in the end. Any shape; inverse of ``expand_range``.
+    The function is smooth at zero, and f(-y) is -f(y). It evens out photon noise, whose variance
+    grows with the signal, and comes close to what is shown in the end. Any shape.
     """
     return linear / (linear.abs() + _TOE).sqrt()
 
 
 def expand_range(compressed: Tensor) -> Tensor:
-    """Inverse of ``compress_range``."""
+    """Invert ``compress_range``."""
     size = compressed.abs()
     return compressed * (size + (size * size + 4 * _TOE).sqrt()) / 2
 
 
 def estimate_noise(planes: Tensor) -> Tensor:
-    """Standard deviation of the noise in pictures, robust against what they show.
+    """Estimate the standard deviation of the noise in pictures, whatever they show.
 
-    The median of absolute diagonal Haar details (Donoho and Johnstone, Ideal spatial adaptation
-    by wavelet shrinkage, Biometrika 1994), over all planes of a picture.
+    It follows from the median of the absolute diagonal Haar details over all planes of a picture
+    (Donoho and Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika 1994).
 
     Args:
-        planes: (N, C, H, W); noise of neighbouring pixels must be independent.
+        planes: (N, C, H, W). The noise of neighbouring pixels must be independent.
 
     Returns:
-        (N,); zero for pictures of less than 2x2 pixels.
+        (N,), which is zero for pictures of less than 2x2 pixels.
     """
     # The median of |N(0, 1)| is 0.6745.
     details = _diagonal_details(planes)

@@ -1,14 +1,15 @@
 """Bicubic resizing exactly as MATLAB's ``imresize`` does it, in torch.
 
-A leaf module: the networks' bicubic residual, the training degradation and the evaluator's
-baseline must be one and the same function, or published figures cannot be reproduced.
+The bicubic part of networks, the degradation of training pictures and the baseline of evaluations
+must be one and the same function, or published figures cannot be reproduced.
 
-The rule (Keys, 1981, a = -0.5; MathWorks ``imresize``): output pixel ``i`` looks at input
-coordinate ``(i + 0.5) / scale - 0.5``; when shrinking, the kernel is stretched by ``1 / scale``
-(antialiasing); weights are normalised to one; the border pixel is repeated outside (the MATLAB
-releases that made the benchmarks did so; later ones mirror); columns first, then rows, and an
-8-bit picture is rounded after each. With that the LR files of Set5 and Set14 come out bit for
-bit.
+The rule is Keys' cubic convolution with a = -0.5 as in MathWorks' ``imresize``. The output
+pixel ``i`` lies at the input coordinate ``(i + 0.5) / scale - 0.5``. For a smaller result the
+kernel is stretched by ``1 / scale`` against aliasing. The weights are normalised to the sum 1.
+Outside of the picture the pixel at its border is repeated, as in the releases of MATLAB that the
+benchmarks were made with; later releases mirror. First each column is resized and then each row,
+and a picture of 8 bits is rounded after both. With that the LR files of Set5 and Set14 come out bit
+for bit.
 """
 
 import math
@@ -19,7 +20,7 @@ from torch import Tensor
 
 
 def _keys_cubic(x: Tensor) -> Tensor:
-    """Keys' cubic convolution kernel with a = -0.5, support [-2, 2]."""
+    """Keys' cubic kernel with a = -0.5, which is zero outside of [-2, 2]."""
     x = x.abs()
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
@@ -28,12 +29,13 @@ def _keys_cubic(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _contributions(length: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Taps of every output pixel of one axis.
+    """The input pixels along one axis that every output pixel is made of, and their weights.
 
     Returns:
-        indices (taps, out) int64 into the input axis, weights (taps, out) float64.
+        Indices (taps, out) int64 into the input axis, and weights (taps, out) float64.
     """
-    # Cached for all callers: must be plain CPU tensors whatever mode the first of them is in.
+    # They are kept for all callers, so they are plain tensors on the CPU in whatever mode the
+    # first caller runs.
     with torch.inference_mode(False), torch.device("cpu"):
         return _taps(length, scale)
 
@@ -68,16 +70,16 @@ def imresize(image: Tensor, scale: float) -> Tensor:
     """Resize the last two axes by ``scale``, as MATLAB ``imresize(image, scale, 'bicubic')``.
 
     Args:
-        image: (..., H, W), floating point of any range or uint8; not modified.
-        scale: output size over input size, > 0; below 1 with antialiasing.
+        image: (..., H, W), floating point of any range or uint8. It is not modified.
+        scale: output size over input size, above 0. Below 1 aliasing is suppressed.
 
     Returns:
-        (..., ceil(H * scale), ceil(W * scale)), same dtype and device. A floating point result
-        is not clamped: a cubic kernel overshoots at edges. A uint8 result is rounded (half up)
-        and saturated after each axis.
+        (..., ceil(H * scale), ceil(W * scale)) of the same type and device. A floating point result
+        may leave the range of the input, since a cubic kernel overshoots at edges. A uint8 result
+        is rounded, halves upwards, and clamped after each axis.
 
     Raises:
-        ValueError: if the dtype is neither or the scale is not positive.
+        ValueError: if the type is neither of these, or the scale is not above 0.
     """
     if scale <= 0:
         raise ValueError(f"imresize needs a scale above 0, got {scale}")

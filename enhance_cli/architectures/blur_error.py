@@ -1,7 +1,7 @@
-r"""A likelihood that weighs blur errors, and is a likelihood (document 004).
+r"""A likelihood of pictures that weighs errors of blur (document 004).
 
-The document gives the ingredients in its section 2: blurring as a convolution with a kernel k,
-its inverse in the frequency domain, and Wiener's regularised inverse,
+Section 2 of the document names the ingredients: blurring as a convolution with a kernel k, its
+inverse in the frequency domain, and Wiener's regularised inverse,
 
     F*(k) / (|F(k)|^2 + C).
 
@@ -47,16 +47,19 @@ hats, backgrounds) are blurred more than others. A softmax makes it non-negative
 blurs and cannot amplify, F(k)(0) is 1 and sigma^2 alone sets the scale. With k = delta the density
 is the usual Gaussian with one variance for all pixels.
 
-It is to be the blur of the reconstruction, so that is what the network is fitted to:
-|k(z) * x - mu(z)|^2 (``blur_distance``), with mu and z held still. Encoder, decoder and sigma
-climb the bound of the log-likelihood, with k held still. Whatever k(z) is, the density is
-normalised and the bound is one; this is a choice among bounds. The other choice is to let k climb
-it too. That gives the higher bound, but its kernels fit the spectrum of all errors rather than
-blur: they weigh the very finest frequencies, which a code of 64 numbers cannot predict, and not the
-middle ones, which an eye calls sharp. Faces, 600 steps after 1,500 with k = delta (then: 600 more
-of those), power of the reconstructions beyond 0.1 cycles per pixel as a share of the data's, and
-bound in nats per value: k = delta 0.32 and 0.82; k climbing the bound (there C was 0.01 and
-sigma slow) 0.31 and 1.43; k fitted to the blur 0.37 and 1.10.
+The kernel is meant to be the blur of the reconstruction, so its network is fitted to that: it
+minimises |k(z) * x - mu(z)|^2 (``blur_distance``), with mu and z held still. Encoder, decoder and
+sigma climb the bound of the log-likelihood, with k held still. For every k(z) the density is
+normalised, so that the bound is a bound; this is a choice among bounds. The other choice is to let
+k climb it too. That gives a higher bound, but kernels that fit the spectrum of all errors and not
+the blur: they weigh the very finest frequencies, which a code of 64 numbers cannot predict, and not
+the middle ones, by which an eye judges sharpness. On faces, 600 steps after 1,500 with k = delta
+gave the following power of the reconstructions beyond 0.1 cycles per pixel, as a share of the
+data's, and the following bounds in nats per value:
+
+    600 more steps with k = delta                               0.32   0.82
+    k climbs the bound (there C was 0.01 and sigma was slow)    0.31   1.43
+    k is fitted to the blur                                     0.37   1.10
 """
 
 import math
@@ -65,17 +68,17 @@ import torch
 from torch import Tensor, nn
 
 _HIDDEN = 64
-# Standard deviation in pixels of the kernel that training starts from: open, and far from both
-# the delta and a blur whose high frequencies are all below C.
+# Standard deviation in pixels of the kernel with which training starts. It is far from the delta,
+# and from a blur so strong that all its high frequencies are below C.
 _FIRST_BLUR = 0.6
 _FIRST_LOG = -2.0
-# Adam moves a parameter by no more than its rate a step; sigma has to follow the kernels in
-# dozens of steps, not in thousands, or the weights of the errors fit none of them.
+# Adam moves a parameter by no more than its rate in a step. Sigma must follow the kernels within
+# dozens of steps, not thousands, so it is the parameter times this factor.
 _HASTE = 20.0
 
 
 class _Scaled(nn.Module):
-    """What both densities share: sigma."""
+    """The standard deviation sigma, which both densities have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,14 +92,14 @@ class _Scaled(nn.Module):
 
 
 class WhiteGaussian(_Scaled):
-    """N(x; mu(z), sigma^2 I) with a learnt sigma: squared errors as a proper likelihood."""
+    """The density N(x; mu(z), sigma^2 I) with a learnt sigma, which weighs all errors alike."""
 
     def negative_log(self, x: Tensor, estimate: Tensor, z: Tensor) -> Tensor:
         """-log p(x|z) in nats, (N,).
 
         Args:
-            x, estimate: picture and mean of the density, (N, C, H, W).
-            z: codes (N, D), which change nothing here.
+            x, estimate: pictures and means of the density, (N, C, H, W).
+            z: codes (N, D), which do not matter to this density.
         """
         error = (x - estimate).to(self.scale.dtype).square().flatten(1)
         log_variance = 2 * self.log_deviation + math.log(2 * math.pi)
@@ -106,12 +109,12 @@ class WhiteGaussian(_Scaled):
 
 
 class BlurGaussian(_Scaled):
-    """N(x; mu(z), sigma^2 (B(z) B(z)^T + C I)); see the module's docstring.
+    """The density N(x; mu(z), sigma^2 (B(z) B(z)^T + C I)); see the module's docstring.
 
     Args:
-        latent: dimensions of z.
-        side: of the kernels, odd; at most that of the pictures.
-        wiener: C.
+        latent: number of dimensions of z.
+        side: side of the kernels, odd and at most that of the pictures.
+        wiener: the constant C.
     """
 
     def __init__(self, latent: int, side: int, wiener: float) -> None:
@@ -127,27 +130,27 @@ class BlurGaussian(_Scaled):
             )
 
     def kernels(self, z: Tensor) -> Tensor:
-        """Kernels (N, side, side) for codes (N, D): non-negative, their sum 1."""
-        dtype = self.scale.dtype  # whatever autocast makes of the two layers
+        """Compute non-negative kernels (N, side, side) of sum 1 for codes (N, D)."""
+        dtype = self.scale.dtype  # Autocast may change that of the two layers.
         hidden = torch.relu(self.hidden(z.to(dtype)))
         weights: Tensor = self.logits(hidden).to(dtype).softmax(1)
         return weights.view(-1, self.side, self.side)
 
     def variances(self, z: Tensor, height: int, width: int) -> Tensor:
-        """Eigenvalues of Sigma(z), (N, height, width), in the order of ``torch.fft.fft2``."""
+        """Compute the eigenvalues of Sigma(z), (N, height, width), in the order of ``fft2``."""
         return self._variances(self.kernels(z), height, width)
 
     def _variances(self, kernels: Tensor, height: int, width: int) -> Tensor:
-        # Where a kernel's centre lies changes only the phase of its transform.
+        # The place of a kernel's centre changes only the phase of its transform.
         gain = torch.fft.fft2(kernels, s=(height, width)).abs().square()
         variances: Tensor = torch.exp(2 * self.log_deviation) * (gain + self.wiener)
         return variances
 
     def blur_distance(self, x: Tensor, estimate: Tensor, z: Tensor) -> Tensor:
-        """Squared distance of the blurred picture from its reconstruction, |B(z) x - mu(z)|^2.
+        """Squared distance of blurred pictures from their reconstructions, |B(z) x - mu(z)|^2.
 
         Args:
-            x, estimate, z: as for ``negative_log``; the gradient reaches the kernels alone.
+            x, estimate, z: see ``negative_log``. Only the kernels have a gradient.
 
         Returns:
             (N,).
@@ -164,8 +167,8 @@ class BlurGaussian(_Scaled):
         """-log p(x|z) in nats, (N,).
 
         Args:
-            x, estimate: picture and mean of the density, (N, C, H, W), at least as large as the
-                kernels.
+            x, estimate: pictures and means of the density, (N, C, H, W), at least as large as
+                the kernels.
             z: codes (N, D).
         """
         channels, height, width = x.shape[1:]

@@ -1,4 +1,4 @@
-"""EnhanceNet's generator (dissertation 003, ch. 2, table 2.1, left)."""
+"""The generator of EnhanceNet (dissertation 003, ch. 2, table 2.1, left)."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from enhance_cli.resize import imresize
 
 @dataclass(frozen=True)
 class EnhanceNetConfig:
-    """Hyperparameters; the defaults are the published x4 network of 852,867 parameters."""
+    """Hyperparameters. The defaults are the published network for x4, of 852,867 parameters."""
 
     scale: int = 4
     channels: int = 64
@@ -28,14 +28,15 @@ class EnhanceNetConfig:
 
 
 class EnhanceNet(nn.Module):
-    """Residual network that adds detail to the bicubic enlargement of its input.
+    """A residual network that adds detail to the bicubic enlargement of its input.
 
-    Head, residual blocks, then per doubling a nearest-neighbour enlargement with a convolution,
-    and two convolutions in HR space; ReLU everywhere but in the last layer. Table 2.1 shows no
-    global skip over the blocks, so there is none.
+    A convolution and residual blocks work on the small picture. Every doubling of the size is an
+    enlargement by nearest neighbours and a convolution, and two more convolutions work on the
+    large picture. A ReLU follows every layer but the last. Table 2.1 shows no skip connection over
+    all blocks, so there is none.
 
     Raises:
-        ValueError: if ``config.scale`` is not 2, 4 or 8.
+        ValueError: if ``config.scale`` is not 2, 4 or 8, or there is no channel.
     """
 
     def __init__(self, config: EnhanceNetConfig) -> None:
@@ -63,8 +64,9 @@ class EnhanceNet(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        # Departs from the Xavier initialisation of ch. 2.5.8: Kaiming, with the residual
-        # branches damped, starts at the bicubic picture and allows a ten times higher rate.
+        # This departs from the Xavier initialisation of ch. 2.5.8. With Kaiming's and with damped
+        # residual branches the network starts at the bicubic picture, and its learning rate may
+        # be ten times as high.
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -77,13 +79,13 @@ class EnhanceNet(nn.Module):
             self.out.weight.mul_(0.05)
 
     def forward(self, frame_lr: Tensor) -> Tensor:
-        """(N, 3, H, W) sRGB in [0, 1] -> (N, 3, scale * H, scale * W), not clamped."""
+        """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
         features = self.body(functional.relu(self.head(frame_lr)))
         for name in self.doublings:
             features = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = functional.relu(self.get_submodule(name)(features))
         residual = self.out(functional.relu(self.hr(features)))
-        # The sum is made in the input's precision, so that autocast rounds only the residual.
+        # The sum has the precision of the input, so that autocast rounds the residual alone.
         enlarged = imresize(frame_lr, self.config.scale)
         frame_hr: Tensor = enlarged + residual.to(enlarged.dtype)
         return frame_hr

@@ -1,8 +1,8 @@
-"""The Inception-v3 of FID: the TensorFlow network of 2015-12-05 that the measure is defined by.
+"""The Inception-v3 of FID: the TensorFlow network of 2015-12-05, by which the measure is defined.
 
-It differs from the Inception-v3 of the paper (Szegedy et al., 2016) in its pooling branches:
-averages at the border leave the padding out, and the last block takes a maximum. Names of tensors
-are those of the published PyTorch weights. It makes no pictures and has no classifier.
+Its pooling branches are not those of the Inception-v3 of the paper (Szegedy et al., 2016): averages
+at the border leave out the padding, and the last block takes a maximum. The names of the tensors
+are those of the published PyTorch weights. The network makes no pictures and has no classifier.
 """
 
 import torch
@@ -14,13 +14,13 @@ _SIDE = 299
 
 
 class _Conv(nn.Module):
-    """Convolution without bias, batch normalisation, ReLU; odd kernels keep the size.
+    """A convolution without bias, batch normalisation and ReLU; an odd kernel keeps the size.
 
     Args:
-        channels_in, channels_out: of the convolution.
+        channels_in, channels_out: number of channels before and after.
         kernel: (height, width).
-        stride: 2 halves the size, without padding.
-        valid: leave the padding out though the stride is 1.
+        stride: 1, or 2 for half the size, which then has no padding.
+        valid: whether to leave out the padding even if the stride is 1.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ def _average(x: Tensor) -> Tensor:
 
 
 class _BlockA(nn.Module):
-    """35x35: 1x1, 5x5, double 3x3, average."""
+    """Block for 35x35: branches of 1x1, 5x5 and twice 3x3, and one that averages."""
 
     def __init__(self, channels_in: int, pooled: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _BlockA(nn.Module):
 
 
 class _BlockB(nn.Module):
-    """35x35 to 17x17."""
+    """Block from 35x35 to 17x17."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class _BlockB(nn.Module):
 
 
 class _BlockC(nn.Module):
-    """17x17: 1x1, 7x7 and double 7x7 in rows and columns, average."""
+    """Block for 17x17: 1x1, 7x7 and twice 7x7 as rows and columns, and one that averages."""
 
     def __init__(self, channels_in: int, inner: int) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class _BlockC(nn.Module):
 
 
 class _BlockD(nn.Module):
-    """17x17 to 8x8."""
+    """Block from 17x17 to 8x8."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -152,11 +152,12 @@ class _BlockD(nn.Module):
 
 
 class _BlockE(nn.Module):
-    """8x8: branches that part into rows and columns.
+    """Block for 8x8, whose branches divide into rows and columns.
 
     Args:
-        channels_in: of the input.
-        maximum: pool by the maximum, as FID's last block does, instead of the average.
+        channels_in: number of channels of the input.
+        maximum: whether to pool by the maximum, as the last block of FID's network does, or else
+            by the average.
     """
 
     def __init__(self, channels_in: int, maximum: bool) -> None:
@@ -191,7 +192,7 @@ class _BlockE(nn.Module):
 
 
 class FidInception(nn.Module):
-    """The trunk up to the mean over the last map (``pool3``); run it in evaluation mode."""
+    """The network up to the mean over its last map (``pool3``); run it in evaluation mode."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,19 +214,19 @@ class FidInception(nn.Module):
         self.Mixed_7c = _BlockE(2048, maximum=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures to features.
+        """Compute the features of pictures.
 
-        Resized bilinearly to 299x299, without antialiasing, as the published PyTorch weights
-        are used; then [0, 1] becomes [-1, 1].
+        As is usual with the published PyTorch weights, pictures are resized to 299x299 by bilinear
+        interpolation without antialiasing, and their range becomes [-1, 1].
 
         Args:
             x: (N, 3, H, W) RGB in [0, 1].
 
         Returns:
-            (N, 2048).
+            Features (N, 2048).
 
         Raises:
-            ValueError: if the pictures have not three channels.
+            ValueError: if the pictures do not have three channels.
         """
         if x.ndim != 4 or x.shape[1] != 3:
             raise ValueError(f"Inception takes (N, 3, H, W), not {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""Building blocks shared by networks, and the arithmetic of receptive fields."""
+"""Building blocks that networks share, and the arithmetic of receptive fields."""
 
 import math
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from torch.nn import functional
 
 
 def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """3x3 convolution, zero padding, bias: (N, in, H, W) -> (N, out, H, W)."""
+    """A 3x3 convolution with zero padding and bias: (N, in, H, W) -> (N, out, H, W)."""
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
 class ResidualBlock(nn.Module):
-    """Conv, ReLU, Conv, added to the input (dissertation 003, table 2.1)."""
+    """Convolution, ReLU and convolution, added to the input (dissertation 003, table 2.1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -29,21 +29,21 @@ class ResidualBlock(nn.Module):
 
 @dataclass(frozen=True)
 class Convolution:
-    """A stride-1 convolution of odd side ``kernel`` in a receptive field chain."""
+    """A step of a chain: a convolution of stride 1 whose side ``kernel`` is odd."""
 
     kernel: int = 3
 
 
 @dataclass(frozen=True)
 class Enlarge:
-    """Nearest-neighbour or pixel-shuffle enlargement by ``factor`` in a chain."""
+    """A step of a chain: enlargement by ``factor``, by nearest neighbours or pixel shuffle."""
 
     factor: int = 2
 
 
 @dataclass(frozen=True)
 class Reduce:
-    """Pooling or striding by ``factor`` without overlap in a chain."""
+    """A step of a chain: pooling or striding by ``factor`` without overlap."""
 
     factor: int = 2
 
@@ -52,13 +52,13 @@ Chain = list[Convolution | Enlarge | Reduce]
 
 
 def receptive_halo(chain: Chain) -> int:
-    """Radius of the receptive field of a chain of layers, in pixels of its input.
+    """Compute the radius of the receptive field of a chain of layers, in pixels of its input.
 
-    Walks back from every output pixel of a period of the chain and takes the farthest input
-    that it depends on, from the input pixel that it lies in.
+    The chain repeats itself after some output pixels. From each of these the function walks back
+    to the farthest input on which it depends, seen from the input pixel in which it lies.
 
     Args:
-        chain: the layers on the deepest path, from input to output.
+        chain: the layers on the deepest path through the network, from input to output.
     """
     scale, coarsest = Fraction(1), Fraction(1)
     for step in chain:

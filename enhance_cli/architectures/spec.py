@@ -1,4 +1,4 @@
-"""What every network says of itself."""
+"""What every network declares about itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ ColourEncoding = Literal[
 
 @dataclass(frozen=True)
 class Contract:
-    """How a network wants to be run; the engine reads this and nothing else about it.
+    """How a network wants to be run. The engine reads this, and knows nothing else of a network.
 
     Attributes:
-        scale: output pixels per input pixel along each axis.
-        channels_in: planes of the input tensor.
-        channels_out: planes of the output tensor.
+        scale: how many output pixels an input pixel becomes along each axis.
+        channels_in: number of planes of the input.
+        channels_out: number of planes of the output.
         value_range: range of input and output values.
         colour: what the values mean. ``srgb`` is gamma-encoded RGB, ``grey`` one plane as it is
             stored. The others are of low light: ``balanced-raw`` takes packed R, G1, B, G2 in
@@ -29,14 +29,15 @@ class Contract:
             and gives linear sRGB; ``amplified-raw`` and ``amplified-srgb`` take what the sensor
             or the file holds, multiplied by the ratio, and give gamma-encoded RGB. Callers ask
             ``is_raw`` and ``is_linear`` instead.
-        halo: radius of the receptive field in input pixels: an output pixel depends on no
-            input farther than this from the input pixel it lies in.
-        size_multiple: input height and width must be multiples of this.
-        patch_size: the only input side that the network takes, or None for any.
+        halo: radius of the receptive field in input pixels. An output pixel depends on no input
+            that is farther than this from the input pixel in which it lies.
+        size_multiple: the height and width of the input must be multiples of this.
+        patch_size: the only side of an input that the network takes, or None for any.
         auto_tile: side of a tile that keeps memory modest, or None for what suits the device.
-        tiling: ``exact`` if cropping by the halo gives the untiled result, ``blended`` if tiles
-            must overlap and be averaged, ``forbidden`` if the whole picture must be seen.
-        lookahead: frames after the current one that a video network must be shown.
+        tiling: ``exact`` if tiles that are cropped by the halo give the result of the whole
+            picture, ``blended`` if tiles must overlap and be averaged, and ``forbidden`` if the
+            network must see the whole picture.
+        lookahead: how many frames after the current one a video network must be shown.
     """
 
     scale: int
@@ -73,11 +74,11 @@ class Architecture:
 
     Attributes:
         name: key in the table and in checkpoints.
-        task: the command that uses it, e.g. ``"superres"``.
+        task: the command that runs it, e.g. ``"superres"``.
         config: frozen dataclass of its hyperparameters; must survive ``asdict`` and JSON.
-        build: makes the network, freshly initialised, from a config; the network has an
-            attribute ``contract``.
-        source: where it was published.
+        build: makes a freshly initialised network from a config. The network has an attribute
+            ``contract``.
+        source: the publication that describes it.
     """
 
     name: str
@@ -92,7 +93,7 @@ class ModelSpec:
     """One entry of ``MODELS``: an architecture with hyperparameters, known by a name.
 
     Attributes:
-        name: of the model and of its weights file.
+        name: name of the model and of its weights file.
         architecture: key of ``ARCHITECTURES``.
         config: an instance of that architecture's config.
         summary: one line for people.

@@ -1,24 +1,25 @@
-"""SqueezeNet v1.1 without its classifier (Iandola et al., 2016), with the Keras port's weights.
+"""SqueezeNet v1.1 without its classifier (Iandola et al., 2016), for the weights of its Keras port.
 
-It makes no pictures: its features serve measures. Preprocessing and pooling are those of the
-port (BGR minus a mean, pooling only where the window fits), not those of torchvision.
+The network makes no pictures. Its features serve to measure them. Preprocessing and pooling are
+those of the port, not those of torchvision: a mean is subtracted from BGR, and pooling leaves out
+windows that do not fit.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of BGR in 0..255, over ImageNet.
+# Mean of B, G and R over ImageNet, from 0 to 255.
 _MEAN_BGR = (103.939, 116.779, 123.68)
-# Channels of the maps that LPIPS looks at: conv1, fire3, fire5, fire6, fire7, fire8, fire9.
+# Channels of the maps that LPIPS compares: conv1, fire3, fire5, fire6, fire7, fire8, fire9.
 MAP_CHANNELS = (64, 128, 256, 384, 384, 512, 512)
 DIMENSIONS = 512
-# The least side that leaves fire6 to fire9 a map: 31 -> 15 -> 7 -> 3 -> 1.
+# The smallest side with which fire6 to fire9 have a map: 31 -> 15 -> 7 -> 3 -> 1.
 SMALLEST_SIDE = 31
 
 
 class _Fire(nn.Module):
-    """Squeeze by 1x1, expand by 1x1 and 3x3 beside each other."""
+    """A 1x1 convolution to few channels, then a 1x1 and a 3x3 one side by side to many."""
 
     def __init__(self, channels_in: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -33,7 +34,7 @@ class _Fire(nn.Module):
 
 
 class SqueezeNet(nn.Module):
-    """The trunk: conv1 and fire2 to fire9."""
+    """The layers conv1 and fire2 to fire9."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,13 +49,14 @@ class SqueezeNet(nn.Module):
         self.fire9 = _Fire(512, 64, 256)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """The seven maps that LPIPS looks at, each after its ReLU.
+        """Compute the seven maps that LPIPS compares, each after its ReLU.
 
         Args:
-            x: (N, 3, H, W) RGB in [0, 1], sides at least ``SMALLEST_SIDE``.
+            x: (N, 3, H, W) RGB in [0, 1] with sides of at least ``SMALLEST_SIDE``.
 
         Returns:
-            (N, C, h, w) with C of ``MAP_CHANNELS``, at 1/2, 1/4, 1/8 and, four times, 1/16.
+            Maps (N, C, h, w) with the channels ``MAP_CHANNELS``. Their sides are 1/2, 1/4 and 1/8
+            of the picture's, and 1/16 for the last four.
 
         Raises:
             ValueError: if the pictures have not three channels or are too small.
@@ -74,7 +76,7 @@ class SqueezeNet(nn.Module):
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) RGB in [0, 1] -> (N, 512), the mean of the last map.
+        """Features (N, 512) of pictures (N, 3, H, W) in [0, 1]: the mean of the last map.
 
         Raises:
             ValueError: as ``maps``.
