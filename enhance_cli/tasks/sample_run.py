@@ -123,10 +123,10 @@ class SampleRun:
 
     Attributes:
         request: what the user asked for.
-        model: that was loaded.
-        talk: how to report.
-        console: where lines for people go; progress bars stay below them.
-        header: first entries of the JSON document.
+        model: the model that draws.
+        talk: how results are reported.
+        console: where lines for people are printed; a progress bar stays below them.
+        header: the first entries of the JSON document.
     """
 
     request: SampleRequest
