@@ -1,21 +1,29 @@
 """The networks. To add one: a file with an ``Architecture``, and its line here.
 
-A model is an architecture with hyperparameters and a name; its weights, where there are any,
-are ``{name}.safetensors``.
+A model is an architecture with hyperparameters and a name. Its weights, where there are any, are
+``{name}.safetensors``, or those of other models that it names.
 """
 
 from dataclasses import replace
 from typing import Any
 
 from enhance_cli.architectures.autoencoder import AUTOENCODER, AutoencoderConfig
+from enhance_cli.architectures.data_consistency import DataConsistency
+from enhance_cli.architectures.data_consistent import (
+    FRVSR_DC,
+    SISR_DC,
+    DataConsistentFrvsrConfig,
+    DataConsistentSisrConfig,
+)
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
-from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR
+from enhance_cli.architectures.flow_net import FlowConfig
+from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
-from enhance_cli.architectures.srnet import FrvsrConfig
+from enhance_cli.architectures.srnet import SisrConfig
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
@@ -25,7 +33,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         SID_NET,
         PIX2PIX,
         FRVSR,
+        FRVSR_DC,
         SISR,
+        SISR_DC,
         VSR,
         AUTOENCODER,
         *MNIST_ARCHITECTURES,
@@ -60,7 +70,10 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
     )
 
 
-_FRVSR = FrvsrConfig(passes=2, refinements=1, warping="bicubic", trust=0.97, sweeps=5)
+# All video models estimate motion alike, so that they can be compared (ch. 3.4.1).
+_FLOW = FlowConfig(passes=2, lucas_kanade_steps=1, warping="bicubic")
+# The defaults of DataConsistency fit the dissertation's degradation, these any other.
+_CAUTIOUS = DataConsistency(weight=0.9, tolerance=0.04, damping=0.5, noise_floor=0.05, iterations=2)
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
@@ -130,41 +143,54 @@ MODELS: dict[str, ModelSpec] = {
         ),
         ModelSpec(
             "frvsr-real",
-            "frvsr",
-            replace(
-                _FRVSR,
-                channels=64,
-                blocks=3,
-                trust=0.9,
-                tolerance=0.04,
-                damping=0.5,
-                noise_floor=0.05,
-                sweeps=2,
+            "frvsr-dc",
+            DataConsistentFrvsrConfig(
+                channels=64, blocks=3, flow=_FLOW, data_consistency=_CAUTIOUS
             ),
-            "FRVSR 3-64 for real video: blur, noise and compression",
+            "FRVSR 3-64 with data consistency, for real video: blur, noise and compression",
         ),
         ModelSpec(
             "frvsr-3-64",
-            "frvsr",
-            replace(_FRVSR, channels=64, blocks=3),
-            "FRVSR 3-64, Gaussian blur and sub-sampling (table 3.2)",
+            "frvsr-dc",
+            DataConsistentFrvsrConfig(channels=64, blocks=3, flow=_FLOW),
+            "FRVSR 3-64 with data consistency, Gaussian blur and sub-sampling (table 3.2)",
         ),
         ModelSpec(
             "frvsr-10-128",
+            "frvsr-dc",
+            DataConsistentFrvsrConfig(flow=_FLOW),
+            "FRVSR 10-128 with data consistency, Gaussian blur and sub-sampling (table 3.2)",
+        ),
+        ModelSpec(
             "frvsr",
-            _FRVSR,
-            "FRVSR 10-128, Gaussian blur and sub-sampling (table 3.2)",
+            "frvsr",
+            FrvsrConfig(channels=64, blocks=3, flow=_FLOW),
+            "FRVSR 3-64 as in ch. 3, without data consistency",
         ),
         ModelSpec(
             "sisr",
             "sisr",
-            FrvsrConfig(channels=64, blocks=3),
+            SisrConfig(channels=64, blocks=3),
             "SRNet 3-64 alone, frame by frame (baseline of ch. 3.4.1)",
         ),
         ModelSpec(
+            "sisr-dc",
+            "sisr-dc",
+            DataConsistentSisrConfig(channels=64, blocks=3),
+            "sisr, each frame made consistent with its input; no memory (baseline)",
+            weights_from=("sisr",),
+        ),
+        ModelSpec(
+            "sisr-dc-recurrent",
+            "frvsr-dc",
+            DataConsistentFrvsrConfig(channels=64, blocks=3, flow=_FLOW),
+            "frvsr-3-64 with the SRNet of sisr: what the fixed part brings (baseline)",
+            weights_from=("sisr", "frvsr-3-64"),
+        ),
+        ModelSpec(
             "vsr",
             "vsr",
-            FrvsrConfig(channels=64, blocks=3),
+            FrvsrConfig(channels=64, blocks=3, flow=_FLOW),
             "SRNet 3-64 on three warped frames (baseline of ch. 3.4.1)",
         ),
         *_autoencoders("digits", _DIGITS),

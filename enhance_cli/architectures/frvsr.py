@@ -1,67 +1,66 @@
 """Frame-recurrent video super-resolution and its two baselines (dissertation 003, ch. 3).
 
-A video network works in two halves, so that the engine can run the second in tiles:
-``condition`` makes the input of SRNet from the frame and what is remembered, whole frames at
-once and cheap; ``srnet`` makes the large frame from it, and is fully convolutional.
+A video network works in two halves, so that the engine can run the second one in tiles:
+``condition`` makes the input of SRNet from the frame and from what is remembered, for whole frames
+and cheaply; ``srnet`` makes the large frame from it, and is fully convolutional.
 
-Departures from the paper, with their reasons:
+Departures from the paper. None of them adds parameters.
 
-- The flow is normalised by a fixed displacement of ``max_flow`` LR pixels, not by the size of
-  the frame (eq. 3.1): a convolutional network cannot know that size, and would have to learn
-  another flow for every one.
+- The flow is normalised by a fixed displacement of ``limit`` LR pixels, not by the size of the
+  frame (eq. 3.1). A convolutional network cannot know that size and would have to learn another
+  flow for every size.
 - FNet is given the difference of the frames and the frame itself, both relative to the contrast
-  around each pixel, in place of the frames. Motion does not depend on contrast, but a network of
-  convolutions and leaky ReLU scales with its input and would have to learn to divide.
+  around each pixel, instead of the two frames. Motion does not depend on contrast, but a network
+  of convolutions and leaky ReLU scales with its input and would have to learn to divide.
 - SRNet adds its output to the bicubic enlargement of the frame, as the network that it follows
-  (EnhanceNet, table 2.1) does; that trains several times faster. It has no parameters.
-- FRVSR may add it instead to the warped estimate, corrected so that its small version is the
-  frame, wherever that version was near the frame already (``trust``). What was found before then
-  stays of itself, and SRNet need not learn to hand it through 16 positions per LR pixel, which
-  it had hardly begun to after thousands of steps. SRNet is then shown what the estimate adds to
-  the enlarged frame in place of the estimate. That has no parameters either.
-- That estimate may be fitted to the frame before and to the frame in turn (``sweeps``), for the
-  correction to the one spoils some of what the other had told; both at once tell more. Neither
-  that nor its precision is something that gradients of one frame's error would teach a network.
-- A step of Lucas and Kanade may follow FNet (``refinements``), from what the warped estimate
-  leaves of the frame. Detail is worth adding only where it lands within a part of an HR pixel.
-- The estimate that is carried to the next frame is limited to [0, 1], the range that eq. 3.4
-  gives it, in training too.
-- It may be fetched bicubically where eq. 3.3 does so bilinearly: the blur of one bilinear fetch
-  is small, but a recurrent network pays it again with every frame.
-- FNet may look twice (``passes``): at the frame before as it lands along the first flow. What is
-  left to find is small then, which is what the network finds best.
-- Kaiming initialisation in place of Xavier's: with damped last layers the network begins as
-  bicubic enlargement without motion, and bears a ten times higher rate. In FNet each kernel's
-  middle is mixed with an orthogonal matrix; else fourteen layers let little more than one
-  direction through, and flow along the other axis is not learnt for thousands of steps.
+  (EnhanceNet, table 2.1) does. That trains several times faster.
+- The estimate that is carried to the next frame is limited to [0, 1], which is the range that
+  eq. 3.4 gives it, in training too.
+- Kaiming's initialisation replaces Xavier's. With damped last layers the network begins as bicubic
+  enlargement without motion, and tolerates a ten times higher learning rate. In FNet the middle of
+  each kernel is mixed with an orthogonal matrix. Otherwise fourteen layers let little more than
+  one direction through, and flow along the other axis is not learned for thousands of steps.
+
+Three more are settings, off by default, see ``FlowConfig``: FNet may run in several passes, a step
+of Lucas and Kanade may refine its flow, and the previous frame may be warped bicubically.
+
+The network with the fixed data-consistency step is in ``architectures.data_consistent``.
 """
 
-from typing import NamedTuple, get_args
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.architectures.back_projection import recall, reduce_frame
-from enhance_cli.architectures.flow_net import (
-    FlowNet,
-    Interpolation,
-    enlarge_flow,
-    initialise_flow,
-    refine_flow,
-    warp,
-)
+from enhance_cli.architectures.back_projection import degrade
+from enhance_cli.architectures.flow_net import FlowConfig, FlowNet, initialise_flow
 from enhance_cli.architectures.layers import ResidualBlock
+from enhance_cli.architectures.lucas_kanade import lucas_kanade_step
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.srnet import (
-    FrvsrConfig,
-    SuperResolutionNet,
-    TrustingNet,
-    space_to_depth,
+from enhance_cli.architectures.srnet import SisrConfig, SuperResolutionNet, space_to_depth
+from enhance_cli.architectures.warping import enlarge_flow, warp
+
+SOURCE = (
+    "Sajjadi et al., Frame-Recurrent Video Super-Resolution, CVPR 2018; dissertation 003, ch. 3"
 )
+
+
+@dataclass(frozen=True)
+class FrvsrConfig(SisrConfig):
+    """Hyperparameters of the networks that estimate motion, FRVSR and VSR.
+
+    Attributes:
+        flow: settings of motion estimation.
+    """
+
+    flow: FlowConfig = field(default_factory=FlowConfig)
 
 
 class VideoState(NamedTuple):
-    """What a video network remembers of the frame before: all of it.
+    """All that a video network remembers of the previous frame.
 
     Attributes:
         frame_lr: (N, 3, h, w) the previous input.
@@ -73,64 +72,27 @@ class VideoState(NamedTuple):
 
 
 class VideoNetwork(nn.Module):
-    """What FRVSR and its baselines share; here the one without any memory.
+    """What all video networks share.
 
     Attributes:
-        contract: of the whole, for frames; ``lookahead`` says how many frames after the current
-            one it must be shown.
-        srnet: the second half, with a contract of its own.
-
-    Raises:
-        ValueError: if the config is none that can be built.
+        config: the hyperparameters.
+        srnet: the second half of the network, with a contract of its own.
+        contract: of the whole network, for frames; ``lookahead`` says how many frames after the
+            current one it must be shown.
     """
 
     _lookahead = 0
 
-    def __init__(self, config: FrvsrConfig) -> None:
+    def __init__(self, config: SisrConfig) -> None:
         super().__init__()
-        if config.scale not in (2, 4):
-            raise ValueError(f"the network doubles the size: scale 2 or 4, not {config.scale}")
-        if config.channels < 1 or config.blocks < 0 or config.max_flow <= 0:
-            raise ValueError(
-                f"no network of {config.channels} channels, {config.blocks} blocks, "
-                f"flow up to {config.max_flow}"
-            )
-        if config.passes < 1:
-            raise ValueError(f"FNet must look at least once: passes=1 or more, not {config.passes}")
-        if min(config.refinements, config.sweeps) < 0:
-            raise ValueError(
-                f"refinements and sweeps: 0 or more, not {config.refinements} and {config.sweeps}"
-            )
-        if not (
-            0 <= config.trust < 1
-            and config.tolerance > 0
-            and config.damping > 0
-            and config.noise_floor >= 0
-        ):
-            raise ValueError(
-                f"trust from 0 to below 1, a tolerance and damping above 0 and noise_floor of 0 or "
-                f"more, not {config.trust}, {config.tolerance}, {config.damping} and "
-                f"{config.noise_floor}"
-            )
-        if config.warping not in get_args(Interpolation):
-            raise ValueError(f"warping {config.warping!r}: choose from {get_args(Interpolation)}")
         self.config = config
-        self.srnet = self._make_srnet(3 + self._channels_remembered(config), config)
-        self._add_flow_network(config)
+        self.srnet = self._make_srnet()
         self.contract = Contract(scale=config.scale, tiling="forbidden", lookahead=self._lookahead)
         self._initialise()
 
-    @staticmethod
-    def _channels_remembered(config: FrvsrConfig) -> int:
-        """Channels that SRNet sees beside the frame."""
-        return 0
-
-    @staticmethod
-    def _make_srnet(channels_in: int, config: FrvsrConfig) -> SuperResolutionNet:
-        return SuperResolutionNet(channels_in, config)
-
-    def _add_flow_network(self, config: FrvsrConfig) -> None:
-        """Nothing here to align."""
+    @abstractmethod
+    def _make_srnet(self) -> SuperResolutionNet:
+        """SRNet, with as many input channels as ``condition`` gives it."""
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -147,22 +109,22 @@ class VideoNetwork(nn.Module):
                 block.conv2.weight.mul_(0.1)
             self.srnet.out.weight.mul_(0.05)
 
+    @abstractmethod
     def condition(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
     ) -> Tensor:
-        """SRNet's input (N, C, h, w).
+        """The input of SRNet, (N, C, h, w).
 
         Args:
             frame_lr: (N, 3, h, w) in [0, 1].
-            state: of the frame before, or None at the beginning.
-            following: the next frame, for networks that look ahead; None at the end.
+            state: of the previous frame, or None at the beginning of a stream.
+            following: the next frame, for networks that look ahead; None at the end of a stream.
         """
-        return frame_lr
 
     def step(
         self, frame_lr: Tensor, state: VideoState | None = None, following: Tensor | None = None
     ) -> tuple[Tensor, VideoState]:
-        """One frame of a stream; the arguments are those of ``condition``.
+        """Enlarge one frame of a stream; the arguments are those of ``condition``.
 
         Returns:
             The estimate (N, 3, scale * h, scale * w) in [0, 1], and the state after it.
@@ -183,24 +145,57 @@ class VideoNetwork(nn.Module):
 
 
 class Sisr(VideoNetwork):
-    """The single-image baseline of ch. 3.4.1: SRNet alone."""
+    """The single-image baseline of ch. 3.4.1: SRNet alone, without memory."""
+
+    def _make_srnet(self) -> SuperResolutionNet:
+        return SuperResolutionNet(3, self.config)
+
+    def condition(
+        self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
+    ) -> Tensor:
+        """The frame itself."""
+        return frame_lr
 
 
-class Vsr(VideoNetwork):
-    """The sliding-window baseline of ch. 3.4.1: both neighbours warped onto the frame."""
+class FlowAligned(VideoNetwork):
+    """What the networks with FNet share.
+
+    Attributes:
+        fnet: estimates the flow between two LR frames.
+    """
+
+    config: FrvsrConfig
+
+    def _initialise(self) -> None:
+        flow = self.config.flow
+        self.fnet = FlowNet(flow.limit, flow.passes)
+        super()._initialise()
+        initialise_flow(self.fnet)
+
+    def _refine_flow(
+        self, flow: Tensor, frame_lr: Tensor, warp_small: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """The flow after the steps of Lucas and Kanade.
+
+        Args:
+            flow: (N, 2, h, w) of FNet.
+            frame_lr: the current frame, (N, 3, h, w).
+            warp_small: gives, for a flow, the small frame that should equal ``frame_lr``.
+        """
+        for _ in range(self.config.flow.lucas_kanade_steps):
+            with torch.no_grad():
+                warped_lr = warp_small(flow)
+            flow = lucas_kanade_step(flow, warped_lr, frame_lr)
+        return flow
+
+
+class Vsr(FlowAligned):
+    """The sliding-window baseline of ch. 3.4.1: both neighbours are warped onto the frame."""
 
     _lookahead = 1
 
-    @staticmethod
-    def _channels_remembered(config: FrvsrConfig) -> int:
-        return 6
-
-    def _add_flow_network(self, config: FrvsrConfig) -> None:
-        self.fnet = FlowNet(config.max_flow, config.passes)
-
-    def _initialise(self) -> None:
-        super()._initialise()
-        initialise_flow(self.fnet)
+    def _make_srnet(self) -> SuperResolutionNet:
+        return SuperResolutionNet(9, self.config)
 
     def align(
         self,
@@ -210,13 +205,22 @@ class Vsr(VideoNetwork):
         flow_after: Tensor,
         after: Tensor,
     ) -> Tensor:
-        """SRNet's input (N, 9, h, w): the frame and both neighbours, warped onto it."""
-        return torch.cat([frame_lr, warp(before, flow_before), warp(after, flow_after)], 1)
+        """The input of SRNet (N, 9, h, w): the frame and both neighbours, warped onto it."""
+        warped = [
+            self._warp_neighbour(frame_lr, flow, neighbour)
+            for flow, neighbour in ((flow_before, before), (flow_after, after))
+        ]
+        return torch.cat([frame_lr, *warped], 1)
+
+    def _warp_neighbour(self, frame_lr: Tensor, flow: Tensor, neighbour: Tensor) -> Tensor:
+        warping = self.config.flow.warping
+        flow = self._refine_flow(flow, frame_lr, lambda flow: warp(neighbour, flow, warping))
+        return warp(neighbour, flow, warping)
 
     def condition(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
     ) -> Tensor:
-        """As the base class says; a neighbour that is missing is replaced by the frame."""
+        """As the base class says; the frame itself replaces a neighbour that does not exist."""
         before = frame_lr if state is None else state.frame_lr
         after = frame_lr if following is None else following
         return self.align(
@@ -224,77 +228,59 @@ class Vsr(VideoNetwork):
         )
 
 
-class Frvsr(VideoNetwork):
-    """FRVSR (fig. 3.2, eq. 3.6): the previous estimate, warped, helps with the next frame."""
+class Frvsr(FlowAligned):
+    """FRVSR (fig. 3.2, eq. 3.6): the previous estimate, warped, helps with the current frame."""
 
-    @staticmethod
-    def _channels_remembered(config: FrvsrConfig) -> int:
-        return 3 * config.scale * config.scale + (1 if config.trust else 0)
+    def _make_srnet(self) -> SuperResolutionNet:
+        return SuperResolutionNet(3 + self._channels_remembered, self.config)
 
-    @staticmethod
-    def _make_srnet(channels_in: int, config: FrvsrConfig) -> SuperResolutionNet:
-        kind = TrustingNet if config.trust else SuperResolutionNet
-        return kind(channels_in, config)
+    @property
+    def _channels_remembered(self) -> int:
+        """Channels of SRNet's input beside the frame."""
+        return 3 * self.config.scale**2
 
-    def _add_flow_network(self, config: FrvsrConfig) -> None:
-        self.fnet = FlowNet(config.max_flow, config.passes)
+    def warp_previous(
+        self, frame_lr: Tensor, flow: Tensor, state: VideoState
+    ) -> tuple[Tensor, Tensor]:
+        """Warp the previous estimate onto the frame.
 
-    def _initialise(self) -> None:
-        super()._initialise()
-        initialise_flow(self.fnet)
-
-    def align(self, frame_lr: Tensor, flow: Tensor, state: VideoState) -> Tensor:
-        """SRNet's input from the flow and the frame before.
+        Args:
+            frame_lr: (N, 3, h, w).
+            flow: (N, 2, h, w) from FNet, in LR pixels.
+            state: of the previous frame.
 
         Returns:
-            (N, 3 + 3 * s * s, h, w): the frame and the warped estimate in cells; with trust as
-            ``TrustingNet`` says, and a channel more.
+            The warped estimate (N, 3, s * h, s * w), and the refined flow that it follows.
         """
-        config, scale = self.config, self.config.scale
-        for _ in range(config.refinements):
-            with torch.no_grad():  # to look at only: bilinear is fine enough
-                shown = reduce_frame(warp(state.frame_hr, enlarge_flow(flow, scale)), scale)
-            flow = refine_flow(flow, shown, frame_lr)
-        warped = warp(state.frame_hr, enlarge_flow(flow, scale), config.warping)
-        if not config.trust:
-            return torch.cat([frame_lr, space_to_depth(warped, scale)], 1)
-        kept, likeness = recall(
-            frame_lr,
-            warped,
-            state.frame_lr,
+        scale, previous_hr = self.config.scale, state.frame_hr
+        flow = self._refine_flow(
             flow,
-            scale=scale,
-            tolerance=config.tolerance,
-            damping=config.damping,
-            noise_floor=config.noise_floor,
-            sweeps=config.sweeps,
+            frame_lr,
+            # Bilinear is good enough to look at the difference.
+            lambda flow: degrade(warp(previous_hr, enlarge_flow(flow, scale)), scale),
         )
-        return torch.cat([frame_lr, space_to_depth(kept, scale), likeness], 1)
+        return warp(previous_hr, enlarge_flow(flow, scale), self.config.flow.warping), flow
+
+    def align(self, frame_lr: Tensor, flow: Tensor, state: VideoState) -> Tensor:
+        """The input of SRNet, from the flow of FNet and the state of the previous frame.
+
+        Returns:
+            (N, 3 + 3 * s * s, h, w): the frame, and the warped estimate in cells (eq. 3.5).
+        """
+        warped, _ = self.warp_previous(frame_lr, flow, state)
+        return torch.cat([frame_lr, space_to_depth(warped, self.config.scale)], 1)
 
     def condition(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
     ) -> Tensor:
-        """As the base class says; the frame before the first is black (ch. 3.3.5)."""
-        if state is None:  # black warps to black, whatever the flow
+        """As the base class says; the estimate before the first frame is black (ch. 3.3.5)."""
+        if state is None:  # black warps to black, whatever the flow is
             batch, _, height, width = frame_lr.shape
-            nothing = frame_lr.new_zeros(
-                batch, self._channels_remembered(self.config), height, width
-            )
+            nothing = frame_lr.new_zeros(batch, self._channels_remembered, height, width)
             return torch.cat([frame_lr, nothing], 1)
         return self.align(frame_lr, self.fnet(state.frame_lr, frame_lr), state)
 
 
-def _entry(name: str, build: type[VideoNetwork]) -> Architecture:
-    return Architecture(
-        name=name,
-        task="video",
-        config=FrvsrConfig,
-        build=build,
-        source="Sajjadi et al., Frame-Recurrent Video Super-Resolution, CVPR 2018; "
-        "dissertation 003, ch. 3",
-    )
-
-
-FRVSR = _entry("frvsr", Frvsr)
-SISR = _entry("sisr", Sisr)
-VSR = _entry("vsr", Vsr)
+FRVSR = Architecture("frvsr", "video", FrvsrConfig, Frvsr, SOURCE)
+SISR = Architecture("sisr", "video", SisrConfig, Sisr, SOURCE)
+VSR = Architecture("vsr", "video", FrvsrConfig, Vsr, SOURCE)

@@ -75,7 +75,8 @@ class Architecture:
     Attributes:
         name: key in the table and in checkpoints.
         task: the command that runs it, e.g. ``"superres"``.
-        config: frozen dataclass of its hyperparameters; must survive ``asdict`` and JSON.
+        config: frozen dataclass of its hyperparameters, which may hold others; must survive
+            ``asdict`` and JSON.
         build: makes a freshly initialised network from a config. The network has an attribute
             ``contract``.
         source: the publication that describes it.
@@ -97,9 +98,12 @@ class ModelSpec:
         architecture: key of ``ARCHITECTURES``.
         config: an instance of that architecture's config.
         summary: one line for people.
+        weights_from: other models that lend it their weights, for models that have no file of
+            their own. Each tensor comes from the first of them that has it.
     """
 
     name: str
     architecture: str
     config: Any
     summary: str
+    weights_from: tuple[str, ...] = ()

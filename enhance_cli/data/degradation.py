@@ -21,6 +21,7 @@ from torch.nn import functional
 from enhance_cli.errors import UsageError
 from enhance_cli.levels import quantise, to_levels, to_planes, to_values
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import sample_gaussian
 
 Codec = Literal["h264", "jpeg"]
 
@@ -36,9 +37,9 @@ def gaussian_taps(sigma: Tensor, radius: int) -> Tensor:
     Returns:
         float32 (N, 2 * radius); each row sums to 1.
     """
-    place = torch.arange(2 * radius, dtype=torch.float64) - radius + 0.5
-    exponent = -place.square() / (2 * sigma.double()[:, None].clamp(min=0.05).square())
-    return torch.softmax(exponent, 1).float()
+    return torch.tensor(
+        [sample_gaussian(value, radius - 0.5, 0, 2 * radius) for value in sigma.tolist()]
+    )
 
 
 def area_taps(count: int, scale: int, radius: int) -> Tensor:
@@ -84,29 +85,6 @@ def reduce_frames(frames: Tensor, taps: Tensor, scale: int) -> Tensor:
     rows = functional.conv2d(planes, taps[:, None, :, None], stride=(scale, 1), groups=count)
     both = functional.conv2d(rows, taps[:, None, None, :], stride=(1, scale), groups=count)
     return both.transpose(0, 1).reshape(count, length, colours, height // scale, width // scale)
-
-
-def blur_and_subsample(frames: Tensor, sigma: float = 1.5, scale: int = 4) -> Tensor:
-    """The paper's degradation (ch. 3.3.5): Gaussian blur, then one pixel of every cell.
-
-    Args:
-        frames: (T, 3, H, W) float in [0, 1], sides multiples of ``scale``.
-        sigma: standard deviation in HR pixels.
-        scale: enlargement to undo.
-
-    Returns:
-        (T, 3, H / scale, W / scale), not rounded.
-
-    Raises:
-        ValueError: if the sides are no multiples.
-    """
-    if frames.shape[-1] % scale or frames.shape[-2] % scale:
-        raise ValueError(
-            f"frames of {frames.shape[-1]}x{frames.shape[-2]}: sides must be multiples of {scale}"
-        )
-    radius = max(math.ceil(4 * sigma), 1)
-    taps = gaussian_taps(torch.tensor([sigma]), radius)
-    return reduce_frames(frames[None], taps, scale)[0]
 
 
 @dataclass(frozen=True)

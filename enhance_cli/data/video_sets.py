@@ -4,15 +4,13 @@ The protocol is that of dissertation 003, ch. 3.4.8: large frames are cut so tha
 sides are multiples of 8, and the small ones are made by the degradation of ch. 3.3.5.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
-from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.video import (
@@ -22,10 +20,10 @@ from enhance_cli.io.video import (
     read_rgb8_frames,
 )
 from enhance_cli.levels import quantise, to_planes, to_values
+from enhance_cli.subsampling import SIGMA, blur_and_subsample
 
 MULTIPLE = 8  # that the sides of LR frames are cut to (ch. 3.4.8)
 SHORTEST = 5  # the first and last two frames are not counted
-SIGMA = 1.5  # of the paper's blur, in HR pixels
 
 _HR_FOLDERS = ("GT", "HR", ".")
 _LR_FOLDER = "LR"
@@ -278,12 +276,9 @@ def _middle(frame: Tensor, unit: int) -> Tensor:
     return frame[..., top : top + height, left : left + width]
 
 
-Reduce = Callable[[Tensor], Tensor]  # HR frame (3, H, W) in [0, 1] -> LR frame, 8 bits
-
-
-def reduce_frame(frame_hr: Tensor, scale: int, sigma: float = SIGMA) -> Tensor:
-    """The paper's small frame of a large one (3, H, W) in [0, 1], rounded to 8 bits."""
-    return quantise(blur_and_subsample(frame_hr[None], sigma, scale)[0])
+def make_small_frame(frame_hr: Tensor, scale: int, sigma: float = SIGMA) -> Tensor:
+    """The small frame (3, H / s, W / s) of a large one in [0, 1], rounded to 8 bits (ch. 3.3.5)."""
+    return quantise(blur_and_subsample(frame_hr, scale, sigma))
 
 
 def iterate_pairs(
@@ -317,10 +312,9 @@ def iterate_pairs(
 
 
 def _made_pairs(clip: VideoClip, scale: int, sigma: float) -> Iterator[FramePair]:
-    reduce = partial(reduce_frame, scale=scale, sigma=sigma)
     for frame in iterate_frames(clip.frames):
         frame_hr = to_values(_cut(clip.frames, frame, MULTIPLE * scale))
-        yield FramePair(frame_hr, reduce(frame_hr))
+        yield FramePair(frame_hr, make_small_frame(frame_hr, scale, sigma))
 
 
 def _given_pairs(clip: VideoClip, scale: int) -> Iterator[FramePair]:

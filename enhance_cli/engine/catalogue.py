@@ -8,18 +8,27 @@ hold a ``MANIFEST.toml`` that says where each file comes from and how it scores.
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
-from enhance_cli.engine.checkpoint import CheckpointInfo, load_network, read_checkpoint_info
+from enhance_cli.engine.checkpoint import (
+    CheckpointInfo,
+    build,
+    fit_tensors,
+    load_network,
+    load_tensors,
+    read_checkpoint_info,
+    read_tensors,
+)
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
@@ -254,32 +263,64 @@ def load_model(
             raise UsageError(f"--model {name}: {weights} holds {info.name!r}, leave --model out")
     else:
         full = resolve_name(task, name, scale)
-        found = find_weights(full)
-        untrained = (found.entry if found else find_entry(full)).get("untrained")
-        if untrained:
-            raise CheckpointError(
-                f"model {full!r} is untrained ({untrained}): train it (enhance train {full}) and "
-                "name the checkpoint with --weights, or choose another of enhance models"
-            )
-        if found is None:
-            folders = ", ".join(str(folder) for folder in weight_folders()) or "no weights folder"
-            raise CheckpointError(
-                f"no weights for {full!r} in {folders}: train them (enhance train {full}) "
-                "or name a checkpoint with --weights"
-            )
-        info = read_checkpoint_info(found.path)
-        if info.architecture.name != MODELS[full].architecture:
-            raise CheckpointError(
-                f"{found.path}: holds {info.architecture.name}, but {full} is "
-                f"{MODELS[full].architecture}: remove or rename it"
-            )
+        if lenders := MODELS[full].weights_from:
+            return _lend_weights(full, [_find_trained(name) for name in lenders], device, dtype)
+        info = _find_trained(full)
     if info.architecture.task != task:
         raise CheckpointError(
             f"{info.path}: a checkpoint for {info.architecture.task}, not for {task}: "
             f"use enhance {info.architecture.task}"
         )
     _check_scale(str(info.name), info.contract.scale, scale)
+    return _place(load_network(info), info, device, dtype)
+
+
+def _find_trained(name: str) -> CheckpointInfo:
+    """The checkpoint of a model that has weights of its own."""
+    found = find_weights(name)
+    untrained = (found.entry if found else find_entry(name)).get("untrained")
+    if untrained:
+        raise CheckpointError(
+            f"model {name!r} is untrained ({untrained}): train it (enhance train {name}) and "
+            "name the checkpoint with --weights, or choose another of enhance models"
+        )
+    if found is None:
+        folders = ", ".join(str(folder) for folder in weight_folders()) or "no weights folder"
+        raise CheckpointError(
+            f"no weights for {name!r} in {folders}: train them (enhance train {name}) "
+            "or name a checkpoint with --weights"
+        )
+    info = read_checkpoint_info(found.path)
+    if info.architecture.name != MODELS[name].architecture:
+        raise CheckpointError(
+            f"{found.path}: holds {info.architecture.name}, but {name} is "
+            f"{MODELS[name].architecture}: remove or rename it"
+        )
+    return info
+
+
+def _lend_weights(
+    name: str, lenders: Sequence[CheckpointInfo], device: torch.device, dtype: torch.dtype
+) -> Model:
+    """A model without a file of its own, with the weights that others lend it."""
+    spec = MODELS[name]
+    architecture = ARCHITECTURES[spec.architecture]
+    network = build(architecture, spec.config)
+    tensors: dict[str, Tensor] = {}
+    for lender in lenders:
+        lent = fit_tensors(network, read_tensors(lender.path))
+        tensors = {**lent, **tensors}
+    load_tensors(network, tensors, " and ".join(str(lender.path) for lender in lenders))
+    contract = network.contract
+    assert isinstance(contract, Contract)
+    info = CheckpointInfo(lenders[0].path, name, architecture, spec.config, contract)
+    return _place(network.eval(), info, device, dtype)
+
+
+def _place(
+    network: nn.Module, info: CheckpointInfo, device: torch.device, dtype: torch.dtype
+) -> Model:
     if device.type == "cpu":
         keep_freed_memory()
-    network = load_network(info).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network, info.contract, device, dtype, info=info)

@@ -1,15 +1,16 @@
 """Safetensors checkpoints that say what they are.
 
 Metadata keys: ``format`` ("enhance"), ``format_version``, ``architecture``, ``task``, ``name``,
-``config`` (JSON), ``contract`` (JSON, the running contract) and ``training`` (JSON, free).
+``config`` (JSON, nested as the architecture's dataclasses are), ``contract`` (JSON, the running
+contract) and ``training`` (JSON, free).
 """
 
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,10 +19,9 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.engine.checkpoint_versions import FORMAT_VERSION, upgrade_description
 from enhance_cli.errors import CheckpointError
 from enhance_cli.io.files import replacing
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,28 @@ def build(architecture: Architecture, config: Any, device: torch.device | str = 
     """A freshly initialised network; on the ``meta`` device it costs no memory."""
     with torch.device(device):
         return architecture.build(config)
+
+
+def restore_config(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """A configuration from what ``dataclasses.asdict`` and JSON made of it.
+
+    Args:
+        kind: a dataclass, whose fields may be dataclasses too.
+        values: by field name; fields that are left out keep their defaults.
+
+    Raises:
+        TypeError: if there is no such field, or a configuration is no mapping.
+        ValueError: if the configuration refuses a value.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{kind.__name__} is described by {values!r}, not by an object")
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            name: restore_config(hints[name], value) if is_dataclass(hints.get(name)) else value
+            for name, value in values.items()
+        }
+    )
 
 
 def save_checkpoint(
@@ -120,9 +142,10 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         raise CheckpointError(
             f"{path}: unknown architecture {name!r}, known are {', '.join(sorted(ARCHITECTURES))}"
         )
-    architecture = ARCHITECTURES[name]
     try:
-        config = architecture.config(**json.loads(metadata["config"]))
+        name, settings = upgrade_description(name, json.loads(metadata["config"]), int(version))
+        architecture = ARCHITECTURES[name]
+        config = restore_config(architecture.config, settings)
         training = json.loads(metadata.get("training", "{}"))
         if not isinstance(training, dict):
             raise TypeError(f"training is {training!r}, not a JSON object")
@@ -190,6 +213,38 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
             f"{origin}: these weights do not fit {type(network).__name__}; {'; '.join(problems)}"
         )
     network.load_state_dict(dict(tensors), strict=True)
+
+
+def fit_tensors(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the given tensors that fit a network by name and shape, e.g. to start training from.
+
+    Kernels of a convolution with fewer input channels fit too. Those that are missing become
+    zero, so that a network which sees more begins as the one that did not.
+    """
+    own = network.state_dict()
+    return {
+        name: _widen(value, own[name].shape)
+        for name, value in tensors.items()
+        if name in own and _fits(value.shape, own[name].shape)
+    }
+
+
+def _fits(given: torch.Size, wanted: torch.Size) -> bool:
+    """Whether a tensor has the shape of another, or is a kernel with fewer input channels."""
+    return given == wanted or (
+        len(given) == len(wanted) == 4
+        and given[0] == wanted[0]
+        and given[1] < wanted[1]
+        and given[2:] == wanted[2:]
+    )
+
+
+def _widen(value: Tensor, wanted: torch.Size) -> Tensor:
+    if value.shape == wanted:
+        return value
+    wide = value.new_zeros(wanted)
+    wide[:, : value.shape[1]] = value
+    return wide
 
 
 def read_metadata(path: Path) -> dict[str, str]:

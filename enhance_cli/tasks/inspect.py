@@ -33,8 +33,8 @@ def run_models(*, as_json: bool) -> int:
     """
     rows = []
     for name, spec in MODELS.items():
-        found = find_weights(name)
-        entry = found.entry if found else find_entry(name)
+        found = find_weights(spec.weights_from[0] if spec.weights_from else name)
+        entry = find_entry(name) if spec.weights_from or not found else found.entry
         rows.append(
             {
                 **_describe(name, ARCHITECTURES[spec.architecture], spec.config),

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
-from enhance_cli.architectures.frvsr import Frvsr, Vsr
+from enhance_cli.architectures.flow_net import FlowNet
+from enhance_cli.architectures.frvsr import FlowAligned
+from enhance_cli.architectures.warping import enlarge_flow, warp
 from enhance_cli.data.clips import ClipBatch
-from enhance_cli.data.degradation import blur_and_subsample
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.data.patches import crop_to_multiple
 from enhance_cli.levels import to_levels, to_values
+from enhance_cli.subsampling import blur_and_subsample
 from enhance_cli.training.unroll import find_flows
 
 _CLIPS = 16
@@ -53,9 +54,7 @@ class FlowLessons:
         self._noise = noise
         self._patch = patch
         self._photos = [
-            to_levels(
-                blur_and_subsample(to_values(crop_to_multiple(photo, scale)[None]), scale=scale)[0]
-            )
+            to_levels(blur_and_subsample(to_values(crop_to_multiple(photo, scale)), scale))
             for photo in photos
         ]
         self._motion = replace(
@@ -73,7 +72,7 @@ class FlowLessons:
         """Mean absolute error of the flow, relative to the speed.
 
         Args:
-            fnet: to be taught, each of its looks.
+            fnet: to be taught, in each of its passes.
             part: of the lessons that are over, 0 to 1; decides the speed.
             generator: of the CPU.
             share: of the clips that this process takes.
@@ -90,19 +89,19 @@ class FlowLessons:
             deviation = self._noise * torch.rand(_CLIPS, 1, 1, 1, 1, generator=generator)
         frames, truth = torch.stack(clips) + deviation * noise, torch.stack(flows)
         frames, truth = frames[share].to(device), truth[share].to(device)
-        looks = fnet.looks(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
+        by_pass = fnet.flows_by_pass(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1))
         wanted = truth[:, 1:].flatten(0, 1)
-        return torch.stack([_relative_error(flow, wanted).mean() for flow in looks]).mean()
+        return torch.stack([_relative_error(flow, wanted).mean() for flow in by_pass]).mean()
 
 
-def alignment_loss(network: Frvsr | Vsr, batch: ClipBatch) -> Tensor:
+def alignment_loss(network: FlowAligned, batch: ClipBatch) -> Tensor:
     """How far FNet's flow is from the known one, and from landing large frames on each other.
 
     The second is eq. 3.8 on the true large frames, in which flow shows four times finer than in
     those that FNet sees, relative to their detail: else sharp clips alone would be learnt from.
 
     Args:
-        network: whose FNet is to be taught, each of its looks.
+        network: whose FNet is to be taught, in each of its passes.
         batch: of at least two frames.
     """
     frames_lr, frames_hr = batch.frames_lr, batch.frames_hr
@@ -112,15 +111,15 @@ def alignment_loss(network: Frvsr | Vsr, batch: ClipBatch) -> Tensor:
     before, now = frames_hr[:, :-1].flatten(0, 1), frames_hr[:, 1:].flatten(0, 1)
     detail = (now - functional.avg_pool2d(now, 9, 1, 4, count_include_pad=False)).abs()
     detail = detail.mean((1, 2, 3)) + _SOFT
-    looks = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
+    by_pass = find_flows(network.fnet, frames_lr[:, :-1], frames_lr[:, 1:])
     loss = frames_lr.new_zeros(())
-    for flow in looks:
+    for flow in by_pass:
         error = _inside(_relative_error(flow, batch.flow[:, 1:]), margin).mean((1, 2, 3, 4))
         landed = warp(before, enlarge_flow(flow.flatten(0, 1), scale))
         left = ((landed - now).square() + _SOFT**2).sqrt()
         left = _inside(left, margin * scale).mean((1, 2, 3)) / detail
         loss = loss + (error * batch.known).mean() + left.mean()
-    return loss / len(looks)
+    return loss / len(by_pass)
 
 
 def _relative_error(flow: Tensor, wanted: Tensor) -> Tensor:

@@ -346,6 +346,7 @@ RECIPES: dict[str, Recipe] = {
         _frvsr_3_64(),
         _recipe("frvsr-10-128", _video_stage("frvsr-10-128")),
         _sisr(),
+        _recipe("frvsr", _video_stage("frvsr")),
         _recipe("vsr", _video_stage("vsr")),
         *map(
             _autoencoder,

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.data.patches import load_photos
 from enhance_cli.engine.catalogue import find_weights
-from enhance_cli.engine.checkpoint import build, load_tensors, read_tensors
+from enhance_cli.engine.checkpoint import build, fit_tensors, load_tensors, read_tensors
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
 
 
@@ -138,29 +137,6 @@ def make_network(
     except (TypeError, ValueError) as error:
         raise UsageError(f"{config}: {error}") from error
     if init is not None:
-        own = network.state_dict()
-        fitting = {
-            k: _widen(v, own[k].shape)
-            for k, v in init.items()
-            if k in own and _fits(v.shape, own[k].shape)
-        }
-        load_tensors(network, {**own, **fitting} if fitting else init, _ORIGIN)
+        fitting = fit_tensors(network, init)
+        load_tensors(network, {**network.state_dict(), **fitting} if fitting else init, _ORIGIN)
     return network
-
-
-def _fits(given: torch.Size, wanted: torch.Size) -> bool:
-    """Whether a tensor has the shape of another, or is a kernel with fewer input channels."""
-    return given == wanted or (
-        len(given) == len(wanted) == 4
-        and given[0] == wanted[0]
-        and given[1] < wanted[1]
-        and given[2:] == wanted[2:]
-    )
-
-
-def _widen(value: Tensor, wanted: torch.Size) -> Tensor:
-    if value.shape == wanted:
-        return value
-    wide = value.new_zeros(wanted)
-    wide[:, : value.shape[1]] = value
-    return wide

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from enhance_cli.architectures.flow_net import FlowNet, enlarge_flow, warp
+from enhance_cli.architectures.flow_net import FlowNet
 from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, VideoState, Vsr
+from enhance_cli.architectures.warping import enlarge_flow, warp
 from enhance_cli.data.clips import ClipBatch
 
 Distance = Callable[[Tensor, Tensor], Tensor]
@@ -66,13 +67,13 @@ def _run_recurrent(
     frames_lr = batch.frames_lr
     frames = frames_lr if flow_frames == "lr" else batch.frames_hr
     sources, targets = slice(max(burn_in - 1, 0), -1), slice(max(burn_in, 1), None)
-    looks = find_flows(network.fnet, frames_lr[:, sources], frames_lr[:, targets])
-    flow_loss = warped_distance(frames[:, sources], frames[:, targets], looks, distance)
+    by_pass = find_flows(network.fnet, frames_lr[:, sources], frames_lr[:, targets])
+    flow_loss = warped_distance(frames[:, sources], frames[:, targets], by_pass, distance)
     with torch.no_grad():
         before = find_flows(
             network.fnet, frames_lr[:, : sources.start], frames_lr[:, 1 : sources.start + 1]
         )
-    flows = torch.cat([before[-1], looks[-1]], 1)
+    flows = torch.cat([before[-1], by_pass[-1]], 1)
     if given_flow:
         flows = torch.where(batch.known[:, None, None, None, None], batch.flow[:, 1:], flows)
     estimates: list[Tensor] = []
@@ -97,40 +98,42 @@ def _run_window(
     arguments, losses = [], []
     for shift in (-1, 1):
         other = [min(max(index + shift, 0), length - 1) for index in range(length)]
-        looks = find_flows(network.fnet, frames_lr[:, other], frames_lr)
-        losses.append(warped_distance(frames[:, other], frames, looks, distance))
-        arguments += [looks[-1].flatten(0, 1), frames_lr[:, other].flatten(0, 1)]
+        by_pass = find_flows(network.fnet, frames_lr[:, other], frames_lr)
+        losses.append(warped_distance(frames[:, other], frames, by_pass, distance))
+        arguments += [by_pass[-1].flatten(0, 1), frames_lr[:, other].flatten(0, 1)]
     features = network.align(frames_lr.flatten(0, 1), *arguments)
     estimates = network.srnet(channels_last(features))
     return estimates.unflatten(0, (count, length)), (losses[0] + losses[1]) / 2
 
 
 def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> list[Tensor]:
-    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w), after each look."""
+    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w), after each pass."""
     if not sources.shape[1]:
         return [sources[:, :, :2]]
-    looks = fnet.looks(channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1)))
-    return [flow.reshape(*sources.shape[:2], *flow.shape[1:]) for flow in looks]
+    by_pass = fnet.flows_by_pass(
+        channels_last(sources.flatten(0, 1)), channels_last(targets.flatten(0, 1))
+    )
+    return [flow.reshape(*sources.shape[:2], *flow.shape[1:]) for flow in by_pass]
 
 
 def warped_distance(
-    sources: Tensor, targets: Tensor, looks: Sequence[Tensor], distance: Distance
+    sources: Tensor, targets: Tensor, by_pass: Sequence[Tensor], distance: Distance
 ) -> Tensor:
     """Eq. 3.8 over all pairs: what is left after ``sources`` have been warped onto ``targets``.
 
     Args:
         sources: (N, T, 3, s * h, s * w) the frames before, of any size ``s`` times the flow's.
         targets: the frames, as large.
-        looks: flows (N, T, 2, h, w) in LR pixels; what they leave is averaged.
+        by_pass: flows (N, T, 2, h, w) in LR pixels; what they leave is averaged.
         distance: a mean.
     """
     total = sources.new_zeros(())
     if not sources.shape[1]:
         return total
     before, now = sources.flatten(0, 1), targets.flatten(0, 1)
-    for found in looks:
-        flow = enlarge_flow(found.flatten(0, 1), sources.shape[-1] // found.shape[-1])
-        total = total + distance(warp(before, flow), now) / len(looks)
+    for flow_lr in by_pass:
+        flow = enlarge_flow(flow_lr.flatten(0, 1), sources.shape[-1] // flow_lr.shape[-1])
+        total = total + distance(warp(before, flow), now) / len(by_pass)
     return total
 
 

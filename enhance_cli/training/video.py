@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, Vsr
+from enhance_cli.architectures.frvsr import FlowAligned, VideoNetwork
 from enhance_cli.data.clips import (
     ClipBatch,
     ClipSampler,
@@ -193,10 +193,10 @@ class VideoSuperResolution(TrainingTask):
         self._short_steps = round(stage.short_share * steps)
         self._l1_steps = round(stage.l1_share * steps)
         self._lessons: FlowLessons | None = None
-        if stage.align_share and not isinstance(network, Frvsr | Vsr):
+        if stage.align_share and not isinstance(network, FlowAligned):
             raise UsageError(f"--set align_share={stage.align_share}: this network has no flow")
         if self._flow_steps:
-            if not (photos and isinstance(network, Frvsr | Vsr)):
+            if not (photos and isinstance(network, FlowAligned)):
                 raise UsageError(
                     f"--set flow_share={stage.flow_share}: needs a network with "
                     "flow, and --set photos=DIR to make motion from"
@@ -227,7 +227,7 @@ class VideoSuperResolution(TrainingTask):
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """Eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips; through time."""
         if self._lessons is not None and step < self._flow_steps:
-            assert isinstance(self.network, Frvsr | Vsr)
+            assert isinstance(self.network, FlowAligned)
             return self._lessons.loss(
                 self.network.fnet, step / self._flow_steps, generator, share, self.device
             )
@@ -237,7 +237,7 @@ class VideoSuperResolution(TrainingTask):
         if not len(batch.known):
             raise UsageError(f"batch={stage.batch}: too small for so many processes")
         if step < self._align_steps:
-            assert isinstance(network, Frvsr | Vsr)
+            assert isinstance(network, FlowAligned)
             return alignment_loss(network, batch)
         distance = functional.l1_loss if step < self._l1_steps else functional.mse_loss
         estimates, flow_loss = run_clip(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from video_networks import make_network
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.frvsr import VideoNetwork
-from enhance_cli.architectures.srnet import FrvsrConfig
-from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
+from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.recurrent import FrameEnlarger, enhance_clip
 
 av = pytest.importorskip("av")
@@ -24,12 +24,10 @@ LOSSLESS = ("--codec", "ffv1")
 
 def save_video_network(path: Path, name: str) -> Path:
     """A checkpoint of a very small video network in which the memory counts."""
-    torch.manual_seed(0)
-    architecture = ARCHITECTURES[name]
-    network = build(architecture, FrvsrConfig(channels=4, blocks=1))
+    network = make_network(name)
     with torch.no_grad():
         network.srnet.out.weight.mul_(10)
-    save_checkpoint(path / f"{name}.safetensors", network, architecture, f"{name}-tiny")
+    save_checkpoint(path / f"{name}.safetensors", network, ARCHITECTURES[name], f"{name}-tiny")
     return path / f"{name}.safetensors"
 
 

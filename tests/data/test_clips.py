@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.architectures.flow_net import enlarge_flow, warp
+from enhance_cli.architectures.warping import enlarge_flow, warp
 from enhance_cli.data.clips import (
     ClipSampler,
     clip_batch,

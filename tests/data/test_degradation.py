@@ -4,10 +4,8 @@ import math
 import sys
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 from tensors import random
 from torch import Tensor
 from torch.nn import functional
@@ -17,7 +15,6 @@ from enhance_cli.data.degradation import (
     Degradation,
     area_taps,
     bicubic_taps,
-    blur_and_subsample,
     compress,
     gaussian_taps,
     reduce_frames,
@@ -25,6 +22,7 @@ from enhance_cli.data.degradation import (
 from enhance_cli.errors import UsageError
 from enhance_cli.levels import quantise
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import blur_and_subsample
 from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
 
@@ -101,62 +99,6 @@ def test_area_is_the_mean_of_cells(scale: int) -> None:
     assert torch.allclose(made.flatten(0, 1), cells, rtol=0, atol=1e-6)
 
 
-# --- the paper's degradation -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("sigma", [1.0, 1.5, 3.0])
-@pytest.mark.parametrize("scale", [2, 4])
-def test_blur_and_subsample_is_the_gaussian_in_the_middle_of_cells(
-    sigma: float, scale: int
-) -> None:
-    """Against a blur of a frame in which every pixel is an odd number of small ones.
-
-    Repeating pixels is itself a box blur, of variance 1/12: the Gaussian is the narrower.
-    """
-    times = 8
-    frame = picture(1, 16 * scale, 12 * scale)[0, 0].double().numpy()
-    fine = ndimage.zoom(frame, times, order=3, mode="nearest", grid_mode=True)
-    blurred = ndimage.gaussian_filter(fine, sigma * times, mode="nearest", truncate=5)
-    # The middle of a cell lies between two pixels of the fine grid.
-    middle = (
-        np.arange(0, fine.shape[0], scale * times) + scale * times / 2 - 0.5,
-        np.arange(0, fine.shape[1], scale * times) + scale * times / 2 - 0.5,
-    )
-    expected = ndimage.map_coordinates(
-        blurred, np.meshgrid(*middle, indexing="ij"), order=1, mode="nearest"
-    )
-    made = blur_and_subsample(
-        torch.from_numpy(frame)[None, None].float().repeat(1, 3, 1, 1), sigma, scale
-    )
-    assert made.shape == (1, 3, 16, 12)
-    for colour in range(3):
-        assert np.abs(made[0, colour].numpy() - expected)[2:-2, 2:-2].max() < 3e-3
-
-
-@pytest.mark.parametrize("sigma", [0.5, 1.5, 2.5])
-def test_blur_and_subsample_by_the_formula(sigma: float) -> None:
-    """Sum of all pixels, each with the Gaussian of its distance from the middle of the cell."""
-    frame = random(1, 3, 40, 48).double()
-    made = blur_and_subsample(frame, sigma, 4)
-    row, column = 4, 6
-    y, x = torch.arange(40) - (4 * row + 1.5), torch.arange(48) - (4 * column + 1.5)
-    weights = torch.exp(-(y[:, None].square() + x.square()) / (2 * sigma**2)).double()
-    expected = (frame * weights).sum((2, 3)) / weights.sum()
-    assert torch.allclose(made[..., row, column], expected, rtol=0, atol=2e-4)
-
-
-def test_no_blur_is_the_middle_of_the_cell() -> None:
-    frame = random(1, 3, 8, 12)
-    expected = functional.avg_pool2d(frame[..., 1:-1, 1:-1], 2, 4)
-    assert torch.allclose(blur_and_subsample(frame, 0.0, 4), expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize(("height", "width"), [(9, 8), (8, 10), (3, 4)])
-def test_sides_must_be_multiples(height: int, width: int) -> None:
-    with pytest.raises(ValueError, match=f"{width}x{height}.*multiples of 4"):
-        blur_and_subsample(torch.zeros(1, 3, height, width))
-
-
 # --- nothing shifts --------------------------------------------------------------------------
 
 
@@ -226,7 +168,7 @@ def test_the_margin_holds_what_a_small_pixel_depends_on() -> None:
 def test_the_defaults_are_the_paper_s() -> None:
     frames = random(2, 3, 3, 24, 32)
     made = Degradation().apply(frames, 4, generator())
-    expected = quantise(torch.stack([blur_and_subsample(clip, 1.5, 4) for clip in frames]))
+    expected = quantise(torch.stack([blur_and_subsample(clip, 4) for clip in frames]))
     assert made.shape == (2, 3, 3, 6, 8)
     # A value may lie between two levels.
     assert (made - expected).abs().max() < 1.01 / 255

@@ -141,3 +141,20 @@ def test_grey_planes_pass_through_the_colour_network(tmp_path: Path):
     torch.testing.assert_close(grey.run(plane), expected)
     contract = grey.contract
     assert (contract.channels_in, contract.channels_out, contract.scale) == (1, 1, 2)
+
+
+def test_models_without_a_file_are_lent_weights() -> None:
+    """``sisr-dc-recurrent`` has the SRNet of sisr, which sees no memory, and frvsr-3-64's FNet."""
+    lent, single, whole = (
+        load_model("video", name=name, device=CPU).network.state_dict()
+        for name in ("sisr-dc-recurrent", "sisr", "frvsr-3-64")
+    )
+    for name, value in lent.items():
+        if name == "srnet.head.weight":
+            assert torch.equal(value[:, :3], single[name])
+            assert not value[:, 3:].any()
+        else:
+            assert torch.equal(value, (single if name in single else whole)[name]), name
+    model = load_model("video", name="sisr-dc", device=CPU)
+    assert model.info.name == "sisr-dc"
+    assert model.contract.scale == 4

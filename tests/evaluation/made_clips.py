@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from video_networks import make_network
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.architectures.srnet import FrvsrConfig
-from enhance_cli.data.degradation import blur_and_subsample
-from enhance_cli.engine.checkpoint import build, save_checkpoint
+from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.levels import quantise
+from enhance_cli.subsampling import blur_and_subsample
 
 HEIGHT, WIDTH, LENGTH = 72, 104, 8  # 64x96 are left
 
@@ -33,14 +33,12 @@ def make_clip(folder: Path, seed: int, length: int = LENGTH, speed: int = 2) -> 
 def small(frames: list[np.ndarray]) -> tuple[Tensor, Tensor]:
     """LR and HR clips in [0, 1], by the paper's words."""
     truth = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[:, :, 4:68, 4:100].float() / 255
-    return quantise(blur_and_subsample(truth, 1.5, 4)), truth
+    return quantise(blur_and_subsample(truth, 4)), truth
 
 
 def save_video_networks(folder: Path) -> Path:
     """Fill a folder with very small networks near bicubic."""
-    for name, architecture in (("frvsr-3-64", "frvsr"), ("vsr", "vsr"), ("sisr", "sisr")):
-        torch.manual_seed(0)
-        entry = ARCHITECTURES[architecture]
-        network = build(entry, FrvsrConfig(channels=4, blocks=1))
+    for name, architecture in (("frvsr-3-64", "frvsr-dc"), ("vsr", "vsr"), ("sisr", "sisr")):
+        entry, network = ARCHITECTURES[architecture], make_network(architecture)
         save_checkpoint(folder / f"{name}.safetensors", network, entry, name)
     return folder

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.architectures.flow_net import FlowNet, warp
-from enhance_cli.architectures.frvsr import Frvsr
-from enhance_cli.architectures.srnet import FrvsrConfig
+from enhance_cli.architectures.flow_net import FlowNet
+from enhance_cli.architectures.frvsr import Frvsr, FrvsrConfig
+from enhance_cli.architectures.warping import warp
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.data.motion import Motion, MotionSampler
 from enhance_cli.training.flow import FlowLessons, alignment_loss
@@ -33,7 +33,7 @@ def seeded(seed: int) -> torch.Generator:
 class Recorder(FlowNet):
     """Keeps the frames that it is shown and answers with no motion."""
 
-    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+    def _estimate(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         self.seen = (previous_lr, frame_lr)
         return previous_lr.new_zeros(len(previous_lr), 2, *previous_lr.shape[-2:])
 
@@ -51,7 +51,7 @@ def test_the_truth_lands_the_frame_before_on_the_frame() -> None:
     class Oracle(FlowNet):
         """Answers with the truth, which it draws as the lessons did."""
 
-        def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+        def _estimate(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
             generator = seeded(5)
             sampler = MotionSampler(lessons._photos, self.motion)
             flows = torch.stack([sampler.clip(3, 16, generator)[1] for _ in range(16)])
@@ -116,7 +116,7 @@ class Constant(FlowNet):
         self.flow = torch.tensor(flow)
         return self
 
-    def _look(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
+    def _estimate(self, previous_lr: Tensor, frame_lr: Tensor) -> Tensor:
         return self.flow[:, None, None].expand(len(frame_lr), 2, *frame_lr.shape[-2:])
 
 
@@ -159,12 +159,12 @@ def test_dull_clips_teach_as_much() -> None:
 class Nearer(Constant):
     """Finds the first half at once, then all."""
 
-    def looks(self, previous_lr: Tensor, frame_lr: Tensor) -> list[Tensor]:
-        flow = self._look(previous_lr, frame_lr)
+    def flows_by_pass(self, previous_lr: Tensor, frame_lr: Tensor) -> list[Tensor]:
+        flow = self._estimate(previous_lr, frame_lr)
         return [flow / 2, flow]
 
 
-def test_every_look_is_taught() -> None:
+def test_every_pass_is_taught() -> None:
     network = Frvsr(FrvsrConfig(channels=4, blocks=1))
     losses = []
     for fnet in (

@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from video_networks import make_config, make_network
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.architectures.flow_net import warp
-from enhance_cli.architectures.frvsr import Frvsr, Sisr, VideoNetwork, VideoState, Vsr
-from enhance_cli.architectures.srnet import FrvsrConfig
+from enhance_cli.architectures.frvsr import FlowAligned, Frvsr, VideoNetwork, VideoState, Vsr
+from enhance_cli.architectures.warping import warp
 from enhance_cli.data.clips import ClipBatch, ClipSampler, clip_batch
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
@@ -37,7 +37,7 @@ from enhance_cli.training.video import VideoStage, VideoSuperResolution
 
 CPU = torch.device("cpu")
 VIDEO = [name for name, recipe in RECIPES.items() if isinstance(recipe.stages[0], VideoStage)]
-NETWORKS: dict[str, type[VideoNetwork]] = {"frvsr": Frvsr, "sisr": Sisr, "vsr": Vsr}
+KINDS = ("frvsr", "sisr", "vsr")
 TINY = (
     "burn_in=0",
     "flow_share=0",
@@ -87,10 +87,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(kind: str = "frvsr", **changes: Any) -> VideoStage:
-    config = {"scale": 4, "channels": 4, "blocks": 1, "max_flow": 8.0} | changes.pop("config", {})
+    config = make_config(kind, **({"limit": 8.0} | changes.pop("config", {})))
     recipe = VideoStage(
         architecture=kind,
-        config=FrvsrConfig(**config),
+        config=config,
         patch=8,
         batch=2,
         frames=3,
@@ -111,8 +111,7 @@ def loss(experiment: VideoSuperResolution, step: int = 0, share: slice = slice(N
 
 
 def network_of(kind: str, **config: Any) -> VideoNetwork:
-    torch.manual_seed(0)
-    return NETWORKS[kind](FrvsrConfig(**{"channels": 4, "blocks": 1, "max_flow": 4.0} | config))
+    return make_network(kind, **({"limit": 4.0} | config)).train()
 
 
 def lively(kind: str, **config: Any) -> VideoNetwork:
@@ -149,7 +148,7 @@ def batch_of(
 
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("length", [1, 2, 5])
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_clip_at_once_is_the_stream_step_by_step(kind: str, length: int, scale: int) -> None:
     network = lively(kind, scale=scale).eval()
     clips = random(2, length, 3, 9, 7)
@@ -261,7 +260,7 @@ def test_flow_loss_is_least_for_the_true_flow_of_a_sliding_scene() -> None:
         for t in range(3)
     ]
     clip = torch.stack(wave)[None, :, None].expand(1, 3, 3, 24, 24)
-    network = network_of("frvsr", max_flow=3.0)
+    network = network_of("frvsr", limit=3.0)
     assert isinstance(network, Frvsr)
     bias = network.fnet.out.bias
     assert bias is not None
@@ -289,8 +288,8 @@ def sliding(length: int = 3, side: int = 16) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("kind", ["frvsr", "vsr"])
 def test_flow_may_be_judged_on_the_large_frames(kind: str) -> None:
     frames_lr, frames_hr = sliding()
-    network = network_of(kind, max_flow=3.0)
-    assert isinstance(network, Frvsr | Vsr)
+    network = network_of(kind, limit=3.0)
+    assert isinstance(network, FlowAligned)
     bias = network.fnet.out.bias
     assert bias is not None
     losses = {}
@@ -332,7 +331,7 @@ def test_known_flow_is_given_to_those_clips_that_have_it() -> None:
 
 
 @pytest.mark.parametrize("burn_in", [1, 2, 3])
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_burnt_in_frames_are_remembered_but_not_learnt_from(kind: str, burn_in: int) -> None:
     network = lively(kind)
     batch = batch_of(random(2, 4, 3, 8, 8))
@@ -380,7 +379,7 @@ def test_something_must_be_left_to_learn_from(settings: dict[str, Any], below: i
         tiny("frvsr", **settings)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_loss_is_l1_then_squares_of_both_terms(videos: Path, kind: str) -> None:
     recipe = tiny(kind, l1_share=0.5, flow_weight=0.7)
     experiment = prepare(recipe, videos)
@@ -474,7 +473,7 @@ def test_what_has_no_flow_cannot_be_aligned(videos: Path) -> None:
         prepare(tiny("sisr", align_share=0.5), videos)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_losses_of_the_shares_average_to_the_loss(videos: Path, kind: str) -> None:
     experiment = prepare(tiny(kind, batch=4), videos)
     for step in (0, 5):
@@ -490,7 +489,7 @@ def test_a_batch_too_small_for_its_processes(videos: Path) -> None:
         loss(prepare(tiny(), videos), 0, slice(2, None, 3))
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_training_learns_one_clip(tmp_path: Path, kind: str) -> None:
     """Overfitting: the loss falls and validation on the same clip rises."""
     write_frames(tmp_path / "clips" / "only", moving_clip(4, 5, 64, 64))
@@ -515,7 +514,7 @@ def test_training_learns_one_clip(tmp_path: Path, kind: str) -> None:
     assert experiment.validate(experiment.network.eval()) > score + 0.1
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_reduced_precision_is_near(videos: Path, kind: str) -> None:
     experiment = prepare(tiny(kind), videos)
     exact = loss(experiment, 2)
@@ -565,7 +564,7 @@ def test_validation_is_the_same_each_time_and_of_the_middle(tmp_path: Path) -> N
         assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_validation_is_the_psnr_of_the_stream(videos: Path, kind: str) -> None:
     experiment = prepare(tiny(kind), videos)
     network = experiment.network.eval()
@@ -774,7 +773,7 @@ def test_short_clips_are_no_longer_than_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "assignment", ["scale=3", "channels=0", "blocks=-1", "max_flow=0", "architecture=enhancenet"]
+    "assignment", ["scale=3", "channels=0", "blocks=-1", "limit=0", "architecture=enhancenet"]
 )
 def test_networks_that_cannot_be(videos: Path, assignment: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from enhance_cli.data.scenes import make_scene_picture, roll_scene
-from enhance_cli.data.video_sets import SIGMA, FramePair, VideoClip, iterate_pairs, reduce_frame
+from enhance_cli.data.video_sets import FramePair, VideoClip, iterate_pairs, make_small_frame
 from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
 from enhance_cli.evaluation.case import (
@@ -27,6 +27,7 @@ from enhance_cli.evaluation.clips import add_up_errors, clip_files, enlarge_fram
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import checkpoints
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.subsampling import SIGMA
 from enhance_cli.talk import Talk
 
 _LENGTH = 600  # frames, unless --study-frames says otherwise
@@ -49,7 +50,7 @@ def open_drift(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
 
     def score(scene: str, advance: Advance) -> dict[str, Score]:
         pairs = (
-            FramePair(frame, reduce_frame(frame, setup.scale))
+            FramePair(frame, make_small_frame(frame, setup.scale))
             for frame in roll_scene(picture, length, _SCENES[scene])
         )
         names = [enlarger.name for enlarger in enlargers]
