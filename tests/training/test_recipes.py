@@ -46,7 +46,9 @@ def test_list_names_every_recipe_and_its_stages(capsys: pytest.CaptureFixture[st
     assert "stage 2: 2,600 steps from stage 1" in said
 
 
-@pytest.mark.parametrize("name", sorted(MANIFEST))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, entry in MANIFEST.items() if "recipe" in entry)
+)
 def test_the_manifest_s_command_runs_the_recipe_that_made_the_weights(name: str) -> None:
     entry = MANIFEST[name]
     program, command, *words = shlex.split(entry["command"])
