@@ -1,6 +1,6 @@
-"""Networks whose features measures of samples compare, found, checked and run.
+"""The networks whose features the measures of samples compare: finding, checking and running them.
 
-To add one: its network in ``architectures`` and its entry in ``FEATURES``.
+To add one, write its network in ``architectures`` and give it an entry in ``FEATURES``.
 """
 
 import warnings
@@ -19,14 +19,14 @@ from enhance_cli.errors import CheckpointError, UnknownNameError
 from enhance_cli.io.fetch import fetch, has_sha256
 from enhance_cli.metrics.lpips import check_lpips_weights, lpips
 
-# The rule of sizes for SqueezeNet: the shorter side is brought into this range.
+# Pictures for SqueezeNet are resized so that their shorter side is in this range.
 SHORTEST, LONGEST = 64, 256
 LPIPS_FILE = "lpips_squeeze_v0_1.safetensors"
 _FOLDER = "nets"
 
 
 def as_given(images: Tensor) -> Tensor:
-    """No rule of sizes: the network has its own."""
+    """Leave the size of pictures alone, for a network that resizes them itself."""
     return images
 
 
@@ -35,16 +35,16 @@ class FeatureNetwork:
     """A network that gives features, and where its weights are.
 
     Attributes:
-        title: of the network, for people.
-        build: makes it, freshly initialised.
-        dimensions: of its features.
-        mark: a tensor that its weights hold and no other network's.
-        filename: of its weights, in a folder ``nets`` of a data root or in the cache.
-        url: where they are published; empty where they are not fetched.
-        sha256: of the published file; with it, and only with it, the distance is ``measure``.
-        measure: the name that the Frechet distance then has; empty where it has none.
-        ignored: prefixes of tensors that the features do not need.
-        prepare: what is done to (N, 3, H, W) pictures before the network.
+        title: name of the network for people.
+        build: makes the network, freshly initialised.
+        dimensions: how many features a picture has.
+        mark: name of a tensor that only this network's weights hold.
+        filename: name of the weights, in a folder ``nets`` of a data root or in the cache.
+        url: address of the published weights; empty if they are not fetched.
+        sha256: digest of the published file, by which it is recognised.
+        measure: name of the Frechet distance with the published file; empty if it has none.
+        ignored: prefixes of the tensors that the features do not need.
+        prepare: resizes pictures (N, 3, H, W) for the network.
     """
 
     title: str
@@ -60,10 +60,10 @@ class FeatureNetwork:
 
 
 def fit_for_squeezenet(images: Tensor) -> Tensor:
-    """Bring the shorter side of (N, C, H, W) pictures into 64..256, the other in proportion.
+    """Resize pictures (N, C, H, W) bilinearly, so that the shorter side is from 64 to 256.
 
-    Bilinear: smaller pictures are enlarged so that the last of SqueezeNet's maps, at 1/16, has
-    more than one place; larger ones are reduced, with antialiasing, for their cost.
+    Smaller pictures are enlarged, since the last map of SqueezeNet, at 1/16, must have more than
+    one place. Larger ones are reduced, with antialiasing, because they take long.
     """
     height, width = images.shape[2:]
     shorter = min(height, width)
@@ -102,17 +102,17 @@ FEATURES: dict[str, FeatureNetwork] = {
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """Pictures to features.
+    """A network with weights that turns pictures into features.
 
     Attributes:
-        name: of the Frechet distance of these features: ``FID``, for the official weights alone,
-            or ``Frechet distance (...)`` with the network.
-        title: of the network.
-        dimensions: D.
-        path: of the weights.
-        network: in evaluation mode, on its device.
-        prepare: the network's rule of sizes.
-        device: where it runs.
+        name: name of the Frechet distance of these features. It is ``FID`` for the official
+            weights alone, and ``Frechet distance (...)`` with the name of the network for others.
+        title: name of the network for people.
+        dimensions: how many features a picture has.
+        path: file of the weights.
+        network: the network in evaluation mode, on its device.
+        prepare: resizes pictures for the network.
+        device: where the network runs.
     """
 
     name: str
@@ -125,17 +125,17 @@ class FeatureExtractor:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        """Features of a batch.
+        """Compute the features of a batch of pictures.
 
         Args:
-            images: (N, 1 or 3, H, W) in [0, 1], grey taken as R = G = B; rounded to 8 bits by
-                the caller, as files are.
+            images: (N, 1 or 3, H, W) in [0, 1], where grey means R = G = B. The caller rounds
+                them to 8 bits, as files are.
 
         Returns:
-            (N, D) float32 on the CPU.
+            (N, dimensions) float32 on the CPU.
 
         Raises:
-            ValueError: if the pictures are of another shape.
+            ValueError: if the pictures have another shape.
         """
         prepared = self.prepare(_on(as_rgb(images), self.device))
         features: Tensor = self.network(prepared)
@@ -143,7 +143,7 @@ class FeatureExtractor:
 
 
 def as_rgb(images: Tensor) -> Tensor:
-    """(N, 1 or 3, H, W) -> (N, 3, H, W).
+    """Repeat grey pictures (N, 1, H, W) as RGB; those with three channels stay as they are.
 
     Raises:
         ValueError: if there are other axes or channels.
@@ -154,13 +154,13 @@ def as_rgb(images: Tensor) -> Tensor:
 
 
 def _precision(device: torch.device) -> torch.dtype:
-    # On CUDA float32 convolutions are rounded to TF32, of 10 bits, by default; no switch for that
-    # is the same in all versions of torch.
+    # On CUDA the inputs of float32 convolutions are rounded to TF32, of 10 bits, by default, and
+    # the switch for that is not the same in all versions of torch.
     return torch.float64 if device.type == "cuda" else torch.float32
 
 
 def _on(images: Tensor, device: torch.device) -> Tensor:
-    # Channels last doubles the speed on a CPU.
+    # With the channels last in memory a CPU is twice as fast.
     return images.to(device, _precision(device)).contiguous(memory_format=torch.channels_last)
 
 
@@ -169,15 +169,15 @@ def extract(
     batches: Iterable[Tensor],
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Features of pictures that come in batches, of which one is held at a time.
+    """Compute the features of pictures that come in batches, holding one batch at a time.
 
     Args:
-        extractor: of ``load_features``.
-        batches: (n, 1 or 3, H, W) each, in [0, 1]; sizes may differ from batch to batch.
-        progress: told the number of pictures after each batch.
+        extractor: see ``load_features``.
+        batches: pictures (n, 1 or 3, H, W) in [0, 1], whose sizes may differ between batches.
+        progress: called after each batch with the number of its pictures.
 
     Returns:
-        (N, D) float32 on the CPU; (0, D) without pictures.
+        (N, dimensions) float32 on the CPU; N is 0 if there are no pictures.
     """
     parts = []
     for batch in batches:
@@ -195,22 +195,23 @@ def load_features(
     device: torch.device,
     say: Callable[[str], None] | None = None,
 ) -> FeatureExtractor:
-    """A feature network with its weights.
+    """Load a feature network with its weights.
 
-    A name of ``FEATURES`` is looked for as ``nets/FILE`` in the roots, then in the cache, then
-    fetched into it if it is published. A file is known by the names of its tensors.
+    The weights of a name in ``FEATURES`` are looked for as ``nets/FILE`` in the roots and then in
+    the cache. If they are in neither and are published, they are fetched into the cache. The
+    network of a file is recognised by the names of its tensors.
 
     Args:
-        name_or_path: name, or file of weights (.safetensors, .pth or .pt; of pickles only tensors
-            are read).
+        name_or_path: a name, or a file of weights (.safetensors, .pth or .pt). Only tensors are
+            read from pickles.
         roots: folders of data.
-        cache: folder for fetched files.
-        device: where to run.
-        say: told, in a line, before a file is fetched.
+        cache: folder for files that were fetched.
+        device: where to run the network.
+        say: called with one line before a file is fetched.
 
     Raises:
-        UnknownNameError: if it is neither a name nor looks like a file.
-        CheckpointError: if weights are missing, damaged or another network's.
+        UnknownNameError: if it is no name and does not look like a file.
+        CheckpointError: if the weights are missing, damaged, or of another network.
         InputError: if they have to be fetched and cannot be.
         OutputError: if the cache cannot be written.
     """
@@ -263,7 +264,7 @@ def _find(name: str, roots: Sequence[Path], cache: Path, say: Callable[[str], No
 def _measure(entry: FeatureNetwork, path: Path) -> str:
     if entry.measure and has_sha256(path, entry.sha256):
         return entry.measure
-    # A stranger's weights of a published network are named too: the title alone would promise it.
+    # Other weights of a published network are named too, since its title alone would suggest FID.
     weights = f" of {path.name}" if entry.measure else ""
     return f"Frechet distance ({entry.title}{weights})"
 
@@ -285,9 +286,9 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: no such file of weights")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of protocols: the error below says it all
+            warnings.simplefilter("ignore")  # The error below says enough.
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle may raise anything
+    except Exception as error:  # A damaged pickle may raise anything.
         raise CheckpointError(
             f"{path}: cannot be read as weights ({type(error).__name__}), get it again"
         ) from error
@@ -301,7 +302,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 def _needed(
     tensors: dict[str, Tensor], entry: FeatureNetwork, network: nn.Module
 ) -> dict[str, Tensor]:
-    """Without what features do not need; counters of batches may be there or not."""
+    """Leave out tensors that features do not need; counters of batches may be there or not."""
     kept = {key: value for key, value in tensors.items() if not key.startswith(entry.ignored)}
     for key, value in network.state_dict().items():
         if key.endswith(".num_batches_tracked"):
@@ -311,17 +312,17 @@ def _needed(
 
 @dataclass(frozen=True)
 class PerceptualDistance:
-    """LPIPS v0.1 with the SqueezeNet trunk at hand.
+    """LPIPS v0.1 on the maps of the SqueezeNet that ``FEATURES`` has.
 
-    The linear weights are the published ones, the trunk is a Keras port with other preprocessing
-    than the one they were learned on: figures are not those of published LPIPS, and ``name`` says
+    The linear weights are the published ones. They were learned on another port of the network,
+    with other preprocessing, so figures cannot be compared with published ones, and ``name`` says
     so.
 
     Attributes:
-        name: of the measure.
-        network: trunk, on its device.
-        weights: seven of (1, C, 1, 1).
-        device: where it runs.
+        name: name of the measure.
+        network: the network that gives the maps, on its device.
+        weights: seven tensors (1, C, 1, 1), one for each map.
+        device: where the network runs.
     """
 
     name: str
@@ -331,16 +332,17 @@ class PerceptualDistance:
 
     @torch.inference_mode()
     def __call__(self, first: Tensor, second: Tensor) -> Tensor:
-        """Distances of pairs.
+        """Compute the distances of pairs of pictures.
 
         Args:
-            first, second: (N, 1 or 3, H, W) in [0, 1], of one shape; sized as features are.
+            first, second: (N, 1 or 3, H, W) in [0, 1], both of one shape. They are resized as for
+                features.
 
         Returns:
-            (N,) float32 on the CPU, 0 for equal pictures.
+            (N,) float32 on the CPU; 0 for equal pictures.
 
         Raises:
-            ValueError: if the shapes differ or are no pictures.
+            ValueError: if the shapes differ, or are not those of pictures.
         """
         if first.shape != second.shape:
             raise ValueError(
@@ -357,10 +359,10 @@ class PerceptualDistance:
 def load_perceptual_distance(
     *, roots: Sequence[Path], cache: Path, device: torch.device
 ) -> PerceptualDistance:
-    """The trunk of ``squeezenet`` and the linear weights beside it.
+    """Load the network ``squeezenet`` and the linear weights that lie beside its own.
 
     Raises:
-        CheckpointError: if a file is missing, damaged or something else.
+        CheckpointError: if a file is missing, damaged, or holds something else.
     """
     extractor = load_features("squeezenet", roots=roots, cache=cache, device=device)
     path = extractor.path.parent / LPIPS_FILE

@@ -1,4 +1,4 @@
-"""Pictures from codes: samples, reconstructions and the ways between two codes."""
+"""Run an autoencoder: samples, codes, reconstructions, and the ways between two codes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -15,16 +15,16 @@ from enhance_cli.levels import to_values
 
 Notice = Callable[[str], None]
 
-BATCH = 100  # pictures decoded at once: about 100 MB of maps at table 6.1's width
+BATCH = 100  # pictures that run at once; with the width of table 6.1 they take some 100 MB
 
 
 def default_density(network: Autoencoder) -> str:
-    """The mixture, which samples best (table 6.2), or the prior where none has been fitted."""
+    """The mixture, which gives the best samples (table 6.2), or the prior if none was fitted."""
     return "mixture" if network.densities.fitted else "prior"
 
 
 def usable_densities(network: Autoencoder) -> list[str]:
-    """Those of ``DENSITIES`` that a model can be sampled from."""
+    """The entries of ``DENSITIES`` from which the codes of a model can be drawn."""
     fitted = ["gaussian", "mixture"] if network.densities.fitted else []
     return (["prior"] if network.config.prior else []) + fitted
 
@@ -32,7 +32,7 @@ def usable_densities(network: Autoencoder) -> list[str]:
 def draw_codes(
     network: Autoencoder, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Tensor:
-    """Codes (count, D) on the CPU, all those of :func:`iterate_codes`."""
+    """Draw codes (count, D) on the CPU, all those of :func:`iterate_codes` together."""
     return torch.cat(
         list(iterate_codes(network, density, count, temperature=temperature, seed=seed))
     )
@@ -41,14 +41,14 @@ def draw_codes(
 def iterate_codes(
     network: Autoencoder, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Tensor]:
-    """Codes in blocks of at most ``BATCH``, on the CPU, so that any number fits in memory.
+    """Draw codes on the CPU in blocks of at most ``BATCH``, so that any number fits in memory.
 
-    A seed's codes are one sequence: a smaller ``count`` gives the beginning of a larger one's.
+    The codes of a seed are one sequence: a smaller ``count`` gives the beginning of a larger one.
 
     Args:
         network, density, temperature: see ``Densities.sample``.
-        count: of all codes.
-        seed: of the CPU's generator.
+        count: number of all codes.
+        seed: seed of the generator.
     """
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, count, BATCH):
@@ -59,13 +59,13 @@ def iterate_codes(
 def encode_pictures(
     model: Model, pictures: Tensor, batch: int = BATCH, notice: Notice = lambda _: None
 ) -> Tensor:
-    """Means of q(z|x).
+    """Encode pictures as the means of q(z|x).
 
     Args:
         model: an autoencoder.
         pictures: (N, C, side, side) in [0, 1], or uint8 levels.
-        batch: how many at once; halved where memory ends.
-        notice: called with a line when it is.
+        batch: how many pictures run at once. It is halved when memory runs out.
+        notice: called with one line when the batch is halved.
 
     Returns:
         (N, D) float32 on the CPU.
@@ -86,11 +86,11 @@ def decode_codes(
     batch: int = BATCH,
     notice: Notice = lambda _: None,
 ) -> Iterator[Tensor]:
-    """Pictures from codes, a batch at a time: (n, C, side, side) in [0, 1] on the CPU.
+    """Decode codes to pictures, (n, C, side, side) in [0, 1] on the CPU for each batch.
 
     Args:
-        codes: (N, D), or blocks of them.
-        model, batch, notice: as of :func:`encode_pictures`, which also tells what is raised.
+        codes: (N, D), or blocks of such codes.
+        model, batch, notice: see :func:`encode_pictures`, which also says what is raised.
     """
     blocks = [codes] if isinstance(codes, Tensor) else codes
     return _run_batches(model, lambda network, z: network.decode(z), blocks, batch, notice)
@@ -99,14 +99,14 @@ def decode_codes(
 def reconstruct_pictures(
     model: Model, blocks: Iterable[Tensor], batch: int = BATCH, notice: Notice = lambda _: None
 ) -> Iterator[Tensor]:
-    """Pictures through the autoencoder, by the mean of q(z|x), a batch at a time.
+    """Encode pictures by the mean of q(z|x) and decode them again.
 
     Args:
-        blocks: of pictures (N, C, side, side) in [0, 1], or of uint8 levels.
-        model, batch, notice: as of :func:`encode_pictures`, which also tells what is raised.
+        blocks: blocks of pictures (N, C, side, side) in [0, 1], or of uint8 levels.
+        model, batch, notice: see :func:`encode_pictures`, which also says what is raised.
 
     Yields:
-        (n, C, side, side) in [0, 1] on the CPU.
+        Pictures (n, C, side, side) in [0, 1] on the CPU, a batch at a time.
     """
     return _run_batches(model, lambda network, x: network(x), blocks, batch, notice)
 
@@ -114,17 +114,18 @@ def reconstruct_pictures(
 def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> Tensor | None:
     """Evidence lower bound of pictures (eq. 6.4): E_q[log p(x|z)] - KL(q(z|x) || N(0, I)).
 
-    Of the density of values in [0, 1], at the levels of 8 bits as they are.
+    It is the bound for a density of values in [0, 1], taken at the 8-bit levels without added
+    noise.
 
     Args:
         model: an autoencoder.
         pictures: (N, C, side, side) in [0, 1], or uint8 levels.
-        seed: of the codes that are drawn.
-        samples: codes for each picture, over which log p(x|z) is averaged.
+        seed: seed of the codes that are drawn.
+        samples: number of codes for each picture, over which log p(x|z) is averaged.
 
     Returns:
-        (N,) nats on the CPU; None where there is no bound: for a likelihood that is no density
-        (``squares``) or a posterior that is a point.
+        (N,) in nats on the CPU. None if there is no bound, because the likelihood is no density
+        (``squares``) or the posterior is a point.
     """
     network = cast(Autoencoder, model.network)
     likelihood = network.likelihood
@@ -146,14 +147,14 @@ def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> 
 
 
 def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
-    """Spherical interpolation of codes (ch. 6.8.1).
+    """Interpolate between codes on a sphere (ch. 6.8.1).
 
-    Along the great circle from one direction to the other, while the length changes evenly;
-    straight where a direction is missing or the two are opposite or the same.
+    The direction follows the great circle from one code to the other, and the length changes
+    evenly. The way is straight if a code is zero or if the directions are the same or opposite.
 
     Args:
-        first, second: (..., D).
-        share: 0 gives the first, 1 the second; broadcasts against (..., 1).
+        first, second: codes (..., D).
+        share: 0 gives the first code and 1 the second. It must broadcast against (..., 1).
 
     Returns:
         Codes of the broadcast shape.
@@ -164,7 +165,7 @@ def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
         code / length.clamp_min(1e-12)
         for code, length in zip((first, second), lengths, strict=True)
     )
-    # Not by the arccosine, which knows the smallest and the largest angles to 3e-4 alone.
+    # The arccosine would give the smallest and the largest angles only to within 3e-4.
     angle = 2 * torch.atan2(
         (one - two).norm(dim=-1, keepdim=True), (one + two).norm(dim=-1, keepdim=True)
     )
@@ -182,7 +183,7 @@ def _run_batches(
     batch: int,
     notice: Notice,
 ) -> Iterator[Tensor]:
-    """Apply a function to blocks in parts of at most ``batch``, fewer once memory has ended."""
+    """Apply a function to blocks in parts of at most ``batch``, or fewer once memory runs out."""
     part_of_model = replace(model, network=partial(function, cast(Autoencoder, model.network)))
 
     def run_first(count: int, block: Tensor) -> Tensor:
