@@ -16,7 +16,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from enhance_cli.architectures.blur_error import BlurGaussian, WhiteGaussian
 from enhance_cli.architectures.spec import Architecture, Contract
 
-Posterior = Literal["point", "constant", "gaussian"]
+PosteriorName = Literal["point", "constant", "gaussian"]
 LikelihoodName = Literal["squares", "white", "blur"]
 DENSITIES = ("prior", "gaussian", "mixture")
 
@@ -30,23 +30,26 @@ class AutoencoderConfig:
     """Hyperparameters; the defaults are the column CelebA of table 6.1.
 
     Attributes:
-        side: of the pictures in pixels.
-        padding: zeros around them before the encoder sees them, cut off again by the decoder:
-            2 for the digits of 28x28.
-        channels: of the pictures, 1 or 3.
-        latent: dimensions of a code.
-        width: filters of the first convolution; table 6.1 has 128.
-        kernel: side of all kernels, 4 for MNIST and 5 for CelebA.
+        side: Side of the pictures in pixels.
+        padding: Width of the border of zeros around them that the encoder sees and the decoder
+            cuts off again: 2 for the digits of 28x28.
+        channels: Channels of the pictures, 1 or 3.
+        latent: Dimensions of a code.
+        width: Filters of the first convolution; table 6.1 has 128.
+        kernel: Side of all kernels, 4 for MNIST and 5 for CelebA.
         posterior: ``point`` (AE, RAE, WAE: a code is a function of its picture), ``constant``
             (CV-VAE: eq. 6.13) or ``gaussian`` (VAE: eq. 6.11).
-        deviation: standard deviation of the ``constant`` posterior.
-        prior: whether training pulls the codes to N(0, I), so that it can be sampled from.
-        spectral: spectral normalisation of the decoder (eq. 6.18).
-        components: of the mixture that is fitted to the codes.
-        likelihood: of a picture given its code: ``squares`` (eq. 6.10), ``white`` (one variance
-            for all pixels, learnt) or ``blur`` (see ``architectures.blur_error``).
-        blur_kernel: side of the kernels that ``blur`` predicts, odd.
-        wiener: C of ``blur``.
+        deviation: Standard deviation of the ``constant`` posterior.
+        prior: Whether training pulls the codes to N(0, I), so that it can be sampled from.
+        spectral: Whether the decoder has spectral normalisation (eq. 6.18).
+        components: Number of Gaussians in the mixture that is fitted to the codes.
+        likelihood: Density of a picture given its code: ``squares`` (eq. 6.10), ``white`` (one
+            variance for all pixels, learnt) or ``blur`` (see ``architectures.blur_error``).
+        blur_kernel: Side of the kernels that ``blur`` predicts, odd.
+        wiener: The constant C of ``blur``.
+        sigmoid: Whether the decoder ends with a sigmoid, so that its pictures stay in [0, 1].
+            Table 6.1 has none. It is the default because the shipped weights were trained with
+            it: their few hundred steps are better spent than on learning the range of a pixel.
     """
 
     side: int = 64
@@ -55,7 +58,7 @@ class AutoencoderConfig:
     latent: int = 64
     width: int = 128
     kernel: int = 5
-    posterior: Posterior = "point"
+    posterior: PosteriorName = "point"
     deviation: float = 0.3
     prior: bool = False
     spectral: bool = False
@@ -63,9 +66,10 @@ class AutoencoderConfig:
     likelihood: LikelihoodName = "squares"
     blur_kernel: int = 11
     wiener: float = 0.03
+    sigmoid: bool = True
 
     def __post_init__(self) -> None:
-        for name, kinds in (("posterior", Posterior), ("likelihood", LikelihoodName)):
+        for name, kinds in (("posterior", PosteriorName), ("likelihood", LikelihoodName)):
             if getattr(self, name) not in get_args(kinds):
                 raise ValueError(
                     f"{name} {getattr(self, name)!r}: choose from {', '.join(get_args(kinds))}"
@@ -218,15 +222,38 @@ class Autoencoder(nn.Module):
             return codes, torch.full_like(codes, self.config.deviation).log().mul(2)
         return codes, None
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes (N, D) -> pictures (N, C, side, side) in [0, 1], the mean of p(x|z)."""
+    def decode(self, z: Tensor, item_by_item: bool = False) -> Tensor:
+        """The mean of p(x|z) for codes (N, D): pictures (N, C, side, side).
+
+        Args:
+            z: The codes.
+            item_by_item: For training alone: give the same pictures, but take the means and
+                variances of batch normalisation for constants. Then the derivative of a picture
+                by the codes of others is nothing, as it is at test time.
+
+        Returns:
+            Pictures in [0, 1], or around it where the config has no ``sigmoid``.
+        """
+        x = z
+        for layer in self.decoder:
+            if item_by_item and self.training and isinstance(layer, nn.BatchNorm2d):
+                x = _normalise_by_constants(layer, x)
+            else:
+                x = layer(x)
         padding, side = self.config.padding, self.config.side
-        planes: Tensor = self.decoder(z).float()
-        return planes[..., padding : padding + side, padding : padding + side].sigmoid()
+        planes = x.float()[..., padding : padding + side, padding : padding + side]
+        return planes.sigmoid() if self.config.sigmoid else planes
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (N, C, side, side) in [0, 1] -> their reconstructions from q's mean."""
         return self.decode(self.encode(x)[0])
+
+
+def _normalise_by_constants(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Batch normalisation whose statistics are those of the batch, but are not differentiated."""
+    values = x.detach().float()
+    mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3), unbiased=False)
+    return functional.batch_norm(x, mean, variance, layer.weight, layer.bias, eps=layer.eps)
 
 
 class SpectralNorm(nn.Module):

@@ -196,8 +196,6 @@ def _error(
     network: Autoencoder, x: Tensor, z: Tensor, generator: torch.Generator, gradient: float
 ) -> Tensor:
     """-log p(x|z) as the recipe has it, with eq. 6.17 where it has a weight, (N,)."""
-    if gradient and not z.requires_grad:
-        z = z.requires_grad_()
     estimate = network.decode(z)
     if network.likelihood is None:
         error = summed((x - estimate).square())
@@ -209,22 +207,33 @@ def _error(
             error = error + blur - blur.detach()
     if not gradient:
         return error
-    return error + gradient * jacobian_norm(estimate, z, generator)
+    return error + gradient * decoder_penalty(network, z, generator)
 
 
-def jacobian_norm(outputs: Tensor, inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """Squared Frobenius norm of d outputs / d inputs for each item, (N,) (eq. 6.17).
+def decoder_penalty(network: Autoencoder, z: Tensor, generator: torch.Generator) -> Tensor:
+    """Eq. 6.17 for each code: the squared Frobenius norm of the decoder's Jacobian, (N,).
 
-    Estimated without bias from one random direction, since a row at a time would take as many
-    passes as there are pixels: for v ~ N(0, I) the mean of |J^T v|^2 is |J|^2.
+    Batch normalisation makes every picture depend on all codes of the batch, so the derivatives
+    of the pictures by one code would hold those of all other pictures too, and of two codes that
+    pull in different directions one could hide what the other does. The equation means one
+    picture by its own code. Hence the pictures are made once more, with the statistics of the
+    batch held fixed: the function of each code is then the one that the batch defines, and no
+    picture depends on another's code. The gradient of the penalty reaches all parameters of the
+    decoder, and the codes.
+
+    The norm is estimated without bias from one random direction, since a row at a time would take
+    as many passes as there are pixels: for v ~ N(0, I) the mean of |J^T v|^2 is |J|^2.
 
     Args:
-        outputs: (N, ...), made from ``inputs`` item by item.
-        inputs: (N, D).
-        generator: of v, on the CPU.
+        network: Whose decoder is meant.
+        z: Codes (N, D).
+        generator: The source of v, on the CPU.
     """
-    direction = torch.randn(outputs.shape, generator=generator).to(outputs)
-    (slope,) = torch.autograd.grad((outputs * direction).sum(), inputs, create_graph=True)
+    if not z.requires_grad:
+        z = z.detach().requires_grad_()
+    pictures = network.decode(z, item_by_item=True)
+    direction = torch.randn(pictures.shape, generator=generator).to(pictures)
+    (slope,) = torch.autograd.grad((pictures * direction).sum(), z, create_graph=True)
     return summed(slope.square())
 
 
