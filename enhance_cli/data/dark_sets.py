@@ -19,7 +19,15 @@ from torch.nn import functional
 
 from enhance_cli.colour import TONE_CURVES, ToneCurve, luminance, render, srgb_to_linear
 from enhance_cli.data.benchmarks import match_folders
-from enhance_cli.data.darkness import Conditions, dark_srgb, draw_conditions, expose_raw, unpack
+from enhance_cli.data.darkness import (
+    Conditions,
+    dark_srgb,
+    draw_conditions,
+    expose_raw,
+    merge_blocks,
+    packed_gains,
+    unpack,
+)
 from enhance_cli.data.patches import crop_to_multiple
 from enhance_cli.data.sensor import normalise
 from enhance_cli.data.sid import SidPair, load_sid_pairs
@@ -58,7 +66,9 @@ class View:
 
     Attributes:
         source: a RAW mosaic, or an sRGB picture of 8 bits.
-        half: give half the sensor's size; such networks of the thesis know one camera only.
+        half: whether pictures have half of the sensor's size, as the thesis's networks want them:
+            of RAW a mean of each 2x2 block, of sRGB files one pixel that was made of it. RAW
+            networks of this kind know one camera only.
         grey: give the luminance.
     """
 
@@ -83,7 +93,7 @@ class DarkScene:
         planes: float32, linear, 1 is white: (4, h, w) packed R, G1, B, G2, or (3, H, W) sRGB.
         gains: white balance of R, G, B, the smallest 1.
         camera_to_srgb: (3, 3), from the dark picture's white-balanced colours to linear sRGB.
-        clean: (3, 2h, 2w) or (3, H, W) linear, white-balanced, in [0, 1].
+        clean: (3, 2h, 2w) for RAW, (3, H, W) for sRGB: linear, white-balanced, in [0, 1].
         clean_to_srgb: (3, 3), that of ``clean``.
         mosaic: the dark RAW file, for LibRaw; None for sRGB.
     """
@@ -111,7 +121,7 @@ class DarkScene:
         The grey of full-size RAW is the luminance in the camera's own colours, as the networks
         give it (see ``darkness.shown``).
         """
-        if self.view.half:
+        if self.view.half and self.view.source == "raw":
             linear = functional.avg_pool2d(linear, 2)
         if self.view.grey and self.view.source == "raw" and not self.view.half:
             return TONE_CURVES[self.curve][0](luminance(linear).clamp(0, 1))
@@ -168,7 +178,13 @@ def _load_sid(pair: SidPair, view: View) -> DarkScene:
             clean_to_srgb,
             pair.short,
         )
-    linear = torch.from_numpy(demosaic_linear(pair.short, gains=dark.white_balance))
+    if view.half:
+        red, green, blue = dark.white_balance
+        gains = packed_gains(torch.tensor([[red / green, blue / green]]))
+        linear = merge_blocks(torch.from_numpy(dark.planes)[None] * gains)[0]
+        clean = functional.avg_pool2d(clean, 2)
+    else:
+        linear = torch.from_numpy(demosaic_linear(pair.short, gains=dark.white_balance))
     file = quantise(render(linear, to_srgb, "srgb"))
     return DarkScene(
         view, srgb_to_linear(file), (1.0, 1.0, 1.0), torch.eye(3), clean, clean_to_srgb
@@ -269,7 +285,7 @@ def make_scene(path: Path, taken: Conditions, view: View, generator: torch.Gener
             f"{_SMALLEST}x{_SMALLEST} are needed"
         )
     if view.source == "srgb":
-        pairs = dark_srgb(photo, taken, generator)
+        pairs = dark_srgb(photo, taken, generator, reduced=1.0 if view.half else 0.0)
         return DarkScene(
             view,
             pairs.dark[0] / float(taken.ratio[0]),
@@ -318,12 +334,14 @@ class DarkDataset:
         find: its cases for a view in the first of some roots that has it, or None.
         layout: what to put where, for the message when it is absent.
         summary: one line for people.
+        notice: what must be said beside the figures of this set; empty if nothing.
     """
 
     sources: tuple[Source, ...]
     find: Callable[[View, Sequence[Path]], list[DarkCase] | None]
     layout: str
     summary: str
+    notice: str = ""
 
 
 DARK_DATASETS: dict[str, DarkDataset] = {
@@ -332,6 +350,9 @@ DARK_DATASETS: dict[str, DarkDataset] = {
         _find_sid,
         "put SID/Sony/short, SID/Sony/long and SID/Sony_test_list.txt there",
         "See-in-the-Dark, Sony, test split (Chen et al., CVPR 2018)",
+        "The truth is the long exposure as enhance renders it (linear demosaicing, the camera's "
+        "matrix, a camera's curve), as its networks are trained to, not as LibRaw does by default. "
+        "Figures compare methods with each other, not with the tables of thesis 000.",
     ),
     "lol": DarkDataset(
         ("srgb",),

@@ -35,7 +35,8 @@ class TilePlan:
         tile: side of a tile in input pixels. None is a size that suits the device, and 0 takes
             the whole picture at once. The patch size of a contract goes before it.
         grid: key of ``GRIDS``, or None for the grid that the contract's tiling needs.
-        merger: key of ``MERGERS``, or None for the merger that the contract's tiling needs.
+        merger: key of ``MERGERS``, or None for ``crop`` where tiling is exact, and elsewhere for
+            ``inverse-distance``, as the thesis merges patches (000, eq. 16 with p = 2).
         overlap: pixels that neighbouring tiles share at least, vertically and horizontally. None
             is twice the halo for exact tiling, and an eighth of the tile for blended tiling.
         power: p of the inverse-distance merger.
@@ -155,7 +156,7 @@ def _arrange(
     """The layout of a plan for a picture of a shape (C, H, W) that is padded already."""
     exact = contract.tiling == "exact"
     grid = plan.grid or ("cores" if exact and not contract.patch_size else "even")
-    merger = plan.merger or ("crop" if exact else "feather")
+    merger = plan.merger or ("crop" if exact else "inverse-distance")
     for kind, name, known in (("grid", grid, GRIDS), ("merger", merger, MERGERS)):
         if name not in known:
             raise UnknownNameError(kind, name, known)

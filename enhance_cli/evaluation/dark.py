@@ -91,10 +91,10 @@ def _choose_plan(request: EvaluationRequest) -> TilePlan:
 
 
 def _view_of(contract: Contract) -> View:
-    """What a model takes and gives; the thesis's RAW networks give half of the sensor's size."""
+    """What a model takes and gives; the thesis's networks work at half of the sensor's size."""
     return View(
         source="raw" if contract.is_raw else "srgb",
-        half=contract.is_raw and not contract.is_linear,
+        half=not contract.is_linear,
         grey=contract.channels_out == 1,
     )
 
@@ -156,6 +156,7 @@ def _report(results: Results, request: EvaluationRequest, measures: Measures) ->
         described.append(
             {"model": model, "mean": _means(scores, metrics), "by_ratio": means, "images": scores}
         )
+    notice = DARK_DATASETS[request.subject.name].notice
     how = f", strategy {request.models.strategy}" if request.models.strategy else ""
     title = f"{request.subject.name} ({measures.protocol}{how})"
     return Report(
@@ -166,6 +167,7 @@ def _report(results: Results, request: EvaluationRequest, measures: Measures) ->
         lines,
         ["model", "image", "ratio", "iso", *metrics],
         lambda: _draw(results, metrics),
+        [notice] if notice else [],
     )
 
 

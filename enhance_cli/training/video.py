@@ -199,7 +199,7 @@ class VideoSuperResolution(TrainingTask):
             if not (photos and isinstance(network, FlowAligned)):
                 raise UsageError(
                     f"--set flow_share={stage.flow_share}: needs a network with "
-                    "flow, and --set photos=DIR to make motion from"
+                    "flow, and --photos DIR to make motion from"
                 )
             self._lessons = FlowLessons(
                 photos,

@@ -196,6 +196,18 @@ def test_kernels_strides_and_normalisation(config: AutoencoderConfig, kernel: in
 # Running it.
 
 
+def test_a_decoder_may_end_without_a_sigmoid():
+    """As in table 6.1."""
+    config = VARIANTS[0]
+    plain = make(replace(config, sigmoid=False)).eval()
+    squashed = make(config).eval()
+    squashed.load_state_dict(plain.state_dict())
+    codes = 9 * torch.randn(4, config.latent)
+    with torch.no_grad():
+        torch.testing.assert_close(plain.decode(codes).sigmoid(), squashed.decode(codes))
+        assert plain.decode(codes).min() < 0
+
+
 @pytest.mark.parametrize("config", VARIANTS, ids=str)
 def test_shapes_and_ranges(config: AutoencoderConfig):
     network = make(config).eval()

@@ -24,7 +24,14 @@ from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.io.dng import write_dng
 from enhance_cli.io.exposure import Exposure
 
-VIEWS = [View(), View(half=True), View("srgb"), View(grey=True), View("srgb", grey=True)]
+VIEWS = [
+    View(),
+    View(half=True),
+    View("srgb"),
+    View("srgb", half=True),
+    View(grey=True),
+    View("srgb", grey=True),
+]
 
 
 def photo(path: Path, seed: int, side: int = 32) -> None:
@@ -149,7 +156,7 @@ def test_sid_scenes(view: View, tmp_path: Path) -> None:
     reference = scene.reference()
     side = 16 if view.half else 32
     assert reference.shape == (1 if view.grey else 3, side, side)
-    assert scene.planes.shape == ((4, 16, 16) if view.source == "raw" else (3, 32, 32))
+    assert scene.planes.shape == ((4, 16, 16) if view.source == "raw" else (3, side, side))
     assert scene.gains == ((2, 1, pytest.approx(1.6)) if view.source == "raw" else (1, 1, 1))
     if view.source == "raw":  # the long exposure is a hundred times as bright as the short one
         linear = (scene.planes[0] * 2 * 100).clamp(max=1)

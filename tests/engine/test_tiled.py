@@ -100,6 +100,18 @@ def test_networks_with_a_patch_size_see_only_patches(size: tuple[int, int]):
     assert seen == {(32, 32)}
 
 
+def test_patches_are_merged_by_inverse_distance_unless_asked_otherwise():
+    """Thesis 000, eq. 16 with p = 2, its baseline (ch. 7)."""
+    contract = Contract(scale=1, patch_size=32, tiling="blended")
+    count = iter(range(1, 100))
+    network = Runnable(lambda x: torch.full_like(x, next(count)), contract, CPU)
+    made = run_tiled(network, picture(32, 50), TilePlan(batch=1))
+    count = iter(range(1, 100))
+    plan = TilePlan(merger="inverse-distance", power=2.0, batch=1)
+    torch.testing.assert_close(run_tiled(network, picture(32, 50), plan), made)
+    assert 1 < made[0, 16, 25] < 2
+
+
 def test_small_pictures_are_continued_by_reflection():
     seen = []
     contract = Contract(scale=1, patch_size=8, tiling="blended")

@@ -246,6 +246,9 @@ def test_sid(tmp_path: Path, enhance: Callable) -> None:
     libraw = json.loads(ran.out)["results"][0]
     assert (libraw["images"][0]["ratio"], libraw["images"][0]["iso"]) == (100, 200)
     assert libraw["mean"]["psnr"] > 40  # without noise, amplification is all that it takes
+    (note,) = json.loads(ran.out)["notes"]
+    assert "not with the tables of thesis 000" in note
+    assert note in " ".join(ran.err.split())
 
 
 def test_no_weights_at_all(
