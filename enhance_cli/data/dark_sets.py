@@ -38,20 +38,6 @@ from enhance_cli.io.libraw_render import demosaic_linear
 from enhance_cli.io.raw import read_raw
 from enhance_cli.levels import quantise, to_planes, to_values
 
-__all__ = [
-    "DARK_DATASETS",
-    "ISO_GRID",
-    "RATIOS",
-    "DarkCase",
-    "DarkDataset",
-    "DarkScene",
-    "SidPair",
-    "Source",
-    "View",
-    "load_cases",
-    "load_sid_pairs",
-]
-
 Source = Literal["raw", "srgb"]
 
 RATIOS = (100, 250, 300)  # those of the SID dataset (thesis 000, table 5)
