@@ -71,6 +71,8 @@ def test_the_worked_examples(tmp_path: Path):
         "tests/architectures/test_espcn.py",
         "tests/architectures/test_enhancenet.py::test_every_architecture_describes_itself",
         "tests/test_shipped.py::test_every_model_is_shipped_or_told_untrained",
+        "tests/evaluation/test_benchmarks.py",
+        "tests/evaluation/test_jpeg.py",
         folder=project,
     )
 

@@ -86,12 +86,12 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
     judge = _Judge(extractor, test, validation, request.seed)
     cases = [
         # The first case has the features of the reference to compute as well.
-        Case("data", partial(judge.score_data, "data", validation), 3 * count),
-        Case("train", partial(judge.score_data, "train", train), 2 * count),
+        Case("data", partial(judge.score_data, "data", validation), 3 * count, [path]),
+        Case("train", partial(judge.score_data, "train", train), 2 * count, [path]),
     ]
     for name, model in models.items():
         steps = 2 * count * len(_sources_of(model))
-        cases.append(Case(name, partial(judge.score_model, name, model), steps))
+        cases.append(Case(name, partial(judge.score_model, name, model), steps, [path]))
     report = partial(_report, request=request, measures=measures, extractor=extractor, count=count)
     weights = [*checkpoints(models), extractor.path]
     return Evaluation(dataset, "pictures", cases, report, weights)

@@ -81,7 +81,8 @@ def open_modes(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         return {"Q": {"classes": classes, **reference.compare(FeatureSet(samples), request.seed)}}
 
     cases = [
-        Case(f"Q{classes}", partial(score, classes), count) for classes in range(1, CLASSES + 1)
+        Case(f"Q{classes}", partial(score, classes), count, [path])
+        for classes in range(1, CLASSES + 1)
     ]
     cases[0] = replace(cases[0], steps=2 * count + len(needed))
     report = partial(_report, request=request, extractor=extractor, count=count)
