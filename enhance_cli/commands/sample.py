@@ -86,7 +86,7 @@ Zoom = Annotated[
         help="Draw each pixel this many pixels wide and high, since the pictures are small.",
     ),
 ]
-Output = Annotated[
+GridOutput = Annotated[
     Path | None,
     options.output(
         "samples.png",
@@ -97,7 +97,7 @@ Output = Annotated[
 
 def sample(
     files: Files = None,
-    output: Output = None,
+    output: GridOutput = None,
     model: Annotated[str | None, options.model(defaults.TASKS["sample"].model)] = None,
     weights: options.Weights = None,
     count: Count = None,

@@ -6,6 +6,7 @@ the inverse distance to the centre of the patch to the power p (eq. 16).
 """
 
 from enhance_cli.engine.tiled import TilePlan
+from enhance_cli.errors import UnknownNameError, UsageError
 
 PATCH = 256
 _BATCH = 4
@@ -27,3 +28,25 @@ STRATEGIES: dict[str, TilePlan] = {
     "faster2": _strategy(_SPARSE, 2),
     "fastest": _strategy(_SPARSE, 0),
 }
+
+
+def choose_plan(strategy: str | None, tile: int | None) -> TilePlan:
+    """The way to cut and merge that the options ``--strategy`` and ``--tile`` ask for.
+
+    Args:
+        strategy: a key of ``STRATEGIES``, or None for tiles as the model wants them.
+        tile: side of the tiles in input pixels, or None; a strategy has patches of its own size.
+
+    Raises:
+        UnknownNameError: if there is no such strategy.
+        UsageError: if a strategy and a tile size are asked for at once.
+    """
+    if strategy is None:
+        return TilePlan(tile=tile)
+    if strategy not in STRATEGIES:
+        raise UnknownNameError("strategy", strategy, STRATEGIES)
+    if tile is not None:
+        raise UsageError(
+            f"--tile {tile}: a strategy has patches of {PATCH}, leave one of the two out"
+        )
+    return STRATEGIES[strategy]

@@ -12,9 +12,9 @@ from enhance_cli.defaults import lowlight_model
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.strategies import STRATEGIES
+from enhance_cli.engine.strategies import choose_plan
 from enhance_cli.engine.tiled import TilePlan
-from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.baselines import BASELINES
 from enhance_cli.evaluation.benchmarks import BENCHMARKS, Measures
 from enhance_cli.evaluation.case import (
@@ -49,7 +49,7 @@ def open_dark_pictures(request: EvaluationRequest, measures: Measures, talk: Tal
     dataset = request.subject.name
     usual_source = DARK_DATASETS[dataset].sources[0]
     usual = lowlight_model(raw=usual_source == "raw", grey=False)
-    plan = _choose_plan(request)
+    plan = choose_plan(request.models.strategy, request.models.tile)
     known = BENCHMARKS[dataset].baselines
     models = load_models(
         "lowlight", request.models, usual=[usual], baselines=known, left="baselines", talk=talk
@@ -77,17 +77,6 @@ def open_dark_pictures(request: EvaluationRequest, measures: Measures, talk: Tal
         ]
     report = partial(_report, request=request, measures=measures)
     return Evaluation(dataset, "pictures", cases, report, checkpoints(models))
-
-
-def _choose_plan(request: EvaluationRequest) -> TilePlan:
-    name, tile = request.models.strategy, request.models.tile
-    if name is None:
-        return TilePlan(tile=tile)
-    if name not in STRATEGIES:
-        raise UnknownNameError("strategy", name, STRATEGIES)
-    if tile is not None:
-        raise UsageError(f"--strategy {name} has tiles of its own, leave --tile out")
-    return STRATEGIES[name]
 
 
 def _view_of(contract: Contract) -> View:

@@ -12,7 +12,7 @@ from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.device import choose_device, choose_dtype
-from enhance_cli.engine.strategies import PATCH, STRATEGIES
+from enhance_cli.engine.strategies import choose_plan
 from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import InputError, UnknownNameError, UsageError
 from enhance_cli.io.image import check_writable, write_image, write_notices
@@ -24,8 +24,8 @@ from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.dark_files import DarkFile, find_dark_files, read_dark_file, result_suffix
 
 SIZES = ("full", "half")
-RATIO_LIMIT = 10_000
-_LEVELS = {8: torch.uint8, 16: torch.uint16}
+LARGEST_RATIO = 10_000
+_LEVEL_TYPES = {8: torch.uint8, 16: torch.uint16}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
         EnhanceError: for what concerns all inputs: options, device, names of outputs.
     """
     rule = _RatioRule.parse(request.ratio, request.like)
-    plan = _choose_plan(request)
+    _check_options(request)
+    plan = choose_plan(request.strategy, request.model.tile)
     models = _Models(request, plan, talk)
     jobs = plan_jobs(request.files, Naming("_bright", result_suffix), find_dark_files)
 
@@ -86,7 +87,7 @@ def _brighten_file(
         plan,
         half=half,
         grey=request.grayscale or dark.is_grey,
-        levels=_LEVELS[bits],
+        levels=_LEVEL_TYPES[bits],
         progress=progress.update,
         notice=progress.notice,
     )
@@ -105,21 +106,11 @@ def _brighten_file(
     }
 
 
-def _choose_plan(request: LowLightRequest) -> TilePlan:
+def _check_options(request: LowLightRequest) -> None:
     if request.size not in SIZES:
         raise UnknownNameError("size", request.size, SIZES)
-    if request.bits not in (None, *_LEVELS):
+    if request.bits not in (None, *_LEVEL_TYPES):
         raise UsageError(f"--bits {request.bits}: must be 8 or 16")
-    if request.strategy is None:
-        return TilePlan(tile=request.model.tile)
-    if request.strategy not in STRATEGIES:
-        raise UnknownNameError("strategy", request.strategy, STRATEGIES)
-    if request.model.tile is not None:
-        raise UsageError(
-            f"--tile {request.model.tile}: a strategy has patches of {PATCH}, "
-            "leave one of the two out"
-        )
-    return STRATEGIES[request.strategy]
 
 
 class _Models:
@@ -192,9 +183,9 @@ class _RatioRule:
             ratio = float(text)
         except ValueError:
             ratio = 0.0
-        if not 0 < ratio <= RATIO_LIMIT:
+        if not 0 < ratio <= LARGEST_RATIO:
             raise UsageError(
-                f"--ratio {text}: must be auto or a number from above 0 to {RATIO_LIMIT}"
+                f"--ratio {text}: must be auto or a number from above 0 to {LARGEST_RATIO}"
             )
         return cls(ratio)
 
@@ -218,10 +209,10 @@ class _RatioRule:
                 "--like, give --ratio"
             )
         ratio = _compare_exposures(own, self.reference)
-        if not 1 / RATIO_LIMIT <= ratio <= RATIO_LIMIT:
+        if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
             raise InputError(
                 f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
-                f"metadata, the limit is {RATIO_LIMIT}: give --ratio"
+                f"metadata, the limit is {LARGEST_RATIO}: give --ratio"
             )
         return ratio
 

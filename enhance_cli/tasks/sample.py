@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import DENSITIES
@@ -22,7 +24,6 @@ from enhance_cli.talk import Talk
 from enhance_cli.tasks.sample_pictures import (
     NumberedFiles,
     PictureGrid,
-    Pixels,
     compose_grid,
     read_square,
     square_columns,
@@ -142,7 +143,7 @@ def _draw(run: SampleRun, codes: Iterator[Tensor], count: int, columns: int, wha
         run.say(f"would write {line}")
         run.report(outputs, count, status="planned")
         return 0
-    kept: list[Pixels | None] = []
+    kept: list[NDArray[np.uint8] | None] = []
     with run.talk.progress("drawing", count, "pictures", run.console) as bar:
         for number, pixels in enumerate(_decode(run, codes)):
             if request.wants_grid:
@@ -177,7 +178,7 @@ def _check_target(run: SampleRun, files: NumberedFiles, columns: int) -> str:
     return f"{side}x{side} each"
 
 
-def _decode(run: SampleRun, codes: Iterator[Tensor]) -> Iterator[Pixels]:
+def _decode(run: SampleRun, codes: Iterator[Tensor]) -> Iterator[NDArray[np.uint8]]:
     for batch in decode_codes(run.model, codes, notice=run.say):
         for picture in batch:
             yield to_zoomed_pixels(picture, run.request.zoom)

@@ -18,8 +18,6 @@ from enhance_cli.levels import to_pixels, to_planes, to_values
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.resize import imresize
 
-Pixels = NDArray[np.uint8]
-
 MARGIN = 2  # white pixels between the pictures of a grid and around it
 GRID_PIXELS = 10**8
 _DIGITS = 5
@@ -70,7 +68,7 @@ def square_columns(count: int) -> int:
     return math.isqrt(count - 1) + 1
 
 
-def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
+def compose_grid(pictures: Sequence[NDArray[np.uint8] | None], columns: int) -> NDArray[np.uint8]:
     """Put pictures side by side on white, row by row.
 
     Args:
@@ -82,7 +80,7 @@ def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
     """
     side, _, channels = next(picture.shape for picture in pictures if picture is not None)
     layout = PictureGrid(len(pictures), columns, side)
-    grid: Pixels = np.full((layout.height, layout.width, channels), 255, np.uint8)
+    grid: NDArray[np.uint8] = np.full((layout.height, layout.width, channels), 255, np.uint8)
     for place, picture in enumerate(pictures):
         if picture is not None:
             row, column = divmod(place, columns)
@@ -92,14 +90,14 @@ def compose_grid(pictures: Sequence[Pixels | None], columns: int) -> Pixels:
 
 
 def pair_rows(
-    above: Sequence[Pixels], below: Sequence[Pixels], columns: int
-) -> list[Pixels | None]:
+    above: Sequence[NDArray[np.uint8]], below: Sequence[NDArray[np.uint8]], columns: int
+) -> list[NDArray[np.uint8] | None]:
     """Put each row of ``above`` on top of the row of ``below`` that belongs to it.
 
     Returns:
         The places of a grid of so many columns; None where the last row is not full.
     """
-    places: list[Pixels | None] = []
+    places: list[NDArray[np.uint8] | None] = []
     for start in range(0, len(above), columns):
         for row in (above, below):
             part = list(row[start : start + columns])
@@ -107,7 +105,7 @@ def pair_rows(
     return places
 
 
-def to_zoomed_pixels(picture: Tensor, zoom: int = 1) -> Pixels:
+def to_zoomed_pixels(picture: Tensor, zoom: int = 1) -> NDArray[np.uint8]:
     """Turn values (C, side, side) in [0, 1] into pixels (zoom * side, zoom * side, C).
 
     Each value becomes a square of ``zoom`` by ``zoom`` equal pixels.
@@ -220,10 +218,10 @@ class NumberedFiles:
         last = self.path(self.count - 1).name
         return sum(len(name) != len(last) or name > last for name in there)
 
-    def write(self, number: int, levels: Pixels) -> None:
+    def write(self, number: int, pixels: NDArray[np.uint8]) -> None:
         """Write one picture, whole or not at all.
 
         Raises:
             OutputError: if it cannot be written.
         """
-        write_image(self.path(number), Picture(levels))
+        write_image(self.path(number), Picture(pixels))

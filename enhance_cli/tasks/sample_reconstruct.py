@@ -5,7 +5,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.engine.generation import BATCH, reconstruct_pictures
@@ -21,7 +23,6 @@ from enhance_cli.tasks.batch import (
 )
 from enhance_cli.tasks.sample_pictures import (
     PictureGrid,
-    Pixels,
     compose_grid,
     pair_rows,
     read_square,
@@ -110,10 +111,10 @@ class _Passage:
 
     def __init__(self, run: SampleRun, plan: JobList) -> None:
         self._run, self._plan = run, plan
-        self._under_way: deque[tuple[Job, Pixels]] = deque()
+        self._under_way: deque[tuple[Job, NDArray[np.uint8]]] = deque()
         self.done: list[Job] = []
-        self.above: list[Pixels] = []
-        self.below: list[Pixels] = []
+        self.above: list[NDArray[np.uint8]] = []
+        self.below: list[NDArray[np.uint8]] = []
 
     def read(self) -> Iterator[Tensor]:
         """Yield the pictures that can be read, in blocks (N, C, side, side) in [0, 1]."""

@@ -13,7 +13,7 @@ from enhance_cli.errors import OutputError, UsageError, one_line
 from enhance_cli.io.jobs import FileOptions, is_file_name
 from enhance_cli.talk import Talk, print_json
 
-Kind = Literal["samples", "interpolation", "reconstructions"]
+SampleKind = Literal["samples", "interpolation", "reconstructions"]
 
 TEMPERATURE_LIMIT = 2.0
 ZOOM_LIMIT = 16
@@ -40,7 +40,7 @@ class SampleRequest:
     seed: int = 0
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SampleKind:
         """What is to be drawn."""
         if self.interpolate is not None:
             return "interpolation"
