@@ -75,7 +75,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Report:
+class ScoreReport:
     """What is told of an evaluation.
 
     Attributes:
@@ -115,7 +115,7 @@ class Evaluation:
     title: str
     unit: str
     cases: Sequence[Case]
-    report: Callable[[Results], Report]
+    report: Callable[[Results], ScoreReport]
     weights: Sequence[Path] = ()
 
 

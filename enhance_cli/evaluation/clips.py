@@ -31,7 +31,7 @@ from enhance_cli.engine.recurrent import FrameEnlarger, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Report, Results, Score
+from enhance_cli.evaluation.case import Advance, Case, Evaluation, Results, Score, ScoreReport
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers
 from enhance_cli.evaluation.pictures import report_pictures
 from enhance_cli.evaluation.request import EvaluationRequest
@@ -176,7 +176,7 @@ class ClipSetup:
     def evaluation(
         self,
         score: Callable[[VideoClip, Advance], dict[str, Score]],
-        report: Callable[[Results], Report],
+        report: Callable[[Results], ScoreReport],
         rounds: int = 1,
     ) -> Evaluation:
         """The evaluation that scores clip after clip, going through each ``rounds`` times."""

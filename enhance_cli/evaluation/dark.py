@@ -21,9 +21,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
     mean,
 )
@@ -121,7 +121,7 @@ def _score_case(
 # --- what is told ---------------------------------------------------------------------------------
 
 
-def _report(results: Results, request: EvaluationRequest, measures: Measures) -> Report:
+def _report(results: Results, request: EvaluationRequest, measures: Measures) -> ScoreReport:
     """A line for each model and exposure ratio, and one for all pictures of the model."""
     metrics = measures.metrics
     columns = [Column("model", "model"), Column("ratio", "ratio"), Column("count", "pictures")]
@@ -148,7 +148,7 @@ def _report(results: Results, request: EvaluationRequest, measures: Measures) ->
     notice = DARK_DATASETS[request.subject.name].notice
     how = f", strategy {request.models.strategy}" if request.models.strategy else ""
     title = f"{request.subject.name} ({measures.protocol}{how})"
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": measures.protocol},
         described,

@@ -19,9 +19,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
     mean,
 )
@@ -202,7 +202,7 @@ def report_pictures(
     measures: Measures,
     kind: str,
     notes: Sequence[str] = (),
-) -> Report:
+) -> ScoreReport:
     """A line for each picture or clip and the means, a column for each model and metric.
 
     Args:
@@ -225,7 +225,7 @@ def report_pictures(
             row.update({f"{model}\n{metric}": score[metric] for metric in metrics})
             lines.append({"model": model, "image": score["name"], **score})
     title = f"{request.subject.name} ({measures.protocol})"
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": measures.protocol},
         described,

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Table as ConsoleTable
 
-from enhance_cli.evaluation.case import Report, Table
+from enhance_cli.evaluation.case import ScoreReport, Table
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.io.files import replacing
 from enhance_cli.talk import Talk, plain_console, print_json
@@ -25,7 +25,7 @@ caption { text-align: left; font-weight: bold; padding-top: 1em }
 
 
 def publish(
-    report: Report, request: EvaluationRequest, failures: Mapping[str, str], talk: Talk
+    report: ScoreReport, request: EvaluationRequest, failures: Mapping[str, str], talk: Talk
 ) -> None:
     """Write the files that are wanted, and tell the scores as JSON or as tables.
 
@@ -53,7 +53,7 @@ def publish(
 
 
 def _document(
-    report: Report, request: EvaluationRequest, failures: Mapping[str, str]
+    report: ScoreReport, request: EvaluationRequest, failures: Mapping[str, str]
 ) -> dict[str, Any]:
     document: dict[str, Any] = {"dataset": request.subject.name}
     if request.subject.study is not None:
@@ -89,7 +89,7 @@ def _console_table(table: Table) -> ConsoleTable:
     return shown
 
 
-def _write_csv(path: Path, report: Report) -> None:
+def _write_csv(path: Path, report: ScoreReport) -> None:
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
@@ -99,7 +99,7 @@ def _write_csv(path: Path, report: Report) -> None:
         writer.writerows(report.csv)
 
 
-def _write_html(path: Path, report: Report) -> None:
+def _write_html(path: Path, report: ScoreReport) -> None:
     """One HTML file that needs nothing else."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
@@ -126,7 +126,7 @@ def _write_html(path: Path, report: Report) -> None:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def _write_markdown(path: Path, report: Report) -> None:
+def _write_markdown(path: Path, report: ScoreReport) -> None:
     """A Markdown file, with its figures as SVG files beside it, as pages of a repository want."""
 
     def line(cells: Sequence[str]) -> str:

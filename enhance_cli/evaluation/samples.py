@@ -33,9 +33,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
 )
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_models, models_of
@@ -198,7 +198,7 @@ def _report(
     measures: Measures,
     extractor: FeatureExtractor,
     count: int,
-) -> Report:
+) -> ScoreReport:
     """Two tables with a line for each model and a column for each way to get pictures."""
     rows = [{"model": model, **score} for model, (score,) in results.items()]
     lines, told = [], []
@@ -218,7 +218,7 @@ def _report(
         distances.append(Column("elbo", "ELBO\n(nats/dim)", 4))
     shares = [Column(f"{source} shares", f"{source},\nprecision / recall") for source in SOURCES]
     title = f"{request.subject.name}, {count} pictures"
-    return Report(
+    return ScoreReport(
         f"{title}: {extractor.name}, precision and recall",
         {
             "protocol": measures.protocol,

@@ -18,9 +18,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
 )
 from enhance_cli.evaluation.request import EvaluationRequest
@@ -132,7 +132,7 @@ def _compare(measures: Measures, seed: int, made: PictureSet, truth: PictureSet)
 
 def _report(
     results: Results, request: EvaluationRequest, measure: str, notes: Sequence[str]
-) -> Report:
+) -> ScoreReport:
     """One line, a column for each number."""
     ((name, (score,)),) = results.items()
     row = {"model": name, **score}
@@ -148,7 +148,7 @@ def _report(
         return [draw_precision_recall({"": [read_curve(name, score)]}, "Precision and recall")]
 
     title = f"{request.subject.predictions} against {request.subject.references}"
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": "sets", "features": measure, "seed": request.seed},
         [row],

@@ -10,7 +10,15 @@ from torch import Tensor
 from enhance_cli.data.degradation import compress
 from enhance_cli.data.video_sets import FramePair, VideoClip
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import Advance, Column, Evaluation, Report, Results, Score, Table
+from enhance_cli.evaluation.case import (
+    Advance,
+    Column,
+    Evaluation,
+    Results,
+    Score,
+    ScoreReport,
+    Table,
+)
 from enhance_cli.evaluation.clips import ClipSetup, add_up_errors, enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.pictures import metric_column
@@ -82,7 +90,7 @@ def _open(
         ]
         return {name: {"psnr": [errors[name].psnr() for errors in found]} for name in names}
 
-    def report(results: Results) -> Report:
+    def report(results: Results) -> ScoreReport:
         """A column for each condition: video PSNR, the mean over the clips."""
         columns = [Column("model", "model")]
         for value in conditions:
@@ -100,7 +108,7 @@ def _open(
             table.append({"model": model, **{str(value): psnr for value, psnr in found.items()}})
             curves.append(Curve(model, list(conditions), means))
         title = study_title(setup.request)
-        return Report(
+        return ScoreReport(
             title,
             {"protocol": CLIP_PROTOCOL},
             described,

@@ -17,9 +17,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
     by_case,
 )
@@ -110,7 +110,7 @@ def _report(
     request: EvaluationRequest,
     length: int,
     clip: str,
-) -> Report:
+) -> ScoreReport:
     rows = by_case(results)
     early, late = map(_name_span, _spans(length))
     told = [
@@ -141,7 +141,7 @@ def _report(
     caption = (
         f"PSNR over {length} frames of a still and of a moving scene made of {clip}'s first frame"
     )
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": CLIP_PROTOCOL},
         rows,

@@ -6,7 +6,15 @@ from enhance_cli.architectures.frvsr import Frvsr
 from enhance_cli.data.video_sets import VideoClip
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import Advance, Column, Evaluation, Report, Results, Score, Table
+from enhance_cli.evaluation.case import (
+    Advance,
+    Column,
+    Evaluation,
+    Results,
+    Score,
+    ScoreReport,
+    Table,
+)
 from enhance_cli.evaluation.clips import add_up_errors, enlarge_frames, network_enlarger, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.request import EvaluationRequest
@@ -42,7 +50,7 @@ def open_frames(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
     return setup.evaluation(score, partial(_report, request=request))
 
 
-def _report(results: Results, request: EvaluationRequest) -> Report:
+def _report(results: Results, request: EvaluationRequest) -> ScoreReport:
     # Up to the end of the shortest clip, so that all points are means of the same clips.
     length = min(len(score["psnr"]) for scores in results.values() for score in scores)
     numbers = range(1, length + 1)
@@ -66,7 +74,7 @@ def _report(results: Results, request: EvaluationRequest) -> Report:
         f"PSNR by frame number, the mean of {clips} clips, from a black frame and "
         "from the true first frame as the estimate before the first (as figure 3.7)"
     )
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": CLIP_PROTOCOL},
         described,

@@ -21,9 +21,9 @@ from enhance_cli.evaluation.case import (
     Case,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
 )
 from enhance_cli.evaluation.figures import Curve, draw_curves
@@ -96,7 +96,7 @@ def _draw_classes(digits: Digits, classes: int, count: int, seed: int) -> Tensor
 
 def _report(
     results: Results, request: EvaluationRequest, extractor: FeatureExtractor, count: int
-) -> Report:
+) -> ScoreReport:
     rows = results["Q"]
     distance = Column("frechet", extractor.name, 1)
     columns = [Column("classes", "classes of Q"), distance, *PRD_COLUMNS]
@@ -104,7 +104,7 @@ def _report(
         f"mnist, {count} pictures: P of the first {_KEPT} classes against Q of the first "
         f"1 to {CLASSES} (as figures 5.5 and 5.12)"
     )
-    return Report(
+    return ScoreReport(
         title,
         {"features": extractor.name, "count": count, "seed": request.seed},
         rows,

@@ -14,9 +14,9 @@ from enhance_cli.evaluation.case import (
     Advance,
     Column,
     Evaluation,
-    Report,
     Results,
     Score,
+    ScoreReport,
     Table,
     by_case,
 )
@@ -78,7 +78,7 @@ def _score_profile(
     }
 
 
-def _report(results: Results, request: EvaluationRequest) -> Report:
+def _report(results: Results, request: EvaluationRequest) -> ScoreReport:
     rows = by_case(results)
     psnr = metric_column("psnr")
     columns = [
@@ -110,7 +110,7 @@ def _report(results: Results, request: EvaluationRequest) -> Report:
     if request.study.output is None:
         notes.append("give -o DIR for the pictures, or --report FILE.html")
     title = study_title(request)
-    return Report(
+    return ScoreReport(
         title,
         {"protocol": CLIP_PROTOCOL},
         rows,
