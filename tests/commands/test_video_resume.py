@@ -29,8 +29,10 @@ av = pytest.importorskip("av")
 
 
 @pytest.mark.usefixtures("short_segments")
-@pytest.mark.parametrize("name", ["frvsr", "vsr"])
-@pytest.mark.parametrize(("count", "after"), [(8, 5), (9, 8), (12, 11)])
+@pytest.mark.parametrize(
+    ("name", "count", "after"),
+    [("frvsr", 8, 5), ("frvsr", 9, 8), ("frvsr", 12, 11), ("vsr", 9, 8)],
+)
 def test_resumed_is_as_if_uninterrupted(
     name: str,
     count: int,
