@@ -92,14 +92,15 @@ class AutoencoderConfig:
 
 
 class Densities(nn.Module):
-    """Densities of the codes, fitted once training has ended (eq. and ch. 6.5).
+    """Densities of the codes, from which samples are drawn; fitted to trained codes (ch. 6.5).
 
     Attributes:
-        gaussian_mean: (D,).
-        gaussian_factor: (D, D), lower triangular: factor @ factor.T is the covariance.
-        mixture_weights: (K,), summing to 1; all 0 where nothing has been fitted.
-        mixture_means: (K, D).
-        mixture_factors: (K, D, D), as ``gaussian_factor``.
+        gaussian_mean: Mean of the single Gaussian, (D,).
+        gaussian_factor: A lower triangular matrix (D, D); factor @ factor.T is its covariance.
+        mixture_weights: Weights of the mixture's K Gaussians, (K,), which sum to 1; all are 0
+            where nothing has been fitted.
+        mixture_means: Their means, (K, D).
+        mixture_factors: Their factors, (K, D, D), as ``gaussian_factor``.
     """
 
     gaussian_mean: Tensor
@@ -119,7 +120,7 @@ class Densities(nn.Module):
 
     @property
     def fitted(self) -> bool:
-        """Whether ``gaussian`` and ``mixture`` hold anything."""
+        """Whether ``gaussian`` and ``mixture`` have been fitted."""
         return bool(self.mixture_weights.sum() > 0)
 
     def sample(
@@ -128,10 +129,11 @@ class Densities(nn.Module):
         """Draw codes.
 
         Args:
-            density: one of ``DENSITIES``.
-            count: how many.
-            temperature: factor on every standard deviation; 0 gives the means.
-            generator: on the CPU, so that a seed gives the same codes for every device.
+            density: One of ``DENSITIES``.
+            count: How many codes to draw.
+            temperature: Factor on every standard deviation; 0 gives the means.
+            generator: The source of chance, on the CPU, so that a seed gives the same codes for
+                every device.
 
         Returns:
             (count, D) float32 on the CPU.
@@ -157,13 +159,13 @@ class Densities(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Encoder and decoder of table 6.1.
+    """The encoder and the decoder of table 6.1.
 
     Attributes:
-        config: hyperparameters.
-        contract: for whoever enlarges nothing: it takes pictures of one size.
-        densities: of the codes.
-        likelihood: of eq. 6.2, with its parameters; None for ``squares``.
+        config: The hyperparameters.
+        contract: How the network is run; it takes pictures of one size only.
+        densities: The densities of the codes.
+        likelihood: The likelihood of eq. 6.2 with its parameters; None for ``squares``.
     """
 
     def __init__(self, config: AutoencoderConfig) -> None:
@@ -207,10 +209,10 @@ class Autoencoder(nn.Module):
             self.likelihood = BlurGaussian(config.latent, config.blur_kernel, config.wiener)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """q(z|x), from pictures (N, C, side, side) in [0, 1].
+        """The posterior q(z|x) of pictures (N, C, side, side) in [0, 1].
 
         Returns:
-            Mean (N, D), and log-variance (N, D), or None for a posterior that is a point.
+            The means (N, D), and the log-variances (N, D) or None for a posterior that is a point.
         """
         padding = self.config.padding
         features = self.encoder(functional.pad(x, (padding,) * 4))
@@ -245,7 +247,7 @@ class Autoencoder(nn.Module):
         return planes.sigmoid() if self.config.sigmoid else planes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (N, C, side, side) in [0, 1] -> their reconstructions from q's mean."""
+        """The reconstructions of pictures (N, C, side, side) in [0, 1] from the mean of q(z|x)."""
         return self.decode(self.encode(x)[0])
 
 
@@ -259,8 +261,8 @@ def _normalise_by_constants(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
 class SpectralNorm(nn.Module):
     """A weight divided by an estimate of its largest singular value (eq. 6.18).
 
-    torch's own computes on the ``meta`` device too, where models are only described; that loads
-    torch's compiler, which takes 8 s.
+    The one that comes with torch computes on the ``meta`` device too, where models are only
+    described; that loads torch's compiler, which takes 8 s.
 
     Args:
         weight: of the layer.
@@ -282,16 +284,16 @@ class SpectralNorm(nn.Module):
         return weight.transpose(0, self.axis).flatten(1)
 
     def _across(self, matrix: Tensor) -> Tensor:
-        """matrix.T @ direction, as a sum: autocast would round a product to half precision."""
+        """matrix.T @ direction, written as a sum: autocast would round a matrix product."""
         return (matrix * self.direction[:, None]).sum(0)
 
     def _turn(self, matrix: Tensor) -> None:
-        """One step of the power method."""
+        """Make one step of the power method."""
         other = functional.normalize(self._across(matrix), dim=0)
         self.direction = functional.normalize((matrix * other).sum(1), dim=0)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight, normalised; in training after one more step of the power method."""
+        """The normalised weight; in training after one more step of the power method."""
         if weight.is_meta:
             return weight
         matrix = self._matrix(weight)
@@ -303,10 +305,10 @@ class SpectralNorm(nn.Module):
 
 
 class _Trimmed(nn.ConvTranspose2d):
-    """Transposed convolution of stride 1 and even kernel, its odd row and column cut off."""
+    """A transposed convolution of stride 1 and even kernel whose surplus row and column are cut."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """(N, C, H, W) -> (N, C', H, W)."""
+        """The result (N, C', H, W) for features (N, C, H, W)."""
         return super().forward(x, output_size)[..., : x.shape[-2], : x.shape[-1]]
 
 

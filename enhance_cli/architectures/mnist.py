@@ -1,7 +1,7 @@
 """The autoencoders of the MNIST experiments (thesis 000, ch. 5, tables 12 and 13).
 
 Each has three parts: p(z|y), q(z|x) and p(x|z) or p(x|y, z). They restore or make digits of
-28x28 pixels and enhance nothing; their ``contract`` only says what they take.
+28x28 pixels and enhance no photographs; their ``contract`` only says what they take.
 """
 
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class MnistMlpConfig:
     """Hyperparameters of the MLP; the defaults are table 12.
 
     Attributes:
-        latent: dimensions of the bottleneck.
-        hidden: nodes of the hidden layer of encoder and decoder.
-        prior: what conditions the code: ``itself`` is the plain autoencoder, whose code is a
+        latent: Dimensions of the bottleneck.
+        hidden: Nodes of the hidden layer of encoder and decoder.
+        prior: What the code depends on. ``itself`` is the plain autoencoder, whose code is a
             function of its own picture and which has no q(z|x); ``normal`` is the VAE, with
-            p(z) = N(0, I); ``label`` the CVAE, with p(z|y) of the digit's class.
+            p(z) = N(0, I); ``label`` is the CVAE, with p(z|y) of the digit's class.
     """
 
     latent: int = 2
@@ -49,12 +49,12 @@ class MnistCnnConfig:
     """Hyperparameters of the CNN-MLP; the defaults are table 13.
 
     Attributes:
-        latent: dimensions of the bottleneck.
-        width: channels of the first convolution; the other two have twice as many.
-        hidden: nodes of the fully connected layer.
-        prior: ``normal`` is the VAE; ``picture`` the CVAE of ch. 5.2, whose prior is a network
+        latent: Dimensions of the bottleneck.
+        width: Channels of the first convolution; the other two have twice as many.
+        hidden: Nodes of the fully connected layer.
+        prior: ``normal`` is the VAE; ``picture`` is the CVAE of ch. 5.2, whose prior is a network
             like the encoder that sees the corrupted picture.
-        skips: whether the decoder sees the three convolutions of that prior (eq. 12), or its
+        skips: Whether the decoder sees the three convolutions of that prior (eq. 12), or its
             code alone (eq. 13).
     """
 
@@ -76,19 +76,19 @@ class MnistCnnConfig:
 
 
 class _NormalPrior(nn.Module):
-    """p(z) = N(0, I)."""
+    """The prior p(z) = N(0, I) of a VAE."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
         self.latent = latent
 
     def forward(self, y: Tensor) -> tuple[Tensor, None]:
-        """Zeros (N, latent), for a ``y`` of which only the length is looked at."""
+        """The mean, zeros (N, latent); of ``y`` only its length matters."""
         return torch.zeros(len(y), self.latent, device=y.device), None
 
 
 class _LabelPrior(nn.Module):
-    """p(z|y) of a class: an MLP with one hidden layer of ten nodes (ch. 5.1)."""
+    """The prior p(z|y) of a digit's class: an MLP with a hidden layer of ten nodes (ch. 5.1)."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
@@ -96,14 +96,14 @@ class _LabelPrior(nn.Module):
         self.z_mean = nn.Linear(_LABEL_HIDDEN, latent)
 
     def forward(self, y: Tensor) -> tuple[Tensor, None]:
-        """int64 (N,) -> mean (N, latent)."""
+        """The means (N, latent) for classes, int64 (N,)."""
         one_hot = functional.one_hot(y, _CLASSES).to(self.fc1.weight)
         mean: Tensor = self.z_mean(functional.leaky_relu(self.fc1(one_hot)))
         return mean, None
 
 
 class _MlpFeatures(nn.Module):
-    """fc1 of table 12."""
+    """The layer fc1 of table 12."""
 
     def __init__(self, config: MnistMlpConfig) -> None:
         super().__init__()
@@ -111,12 +111,12 @@ class _MlpFeatures(nn.Module):
         self.fc1 = nn.Linear(SIDE * SIDE, config.hidden)
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """(N, 1, 28, 28) -> (N, hidden)."""
+        """Features (N, hidden) of pictures (N, 1, 28, 28), and no skip connections."""
         return functional.leaky_relu(self.fc1(x.flatten(1))), None
 
 
 class _CnnFeatures(nn.Module):
-    """conv1 to fc1 of table 13, and the convolutions' outputs for skip connections."""
+    """The layers conv1 to fc1 of table 13, which give the convolutions' outputs as skips too."""
 
     def __init__(self, config: MnistCnnConfig) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _CnnFeatures(nn.Module):
         self.fc1 = nn.Linear(2 * width * 4 * 4, config.hidden)
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, 1, 28, 28) -> (N, hidden), and feature maps of 14, 7 and 4 pixels a side."""
+        """Features (N, hidden) of pictures, and feature maps of 14, 7 and 4 pixels a side."""
         maps = []
         for conv in self.convs:
             x = functional.leaky_relu(conv(x))
@@ -137,7 +137,7 @@ class _CnnFeatures(nn.Module):
 
 
 class _PicturePrior(nn.Module):
-    """p(z|y) of a picture: the layers of an encoder up to its mean."""
+    """The prior p(z|y) of a picture: the layers of an encoder up to its mean."""
 
     def __init__(self, features: _MlpFeatures | _CnnFeatures, latent: int, skips: bool) -> None:
         super().__init__()
@@ -145,13 +145,13 @@ class _PicturePrior(nn.Module):
         self.z_mean = nn.Linear(features.size, latent)
 
     def forward(self, y: Tensor) -> tuple[Tensor, list[Tensor] | None]:
-        """(N, 1, 28, 28) -> mean (N, latent), and the skip connections."""
+        """The means (N, latent) for pictures (N, 1, 28, 28), and the skip connections."""
         hidden, maps = self.features(y)
         return self.z_mean(hidden), maps if self.skips else None
 
 
 class _Encoder(nn.Module):
-    """q(z|x). ``z_var`` gives the logarithm, since a variance has to be positive."""
+    """The encoder q(z|x). ``z_var`` gives the logarithm, since a variance has to be positive."""
 
     def __init__(self, features: _MlpFeatures | _CnnFeatures, latent: int) -> None:
         super().__init__()
@@ -160,13 +160,13 @@ class _Encoder(nn.Module):
         self.z_var = nn.Linear(features.size, latent)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, 28, 28) -> mean and log-variance, each (N, latent)."""
+        """Means and log-variances, each (N, latent), for pictures (N, 1, 28, 28)."""
         hidden, _ = self.features(x)
         return self.z_mean(hidden), self.z_var(hidden)
 
 
 class _MlpDecoder(nn.Module):
-    """fc2 and x_mean of table 12."""
+    """The layers fc2 and x_mean of table 12."""
 
     def __init__(self, config: MnistMlpConfig) -> None:
         super().__init__()
@@ -174,13 +174,13 @@ class _MlpDecoder(nn.Module):
         self.x_mean = nn.Linear(config.hidden, SIDE * SIDE)
 
     def forward(self, z: Tensor, _context: None) -> Tensor:
-        """(N, latent) -> (N, 1, 28, 28)."""
+        """Pictures (N, 1, 28, 28) for codes (N, latent)."""
         out: Tensor = self.x_mean(functional.leaky_relu(self.fc2(z)))
         return out.view(-1, 1, SIDE, SIDE)
 
 
 class _CnnDecoder(nn.Module):
-    """Table 13 mirrored; a skip connection doubles the channels that a convolution sees."""
+    """The layers of table 13 mirrored; skips double the channels that a convolution sees."""
 
     def __init__(self, config: MnistCnnConfig) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class _CnnDecoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: list[Tensor] | None) -> Tensor:
-        """(N, latent) and the feature maps of the prior, if any -> (N, 1, 28, 28)."""
+        """Pictures (N, 1, 28, 28) for codes (N, latent) and, if any, the prior's feature maps."""
         x = functional.leaky_relu(self.fc3(functional.leaky_relu(self.fc2(z))))
         x = x.view(len(z), -1, 4, 4)
         for level, conv in enumerate(self.convs, 1):

@@ -22,8 +22,8 @@ class Pix2PixConfig:
     """Hyperparameters.
 
     Attributes:
-        channels_in: 4 for packed RAW, 3 for sRGB (task 2).
-        channels_out: 3 for colour, 1 for grey (task 1).
+        channels_in: Planes of the input: 4 for packed RAW, 3 for sRGB (task 2).
+        channels_out: Planes of the output: 3 for colour, 1 for grey (task 1).
     """
 
     channels_in: int = 4
@@ -35,7 +35,7 @@ class Pix2PixConfig:
 
 
 class _Down(nn.Module):
-    """Seven of the blocks E_{4,2}: convolutions of stride 2, LeakyReLU(0.2)."""
+    """Seven of the blocks E_{4,2}: convolutions of stride 2 with LeakyReLU(0.2)."""
 
     def __init__(self, channels_in: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Down(nn.Module):
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, C, 256, 256) -> the seven outputs, shallow first; the last is (N, 512, 2, 2)."""
+        """The seven outputs for (N, C, 256, 256), shallow first; the last is (N, 512, 2, 2)."""
         outputs = []
         for convolution in self.convolutions:
             x = functional.leaky_relu(convolution(x), 0.2)
@@ -54,7 +54,7 @@ class _Down(nn.Module):
 
 
 class _Pix2PixPosterior(nn.Module):
-    """q(z|x): the downsampling network with two last blocks, mean and log-variance."""
+    """The encoder q(z|x): the downsampling network with a last block each for both moments."""
 
     def __init__(self, config: Pix2PixConfig) -> None:
         super().__init__()
@@ -64,13 +64,13 @@ class _Pix2PixPosterior(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, 256, 256) -> two of (N, 512, 1, 1)."""
+        """Means and log-variances, each (N, 512, 1, 1), of clean patches (N, C', 256, 256)."""
         features = self.down(x)[-1]
         return self.mean(features), self.log_variance(features)
 
 
 class Pix2Pix(nn.Module):
-    """The test-time network: prior mean down to 1x1, then the decoder with seven skips.
+    """The test-time network: the prior's mean, of 1x1 pixel, then the decoder with seven skips.
 
     No batch normalization (ch. 6.1.5) and no activation on the bottleneck (ch. 6.1.1).
     """
@@ -96,12 +96,12 @@ class Pix2Pix(nn.Module):
         initialise(self)
 
     def prior(self, y: Tensor) -> tuple[Tensor, Any]:
-        """Mean of p(z|y), (N, 512, 1, 1), and the skip connections."""
+        """The mean of p(z|y), (N, 512, 1, 1), and the skip connections."""
         skips = self.down(y)
         return self.to_latent(skips[-1]), skips
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
-        """Mean of p(x|y, z): (N, 512, 1, 1) -> (N, C, 256, 256) in [-1, 1]."""
+        """The mean of p(x|y, z), (N, C', 256, 256) in [-1, 1], for codes (N, 512, 1, 1)."""
         x = z
         last = len(self.enlarge) - 1
         for level, enlarge in enumerate(self.enlarge):
@@ -113,11 +113,11 @@ class Pix2Pix(nn.Module):
         return torch.tanh(x)
 
     def forward(self, y: Tensor) -> Tensor:
-        """(N, C, 256, 256) -> (N, C', 256, 256) with z at the prior's mean."""
+        """The patches (N, C', 256, 256) made of (N, C, 256, 256) with z at the prior's mean."""
         return self.decode(*self.prior(y))
 
     def make_posterior(self) -> PosteriorNetwork:
-        """A fresh encoder q(z|x) for training."""
+        """Make a fresh encoder q(z|x), which only training needs."""
         return _Pix2PixPosterior(self.config)
 
 

@@ -19,11 +19,11 @@ class SidNetConfig:
     """Hyperparameters; the defaults are the thesis's baseline of 49.48 M parameters.
 
     Attributes:
-        channels_in: 4 for packed RAW, 3 for sRGB (task 2).
-        channels_out: 3 for colour, 1 for grey (task 1).
-        width: filters of the first block; ``SID-net small`` has 16.
-        latent: dimensions of the bottleneck; ``SID-net small`` has 768.
-        skips: whether the decoder sees the blocks of the prior network.
+        channels_in: Planes of the input: 4 for packed RAW, 3 for sRGB (task 2).
+        channels_out: Planes of the output: 3 for colour, 1 for grey (task 1).
+        width: Filters of the first block; ``SID-net small`` has 16.
+        latent: Dimensions of the bottleneck; ``SID-net small`` has 768.
+        skips: Whether the decoder sees the blocks of the prior network.
     """
 
     channels_in: int = 4
@@ -62,7 +62,7 @@ class _Down(nn.Module):
         self.features = self.widths[-1] * (PATCH >> _POOLINGS) ** 2
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(N, C, 256, 256) -> (N, features) and the outputs of the blocks, shallow first."""
+        """Features (N, F) of (N, C, 256, 256), and the outputs of the blocks, shallow first."""
         skips = []
         for block in self.blocks:
             skips.append(block(x))
@@ -71,7 +71,7 @@ class _Down(nn.Module):
 
 
 class _SidPosterior(nn.Module):
-    """q(z|x): the downsampling network with two heads, mean and log-variance."""
+    """The encoder q(z|x): the downsampling network with a head each for both moments."""
 
     def __init__(self, config: SidNetConfig) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class _SidPosterior(nn.Module):
         initialise(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, 256, 256) -> two of (N, latent)."""
+        """Means and log-variances, each (N, latent), of clean patches (N, C', 256, 256)."""
         features, _ = self.down(x)
         return self.mean(features), self.log_variance(features)
 
 
 class SidNet(nn.Module):
-    """The test-time network of figure 10: prior mean, then decoder.
+    """The test-time network of figure 10: the prior's mean, then the decoder.
 
     Takes a 256x256 patch, amplified by the exposure ratio and clipped to [0, 1], and gives one
     of the same side in sRGB. A transposed convolution here has no activation: the text says
@@ -120,12 +120,12 @@ class SidNet(nn.Module):
         initialise(self)
 
     def prior(self, y: Tensor) -> tuple[Tensor, Any]:
-        """Mean of p(z|y), (N, latent), and what the decoder sees of y."""
+        """The mean of p(z|y), (N, latent), and what the decoder sees of y."""
         features, skips = self.down(y)
         return self.to_latent(features), skips if self.config.skips else None
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
-        """Mean of p(x|y, z): (N, latent) -> (N, C, 256, 256), not clamped."""
+        """The mean of p(x|y, z), (N, C', 256, 256) and not clamped, for codes (N, latent)."""
         side = PATCH >> _POOLINGS
         x = self.from_latent(z).view(len(z), -1, side, side)
         for level, (enlarge, block) in enumerate(zip(self.enlarge, self.blocks, strict=True)):
@@ -137,11 +137,11 @@ class SidNet(nn.Module):
         return out
 
     def forward(self, y: Tensor) -> Tensor:
-        """(N, C, 256, 256) -> (N, C', 256, 256) with z at the prior's mean."""
+        """The patches (N, C', 256, 256) made of (N, C, 256, 256) with z at the prior's mean."""
         return self.decode(*self.prior(y))
 
     def make_posterior(self) -> PosteriorNetwork:
-        """A fresh encoder q(z|x) for training."""
+        """Make a fresh encoder q(z|x), which only training needs."""
         return _SidPosterior(self.config)
 
 

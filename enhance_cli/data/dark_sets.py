@@ -48,14 +48,14 @@ _SMALLEST = 22
 
 @dataclass(frozen=True)
 class View:
-    """What a model is given of a scene, and what it should make of it.
+    """In which form a model is given a scene, and in which form it should give it back.
 
     Attributes:
-        source: a RAW mosaic, or an sRGB picture of 8 bits.
-        half: whether pictures have half of the sensor's size, as the thesis's networks want them:
+        source: Whether the dark picture is a RAW mosaic or an sRGB picture of 8 bits.
+        half: Whether pictures have half of the sensor's size, as the thesis's networks want them:
             of RAW a mean of each 2x2 block, of sRGB files one pixel that was made of it. RAW
             networks of this kind know one camera only.
-        grey: give the luminance.
+        grey: Whether the result is the luminance alone.
     """
 
     source: Source = "raw"
@@ -64,7 +64,7 @@ class View:
 
     @property
     def label(self) -> str:
-        """For tables that hold several."""
+        """The view in a few words, for tables that hold several views."""
         return ", ".join(
             [self.source, *(["half size"] if self.half else []), *(["grey"] if self.grey else [])]
         )
@@ -72,16 +72,18 @@ class View:
 
 @dataclass(frozen=True)
 class DarkScene:
-    """A dark picture, not amplified, with its clean counterpart; all on the CPU.
+    """A dark picture that has not been amplified, with its clean counterpart; all on the CPU.
 
     Attributes:
-        view: that it was made for.
-        planes: float32, linear, 1 is white: (4, h, w) packed R, G1, B, G2, or (3, H, W) sRGB.
-        gains: white balance of R, G, B, the smallest 1.
-        camera_to_srgb: (3, 3), from the dark picture's white-balanced colours to linear sRGB.
-        clean: (3, 2h, 2w) for RAW, (3, H, W) for sRGB: linear, white-balanced, in [0, 1].
-        clean_to_srgb: (3, 3), that of ``clean``.
-        mosaic: the dark RAW file, for LibRaw; None for sRGB.
+        view: The view that the scene was made for.
+        planes: The dark picture, float32 and linear, where 1 is white: packed R, G1, B, G2 of
+            shape (4, h, w), or sRGB of shape (3, H, W).
+        gains: Gains of R, G and B that balance white in it; the smallest is 1.
+        camera_to_srgb: The matrix (3, 3) from its white-balanced colours to linear sRGB.
+        clean: The clean picture, linear, white-balanced and in [0, 1]: (3, 2h, 2w) for RAW,
+            (3, H, W) for sRGB.
+        clean_to_srgb: The matrix (3, 3) from the colours of ``clean`` to linear sRGB.
+        mosaic: The dark RAW file, for methods that read files; None for sRGB.
     """
 
     view: View
@@ -94,7 +96,7 @@ class DarkScene:
 
     @property
     def curve(self) -> ToneCurve:
-        """Output curve: a camera's, or plain sRGB, since a file says nothing of its own."""
+        """The tone curve: a camera's for RAW, and sRGB's own for files, which name no other."""
         return "camera" if self.view.source == "raw" else "srgb"
 
     def reference(self) -> Tensor:
@@ -119,10 +121,10 @@ class DarkCase:
     """One test picture, not read yet.
 
     Attributes:
-        name: for reports.
-        ratio: exposure of the clean picture over that of the dark one; None if nobody knows.
-        iso: of the dark picture; None likewise.
-        load: reads or makes it.
+        name: Name of the case in reports.
+        ratio: Exposure of the clean picture over that of the dark one; None if nobody knows.
+        iso: ISO of the dark picture; None if nobody knows.
+        load: Reads or makes the scene.
     """
 
     name: str
@@ -316,11 +318,11 @@ class DarkDataset:
     """A set of dark pictures.
 
     Attributes:
-        sources: kinds of input that it has, the usual one first.
-        find: its cases for a view in the first of some roots that has it, or None.
-        layout: what to put where, for the message when it is absent.
-        summary: one line for people.
-        notice: what must be said beside the figures of this set; empty if nothing.
+        sources: The kinds of input that it has, the usual one first.
+        find: Gives its cases for a view from the first of some roots that has it, or None.
+        layout: What to put where, for the message when it is absent.
+        summary: One line for people.
+        notice: What must be said beside the figures of this set; empty if nothing.
     """
 
     sources: tuple[Source, ...]
@@ -359,13 +361,13 @@ def load_cases(name: str, view: View, roots: Sequence[Path]) -> list[DarkCase]:
     """The test cases of a dataset, none of them read yet.
 
     Args:
-        name: key of ``DARK_DATASETS``.
-        view: what models are given and should give.
-        roots: folders to look in, in this order; for one named ``benchmarks`` its parent too.
+        name: Key of ``DARK_DATASETS``.
+        view: In which form models are given the pictures and give them back.
+        roots: Folders to look in, in this order; for one named ``benchmarks`` its parent too.
 
     Raises:
-        UsageError: if the dataset has no input of the view's kind.
-        DatasetError: if no root has it, or it is incomplete.
+        UsageError: If the dataset has no input of the view's kind.
+        DatasetError: If no root has it, or it is incomplete.
     """
     dataset = DARK_DATASETS[name]
     if view.source not in dataset.sources:

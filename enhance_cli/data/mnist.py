@@ -21,8 +21,8 @@ class Digits:
     """Pictures of digits.
 
     Attributes:
-        pictures: uint8 (N, 28, 28), 0 is the black ground, 255 the white of a stroke.
-        labels: int64 (N,), the digits, 0 to 9.
+        pictures: uint8 (N, 28, 28), where 0 is the black ground and 255 the white of a stroke.
+        labels: The digits from 0 to 9, int64 (N,).
     """
 
     pictures: Tensor
@@ -32,13 +32,13 @@ class Digits:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Digits":
-        """The same on another device."""
+        """The same digits on another device."""
         return Digits(self.pictures.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class Mnist:
-    """Both parts of the dataset: 60,000 digits to train on and 10,000 others."""
+    """Both parts of the dataset: 60,000 digits to train on and 10,000 others to test on."""
 
     train: Digits
     test: Digits
@@ -48,11 +48,11 @@ def read_mnist(path: Path) -> Mnist:
     """Read the dataset.
 
     Args:
-        path: ``mnist.npz`` with the arrays ``x_train``, ``y_train``, ``x_test`` and ``y_test``,
-            as Keras distributes it, or a folder that holds it.
+        path: The file ``mnist.npz`` as Keras distributes it, with the arrays ``x_train``,
+            ``y_train``, ``x_test`` and ``y_test``, or a folder that holds it.
 
     Raises:
-        DatasetError: if there is no such file, or it holds something else.
+        DatasetError: If there is no such file, or it holds something else.
     """
     file = path / FILE_NAME if path.is_dir() else path
     names = [f"{kind}_{part}" for part in ("train", "test") for kind in "xy"]

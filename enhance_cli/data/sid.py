@@ -22,9 +22,10 @@ class SidPair:
     """Two exposures of a scene of the SID dataset.
 
     Attributes:
-        short, long: RAW files.
-        ratio: of their times, at most 300.
-        iso: None where neither list nor file tells.
+        short: RAW file of the short exposure.
+        long: RAW file of the long exposure.
+        ratio: The long exposure's time over the short one's, at most 300.
+        iso: ISO of the short exposure; None where neither list nor file tells it.
     """
 
     short: Path
@@ -36,16 +37,16 @@ class SidPair:
 def load_sid_pairs(root: Path, split: Split) -> list[SidPair]:
     """The Sony pairs of the SID dataset.
 
-    From ``Sony_{split}_list.txt``, or, where that is missing, by the names in ``Sony/short`` and
-    ``Sony/long``: five digits of the scene, of which the first tells the split, and at the end
-    the seconds.
+    They are read from ``Sony_{split}_list.txt``. Where that is missing, the names of the files in
+    ``Sony/short`` and ``Sony/long`` tell: they begin with five digits of the scene, the first of
+    which stands for the split, and end with the seconds of the exposure.
 
     Args:
-        root: the folder with ``Sony`` and the lists in it.
-        split: of the authors.
+        root: The folder with ``Sony`` and the lists in it.
+        split: Which of the authors' splits is wanted.
 
     Raises:
-        DatasetError: if a line or name is not understood, or a file of a pair is missing.
+        DatasetError: If a line or name is not understood, or a file of a pair is missing.
     """
     listing = root / f"Sony_{split}_list.txt"
     pairs = list(_listed_pairs(listing) if listing.is_file() else _named_pairs(root, split))

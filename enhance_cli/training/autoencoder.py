@@ -18,9 +18,9 @@ from enhance_cli.training.objectives import gaussian_kl, reparameterise, summed
 from enhance_cli.training.optimisation import step_generator
 from enhance_cli.training.stages import Stage, TrainingTask
 
-_AT_ONCE = 250  # pictures of a validation
-_VALIDATED = 2_000
-_FITTED = 20_000  # codes: a mixture of ten needs no more, and EM grows with them
+_AT_ONCE = 250  # pictures that go through the network together in a validation
+_VALIDATED = 2_000  # pictures of a validation
+_FITTED = 20_000  # codes to fit densities to: a mixture of ten needs no more, and EM is slow
 _EM_STEPS = 100  # ch. 6.8
 # Kernel widths of Tolstikhin et al. (2018), from whom ch. 6.7.1 takes WAE-MMD.
 _MMD_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -126,7 +126,7 @@ class Autoencoding(TrainingTask):
         self.unit = "nats/value" if self._is_density else "-loss"
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
-        """Mean loss of this process's share; each picture comes once an epoch."""
+        """The mean loss of this process's share; in an epoch each picture is shown once."""
         stage = self.stage
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(
@@ -157,9 +157,9 @@ class Autoencoding(TrainingTask):
         return total
 
     def validate(self, network: nn.Module) -> float:
-        """The negative of the loss without regularisers; fits the densities of the codes too.
+        """The negative of the loss without regularisers; it also fits the densities of the codes.
 
-        That is the bound of eq. 6.4 per value where the recipe has a normalised likelihood. Every
+        Where the likelihood is normalised, that is the bound of eq. 6.4 in nats per value. Every
         time the same random numbers are used, so that scores can be compared.
         """
         model = cast(Autoencoder, network)
@@ -195,7 +195,7 @@ class Autoencoding(TrainingTask):
 def _error(
     network: Autoencoder, x: Tensor, z: Tensor, generator: torch.Generator, gradient: float
 ) -> Tensor:
-    """-log p(x|z) as the recipe has it, with eq. 6.17 where it has a weight, (N,)."""
+    """-log p(x|z) of each picture by the network's likelihood, (N,), plus eq. 6.17 if weighted."""
     estimate = network.decode(z)
     if network.likelihood is None:
         error = summed((x - estimate).square())
@@ -238,7 +238,11 @@ def decoder_penalty(network: Autoencoder, z: Tensor, generator: torch.Generator)
 
 
 def _divergence(mean: Tensor, log_variance: Tensor | None, config: AutoencoderConfig) -> Tensor:
-    """Eq. 6.12, with the half and the signs that the divergence has, or eq. 6.14; (N,)."""
+    """The divergence of each code's posterior from N(0, I), (N,).
+
+    It is eq. 6.12, with the half and the signs that it should have there, or for a posterior of
+    constant variance eq. 6.14.
+    """
     if log_variance is None:
         return torch.zeros(len(mean), device=mean.device)
     if config.posterior == "constant":
@@ -252,10 +256,11 @@ def mean_discrepancy(codes: Tensor, prior: Tensor) -> Tensor:
     The kernels are inverse multiquadrics, c / (c + |a - b|^2), summed over seven widths.
 
     Args:
-        codes, prior: (N, D), N at least 2; the prior's from N(0, I).
+        codes: Codes of pictures, (N, D), at least two.
+        prior: As many samples of N(0, I).
 
     Returns:
-        A number, 0 in the mean where both have one distribution; it can be negative.
+        A number whose mean is 0 where both have one distribution; it can be negative.
     """
     count, latent = codes.shape
     total = codes.new_zeros(())
@@ -272,12 +277,13 @@ def mean_discrepancy(codes: Tensor, prior: Tensor) -> Tensor:
 
 
 def fit_densities(codes: Tensor, components: int, seed: int) -> dict[str, Tensor]:
-    """Fit a Gaussian and a mixture of full covariances to codes (ch. 6.5).
+    """Fit a Gaussian, and a mixture of Gaussians with full covariances, to codes (ch. 6.5).
 
     Args:
         codes: (N, D).
-        components: of the mixture; fewer where there are fewer codes, the rest without weight.
-        seed: of the mixture's beginning.
+        components: Number of Gaussians in the mixture. Where there are fewer codes, only as many
+            Gaussians have a weight.
+        seed: Seed of the mixture's first guess.
 
     Returns:
         The buffers of ``architectures.autoencoder.Densities`` by name, float32.

@@ -114,12 +114,12 @@ class MnistStage(Stage):
 
 
 def pixels(digits: Digits, index: Tensor | slice) -> Tensor:
-    """Some pictures of digits as float32 (N, 1, 28, 28) in [0, 1]."""
+    """Some of the digits as float32 pictures (N, 1, 28, 28) in [0, 1]."""
     return digits.pictures[index].float().div_(255)[:, None]
 
 
 def invert(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Each pixel ``x`` of a picture turned to ``1 - x`` with probability 0.5 (ch. 5.2).
+    """Pictures in which each pixel ``x`` became ``1 - x`` with probability 0.5 (ch. 5.2).
 
     A pixel that was black or white comes out as a fair coin, whatever it was: its value is gone.
     A grey one comes out as one of two values as far from mid-grey as it was, so that what the
@@ -128,8 +128,8 @@ def invert(x: Tensor, generator: torch.Generator) -> Tensor:
     the inside. Details of one pixel decide this, which may be why skip connections help so much.
 
     Args:
-        x: pictures in [0, 1].
-        generator: of the coins, drawn on its own device.
+        x: Pictures in [0, 1].
+        generator: The source of chance; it draws on its own device.
     """
     coins = torch.randint(
         2, x.shape, generator=generator, device=generator.device, dtype=torch.uint8
@@ -154,21 +154,21 @@ class DigitTask(TrainingTask):
         self._figures: dict[str, float] = {}
 
     def condition(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """What the prior sees of clean pictures."""
+        """What the prior is shown, made of clean pictures and their labels."""
         raise NotImplementedError
 
     def error(self, x: Tensor, estimate: Tensor) -> Tensor:
-        """-log p(x|y, z), (N,)."""
+        """-log p(x|y, z) of each picture but for a constant, (N,)."""
         raise NotImplementedError
 
     def measured(
         self, model: VariationalModel, x: Tensor, labels: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """The error that ch. 5 reports, (N,), the mean over ``draws`` samples."""
+        """The error that ch. 5 reports for each picture, (N,): a mean over ``draws`` samples."""
         raise NotImplementedError
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
-        """Mean of eq. 15 in nats over this process's share; each digit comes once an epoch."""
+        """Eq. 15 in nats, the mean over this process's share; an epoch shows each digit once."""
         batch, seed = self.stage.batch, self.stage.optimisation.seed
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(len(self._train), generator=step_generator(seed, -1 - epoch))
@@ -221,11 +221,11 @@ class Reconstruction(DigitTask):
     measure, unit = "sse", "-SSE"
 
     def condition(self, x: Tensor, labels: Tensor, _generator: torch.Generator) -> Tensor:
-        """Labels, or the pictures themselves for the other priors."""
+        """The labels for a prior of labels, and for the others the pictures themselves."""
         return labels if self.stage.config.prior == "label" else x
 
     def error(self, x: Tensor, estimate: Tensor) -> Tensor:
-        """Eq. 7."""
+        """The squared error of eq. 7."""
         return squared_error(x, estimate)
 
     def measured(
@@ -257,7 +257,7 @@ class Restoration(DigitTask):
         return invert(x, generator)
 
     def error(self, x: Tensor, estimate: Tensor) -> Tensor:
-        """Eq. 8."""
+        """The absolute error of eq. 8."""
         return absolute_error(x, estimate)
 
     def measured(

@@ -17,30 +17,36 @@ Error = Callable[[Tensor], Tensor]  # the decoder's output -> (N,)
 
 
 class VariationalModel(Protocol):
-    """Encoder, prior and decoder at training time."""
+    """The three networks of a conditional autoencoder while it is trained."""
 
     def prior(self, y: Any) -> tuple[Tensor, Any]:
-        """Mean of p(z|y), of unit variance, and what the decoder sees of y."""
+        """The mean of p(z|y), whose variance is 1, and what the decoder is shown of y."""
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x)."""
+        """The mean and the log-variance of q(z|x)."""
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
-        """Mean of p(x|y, z)."""
+        """The mean of p(x|y, z); ``context`` is what ``prior`` has returned beside the mean."""
 
 
 def summed(values: Tensor) -> Tensor:
-    """(N, ...) -> (N,), the sum over everything but the first axis."""
+    """The sum over everything but the first axis: (N, ...) -> (N,)."""
     return values.flatten(1).sum(1)
 
 
 def absolute_error(x: Tensor, estimate: Tensor) -> Tensor:
-    """Summed absolute error, (N,): -log of a Laplace density of scale 1 (eq. 8)."""
+    """The summed absolute error of each picture, (N,).
+
+    It is the negative logarithm of a Laplace density of scale 1 but for a constant (eq. 8).
+    """
     return summed((x - estimate).abs())
 
 
 def squared_error(x: Tensor, estimate: Tensor) -> Tensor:
-    """Half the summed squared error, (N,): -log of a Gaussian of variance 1 (eq. 7)."""
+    """Half the summed squared error of each picture, (N,).
+
+    It is the negative logarithm of a Gaussian density of variance 1 but for a constant (eq. 7).
+    """
     return summed((x - estimate).square()) / 2
 
 
@@ -50,7 +56,14 @@ def gaussian_kl(
     mean_p: Tensor | float = 0.0,
     log_variance_p: Tensor | float = 0.0,
 ) -> Tensor:
-    """D_KL(q || p) of diagonal Gaussians, (N,) in nats (eq. 24; eq. 25 with the defaults)."""
+    """The KL-divergence D(q || p) of diagonal Gaussians in nats, (N,) (eq. 24).
+
+    Args:
+        mean_q: Means of q, (N, ...).
+        log_variance_q: Logarithms of the variances of q, of the same shape.
+        mean_p: Means of p; with the defaults p is N(0, I), and this is eq. 25.
+        log_variance_p: Logarithms of the variances of p.
+    """
     log_ratio = log_variance_q - log_variance_p
     distance = (mean_q - mean_p).square()
     scaled = distance * torch.exp(-torch.as_tensor(log_variance_p, device=mean_q.device))
@@ -60,10 +73,15 @@ def gaussian_kl(
 def reparameterise(
     mean: Tensor, log_variance: Tensor | float, generator: torch.Generator
 ) -> Tensor:
-    """A differentiable sample of a diagonal Gaussian (ch. 4.2.3).
+    """A sample of a diagonal Gaussian that can be differentiated (ch. 4.2.3).
 
     The noise is drawn on the generator's device, so that a CPU generator gives the same sample
     wherever the network runs.
+
+    Args:
+        mean: Means, (N, ...).
+        log_variance: Logarithms of the variances, of the same shape or one for all.
+        generator: The source of the noise.
     """
     noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
     scale = torch.exp(torch.as_tensor(log_variance, device=mean.device) / 2)
@@ -78,13 +96,13 @@ class HybridObjective:
     reconstruction (ch. 6.1.3), where neither an encoder nor a sample is needed.
 
     Attributes:
-        alpha: weight of the CVAE's term, 0 to 1.
-        beta: weight of its KL-divergence (eq. 9).
-        samples: L, Monte-Carlo samples of each expectation (eq. 11).
-        prior_deviation: standard deviation of p(z|y) in the GSNN term: 1, or 0 for its mean.
-        divided: give the first share ``alpha`` of a batch to the CVAE's term and the rest to
-            the other, each with the weight that its share should have. The mean over a batch is
-            on average eq. 15 too, for one pass through the decoder instead of two.
+        alpha: Weight of the CVAE's term, from 0 to 1.
+        beta: Weight of the KL-divergence in the CVAE's term (eq. 9).
+        samples: L of eq. 11, the number of Monte-Carlo samples of each expectation.
+        prior_deviation: Standard deviation of p(z|y) in the GSNN term: 1, or 0 to decode its mean.
+        divided: Whether the first share ``alpha`` of a batch goes to the CVAE's term and the rest
+            to the other, each with the weight that its share should have. The mean over a batch
+            is on average eq. 15 too, for one pass through the decoder instead of two.
     """
 
     alpha: float = 1.0
@@ -101,7 +119,7 @@ class HybridObjective:
 
     @property
     def needs_posterior(self) -> bool:
-        """Whether an encoder is trained at all."""
+        """Whether an encoder q(z|x) is trained at all."""
         return self.alpha > 0
 
 
@@ -113,15 +131,15 @@ def negative_elbo(
     objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
-    """-L_CVAE of eq. 12, or of eq. 13 if the context is None, (N,).
+    """-L_CVAE of eq. 12 for each picture, (N,); that of eq. 13 if the context is None.
 
     Args:
-        model: networks.
-        x: clean pictures (N, ...).
-        prior: what ``model.prior`` gave for the inputs.
-        error: of the decoder's output.
-        objective: beta and the number of samples.
-        generator: of the samples.
+        model: The networks.
+        x: Clean pictures, (N, ...).
+        prior: What ``model.prior`` has returned for the inputs.
+        error: From the decoder's output to the error of each picture.
+        objective: Gives beta and the number of samples.
+        generator: The source of the samples.
     """
     mean_p, context = prior
     mean, log_variance = (part.float() for part in model.posterior(x))
@@ -140,7 +158,10 @@ def gsnn(
     objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
-    """-L_GSNN of eq. 14, (N,); with ``prior_deviation`` 0 the loss at the prior's mean."""
+    """-L_GSNN of eq. 14 for each picture, (N,); see ``negative_elbo`` for the arguments.
+
+    With a ``prior_deviation`` of 0 it is the error of what is decoded from the prior's mean.
+    """
     mean, context = prior
     if objective.prior_deviation == 0:
         return error(model.decode(mean, context))
@@ -160,15 +181,15 @@ def variational_loss(
     objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
-    """The loss of an objective, (N,).
+    """The loss of an objective for each picture, (N,).
 
     Args:
-        model: networks.
-        x: clean pictures (N, ...).
-        y: what the model is conditioned on.
-        error: of the decoder's output for all N.
-        objective: which loss.
-        generator: of the samples.
+        model: The networks.
+        x: Clean pictures, (N, ...).
+        y: What the model is conditioned on.
+        error: From the decoder's output for all N to the error of each.
+        objective: The loss that is wanted.
+        generator: The source of the samples.
     """
     prior = model.prior(y)
     alpha = objective.alpha
@@ -191,7 +212,7 @@ def _divided(
     objective: HybridObjective,
     generator: torch.Generator,
 ) -> Tensor:
-    """Eq. 15 with one decoding for each of N > 1 pictures and sample, (N,)."""
+    """Eq. 15 with each of N > 1 pictures decoded once per sample, (N,)."""
     mean_p, context = prior
     alpha, count = objective.alpha, len(x)
     first = min(max(round(alpha * count), 1), count - 1)
