@@ -18,11 +18,12 @@ ColourEncoding = Literal[
 class Contract:
     """How a network wants to be run. The engine reads this, and knows nothing else of a network.
 
+    Values of input and output lie in [0, 1], but for noise and highlights in low light.
+
     Attributes:
         scale: how many output pixels an input pixel becomes along each axis.
         channels_in: number of planes of the input.
         channels_out: number of planes of the output.
-        value_range: range of input and output values.
         colour: what the values mean. ``srgb`` is gamma-encoded RGB, ``grey`` one plane as it is
             stored. The others are of low light: ``balanced-raw`` takes packed R, G1, B, G2 in
             white-balanced linear camera RGB and gives RGB of that kind; ``linear-srgb`` takes
@@ -43,7 +44,6 @@ class Contract:
     scale: int
     channels_in: int = 3
     channels_out: int = 3
-    value_range: tuple[float, float] = (0.0, 1.0)
     colour: ColourEncoding = "srgb"
     halo: int = 0
     size_multiple: int = 1

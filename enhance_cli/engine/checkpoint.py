@@ -19,7 +19,11 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.engine.checkpoint_versions import FORMAT_VERSION, upgrade_description
+from enhance_cli.engine.checkpoint_versions import (
+    FORMAT_VERSION,
+    upgrade_contract,
+    upgrade_description,
+)
 from enhance_cli.errors import CheckpointError
 from enhance_cli.io.files import replacing
 
@@ -46,7 +50,7 @@ class CheckpointInfo:
 
 
 def build(architecture: Architecture, config: Any, device: torch.device | str = "cpu") -> nn.Module:
-    """A freshly initialised network; on the ``meta`` device it costs no memory."""
+    """Build a freshly initialised network; on the ``meta`` device it takes no memory."""
     with torch.device(device):
         return architecture.build(config)
 
@@ -86,13 +90,13 @@ def save_checkpoint(
     """Write a network's parameters and its description, whole or not at all.
 
     Args:
-        path: target, replaced if it exists.
-        network: gives config, contract and, unless ``tensors`` is given, the parameters.
-        architecture: its entry in ``ARCHITECTURES``.
-        name: the model's name.
-        tensors: other values for the parameters, e.g. an average of them.
+        path: where to write; an existing file is replaced.
+        network: the network, with its config and contract.
+        architecture: the network's entry in ``ARCHITECTURES``.
+        name: name of the model.
+        tensors: values that are stored in place of the network's own, e.g. an average of them.
         dtype: storage type of floating point tensors; loading always gives float32.
-        training: JSON-able notes on where the values come from.
+        training: notes on where the values come from, which JSON can hold.
 
     Raises:
         CheckpointError: if a value is too large for ``dtype``.
@@ -119,11 +123,11 @@ def save_checkpoint(
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:
-    """Read and check the metadata alone.
+    """Read and check the metadata, without the tensors.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, not ours, of a later format version, of
-            an unknown architecture, or if its config or contract is not that architecture's.
+        CheckpointError: if the file is missing or damaged, was not written by ``enhance`` or by a
+            later version of it, or if its config or contract is not that of its architecture.
     """
     metadata = read_metadata(path)
     version = metadata.get("format_version", "")
@@ -149,8 +153,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         training = json.loads(metadata.get("training", "{}"))
         if not isinstance(training, dict):
             raise TypeError(f"training is {training!r}, not a JSON object")
-        stored = json.loads(metadata["contract"])
-        contract = Contract(**{**stored, "value_range": tuple(stored["value_range"])})
+        contract = Contract(**upgrade_contract(json.loads(metadata["contract"])))
         expected = build(architecture, config, "meta").contract
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged description of {name} ({error})") from error
@@ -164,7 +167,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
 
 
 def load_network(info: CheckpointInfo) -> nn.Module:
-    """The network with its parameters, float32 on the CPU, in evaluation mode.
+    """Load a network with its parameters, in float32 on the CPU and in evaluation mode.
 
     Raises:
         CheckpointError: if a tensor is missing, unexpected, of another shape or not finite.
@@ -175,7 +178,7 @@ def load_network(info: CheckpointInfo) -> nn.Module:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, on the CPU, in their stored types.
+    """Read all tensors of a safetensors file to the CPU, in the types in which they are stored.
 
     Raises:
         CheckpointError: if the file is missing or damaged.
@@ -186,13 +189,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Copy tensors into a network, every one of them and nothing else.
+    """Copy tensors into a network, whose tensors they must match by name and shape.
 
     Args:
-        origin: where they come from, for the message.
+        network: the network, which is changed.
+        tensors: a value for each of its tensors.
+        origin: where the values come from, for the message.
 
     Raises:
-        CheckpointError: as ``load_network``.
+        CheckpointError: if a tensor is missing, unexpected, of another shape or not finite.
     """
     own = network.state_dict()
     problems = [
@@ -248,7 +253,7 @@ def _widen(value: Tensor, wanted: torch.Size) -> Tensor:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata of any safetensors file; empty where there is none.
+    """Read the metadata of any safetensors file; a file without metadata gives an empty dict.
 
     Raises:
         CheckpointError: if the file is missing or damaged.

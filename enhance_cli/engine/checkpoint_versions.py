@@ -2,7 +2,8 @@
 
 Version 1 described every video network by one flat configuration. What was no use to a network
 was in it nevertheless. Since version 2 the settings are nested by subject, and a network with the
-data-consistency step is an architecture of its own.
+data-consistency step is an architecture of its own. The range of values, which is [0, 1] for every
+network, is no longer part of the running contract; the first files of version 2 still state it.
 """
 
 from collections.abc import Mapping
@@ -50,6 +51,21 @@ def upgrade_description(
             architecture = "frvsr-dc"
             new["data_consistency"] = {"iterations": 0, **_take(config, _DATA_CONSISTENCY)}
     return architecture, new
+
+
+def upgrade_contract(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """The running contract of a checkpoint in the words of today's format.
+
+    Args:
+        contract: as read from JSON.
+
+    Raises:
+        ValueError: if the file states a range of values that is not [0, 1].
+    """
+    fields = dict(contract)
+    if (stated := fields.pop("value_range", [0, 1])) != [0, 1]:
+        raise ValueError(f"values range over {stated}, not over [0, 1]")
+    return fields
 
 
 def _take(old: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

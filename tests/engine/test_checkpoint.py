@@ -326,8 +326,6 @@ def test_config_that_is_not_the_architecture_s(good: Path, changes: dict[str, An
         {"halo": 0},
         {"halo": 10**9},
         {"tiling": "blended"},
-        {"value_range": [-1, 1]},
-        {"value_range": 5},
         {"colour": "linear"},
         {"size_multiple": 0},
         {"channels_in": 4},

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from video_networks import KINDS, make_config, make_network
 
 from enhance_cli.architectures import ARCHITECTURES
@@ -105,6 +106,23 @@ def test_impossible_settings_of_version_1_are_one_line(tmp_path: Path) -> None:
     ) as caught:
         read_checkpoint_info(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_contract_may_state_the_range_of_all_values(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    write_old(path, "sisr", "sisr")
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    contract = json.loads(metadata["contract"])
+    assert "value_range" not in contract
+    for stated, fits in (([0.0, 1.0], True), ([-1, 1], False), (5, False)):
+        changed = json.dumps({**contract, "value_range": stated})
+        save_file(load_file(path), path, metadata={**metadata, "contract": changed})
+        if fits:
+            assert read_checkpoint_info(path).contract == make_network("sisr", scale=2).contract
+        else:
+            with pytest.raises(CheckpointError, match="damaged.*not over"):
+                read_checkpoint_info(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
