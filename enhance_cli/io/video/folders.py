@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -179,13 +179,15 @@ class FolderSink:
     def __init__(self, info: VideoInfo, target: Path, scale: int) -> None:
         self.plan: OutputPlan = _plan(info, target, scale)
 
-    def segment(self, path: Path) -> AbstractContextManager["FolderSegmentWriter"]:
+    @contextmanager
+    def segment(self, path: Path) -> Iterator["FolderSegmentWriter"]:
         """Write PNGs into a folder of their own in a ``with`` statement, whole or not at all.
 
         Raises:
             OutputError: if it cannot be written, for instance because the disk is full.
         """
-        return write_folder_segment(self.plan, path)
+        with replacing_folder(path) as temporary:
+            yield FolderSegmentWriter(self.plan, temporary)
 
     def assemble(self, segments: Sequence[Path], span: Span, notice: Callable[[str], None]) -> None:
         """Put the PNGs of all segments into the output folder, all or none of them.
@@ -271,21 +273,6 @@ class FolderSegmentWriter:
         pixels = np.rot90(frame.pixels, self._plan.source.quarter_turns)
         write_image(self._folder / f"{name}.png", Picture(np.ascontiguousarray(pixels)))
         self._count += 1
-
-
-@contextmanager
-def write_folder_segment(plan: OutputPlan, path: Path) -> Iterator[FolderSegmentWriter]:
-    """Write the frames of one segment into a folder, which appears whole or not at all.
-
-    Args:
-        plan: what is decided about the whole output.
-        path: the folder; what is there is replaced.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    with replacing_folder(path) as temporary:
-        yield FolderSegmentWriter(plan, temporary)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
