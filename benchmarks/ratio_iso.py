@@ -59,7 +59,7 @@ def measure(method: Method, photos: list[Path], ratio: float, iso: float) -> flo
     scores = []
     for photo in photos:
         generator = torch.Generator().manual_seed(
-            zlib.crc32(f"{photo.stem}/{ratio}/{iso}".encode())
+            zlib.crc32(f"{photo.stem}/{ratio:g}/{iso:g}".encode())
         )
         taken = draw_conditions(
             1,
