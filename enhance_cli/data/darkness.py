@@ -129,7 +129,6 @@ def draw_conditions(
     ratio: Tensor | None = None,
     iso: Tensor | None = None,
     vary_brightness: bool = True,
-    ratios: tuple[float, float] = RATIO_RANGE,
 ) -> Conditions:
     """Random circumstances of N pictures.
 
@@ -139,10 +138,9 @@ def draw_conditions(
         camera: ``any`` mixes matrices and white balances, ``one`` is a single camera.
         ratio, iso: (N,) fixed values instead of drawn ones.
         vary_brightness: whether the clean exposure and the highlights vary.
-        ratios: range of the drawn ratios.
     """
     if ratio is None:
-        ratio = log_uniform(*ratios, count, generator)
+        ratio = log_uniform(*RATIO_RANGE, count, generator)
     if iso is None:
         iso = log_uniform(*ISO_RANGE, count, generator)
     share = torch.rand(count, len(XYZ_TO_CAMERA), generator=generator)

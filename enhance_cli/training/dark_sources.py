@@ -1,6 +1,7 @@
 """Where training takes dark pictures from: darkened photographs, or recorded pairs."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from enhance_cli.data.darkness import (
 )
 from enhance_cli.data.patches import PhotoSampler
 from enhance_cli.data.recorded import RecordedSampler
+from enhance_cli.data.sensor import RATIO_RANGE, log_uniform
 from enhance_cli.data.sid import load_sid_pairs
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import to_values
@@ -65,6 +67,29 @@ def check_patch(patch: int, contract: Contract) -> None:
     raise UsageError(f"--set patch={patch}: must be {rule}")
 
 
+@dataclass(frozen=True)
+class Ratios:
+    """How exposure ratios are drawn: their logarithms are spread evenly.
+
+    Attributes:
+        low: The smallest.
+        high: The largest.
+        dark_share: Share that is drawn from ``RATIO_RANGE`` instead.
+    """
+
+    low: float
+    high: float
+    dark_share: float = 0.0
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) ratios."""
+        ratios = log_uniform(self.low, self.high, count, generator)
+        if self.dark_share == 0:
+            return ratios
+        dark = log_uniform(*RATIO_RANGE, count, generator)
+        return torch.where(torch.rand(count, generator=generator) < self.dark_share, dark, ratios)
+
+
 class SyntheticDarkness:
     """Photographs that are darkened anew at every step; see ``data.darkness``.
 
@@ -73,7 +98,7 @@ class SyntheticDarkness:
         validation: Folder of photographs to validate on; None holds out every twentieth.
         contract: Contract of the network.
         patch: Side of the photographs' patches in pixels.
-        ratios: Range of the exposure ratios.
+        ratios: How exposure ratios are drawn.
         reduced: Share of dark sRGB files of half the sensor's size; see ``dark_srgb``.
         device: Where pixels live.
 
@@ -87,7 +112,7 @@ class SyntheticDarkness:
         validation: Path | None,
         contract: Contract,
         patch: int,
-        ratios: tuple[float, float],
+        ratios: Ratios,
         reduced: float,
         device: torch.device,
     ) -> None:
@@ -129,7 +154,7 @@ class SyntheticDarkness:
         return draw_conditions(
             count,
             generator,
-            ratios=self._ratios,
+            ratio=self._ratios.draw(count, generator),
             vary_brightness=vary,
             camera="one" if self._contract.colour.startswith("amplified") else "any",
         )

@@ -14,6 +14,7 @@ from enhance_cli.metrics import METRICS
 from enhance_cli.training.dark_examples import DISTANCES, make_example
 from enhance_cli.training.dark_sources import (
     DarkSource,
+    Ratios,
     RecordedDarkness,
     SyntheticDarkness,
     check_patch,
@@ -31,6 +32,8 @@ class LowLightStage(Stage):
         batch: Patches per step, over all processes.
         low_ratio: Smallest exposure ratio of the darkened photographs.
         high_ratio: Largest exposure ratio of the darkened photographs.
+        dark_share: Share of pictures whose ratio is drawn from 20 to 300, the range of the SID
+            dataset, whatever the two bounds are.
         reduced_share: For networks that take sRGB: the share of files of half the sensor's size,
             each of whose pixels was made of a whole 2x2 block of the mosaic, as in thesis 000,
             ch. 2. Recorded pairs are reduced if it is 1.
@@ -46,6 +49,7 @@ class LowLightStage(Stage):
     batch: int = 8
     low_ratio: float = RATIO_RANGE[0]
     high_ratio: float = RATIO_RANGE[1]
+    dark_share: float = 0.0
     reduced_share: float = 0.5
     relative: bool = False
     error: str = "absolute"
@@ -55,8 +59,9 @@ class LowLightStage(Stage):
         super().__post_init__()
         if not 1 <= self.low_ratio <= self.high_ratio:
             raise ValueError("low_ratio must be at least 1 and at most high_ratio")
-        if not 0 <= self.reduced_share <= 1:
-            raise ValueError(f"reduced_share must be from 0 to 1, not {self.reduced_share}")
+        for name in ("dark_share", "reduced_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.error not in DISTANCES:
             raise ValueError(f"error {self.error!r}: choose from {', '.join(DISTANCES)}")
         if self.batch < 1:
@@ -94,7 +99,7 @@ class LowLightStage(Stage):
                 data, contract, self.patch, self.reduced_share == 1, device
             )
         else:
-            ratios = (self.low_ratio, self.high_ratio)
+            ratios = Ratios(self.low_ratio, self.high_ratio, self.dark_share)
             source = SyntheticDarkness(
                 data, validation, contract, self.patch, ratios, self.reduced_share, device
             )

@@ -162,12 +162,6 @@ def test_half_of_the_scenes_have_highlights() -> None:
     assert 7.5 < highlights.max() < 8.001
 
 
-def test_ratios_of_a_recipe() -> None:
-    taken = draw_conditions(2000, seeded(), ratios=(4.0, 8.0))
-    assert 3.999 < taken.ratio.min() < 4.1
-    assert 7.9 < taken.ratio.max() < 8.001
-
-
 def test_one_camera_is_always_the_same() -> None:
     taken = draw_conditions(500, seeded(), camera="one")
     assert torch.equal(taken.xyz_to_camera, XYZ_TO_CAMERA[:1].expand(500, 3, 3))

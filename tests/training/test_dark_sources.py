@@ -12,6 +12,7 @@ from torch import Tensor
 
 from enhance_cli.data.darkness import pack
 from enhance_cli.errors import DatasetError
+from enhance_cli.training.dark_sources import Ratios
 from enhance_cli.training.objectives import HybridObjective
 from enhance_cli.training.optimisation import step_generator
 
@@ -46,6 +47,18 @@ def test_batches_are_of_the_recipe_s_patch_and_ratios(photos: Path) -> None:
     # At so small a ratio the dark picture resembles the clean one.
     likeness = torch.corrcoef(torch.stack([pairs.dark.flatten(), pack(pairs.clean).flatten()]))
     assert likeness[0, 1] > 0.7
+
+
+def test_ratios_of_a_stage() -> None:
+    drawn = Ratios(1.0, 4.0, dark_share=0.25).draw(2000, torch.Generator().manual_seed(0))
+    dark = drawn > 4
+    assert float(dark.float().mean()) == pytest.approx(0.25, abs=0.03)
+    assert drawn[~dark].min() >= 1
+    assert drawn[dark].min() >= 20
+    assert drawn[dark].max() <= 300
+    spread = Ratios(4.0, 8.0).draw(2000, torch.Generator().manual_seed(0)).log2()
+    assert float(spread.mean()) == pytest.approx(2.5, abs=0.05)
+    assert 2 <= spread.min() <= spread.max() <= 3
 
 
 @pytest.mark.parametrize("source", ["raw", "srgb"])
