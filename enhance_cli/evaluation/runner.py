@@ -102,6 +102,8 @@ def _choose_folders(request: EvaluationRequest) -> Benchmark:
         )
     where = "with --pred and --gt"
     if sets or LPIPS in metrics:
+        if request.subject.predictions is None or request.subject.references is None:
+            raise UsageError(f"{asked}: give --pred DIR and --gt DIR")
         benchmark = FOLDERS["sets" if sets else "perceptual"]
         return _refuse_useless(request, benchmark, where, {f"with {asked}": FOLDERS.values()})
     clips = holds_clips(request.subject.folders[1])
