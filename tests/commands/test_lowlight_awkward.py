@@ -92,8 +92,7 @@ def exif_of(**tags: float) -> Image.Exif:
     return exif
 
 
-@pytest.mark.parametrize("order", BAYER_ORDERS)
-@pytest.mark.parametrize("odd", [0, 1])
+@pytest.mark.parametrize(("order", "odd"), list(zip(BAYER_ORDERS, (0, 1, 1, 0), strict=True)))
 def test_bayer_orders_and_orientations_show_the_same_picture(
     tmp_path: Path, enhance: Callable, order: str, odd: int
 ):
@@ -177,10 +176,9 @@ def test_interrupted_it_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["a.dng"]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (9, 1), (1, 5)])
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize(("mode", "size"), [("RGB", (1, 1)), ("RGBA", (9, 1)), ("L", (1, 5))])
 def test_half_of_one_pixel_is_one(
-    tmp_path: Path, enhance: Callable, size: tuple[int, int], mode: str
+    tmp_path: Path, enhance: Callable, mode: str, size: tuple[int, int]
 ):
     Image.new(mode, size, 9).save(tmp_path / "a.png")
     assert enhance("lowlight", tmp_path / "a.png").code == 0

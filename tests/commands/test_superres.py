@@ -52,8 +52,7 @@ def test_every_format(name: str, tmp_path: Path, enhance: Run, tiny: list):
     assert result.pixels.dtype == np.uint8
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("suffix", "channels"), [(".png", 1), (".tif", 3)])
 def test_sixteen_bits_stay_sixteen_bits(
     suffix: str, channels: int, tmp_path: Path, enhance: Run, tiny: list
 ):
