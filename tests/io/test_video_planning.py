@@ -4,12 +4,16 @@ import re
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from media import convert, make_video, sink_of, times
 
+from enhance_cli.commands import video as command
 from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.video import EncodeOptions, open_source
+from enhance_cli.io.video.codecs import CODECS
+from enhance_cli.io.video.planning import CONTAINERS
 
 av = pytest.importorskip("av")
 
@@ -68,3 +72,11 @@ def test_audio_that_the_muxer_itself_refuses_is_known_before(tmp_path: Path) -> 
     )
     convert(source, tmp_path / "out.mov")
     assert len(times(tmp_path / "out.mov")) == 10
+
+
+def test_the_help_names_every_codec() -> None:
+    option = get_args(command.Codec)[1]
+    assert option.metavar == "|".join(CODECS)
+    assert {name for codec in CODECS.values() for name in codec.containers} == {
+        *CONTAINERS.values()
+    }

@@ -29,6 +29,7 @@ class Codec:
 
     Attributes:
         encoder: FFmpeg's name of the encoder.
+        containers: FFmpeg's names of the file formats that hold the codec.
         crf: the constant rate factor if the user chooses none; None if nothing is lost.
         max_crf: the largest constant rate factor.
         presets: the names of the presets, from which the user may choose.
@@ -38,6 +39,7 @@ class Codec:
     """
 
     encoder: str
+    containers: tuple[str, ...]
     crf: float | None = None
     max_crf: int = 0
     presets: tuple[str, ...] = ()
@@ -47,11 +49,21 @@ class Codec:
 
 
 CODECS = {
-    "h264": Codec("libx264", 18, 51, X26X_PRESETS, "medium", even=True),
-    "hevc": Codec("libx265", 20, 51, X26X_PRESETS, "medium", even=True),
-    "vp9": Codec("libvpx-vp9", 24, 63, tuple(map(str, range(9))), "3", "cpu-used"),
-    "av1": Codec("libsvtav1", 24, 63, tuple(map(str, range(14))), "7", even=True),
-    "ffv1": Codec("ffv1"),
+    "h264": Codec("libx264", ("mp4", "mov", "matroska"), 18, 51, X26X_PRESETS, "medium", even=True),
+    "hevc": Codec("libx265", ("mp4", "mov", "matroska"), 20, 51, X26X_PRESETS, "medium", even=True),
+    "vp9": Codec(
+        "libvpx-vp9",
+        ("mp4", "matroska", "webm"),
+        24,
+        63,
+        tuple(map(str, range(9))),
+        "3",
+        "cpu-used",
+    ),
+    "av1": Codec(
+        "libsvtav1", ("mp4", "matroska", "webm"), 24, 63, tuple(map(str, range(14))), "7", even=True
+    ),
+    "ffv1": Codec("ffv1", ("matroska",)),
 }
 
 

@@ -15,14 +15,8 @@ from enhance_cli.io.video.copying import left_out
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, VideoInfo
 from enhance_cli.io.video.writing import configure
 
-# FFmpeg's name of the container for each suffix, and the codecs that the containers hold.
+# FFmpeg's name of the container for each suffix.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-HELD = {
-    "mp4": ("h264", "hevc", "vp9", "av1"),
-    "mov": ("h264", "hevc"),
-    "matroska": ("h264", "hevc", "vp9", "av1", "ffv1"),
-    "webm": ("vp9", "av1"),
-}
 
 # Most players of H.264 show no larger frames (level 5.1 and 5.2).
 H264_WIDTH, H264_PIXELS = 4096, 4096 * 2304
@@ -94,14 +88,14 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
 
 def _codec_name(wanted: _Wanted) -> str:
     name = wanted.options.codec or _default_codec(wanted)
-    held = HELD[wanted.container]
+    held = [known for known, codec in CODECS.items() if wanted.container in codec.containers]
     if name not in CODECS:
         raise UnknownNameError("codec", name, CODECS)
     if name not in held:
-        suffix = ".webm" if name in HELD["webm"] and wanted.container == "mov" else ".mkv"
+        webm = "webm" in CODECS[name].containers and wanted.container == "mov"
         raise UsageError(
             f"codec {name}: {wanted.target.suffix} cannot hold it, use "
-            f"{' or '.join(held)}, or a {suffix} output"
+            f"{' or '.join(held)}, or a {'.webm' if webm else '.mkv'} output"
         )
     if CODECS[name].encoder not in av.codecs_available:
         raise OutputError(
