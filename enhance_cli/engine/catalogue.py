@@ -1,11 +1,10 @@
-"""From a model's name to a network that is ready to run.
+"""Find the weights of a model by its name, and load a network that is ready to run.
 
-Weights are looked for, in this order, at ``--weights PATH``, in the folder ``$ENHANCE_WEIGHTS``,
-in the project's ``weights/``, in the installed package's and in a per-user cache. A folder may
-hold a ``MANIFEST.toml`` that says where each file comes from and how it scores.
+Weights are looked for in the folder ``$ENHANCE_WEIGHTS``, then in the project's ``weights/``, in
+that of the installed package, and in a cache of the user. ``--weights PATH`` goes before them all.
+A folder may hold a ``MANIFEST.toml``, which says where each file comes from and how it scores.
 """
 
-import hashlib
 import os
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from enhance_cli.engine.checkpoint import (
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
+from enhance_cli.io.fetch import has_sha256
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -47,10 +47,11 @@ class Model(Runnable):
     info: CheckpointInfo
 
     def describe(self, tile_side: int | None = None) -> str:
-        """One line on what runs where.
+        """Describe in one line what runs where.
 
         Args:
-            tile_side: side of the tiles in input pixels, 0 for none; None leaves tiles out.
+            tile_side: side of the tiles in input pixels, or 0 for the whole picture at once. None
+                says nothing about tiles.
         """
         precision = str(self.dtype).removeprefix("torch.")
         text = f"{self.info.name} from {self.info.path}, on {self.device} in {precision}"
@@ -89,10 +90,10 @@ class ModelOptions:
     tile: int | None = None
 
     def load(self, task: str, scale: int | None = None) -> Model:
-        """The model of a task on its device, as :func:`load_model`.
+        """Load the model of a task onto its device.
 
         Raises:
-            EnhanceError: for an unknown device or precision, and as ``load_model``.
+            EnhanceError: if the device or the precision is unknown; see also :func:`load_model`.
         """
         device = choose_device(self.device)
         return load_model(
@@ -106,13 +107,13 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class WeightsFile:
+class FoundWeights:
     """A model's weights on disk, and its entry in the manifest beside them.
 
     Attributes:
-        name: of the model.
-        path: the checkpoint.
-        entry: the manifest's table for it; empty where there is none.
+        name: name of the model.
+        path: file of the checkpoint.
+        entry: what the manifest says of it; empty if it says nothing.
     """
 
     name: str
@@ -120,19 +121,17 @@ class WeightsFile:
     entry: dict[str, Any]
 
     def matches_manifest(self) -> bool | None:
-        """Whether the file has the manifest's sha256; None where there is none to compare."""
+        """Whether the file has the sha256 of the manifest; None if the manifest states none."""
         if "sha256" not in self.entry:
             return None
-        with self.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest == str(self.entry["sha256"])
+        return has_sha256(self.path, str(self.entry["sha256"]))
 
 
 def weight_folders() -> list[Path]:
-    """Existing folders that may hold weights, the first to be asked first.
+    """List the existing folders that may hold weights, in the order of the search.
 
     Raises:
-        CheckpointError: if ``$ENHANCE_WEIGHTS`` is set and no folder.
+        CheckpointError: if ``$ENHANCE_WEIGHTS`` is set and is no folder.
     """
     folders = [
         _PACKAGE.parent / "weights",
@@ -147,15 +146,15 @@ def weight_folders() -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """``$ENHANCE_CACHE``, or the platform's per-user cache folder."""
+    """The folder ``$ENHANCE_CACHE``, or else the cache folder that the platform has for users."""
     return Path(os.environ.get("ENHANCE_CACHE") or platformdirs.user_cache_dir("enhance"))
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """The tables of ``MANIFEST.toml`` by model name; empty where there is none.
+    """Read the tables of a folder's ``MANIFEST.toml`` by model; without a manifest there are none.
 
     Raises:
-        CheckpointError: if it is not TOML.
+        CheckpointError: if the manifest is not valid TOML.
     """
     path = folder / "MANIFEST.toml"
     if not path.exists():
@@ -168,17 +167,17 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
-def find_weights(name: str) -> WeightsFile | None:
-    """The weights of a model in the first folder that has them."""
+def find_weights(name: str) -> FoundWeights | None:
+    """Find the weights of a model in the first folder that has them."""
     for folder in weight_folders():
         path = folder / f"{name}.safetensors"
         if path.exists():
-            return WeightsFile(name, path, read_manifest(folder).get(name, {}))
+            return FoundWeights(name, path, read_manifest(folder).get(name, {}))
     return None
 
 
 def find_entry(name: str) -> dict[str, Any]:
-    """What a manifest says of a model, whether its weights are beside it or not."""
+    """Find what a manifest says of a model, even if its weights are not there."""
     for folder in weight_folders():
         entry = read_manifest(folder).get(name)
         if entry is not None:
@@ -186,8 +185,8 @@ def find_entry(name: str) -> dict[str, Any]:
     return {}
 
 
-def iterate_weights() -> Iterator[WeightsFile]:
-    """Every model's weights that can be found, by name, hidden doubles left out."""
+def iterate_weights() -> Iterator[FoundWeights]:
+    """List all weights that can be found, in the order of the models' names."""
     names = {path.stem for folder in weight_folders() for path in folder.glob("*.safetensors")}
     for name in sorted(names):
         found = find_weights(name)
@@ -196,16 +195,17 @@ def iterate_weights() -> Iterator[WeightsFile]:
 
 
 def resolve_name(task: str, name: str | None, scale: int | None) -> str:
-    """The full name of a model of ``MODELS``.
+    """Find the full name of a model in ``MODELS``.
 
     Args:
-        task: that the model must serve.
-        name: full (``enet-e-x4``), of a family (``enet-e``), or None for the task's default.
-        scale: wanted; None takes that of a full name, else ``SCALE``.
+        task: the task that the model must serve.
+        name: a full name (``enet-e-x4``) or that of a family (``enet-e``); None is the task's
+            default.
+        scale: the enlargement that is wanted; None is that of a full name, or else ``SCALE``.
 
     Raises:
         UnknownNameError: if there is no such model.
-        UsageError: if the model has another task or scale.
+        UsageError: if the model is for another task or scale.
     """
     given = name or TASKS[task].model
     if given in MODELS:
@@ -227,7 +227,7 @@ def resolve_name(task: str, name: str | None, scale: int | None) -> str:
 
 
 def _scale(name: str) -> int:
-    """Enlargement of a model; 1 for those that have none to choose."""
+    """The enlargement of a model; 1 if its config has none."""
     return int(getattr(MODELS[name].config, "scale", 1))
 
 
@@ -248,13 +248,14 @@ def load_model(
     """Find a checkpoint and put its network on a device.
 
     Args:
-        task: that it must serve.
-        name, scale: as of ``resolve_name``; not needed with ``weights``.
-        weights: a checkpoint file that overrules the look-up.
-        device, dtype: where, and in which precision it will run.
+        task: the task that the model must serve.
+        name, scale: see ``resolve_name``. They are not needed with ``weights``.
+        weights: a checkpoint file, which is loaded in place of the model's own.
+        device: where the network will run.
+        dtype: the precision in which it will run.
 
     Raises:
-        UnknownNameError, UsageError: as ``resolve_name``.
+        UnknownNameError, UsageError: see ``resolve_name``.
         CheckpointError: if there are no weights, or they do not fit.
     """
     if weights is not None:
@@ -276,7 +277,7 @@ def load_model(
 
 
 def _find_trained(name: str) -> CheckpointInfo:
-    """The checkpoint of a model that has weights of its own."""
+    """Find the checkpoint of a model that has weights of its own, and read its description."""
     found = find_weights(name)
     untrained = (found.entry if found else find_entry(name)).get("untrained")
     if untrained:
@@ -302,7 +303,7 @@ def _find_trained(name: str) -> CheckpointInfo:
 def _lend_weights(
     name: str, lenders: Sequence[CheckpointInfo], device: torch.device, dtype: torch.dtype
 ) -> Model:
-    """A model without a file of its own, with the weights that others lend it."""
+    """Load a model that has no file of its own, with the weights that other models lend it."""
     spec = MODELS[name]
     architecture = ARCHITECTURES[spec.architecture]
     network = build(architecture, spec.config)
@@ -320,6 +321,7 @@ def _lend_weights(
 def _place(
     network: nn.Module, info: CheckpointInfo, device: torch.device, dtype: torch.dtype
 ) -> Model:
+    """Move a network to its device."""
     if device.type == "cpu":
         keep_freed_memory()
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

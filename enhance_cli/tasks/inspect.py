@@ -11,7 +11,7 @@ from rich.table import Table
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.engine.catalogue import (
-    WeightsFile,
+    FoundWeights,
     find_entry,
     find_weights,
     iterate_weights,
@@ -136,11 +136,11 @@ def run_verify(names: list[str]) -> int:
     return 1 if bad else 0
 
 
-def _find(name: str) -> WeightsFile:
+def _find(name: str) -> FoundWeights:
     """Find weights by the name of their model, or a checkpoint file by its path."""
     if name.endswith(".safetensors") or "/" in name:
         path = Path(name)
-        return WeightsFile(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
+        return FoundWeights(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
     found = find_weights(name)
     if found is None:
         known = {file.name for file in iterate_weights()}
@@ -161,7 +161,7 @@ def _describe(name: str, architecture: Architecture, config: Any) -> dict[str, A
     }
 
 
-def _row(file: WeightsFile) -> dict[str, Any]:
+def _row(file: FoundWeights) -> dict[str, Any]:
     try:
         info = read_checkpoint_info(file.path)
     except CheckpointError as error:
