@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
-from enhance_cli.engine.checkpoint import load_tensors, read_tensors
+from enhance_cli.engine.checkpoint import load_tensors, read_tensors, restore_config
 from enhance_cli.io.image import read_rgb8
 from enhance_cli.metrics.quality import luma_bt601, psnr
 from enhance_cli.resize import imresize
@@ -150,7 +150,7 @@ def test_every_architecture_describes_itself(name: str) -> None:
     architecture = ARCHITECTURES[name]
     config = architecture.config()
     assert architecture.name == name
-    assert architecture.config(**json.loads(json.dumps(asdict(config)))) == config
+    assert restore_config(architecture.config, json.loads(json.dumps(asdict(config)))) == config
     with torch.device("meta"):
         net = architecture.build(config)
     assert net.config == config
