@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.evaluation.benchmarks import (
     BENCHMARKS,
@@ -14,6 +15,11 @@ from enhance_cli.evaluation.benchmarks import (
     known_metrics,
     names_by_kind,
 )
+
+# Headings of the help.
+MEASURES = "How results are compared"
+SETS = "Sets of pictures (mnist, faces, frechet, fid, prd)"
+STUDIES = "Experiments"
 
 _DATASETS = "; ".join(
     f"{kind}s: {', '.join(names)}" for kind, names in names_by_kind(BENCHMARKS).items()
@@ -41,6 +47,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--model",
+            rich_help_panel=options.MODEL,
             metavar="NAME",
             show_default="all of the scale, or the default",
             help="Score this model or baseline. May be repeated. What a model must beat, such as "
@@ -52,6 +59,7 @@ def evaluate(
     strategy: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=options.MODEL,
             metavar="baseline|faster1|faster2|fastest",
             show_default="none of them",
             help="Cut and merge dark pictures in one of the thesis's four ways, to compare their "
@@ -61,6 +69,7 @@ def evaluate(
     protocol: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=MEASURES,
             metavar="|".join((*PICTURE_PROTOCOLS, CLIP_PROTOCOL)),
             help="What is compared: luma without a border, all of RGB, or luma of video.",
             show_default="y-crop, for dark pictures and lpips rgb, for video video-y",
@@ -70,6 +79,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME,...",
+            rich_help_panel=MEASURES,
             help=f"Measures to report, of {', '.join(known_metrics())}. With --pred and --gt, "
             "lpips compares pairs as people do, and frechet, fid and prd compare whole sets of "
             "pictures.",
@@ -80,6 +90,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
+            rich_help_panel=SETS,
             help="Network that frechet, fid and prd look through: inception, squeezenet "
             "or a file of weights for one of them.",
             show_default="inception if it has been fetched, else squeezenet",
@@ -88,6 +99,7 @@ def evaluate(
     count: Annotated[
         int | None,
         typer.Option(
+            rich_help_panel=SETS,
             help="Compare so many pictures on each side, for mnist and faces; fewer are quicker.",
             min=1,
             show_default="all",
@@ -96,6 +108,7 @@ def evaluate(
     seed: Annotated[
         int | None,
         typer.Option(
+            rich_help_panel=SETS,
             help="Seed of random draws and clusterings, for mnist, faces and whole sets.",
             min=0,
             max=2**63 - 1,
@@ -105,6 +118,7 @@ def evaluate(
     border: Annotated[
         int | None,
         typer.Option(
+            rich_help_panel=MEASURES,
             help="Leave out so many pixels at each side, in protocols y-crop and video-y.",
             min=0,
             show_default="the scale, for dark pictures and video 0",
@@ -113,6 +127,7 @@ def evaluate(
     study: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=STUDIES,
             metavar="|".join(EXPERIMENTS),
             show_default="none of them",
             help="Make an experiment in place of plain scores: a closer look at video models, "
@@ -122,6 +137,7 @@ def evaluate(
     row: Annotated[
         int | None,
         typer.Option(
+            rich_help_panel=STUDIES,
             help="The row of every frame that --study profile shows.",
             min=0,
             show_default="the middle",
@@ -130,6 +146,7 @@ def evaluate(
     study_frames: Annotated[
         int | None,
         typer.Option(
+            rich_help_panel=STUDIES,
             help="Look at so many frames of each clip in a study; fewer are quicker.",
             min=6,
             show_default="all, for drift 600",
@@ -138,24 +155,33 @@ def evaluate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", help="Write the pictures of --study profile here."
+            "--output",
+            "-o",
+            rich_help_panel=STUDIES,
+            metavar="DIR",
+            help="Write the pictures of --study profile here.",
         ),
     ] = None,
     data_root: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
+            rich_help_panel=options.FILES,
             help="Look for datasets in this folder.",
             show_default="$ENHANCE_DATA, then the cache",
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the numbers as CSV too.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=options.FILES, help="Write the numbers as CSV too."
+        ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.html|FILE.md",
+            rich_help_panel=options.FILES,
             help="Write the tables and figures as a page too, in HTML or in Markdown.",
         ),
     ] = None,
@@ -167,9 +193,9 @@ def evaluate(
             "what failed in it.",
         ),
     ] = False,
-    tile: options.Tile = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    tile: options.Tile = defaults.TILE,
+    device: options.Device = defaults.DEVICE,
+    precision: options.Precision = defaults.PRECISION,
     json: options.Json = False,
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,

@@ -57,7 +57,8 @@ class Journal:
 
     def remove(self) -> None:
         """Forget the run: it is finished, or begun anew."""
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or the cache cannot be written at all
+            self.path.unlink()
 
 
 def _fingerprint(request: EvaluationRequest, evaluation: Evaluation) -> str:

@@ -118,6 +118,16 @@ def test_only_what_failed_is_scored_again(
     assert [image["name"] for image in json.loads(ran.out)["results"][0]["images"]] == NAMES
 
 
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    folders: list, tmp_path: Path, enhance: Callable
+):
+    (tmp_path / "cache").write_text("a file")
+    ran = enhance(*folders)
+    assert ran.code == 0
+    assert "this run cannot be resumed" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
 def test_page_in_markdown(tmp_path: Path, enhance: Callable, clip_data: Path):
     page = tmp_path / "pages" / "blur.md"
     options = ["--dataset", "video-val", "--model", "bicubic", "--study", "blur"]
