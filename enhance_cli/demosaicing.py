@@ -114,12 +114,12 @@ def demosaic_adaptive(mosaic: Tensor, pattern: str = "RGGB") -> Tensor:
 
 
 def _variation(picture: Tensor) -> Tensor:
-    """How much the colours (N, 3, H, W) vary along rows around each pixel, (N, 1, H, W)."""
+    """How much the colours of (N, 3, H, W) vary along rows around each pixel, (N, 1, H, W)."""
     colours = picture[:, [0, 2]] - picture[:, 1:2]
     steps = (colours[..., 2:] - colours[..., :-2]).abs().sum(1, keepdim=True)
-    steps = functional.pad(steps, (1, 1, 0, 0), mode="replicate")
-    around = functional.pad(steps, (_REACH,) * 4, mode="replicate")
-    return functional.avg_pool2d(around, 2 * _REACH + 1, stride=1)
+    beyond = (_REACH + 1, _REACH + 1, _REACH, _REACH)
+    steps = functional.pad(steps, beyond, mode="replicate")
+    return functional.avg_pool2d(steps, 2 * _REACH + 1, stride=1)
 
 
 def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor, Tensor]:
@@ -133,24 +133,35 @@ def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor,
         Two pictures (N, 3, 2h, 2w).
     """
     padded = functional.pad(mosaic, (3, 3, 3, 3), mode="reflect")
-    line = mosaic.new_tensor([[0, 0, 0, 0, 0], [0] * 5, [-1, 2, 2, 2, -1], [0] * 5, [0] * 5]) / 4
-    greens = functional.conv2d(padded, torch.stack([line, line.T])[:, None])
     inner = padded[..., 2:-2, 2:-2]  # one pixel more than the picture on each side
-    at = {colour: _sites(pattern, colour, inner) for colour in "RGB"}
-    greens = torch.where(at["G"], inner, greens)
-    square = mosaic.new_tensor([[1, 2, 1], [2, 4, 2], [1, 2, 1]])[None, None] / 4
+    measured = {colour: _sites(pattern, colour, inner) for colour in "RGB"}
     pictures = []
-    for green in greens.tensor_split(2, 1):
+    for green in (_between(padded[..., 2:-2, :]), _between(padded[..., 2:-2].mT).mT):
+        green = torch.where(measured["G"], inner, green)
         difference = inner - green
-        red, blue = (functional.conv2d(difference * at[colour], square) for colour in "RB")
+        red, blue = (_spread(difference * measured[colour]) for colour in "RB")
         green = green[..., 1:-1, 1:-1]
         pictures.append(torch.cat([green + red, green, green + blue], 1))
     return pictures[0], pictures[1]
 
 
+def _between(mosaic: Tensor) -> Tensor:
+    """Green between two greens of a row, by the filter (-1, 2, 2, 2, -1) / 4 along (..., W)."""
+    near = mosaic[..., 1:-3] + mosaic[..., 2:-2] + mosaic[..., 3:-1]
+    return near / 2 - (mosaic[..., :-4] + mosaic[..., 4:]) / 4
+
+
+def _spread(known: Tensor) -> Tensor:
+    """Bilinear means of every second pixel of every second row, where the others are zero."""
+    known = known[..., 1:-1] + (known[..., :-2] + known[..., 2:]) / 2
+    return known[..., 1:-1, :] + (known[..., :-2, :] + known[..., 2:, :]) / 2
+
+
 def _sites(pattern: str, colour: str, inner: Tensor) -> Tensor:
-    """Where a colour was measured, (H, W) bool, in a mosaic that begins with the last pixel of a
-    cell."""
+    """Where a colour was measured in a mosaic that begins within a cell, (H, W) bool.
+
+    Its first pixel is the last one, at (1,1), of a cell of the pattern.
+    """
     height, width = inner.shape[-2:]
     cell = torch.tensor([site == colour for site in reversed(pattern)], device=inner.device)
     return cell.view(2, 2).repeat(height // 2, width // 2)
