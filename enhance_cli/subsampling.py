@@ -13,7 +13,7 @@ A leaf module, because data, networks and evaluation must agree on one kernel.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -26,6 +26,7 @@ Phase = Literal["middle", "first"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 SIGMA = 1.5  # standard deviation of the chapter's blur, in HR pixels
+_SINC_RADIUS = 6  # taps to each side of a shift by part of a pixel
 
 
 def cell_position(scale: int, phase: Phase) -> float:
@@ -83,19 +84,78 @@ def blur_and_subsample(
     centre, radius = cell_position(scale, phase), max(math.ceil(4 * sigma), 1)
     first, last = math.ceil(centre - radius), math.floor(centre + radius)
     taps = sample_gaussian(sigma, centre, first, last - first + 1)
-    before, after = max(-first, 0), max(last - scale + 1, 0)
+    return _filter(frames, taps, first, scale)
+
+
+def shift_to_phase(frames_hr: Tensor, scale: int, phase: Phase) -> Tensor:
+    """Move large frames that were made from small frames of a phase to where they belong.
+
+    Networks and resizers take small frames to sample the middle of each cell. What they make of
+    frames of phase ``first`` therefore lies (s - 1) / 2 pixels too far to the bottom right. It is
+    moved back with a windowed sinc, which keeps detail that linear interpolation would blur.
+    The pixels that come in at the bottom and right repeat the border.
+
+    Args:
+        frames_hr: (..., H, W) floating point.
+        scale: s, by how much they were enlarged.
+        phase: of the small frames; nothing moves for ``middle``.
+
+    Returns:
+        (..., H, W), not limited to the range of ``frames_hr``.
+    """
+    return _shift(frames_hr, cell_position(scale, "middle") - cell_position(scale, phase))
+
+
+def shift_from_phase(frames_hr: Tensor, scale: int, phase: Phase) -> Tensor:
+    """The reverse of ``shift_to_phase``, but for the border: true frames as a network sees them."""
+    return _shift(frames_hr, cell_position(scale, phase) - cell_position(scale, "middle"))
+
+
+def _shift(frames: Tensor, distance: float) -> Tensor:
+    """Frames (..., H, W) whose pixels come from ``distance`` pixels to the right and below."""
+    if distance == 0:
+        return frames
+    whole = math.floor(distance)
+    taps = _sinc_taps(distance - whole)
+    return _filter(frames, taps, whole + 1 - _SINC_RADIUS, 1)
+
+
+@lru_cache(maxsize=16)
+def _sinc_taps(fraction: float) -> tuple[float, ...]:
+    """Lanczos's windowed sinc, sampled a fraction of a pixel beside its centre."""
+    places = [tap + 1 - _SINC_RADIUS - fraction for tap in range(2 * _SINC_RADIUS)]
+    weights = [_sinc(place) * _sinc(place / _SINC_RADIUS) for place in places]
+    total = sum(weights)
+    return tuple(weight / total for weight in weights)
+
+
+def _sinc(place: float) -> float:
+    return math.sin(math.pi * place) / (math.pi * place) if place else 1.0
+
+
+def _filter(frames: Tensor, taps: Sequence[float], first: int, step: int) -> Tensor:
+    """Filter both axes of frames (..., H, W) and keep every ``step``-th pixel.
+
+    Args:
+        taps: weights of neighbouring pixels.
+        first: place of the first of them, counted from the pixel that is kept; outside the frame
+            its border is repeated.
+    """
+    height, width = frames.shape[-2:]
+    before = max(-first, 0)
+    after = max(first + len(taps) - step, 0)
     planes = frames.reshape(-1, 1, height, width)
     planes = functional.pad(planes, (before, after, before, after), mode="replicate")
     starts = range(first + before, first + before + len(taps))
     rows = _sum(
-        tap * planes[..., start : start + height - scale + 1 : scale, :]
+        tap * planes[..., start : start + height - step + 1 : step, :]
         for tap, start in zip(taps, starts, strict=True)
     )
-    cells = _sum(
-        tap * rows[..., start : start + width - scale + 1 : scale]
+    result = _sum(
+        tap * rows[..., start : start + width - step + 1 : step]
         for tap, start in zip(taps, starts, strict=True)
     )
-    return cells.reshape(*frames.shape[:-2], height // scale, width // scale)
+    return result.reshape(*frames.shape[:-2], height // step, width // step)
 
 
 def _sum(terms: Iterator[Tensor]) -> Tensor:
