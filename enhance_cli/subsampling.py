@@ -25,19 +25,27 @@ from enhance_cli.errors import UnknownNameError
 Phase = Literal["middle", "first"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
+MIDDLE: Phase = "middle"
+
 SIGMA = 1.5  # standard deviation of the chapter's blur, in HR pixels
 _SINC_RADIUS = 6  # taps to each side of a shift by part of a pixel
 
 
-def cell_position(scale: int, phase: Phase) -> float:
-    """Where in a cell of ``scale`` HR pixels the small frame samples, from its first pixel.
+def find_phase(name: str) -> Phase:
+    """The phase of a name.
 
     Raises:
-        UnknownNameError: if there is no such phase.
+        UnknownNameError: if there is none.
     """
-    if phase not in PHASES:
-        raise UnknownNameError("phase", phase, PHASES)
-    return (scale - 1) / 2 if phase == "middle" else 0.0
+    for phase in PHASES:
+        if phase == name:
+            return phase
+    raise UnknownNameError("phase", name, PHASES)
+
+
+def cell_position(scale: int, phase: Phase) -> float:
+    """Where in a cell of ``scale`` HR pixels the small frame samples, from its first pixel."""
+    return (scale - 1) / 2 if phase == MIDDLE else 0.0
 
 
 @lru_cache(maxsize=64)
@@ -59,7 +67,7 @@ def sample_gaussian(sigma: float, centre: float, first: int, count: int) -> tupl
 
 
 def blur_and_subsample(
-    frames: Tensor, scale: int, sigma: float = SIGMA, phase: Phase = "middle"
+    frames: Tensor, scale: int, sigma: float = SIGMA, phase: Phase = MIDDLE
 ) -> Tensor:
     """Blur frames with a Gaussian and keep one sample of every cell (ch. 3.3.5).
 
@@ -103,12 +111,12 @@ def shift_to_phase(frames_hr: Tensor, scale: int, phase: Phase) -> Tensor:
     Returns:
         (..., H, W), not limited to the range of ``frames_hr``.
     """
-    return _shift(frames_hr, cell_position(scale, "middle") - cell_position(scale, phase))
+    return _shift(frames_hr, cell_position(scale, MIDDLE) - cell_position(scale, phase))
 
 
 def shift_from_phase(frames_hr: Tensor, scale: int, phase: Phase) -> Tensor:
     """The reverse of ``shift_to_phase``, but for the border: true frames as a network sees them."""
-    return _shift(frames_hr, cell_position(scale, phase) - cell_position(scale, "middle"))
+    return _shift(frames_hr, cell_position(scale, phase) - cell_position(scale, MIDDLE))
 
 
 def _shift(frames: Tensor, distance: float) -> Tensor:

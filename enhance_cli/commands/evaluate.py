@@ -124,6 +124,13 @@ def evaluate(
             show_default="the scale, for dark pictures and video 0",
         ),
     ] = None,
+    phase: Annotated[
+        str | None,
+        options.phase(
+            "Which pixel of its cell of the large frame each pixel of a small frame of video "
+            "samples. Choose first to compare with published figures on Vid4 with blur degradation."
+        ),
+    ] = None,
     study: Annotated[
         str | None,
         typer.Option(
@@ -219,7 +226,7 @@ def evaluate(
             device,
             precision,
         ),
-        asked.Comparison(protocol, names, border),
+        asked.Comparison(protocol, names, border, phase),
         asked.SampleOptions(features, count, seed),
         asked.StudyOptions(row, study_frames, output),
         asked.Destination(csv, report),

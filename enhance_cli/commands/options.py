@@ -51,6 +51,11 @@ def scale(metavar: str) -> Any:
     )
 
 
+def phase(text: str) -> Any:
+    """Where small frames sample the large ones; ``text`` is the help."""
+    return typer.Option("--phase", metavar="middle|first", show_default="middle", help=text)
+
+
 Output = Annotated[
     Path | None,
     output(

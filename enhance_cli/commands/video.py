@@ -161,6 +161,14 @@ def video(
     pixel_format: PixelFormat = None,
     rate: Rate = None,
     frames: Frames = False,
+    phase: Annotated[
+        str | None,
+        options.phase(
+            "Which pixel of its cell of the large frame each pixel of the input samples. Choose "
+            "first if the input was made by keeping every 4th pixel, or the result lies 1.5 pixels "
+            "too far to the bottom right."
+        ),
+    ] = None,
     cut_threshold: CutThreshold = None,
     cut_detection: CutDetection = True,
     tile: Tile = defaults.TILE,
@@ -182,6 +190,7 @@ def video(
     folder of numbered pictures gives such a folder.
     """
     from enhance_cli.io.video import EncodeOptions
+    from enhance_cli.subsampling import MIDDLE, find_phase
     from enhance_cli.tasks.video import PartOptions, VideoRequest, run_video
 
     threshold = defaults.CUT_THRESHOLD if cut_threshold is None else cut_threshold
@@ -195,6 +204,7 @@ def video(
         rate=rate,
         frames=frames,
         compare=compare,
+        phase=find_phase(phase or MIDDLE),
         cut_threshold=threshold if cut_detection else None,
         resume=resume,
     )

@@ -20,7 +20,7 @@ from enhance_cli.io.video import (
     read_rgb8_frames,
 )
 from enhance_cli.levels import quantise, to_planes, to_values
-from enhance_cli.subsampling import SIGMA, blur_and_subsample
+from enhance_cli.subsampling import MIDDLE, SIGMA, Phase, blur_and_subsample
 
 MULTIPLE = 8  # that the sides of LR frames are cut to (ch. 3.4.8)
 SHORTEST = 5  # the first and last two frames are not counted
@@ -276,13 +276,19 @@ def _middle(frame: Tensor, unit: int) -> Tensor:
     return frame[..., top : top + height, left : left + width]
 
 
-def make_small_frame(frame_hr: Tensor, scale: int, sigma: float = SIGMA) -> Tensor:
+def make_small_frame(
+    frame_hr: Tensor, scale: int, sigma: float = SIGMA, phase: Phase = MIDDLE
+) -> Tensor:
     """The small frame (3, H / s, W / s) of a large one in [0, 1], rounded to 8 bits (ch. 3.3.5)."""
-    return quantise(blur_and_subsample(frame_hr, scale, sigma))
+    return quantise(blur_and_subsample(frame_hr, scale, sigma, phase))
 
 
 def iterate_pairs(
-    clip: VideoClip, scale: int, limit: int | None = None, sigma: float | None = None
+    clip: VideoClip,
+    scale: int,
+    limit: int | None = None,
+    sigma: float | None = None,
+    phase: Phase = MIDDLE,
 ) -> Iterator[FramePair]:
     """Frames of a clip and their truth, cut by the rule of ch. 3.4.8, one at a time.
 
@@ -292,6 +298,7 @@ def iterate_pairs(
         limit: frames at most.
         sigma: of the blur; the paper's unless given. A number makes the small frames even where
             there are some.
+        phase: where in their cells the small frames sample, if they are made.
 
     Raises:
         DatasetError: if there are fewer than 5 frames, they are too small or of several sizes,
@@ -299,7 +306,7 @@ def iterate_pairs(
     """
     count = 0
     for pair in (
-        _made_pairs(clip, scale, SIGMA if sigma is None else sigma)
+        _made_pairs(clip, scale, SIGMA if sigma is None else sigma, phase)
         if (sigma is not None or clip.frames_lr is None)
         else _given_pairs(clip, scale)
     ):
@@ -311,10 +318,10 @@ def iterate_pairs(
         raise DatasetError(f"{clip.frames}: {count} frames, at least {SHORTEST} are needed")
 
 
-def _made_pairs(clip: VideoClip, scale: int, sigma: float) -> Iterator[FramePair]:
+def _made_pairs(clip: VideoClip, scale: int, sigma: float, phase: Phase) -> Iterator[FramePair]:
     for frame in iterate_frames(clip.frames):
         frame_hr = to_values(_cut(clip.frames, frame, MULTIPLE * scale))
-        yield FramePair(frame_hr, make_small_frame(frame_hr, scale, sigma))
+        yield FramePair(frame_hr, make_small_frame(frame_hr, scale, sigma, phase))
 
 
 def _given_pairs(clip: VideoClip, scale: int) -> Iterator[FramePair]:

@@ -17,6 +17,7 @@ from enhance_cli.engine.memory import shrink_to_fit
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.errors import CheckpointError
 from enhance_cli.io.files import replacing
+from enhance_cli.subsampling import MIDDLE, Phase, shift_to_phase
 
 Item = TypeVar("Item")
 
@@ -74,11 +75,15 @@ class FrameEnlarger:
         model: of the task video.
         plan: of SRNet's tiles, in LR pixels; made smaller when memory ends.
         notice: called with one line when something had to be changed.
+        phase: of the small frames. The network takes every frame for one that samples the middle
+            of cells; its estimates are moved to where they belong. What it remembers stays where
+            it is, so that nothing is interpolated twice.
     """
 
     model: Model
     plan: TilePlan
     notice: Callable[[str], None] = lambda _: None
+    phase: Phase = MIDDLE
 
     @property
     def network(self) -> VideoNetwork:
@@ -122,7 +127,9 @@ class FrameEnlarger:
         after = None if following is None else following[None].to(model.device)
         condition = replace(model, network=lambda x: self.network.condition(x, state, after))
         frame_hr = self._reconstruct(condition.run(frame_lr)).clamp(0, 1)
-        return frame_hr[0], VideoState(frame_lr, frame_hr)
+        state = VideoState(frame_lr, frame_hr)
+        shown = shift_to_phase(frame_hr[0], self.network.contract.scale, self.phase)
+        return shown.clamp(0, 1), state
 
     def _reconstruct(self, features: Tensor) -> Tensor:
         """SRNet, (1, C, h, w) -> (1, 3, s * h, s * w) on the device."""

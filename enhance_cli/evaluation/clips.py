@@ -1,7 +1,9 @@
 """Benchmarks of video super-resolution, by the protocol of dissertation 003, ch. 3.4.
 
 Large frames are cut so that the small ones' sides are multiples of 8; the small ones are blurred
-(sigma 1.5), sub-sampled and rounded to 8 bits; estimates are rounded to 8 bits. Of each clip all
+(sigma 1.5), sub-sampled and rounded to 8 bits; estimates are rounded to 8 bits. ``--phase`` says
+which pixel of its cell a small frame samples, both of those that are made and of those that a
+dataset brings along; estimates are moved accordingly, the truth never. Of each clip all
 frames but the first and last two count: PSNR of BT.601 luma from the squared error over all their
 pixels, and the mean SSIM of luma. The paper names no further border, so none is cut off unless
 ``--border`` says so. A dataset's mean is that over its clips.
@@ -40,6 +42,13 @@ from enhance_cli.levels import quantise
 from enhance_cli.metrics.protocols import cut_border
 from enhance_cli.metrics.video import ClipScore, frame_luma
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import (
+    MIDDLE,
+    Phase,
+    find_phase,
+    shift_from_phase,
+    shift_to_phase,
+)
 from enhance_cli.talk import Talk
 
 # Small frame (3, h, w) and the one after it, or None at the end -> large frame in [0, 1].
@@ -61,17 +70,17 @@ class Enlarger(NamedTuple):
     start: Callable[[FramePair], Step]
 
 
-def bicubic_enlarger(scale: int) -> Enlarger:
-    """The baseline: no memory, in floating point."""
+def bicubic_enlarger(scale: int, phase: Phase = MIDDLE) -> Enlarger:
+    """The baseline: no memory, in floating point, and moved to the phase of the small frames."""
 
     def step(frame_lr: Tensor, following: Tensor | None) -> Tensor:
-        return imresize(frame_lr.double(), scale)
+        return shift_to_phase(imresize(frame_lr.double(), scale), scale, phase)
 
     return Enlarger("bicubic", lambda first: step)
 
 
 def network_enlarger(
-    name: str, model: Model, plan: TilePlan, *, from_truth: bool = False
+    name: str, model: Model, plan: TilePlan, phase: Phase = MIDDLE, *, from_truth: bool = False
 ) -> Enlarger:
     """A network with a memory for each clip.
 
@@ -79,16 +88,16 @@ def network_enlarger(
         name: for tables.
         model: of task ``video``.
         plan: of its tiles.
+        phase: of the small frames.
         from_truth: whether the estimate before the first frame is that frame's truth, not black.
     """
-    engine = FrameEnlarger(model, plan)
+    engine = FrameEnlarger(model, plan, phase=phase)
 
     def start(first: FramePair) -> Step:
         state: VideoState | None = None
         if from_truth:
-            state = VideoState(
-                first.frame_lr[None].to(model.device), first.frame_hr[None].to(model.device)
-            )
+            truth = shift_from_phase(first.frame_hr[None], model.contract.scale, phase).clamp(0, 1)
+            state = VideoState(first.frame_lr[None].to(model.device), truth.to(model.device))
 
         def step(frame_lr: Tensor, following: Tensor | None) -> Tensor:
             nonlocal state
@@ -164,14 +173,21 @@ class ClipSetup:
         """How the models tile frames."""
         return TilePlan(tile=self.request.models.tile)
 
+    @property
+    def phase(self) -> Phase:
+        """Which pixel of their cells the small frames sample."""
+        return find_phase(self.request.comparison.phase or MIDDLE)
+
     def enlargers(self) -> list[Enlarger]:
         """Bicubic enlargement, then the models."""
-        networks = (network_enlarger(*named, self.plan) for named in self.models.items())
-        return [bicubic_enlarger(self.scale), *networks]
+        networks = (
+            network_enlarger(*named, self.plan, self.phase) for named in self.models.items()
+        )
+        return [bicubic_enlarger(self.scale, self.phase), *networks]
 
     def pairs(self, clip: VideoClip, sigma: float | None = None) -> Iterator[FramePair]:
         """Frames of a clip, as many as a study looks at; ``sigma`` as of ``iterate_pairs``."""
-        return iterate_pairs(clip, self.scale, self.request.study.frames, sigma)
+        return iterate_pairs(clip, self.scale, self.request.study.frames, sigma, self.phase)
 
     def evaluation(
         self,
@@ -187,6 +203,7 @@ class ClipSetup:
             files = clip_files(clip.frames, clip.frames_lr)
             cases.append(Case(clip.name, partial(score, clip), steps, files))
         title = f"{self.request.subject.name} {self.request.subject.study or f'x{self.scale}'}"
+        title += "" if self.phase == MIDDLE else f", phase {self.phase}"
         return Evaluation(title, "frames", cases, report, checkpoints(self.models))
 
 

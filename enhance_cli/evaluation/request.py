@@ -64,6 +64,7 @@ class Comparison:
     protocol: str | None = _option("--protocol")
     metrics: Sequence[str] | None = _option("--metrics")
     border: int | None = _option("--border")
+    phase: str | None = _option("--phase")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from enhance_cli.io.video import (
     plan_sink,
     plan_video_jobs,
 )
+from enhance_cli.subsampling import MIDDLE, Phase
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.video_pipeline import FramePipeline
@@ -75,6 +76,7 @@ class VideoRequest:
         rate: frames a second of a video that is made of pictures, as the user typed it.
         frames: whether results are folders of numbered PNGs.
         compare: whether frames show the bicubic enlargement beside the result.
+        phase: which pixel of its cell of the large frame a pixel of the input samples.
         cut_threshold: a scene begins where two frames differ by more, from 0 to 1; None if the
             whole video is taken for one scene.
         resume: whether an interrupted run is continued.
@@ -88,6 +90,7 @@ class VideoRequest:
     rate: str | None = None
     frames: bool = False
     compare: bool = False
+    phase: Phase = MIDDLE
     cut_threshold: float | None = CUT_THRESHOLD
     resume: bool = False
 
@@ -188,7 +191,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         if finished:
             bar.notice(f"going on after {finished * folder.segment_frames} frames")
         pipeline = FramePipeline(
-            enlarger=FrameEnlarger(model, run.tiles, bar.notice),
+            enlarger=FrameEnlarger(model, run.tiles, bar.notice, request.phase),
             source=source,
             sink=sink,
             folder=folder,
@@ -246,6 +249,7 @@ def _settings(info: VideoInfo, run: _Run) -> dict[str, Any]:
         "start and end": [run.span.start, run.span.end],
         "encoding": {key: str(value) for key, value in encoding.items() if value is not None},
         "--compare": request.compare,
+        "--phase": request.phase,
         "--cut-threshold": request.cut_threshold,
         "segment": WorkFolder.segment_frames,
     }

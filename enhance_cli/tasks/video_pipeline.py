@@ -16,6 +16,7 @@ from enhance_cli.io.video import Frame, FrameSink, FrameSource, SegmentWriter, S
 from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
 from enhance_cli.overlap import Behind, ahead, behind
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import shift_to_phase
 from enhance_cli.tasks.video_work import WorkFolder
 
 # How many frames are decoded ahead of the network, and how many enlarged ones wait for the
@@ -143,7 +144,9 @@ class FramePipeline:
 
     def _side_by_side(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
         """The bicubic enlargement and the result, left and right as players show the frame."""
-        both = [imresize(frame_lr, self.sink.plan.scale).clamp(0, 1), frame_hr]
+        scale = self.sink.plan.scale
+        bicubic = shift_to_phase(imresize(frame_lr, scale), scale, self.enlarger.phase)
+        both = [bicubic.clamp(0, 1), frame_hr]
         turns = self.source.info.quarter_turns
         return torch.cat(both if turns < 2 else both[::-1], -2 if turns % 2 else -1)
 

@@ -29,6 +29,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.io.video import Span, folders, reading
 from enhance_cli.io.video.probing import probe_file
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import shift_to_phase
 from enhance_cli.tasks.video import PartOptions, parse_rate
 
 av = pytest.importorskip("av")
@@ -47,6 +48,19 @@ def test_a_video_is_what_the_network_makes_of_its_frames(
     assert times_of(tmp_path / "a_x4.mkv") == times_of(source)
     if name != "sisr":  # else the tests below would show nothing
         assert not close(result[1], enlarged(video_networks[name], scenes(7)[1:2])[0])
+
+
+def test_frames_of_another_phase_are_moved(tmp_path: Path, enhance: Run, tiny_frvsr: list):
+    source = make_video(tmp_path / "a.mkv", 3)
+    results = {}
+    for phase in ("middle", "first"):
+        output = tmp_path / f"{phase}.mkv"
+        ran = enhance("video", source, *tiny_frvsr, *LOSSLESS, "--phase", phase, "-o", output)
+        assert ran.code == 0, ran.err
+        results[phase] = torch.from_numpy(frames_of(output)).permute(0, 3, 1, 2) / 255
+    moved = shift_to_phase(results["middle"], 4, "first")
+    assert (results["first"] - moved.clamp(0, 1)).abs().max() < 3 / 255  # rounded twice
+    assert (results["first"] - results["middle"]).abs().max() > 8 / 255
 
 
 def test_tiles_do_not_show(tmp_path: Path, enhance: Run, tiny_frvsr: list):

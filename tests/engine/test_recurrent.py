@@ -22,6 +22,7 @@ from enhance_cli.engine.recurrent import (
 )
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import CheckpointError, UsageError
+from enhance_cli.subsampling import shift_to_phase
 
 CPU = torch.device("cpu")
 
@@ -171,3 +172,11 @@ def test_a_damaged_state_is_one_line(damage: str, tmp_path: Path) -> None:
         save_file({"frame_lr": state.frame_lr}, path, metadata={"cuts": "[]"})
     with pytest.raises(CheckpointError, match="missing or damaged, start over with --overwrite"):
         load_state(path, CPU)
+
+
+def test_estimates_move_to_the_phase_and_the_memory_stays(model: Model) -> None:
+    frame, *_ = clip()
+    middle, state = FrameEnlarger(model, TilePlan()).step(frame, None)
+    first, same = FrameEnlarger(model, TilePlan(), phase="first").step(frame, None)
+    assert torch.equal(first, shift_to_phase(middle, 4, "first").clamp(0, 1))
+    assert all(torch.equal(one, other) for one, other in zip(state, same, strict=True))

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from made_clips import make_clip, small
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from enhance_cli.data.video_sets import VideoClip, iterate_pairs
+from enhance_cli.data.video_sets import VideoClip, crop_frame, iterate_frames, iterate_pairs
+from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.engine.recurrent import enhance_clip
-from enhance_cli.levels import quantise
+from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.quality import luma_bt601
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.resize import imresize
+from enhance_cli.subsampling import PHASES, blur_and_subsample, shift_to_phase
 
 
 def test_protocol(clip_data: Path, clip_models: Path, enhance: Callable):
@@ -58,6 +61,30 @@ def test_protocol(clip_data: Path, clip_models: Path, enhance: Callable):
             assert result["mean"][metric] == pytest.approx(
                 sum(clip[metric] for clip in result["images"]) / 2
             )
+
+
+def test_both_phases_score_alike(clip_data: Path, clip_models: Path, enhance: Callable):
+    """The small frames differ by 1.5 large pixels; what is made of them is compared in place."""
+    scores = []
+    for phase in ("middle", "first"):
+        ran = enhance(
+            *("evaluate", "--dataset", "video-val", "--data-root", clip_data, "--phase", phase),
+            *("--weights", clip_models / "frvsr-3-64.safetensors"),
+            *("--border", 8, "--metrics", "psnr", "--json"),
+        )
+        assert ran.code == 0, ran.err
+        scores.append([result["mean"]["psnr"] for result in json.loads(ran.out)["results"]])
+    assert scores[1] == pytest.approx(scores[0], abs=0.1)
+    assert scores[1] != scores[0]
+
+
+def test_an_unknown_phase_and_one_without_use(clip_data: Path, enhance: Callable):
+    ran = enhance("evaluate", "--dataset", "video-val", "--data-root", clip_data, "--phase", "last")
+    assert ran.code == 2
+    assert "unknown phase 'last'" in ran.err
+    ran = enhance("evaluate", "--dataset", "set5", "--data-root", clip_data, "--phase", "first")
+    assert ran.code == 2
+    assert "--phase first" in ran.err
 
 
 def test_trained_models_unless_named(
@@ -240,3 +267,20 @@ def test_bicubic_of_the_validation_clips(shared_data: Path, enhance: Callable):
     assert video_psnr(estimates, torch.stack([pair.frame_hr for pair in pairs])) == pytest.approx(
         24.3, abs=0.5
     )
+
+
+@pytest.mark.slow
+def test_phase_first_is_as_good_as_the_middle(shared_data: Path):
+    """Within 0.1 dB on the validation clips, for bicubic enlargement and for frvsr-3-64."""
+    network = load_model("video", name="frvsr-3-64", device=torch.device("cpu")).network
+    scores: dict[str, list[float]] = {phase: [0.0, 0.0] for phase in PHASES}
+    for name in ("bear", "juggle", "market2"):
+        frames = islice(iterate_frames(shared_data / "video" / "val" / f"{name}.mp4"), 7)
+        truth = torch.stack([crop_frame(to_values(frame), 4) for frame in frames])
+        for phase in PHASES:
+            frames_lr = quantise(blur_and_subsample(truth, 4, phase=phase))
+            both = imresize(frames_lr, 4), enhance_clip(network, frames_lr)
+            for index, enlarged in enumerate(both):
+                made = quantise(shift_to_phase(enlarged, 4, phase))
+                scores[phase][index] += video_psnr(made, truth) / 3
+    assert scores["first"] == pytest.approx(scores["middle"], abs=0.1)

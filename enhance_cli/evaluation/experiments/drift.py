@@ -50,7 +50,7 @@ def open_drift(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
 
     def score(scene: str, advance: Advance) -> dict[str, Score]:
         pairs = (
-            FramePair(frame, make_small_frame(frame, setup.scale))
+            FramePair(frame, make_small_frame(frame, setup.scale, phase=setup.phase))
             for frame in roll_scene(picture, length, _SCENES[scene])
         )
         names = [enlarger.name for enlarger in enlargers]

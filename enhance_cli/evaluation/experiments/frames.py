@@ -31,7 +31,9 @@ def open_frames(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
     """
     setup = open_setup(request, talk)
     enlargers = [
-        network_enlarger(f"{name}, from {start}", model, setup.plan, from_truth=start == "truth")
+        network_enlarger(
+            f"{name}, from {start}", model, setup.plan, setup.phase, from_truth=start == "truth"
+        )
         for name, model in setup.models.items()
         if isinstance(model.network, Frvsr)  # its estimates feed the next ones
         for start in ("black", "truth")
