@@ -1,8 +1,7 @@
-"""Scene cuts, found by comparing each frame with the one before it; a leaf module.
+"""Find scene cuts by comparing each frame with the one before it.
 
-A cut changes both what is where and which colours there are; a fast pan keeps the colours, a
-flash keeps the places. The score is the geometric mean of both changes, from 0 to 1, and needs
-no memory but the previous frame.
+A cut changes both the places of things and the colours that there are. A fast pan keeps the
+colours, and a flash keeps the places. The score is the geometric mean of both changes.
 """
 
 import math
@@ -11,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ROWS, _COLUMNS = 18, 32
-_LEVELS = 16
+_ROWS, _COLUMNS = 18, 32  # of the thumbnails that are compared
+_BINS = 16  # of a colour histogram
 
 
 def cut_score(before: Tensor, after: Tensor) -> float:
-    """How much a frame differs from the one before it.
+    """Measure how much a frame differs from the one before it.
 
     Args:
-        before, after: (3, H, W) in [0, 1], of one size.
+        before, after: frames (3, H, W) in [0, 1] of one size.
 
     Returns:
-        0 for equal frames, up to 1.
+        From 0 for equal frames to 1.
     """
     thumbs = [
         functional.adaptive_avg_pool2d(frame.float(), (_ROWS, _COLUMNS))
@@ -34,7 +33,7 @@ def cut_score(before: Tensor, after: Tensor) -> float:
 
 
 def _moved(before: Tensor, after: Tensor) -> float:
-    """1 less the correlation of two thumbnails; for flat ones, how far their levels differ."""
+    """One minus the correlation of two thumbnails; for flat ones, the difference of their means."""
     spread = [thumb - thumb.mean((1, 2), keepdim=True) for thumb in (before, after)]
     energy = float((spread[0].square().mean() * spread[1].square().mean()).sqrt())
     if energy < 1e-6:
@@ -43,14 +42,17 @@ def _moved(before: Tensor, after: Tensor) -> float:
 
 
 def _histograms(frame: Tensor) -> Tensor:
-    """Shares (3, levels) of each channel's values, softened so that a small change of
-    brightness does not empty one level into the next."""
+    """Histograms (3, bins) of the channels, which sum to 1.
+
+    A value counts in both bins beside it, in shares, so that a small change of brightness does not
+    move whole areas from one bin to the next.
+    """
     rows, columns = (max(1, side // 64) for side in frame.shape[1:])
     sample = frame[:, ::rows, ::columns].flatten(1).float()
-    place = sample.clamp(0, 1) * (_LEVELS - 1)
+    place = sample.clamp(0, 1) * (_BINS - 1)
     low = place.floor()
     part = place - low
-    counts = torch.zeros(3, _LEVELS, device=frame.device)
+    counts = torch.zeros(3, _BINS, device=frame.device)
     counts.scatter_add_(1, low.long(), 1 - part)
-    counts.scatter_add_(1, (low.long() + 1).clamp(max=_LEVELS - 1), part)
+    counts.scatter_add_(1, (low.long() + 1).clamp(max=_BINS - 1), part)
     return counts / sample.shape[1]

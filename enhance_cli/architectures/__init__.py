@@ -1,4 +1,4 @@
-"""The networks. To add one: a file with an ``Architecture``, and its line here.
+"""The networks. To add one, write a file with an ``Architecture`` and give it a line here.
 
 A model is an architecture with hyperparameters and a name. Its weights, where there are any, are
 ``{name}.safetensors``, or those of other models that it names.
@@ -42,13 +42,14 @@ ARCHITECTURES: dict[str, Architecture] = {
     )
 }
 
-# A quarter of the filters of table 6.1, which two CPU cores can train; --set width=128 is the rest.
+# These have a quarter of the filters of table 6.1, so that two CPU cores can train them. With
+# --set width=128 they have all.
 _DIGITS = AutoencoderConfig(side=28, padding=2, channels=1, latent=16, width=32, kernel=4)
 _FACES = AutoencoderConfig(width=32)
 
 
 def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]:
-    """The lines of tables 6.2 and 6.3."""
+    """One model for each line of tables 6.2 and 6.3."""
     kinds: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("vae", "VAE", {"posterior": "gaussian", "prior": True}),
         ("cv-vae", "VAE of constant variance", {"posterior": "constant"}),
