@@ -33,7 +33,7 @@ def cut_score(before: Tensor, after: Tensor) -> float:
 
 
 def _moved(before: Tensor, after: Tensor) -> float:
-    """One minus the correlation of two thumbnails; for flat ones, the difference of their means."""
+    """One minus the correlation of two thumbnails; for flat ones, twice their difference."""
     spread = [thumb - thumb.mean((1, 2), keepdim=True) for thumb in (before, after)]
     energy = float((spread[0].square().mean() * spread[1].square().mean()).sqrt())
     if energy < 1e-6:

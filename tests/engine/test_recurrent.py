@@ -106,8 +106,20 @@ def test_reduced_precision_stays_close(model: Model) -> None:
     assert (result - stream(model, clip(), TilePlan())).abs().mean() < 0.02
 
 
-def test_a_smaller_tile_is_remembered(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else every frame of a long video would run out of memory first."""
+@pytest.mark.parametrize(("whole", "first", "sides"), [(False, 64, [32]), (True, None, [256, 40])])
+def test_a_smaller_tile_is_remembered(
+    whole: bool,
+    first: int | None,
+    sides: list[int],
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or else every frame of a long video would run out of memory first.
+
+    A GPU is given whole frames unless tiles are asked for, which a CPU can only pretend.
+    """
+    if whole:
+        monkeypatch.setattr(FrameEnlarger, "_is_whole", lambda self, plan: not plan.tile)
     network = model.network.srnet
     forward, failures = network.forward, 0
 
@@ -120,14 +132,14 @@ def test_a_smaller_tile_is_remembered(model: Model, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(network, "forward", cramped)
     said: list[str] = []
-    enlarger = FrameEnlarger(model, TilePlan(tile=64), said.append)
+    enlarger = FrameEnlarger(model, TilePlan(tile=first), said.append)
     state = None
     for frame in clip(height=60, width=80):
         frame_hr, state = enlarger.step(frame, state)
     assert frame_hr.shape == (3, 240, 320)
-    assert failures == len(said) == 1
-    assert "going on with 1 tile of 32 pixels" in said[0]
-    assert enlarger.tile_side == 32
+    assert failures == len(said) == len(sides)
+    assert all(f"of {side} pixels" in text for side, text in zip(sides, said, strict=True))
+    assert enlarger.tile_side == sides[-1]
 
 
 def test_a_saved_state_goes_on_bit_for_bit(model: Model, tmp_path: Path) -> None:
