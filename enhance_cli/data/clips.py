@@ -107,7 +107,7 @@ class ClipSampler:
         made_share: float,
         side: int,
         length: int,
-        strides: Sequence[int] = (1, 1, 2),
+        strides: Sequence[int] = (1,),
         device: torch.device,
     ) -> None:
         span = (length - 1) * min(strides)

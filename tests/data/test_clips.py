@@ -233,7 +233,14 @@ def test_a_clip_too_short_for_every_stride_is_left_out() -> None:
         sampler_of([coordinates(4, 8, 8)], strides=(2,))
 
 
-def test_patches_are_cut_from_consecutive_frames_at_one_place() -> None:
+def test_frames_follow_each_other_unless_asked_otherwise() -> None:
+    """Dissertation 003, ch. 3.3.5: clips are of consecutive frames."""
+    made = sampler_of([coordinates(9, 20, 30)]).batch(40, 3, 8, generator())[0]
+    times = (made * 255).round().int()[:, :, 2, 0, 0]
+    assert set(times.diff(dim=1).unique().tolist()) == {1, -1}
+
+
+def test_patches_are_cut_from_frames_of_one_stride_at_one_place() -> None:
     made = sampler_of([coordinates(9, 20, 30)], strides=(1, 2)).batch(100, 3, 8, generator())[0]
     levels = (made * 255).round().int()
     steps = set()
