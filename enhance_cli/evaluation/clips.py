@@ -33,10 +33,11 @@ from enhance_cli.engine.recurrent import FrameEnlarger, with_following
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Results, Score, ScoreReport
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers
 from enhance_cli.evaluation.pictures import report_pictures
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Results, Score, ScoreReport
 from enhance_cli.io.image import find_images
 from enhance_cli.levels import quantise
 from enhance_cli.metrics.protocols import cut_border

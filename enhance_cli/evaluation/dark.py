@@ -17,20 +17,12 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.baselines import BASELINES
 from enhance_cli.evaluation.benchmarks import BENCHMARKS, Measures
-from enhance_cli.evaluation.case import (
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-    mean,
-)
+from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.figures import COLOURS, new_panels, to_svg
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_models
 from enhance_cli.evaluation.pictures import compare_pictures, metric_column
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table, mean
 from enhance_cli.metrics.distribution import histogram_divergence, luminance_histogram
 from enhance_cli.talk import Talk
 

@@ -15,18 +15,10 @@ from enhance_cli.engine.features import load_perceptual_distance
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.evaluation.benchmarks import LPIPS, Measures
-from enhance_cli.evaluation.case import (
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-    mean,
-)
+from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers, net_roots
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table, mean
 from enhance_cli.io.image import read_image, read_rgb8
 from enhance_cli.levels import to_planes, to_values
 from enhance_cli.metrics import METRICS

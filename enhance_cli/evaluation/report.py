@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table as ConsoleTable
 
-from enhance_cli.evaluation.case import ScoreReport, Table
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import ScoreReport, Table
 from enhance_cli.io.files import replacing
 from enhance_cli.talk import Talk, plain_console, print_json
 

@@ -13,10 +13,11 @@ from enhance_cli.evaluation.benchmarks import (
     SET_METRICS,
     Benchmark,
 )
-from enhance_cli.evaluation.case import Advance, Case, Evaluation, Score
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.journal import Journal
 from enhance_cli.evaluation.report import publish
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Score
 from enhance_cli.talk import Talk, print_errors
 
 

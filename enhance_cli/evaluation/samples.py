@@ -28,18 +28,10 @@ from enhance_cli.engine.generation import (
 )
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.benchmarks import BENCHMARKS, Measures
-from enhance_cli.evaluation.case import (
-    Advance,
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-)
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_models, models_of
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.evaluation.set_scores import (
     PRD_COLUMNS,
     FeatureSet,

@@ -14,10 +14,11 @@ from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import FEATURES, FeatureExtractor, extract, load_features
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
-from enhance_cli.evaluation.case import Advance, Column, Score
+from enhance_cli.evaluation.case import Advance
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import net_roots
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Score
 from enhance_cli.levels import to_values
 from enhance_cli.metrics.frechet import FeatureStatistics, bias_note, frechet_distance
 from enhance_cli.metrics.prd import CLUSTERS, balance, precision_recall_curve

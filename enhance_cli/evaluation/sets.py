@@ -13,17 +13,9 @@ from torch import Tensor
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import (
-    Advance,
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-)
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.evaluation.set_scores import (
     PICTURES_AT_ONCE,
     PRD_COLUMNS,

@@ -10,19 +10,12 @@ from torch import Tensor
 from enhance_cli.data.degradation import compress
 from enhance_cli.data.video_sets import FramePair, VideoClip
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import (
-    Advance,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-)
+from enhance_cli.evaluation.case import Advance, Evaluation
 from enhance_cli.evaluation.clips import ClipSetup, add_up_errors, enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.pictures import metric_column
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.levels import quantise
 from enhance_cli.talk import Talk
 

@@ -12,21 +12,12 @@ from enhance_cli.data.scenes import make_scene_picture, roll_scene
 from enhance_cli.data.video_sets import FramePair, VideoClip, iterate_pairs, make_small_frame
 from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import (
-    Advance,
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-    by_case,
-)
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.clips import add_up_errors, clip_files, enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import checkpoints
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table, by_case
 from enhance_cli.subsampling import SIGMA
 from enhance_cli.talk import Talk
 

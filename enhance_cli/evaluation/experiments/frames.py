@@ -6,18 +6,11 @@ from enhance_cli.architectures.frvsr import Frvsr
 from enhance_cli.data.video_sets import VideoClip
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import (
-    Advance,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-)
+from enhance_cli.evaluation.case import Advance, Evaluation
 from enhance_cli.evaluation.clips import add_up_errors, enlarge_frames, network_enlarger, open_setup
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.talk import Talk
 
 _SHOWN_FRAMES = (1, 2, 3, 4, 5, 8, 12, 16, 20, 30, 40, 50, 75, 100, 150, 200, 300, 400, 500, 600)

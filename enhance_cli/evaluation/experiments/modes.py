@@ -16,19 +16,11 @@ from enhance_cli.data.mnist import CLASSES, Digits, read_mnist
 from enhance_cli.data.picture_sets import find_picture_set
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.evaluation.benchmarks import Measures
-from enhance_cli.evaluation.case import (
-    Advance,
-    Case,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-)
+from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.figures import Curve, draw_curves
 from enhance_cli.evaluation.models import find_roots
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.evaluation.set_scores import (
     PRD_COLUMNS,
     FeatureSet,

@@ -10,20 +10,12 @@ from torch import Tensor
 from enhance_cli.data.video_sets import VideoClip
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.benchmarks import CLIP_PROTOCOL, Measures, study_title
-from enhance_cli.evaluation.case import (
-    Advance,
-    Column,
-    Evaluation,
-    Results,
-    Score,
-    ScoreReport,
-    Table,
-    by_case,
-)
+from enhance_cli.evaluation.case import Advance, Evaluation
 from enhance_cli.evaluation.clips import enlarge_frames, open_setup
 from enhance_cli.evaluation.figures import draw_pictures
 from enhance_cli.evaluation.pictures import metric_column
 from enhance_cli.evaluation.request import EvaluationRequest
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table, by_case
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.levels import to_pixels
 from enhance_cli.metrics.video import error_to_psnr, flicker, frame_error, frame_luma
