@@ -1,4 +1,4 @@
-"""Run a video network over frames, one at a time, with its memory as argument and result."""
+"""Run a video network over frames one at a time; its memory is an argument and a result."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +25,10 @@ _FIRST_TILE = 256  # side of SRNet's tiles in LR pixels once a GPU cannot hold a
 
 
 def with_following(frames: Iterable[Item], lookahead: int) -> Iterator[tuple[Item, Item | None]]:
-    """Each frame with the one after it, where a network looks ahead; else with None."""
+    """Pair each frame with the next one if a network looks ahead, else with None.
+
+    The last frame is paired with None, too.
+    """
     if not lookahead:
         for frame in frames:
             yield frame, None
@@ -48,8 +51,8 @@ def enhance_clip(
     Args:
         network: in evaluation mode.
         frames_lr: (T, 3, h, w) in [0, 1], on the network's device.
-        first_hr: (3, s * h, s * w) taken as the estimate of a frame before the first, in place
-            of black (fig. 3.7).
+        first_hr: (3, s * h, s * w) that replaces the black estimate before the first frame, as
+            for fig. 3.7.
 
     Returns:
         (T, 3, s * h, s * w) in [0, 1].
@@ -66,15 +69,15 @@ def enhance_clip(
 
 @dataclass
 class FrameEnlarger:
-    """Enlarges the frames of streams; remembers nothing between them but how to tile.
+    """Enlarges the frames of streams. Between frames it remembers only how to tile.
 
-    What the flow and the warp need is small and sees the whole frame; only SRNet, which needs
-    most memory by far, runs in tiles. Tiles thus share one state, and are exact.
+    Flow and warping need little memory and see the whole frame. Only SRNet, which needs by far the
+    most memory, runs in tiles. So all tiles share one state, and the result is exact.
 
     Attributes:
-        model: of the task video.
-        plan: of SRNet's tiles, in LR pixels; made smaller when memory ends.
-        notice: called with one line when something had to be changed.
+        model: a model for video.
+        plan: how SRNet is tiled, in LR pixels; tiles get smaller if memory runs out.
+        notice: called with one line of text when something had to be changed.
         phase: of the small frames. The network takes every frame for one that samples the middle
             of cells; its estimates are moved to where they belong. What it remembers stays where
             it is, so that nothing is interpolated twice.
@@ -109,15 +112,15 @@ class FrameEnlarger:
     def step(
         self, frame_lr: Tensor, state: VideoState | None, following: Tensor | None = None
     ) -> tuple[Tensor, VideoState]:
-        """One frame, as ``VideoNetwork.step``.
+        """Enlarge one frame, as ``VideoNetwork.step`` does.
 
         Args:
-            frame_lr: (3, h, w) float32 in [0, 1], anywhere.
-            state: of the frame before, or None at the beginning of a scene.
+            frame_lr: (3, h, w) float32 in [0, 1], on any device.
+            state: of the previous frame, or None at the beginning of a scene.
             following: the next frame of the scene, for networks that look ahead.
 
         Returns:
-            The estimate (3, s * h, s * w) float32 in [0, 1] on the device, and the state.
+            The estimate (3, s * h, s * w) float32 in [0, 1] on the model's device, and the state.
 
         Raises:
             DeviceError: if not even small tiles fit in memory.
@@ -166,7 +169,7 @@ class FrameEnlarger:
 
 
 def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ()) -> None:
-    """Write a stream's memory, whole or not at all.
+    """Write the memory of a stream to a file, completely or not at all.
 
     Args:
         path: safetensors file.
@@ -186,7 +189,7 @@ def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ())
 
 
 def load_state(path: Path, device: torch.device) -> tuple[VideoState | None, list[float]]:
-    """What ``save_state`` wrote.
+    """Read what ``save_state`` wrote: the state, and the seconds at which scenes began.
 
     Raises:
         CheckpointError: if the file is missing or damaged.

@@ -1,9 +1,9 @@
-"""Lessons for FNet alone: first small photographs in motion, whose flow is known, then clips.
+"""Training of FNet alone: first on small photographs in motion, whose flow is known, then on clips.
 
 The dissertation (ch. 3.3.5) trains both networks together from the start, for two million steps.
-Over the first ten thousand of them FNet would stay at no motion: a warped frame's error says
-little where things move by more than a pixel. So it is first taught alone, by the flow itself,
-from motion below a pixel up to the fastest; then by the large frames of the clips themselves.
+In the first ten thousand of them FNet would stay at no motion, because the error of a warped frame
+says little where things move by more than a pixel. So FNet is first trained alone: by the flow
+itself, from motion below a pixel up to the fastest; then by the large frames of the clips.
 """
 
 import math
@@ -24,23 +24,23 @@ from enhance_cli.levels import to_levels, to_values
 from enhance_cli.subsampling import blur_and_subsample
 from enhance_cli.training.unroll import find_flows
 
-_CLIPS = 16
-_FRAMES = 3
-_SLOW, _MEDIUM = 0.1, 1.0  # LR pixels per frame: of the slowest, and of the fastest at first
-_TOLERANCE = 0.3  # LR pixels: errors are relative above, absolute below
-_UNSEEN = 4  # LR pixels along the border of a patch
-_SOFT = 0.01  # of [0, 1]: smaller differences count little, in detail too
+_CLIPS = 16  # in each batch
+_FRAMES = 3  # in each clip
+_SLOW, _MEDIUM = 0.1, 1.0  # LR pixels per frame: the slowest motion, and the fastest at first
+_TOLERANCE = 0.3  # LR pixels: above this speed errors count relative to it, below absolutely
+_UNSEEN = 4  # LR pixels along the border of a patch, where motion comes from outside
+_SOFT = 0.01  # on [0, 1]: smaller differences count little, and so does smaller detail
 
 
 class FlowLessons:
-    """Batches of small clips with their flow.
+    """Makes batches of small clips with their true flow.
 
     Args:
-        photos: uint8 (3, H, W).
-        scale: how much smaller frames are than photographs.
+        photos: the photographs that are set in motion, uint8 (3, H, W).
+        scale: how many times smaller the clips are than the photographs.
         patch: side of a clip in LR pixels.
-        motion: of the large clips; its speeds are divided by ``scale``.
-        noise: largest standard deviation of noise, each clip draws its own.
+        motion: how the large clips move; speeds are divided by ``scale``.
+        noise: largest standard deviation of noise on [0, 1]; each clip draws its own.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class FlowLessons:
         share: slice,
         device: torch.device,
     ) -> Tensor:
-        """Mean absolute error of the flow, relative to the speed.
+        """The mean absolute error of the flow on a new batch, relative to the speed.
 
         Args:
             fnet: to be taught, in each of its passes.
-            part: of the lessons that are over, 0 to 1; decides the speed.
-            generator: of the CPU.
-            share: of the clips that this process takes.
-            device: of the network.
+            part: which part of the lessons is over, from 0 to 1; motion gets faster with it.
+            generator: random numbers, on the CPU.
+            share: which of the clips this process takes.
+            device: where the network is.
         """
         slow, fastest = self._motion.speed
         fast = math.exp(math.log(_MEDIUM) + min(1, 1.25 * part) * math.log(fastest / _MEDIUM))
@@ -95,10 +95,11 @@ class FlowLessons:
 
 
 def alignment_loss(network: FlowAligned, batch: ClipBatch) -> Tensor:
-    """How far FNet's flow is from the known one, and from landing large frames on each other.
+    """How far FNet's flow is from the known flow, and from aligning large frames with each other.
 
-    The second is eq. 3.8 on the true large frames, in which flow shows four times finer than in
-    those that FNet sees, relative to their detail: else sharp clips alone would be learnt from.
+    The second part is eq. 3.8 on the true large frames, which show flow four times finer than the
+    small frames that FNet sees. It is relative to the detail of the frames; otherwise only sharp
+    clips would be learned from.
 
     Args:
         network: whose FNet is to be taught, in each of its passes.

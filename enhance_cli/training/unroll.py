@@ -1,4 +1,7 @@
-"""A clip through a video network: back-propagation through time, whole or truncated."""
+"""Run whole clips through video networks, so that they can be trained through time.
+
+Back-propagation goes through all frames of a clip, or only through the last ones (``burn_in``).
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -24,22 +27,24 @@ def run_clip(
     given_flow: bool = False,
     burn_in: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Estimates of clips, and how well the flow explains them (ch. 3.3.2).
+    """Estimate the frames of clips, and measure how well the flow explains them (ch. 3.3.2).
 
-    The flow depends on LR frames alone, so FNet sees all pairs of the clip at once.
+    The flow depends on LR frames alone, so FNet sees all pairs of frames of the clips at once.
 
     Args:
         network: any of the video networks.
         batch: the clips.
-        distance: of eq. 3.8, a mean.
-        flow_frames: of eq. 3.8.
-        given_flow: whether a recurrent network warps along the batch's flow where it is known.
-        burn_in: frames at the beginning, fewer than there are, that are only remembered: nothing
-            is learnt from them, and gradients do not reach back to them.
+        distance: the mean distance that eq. 3.8 uses.
+        flow_frames: the frames that eq. 3.8 compares, ``"lr"`` as in the chapter or the true
+            ``"hr"`` ones.
+        given_flow: whether a recurrent network warps along the batch's flow where it is known,
+            instead of along FNet's.
+        burn_in: how many frames at the beginning are only remembered. Nothing is learned from
+            them, and gradients do not reach them. Must be fewer than the clips have.
 
     Returns:
-        Estimates (N, T - burn_in, 3, s * h, s * w), not limited to [0, 1], and L_flow of eq. 3.8
-        as a mean over their flows (0 for a network without flow).
+        The estimates (N, T - burn_in, 3, s * h, s * w), not limited to [0, 1], and the flow loss
+        of eq. 3.8 as a mean over their flows (0 for a network without flow).
     """
     if isinstance(network, Frvsr):
         return _run_recurrent(network, batch, distance, flow_frames, given_flow, burn_in)
@@ -107,7 +112,7 @@ def _run_window(
 
 
 def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> list[Tensor]:
-    """Flows (N, T, 2, h, w) from pairs of LR frames (N, T, 3, h, w), after each pass."""
+    """The flows (N, T, 2, h, w) between pairs of LR frames (N, T, 3, h, w), after each pass."""
     if not sources.shape[1]:
         return [sources[:, :, :2]]
     by_pass = fnet.flows_by_pass(
@@ -119,13 +124,14 @@ def find_flows(fnet: FlowNet, sources: Tensor, targets: Tensor) -> list[Tensor]:
 def warped_distance(
     sources: Tensor, targets: Tensor, by_pass: Sequence[Tensor], distance: Distance
 ) -> Tensor:
-    """Eq. 3.8 over all pairs: what is left after ``sources`` have been warped onto ``targets``.
+    """The flow loss of eq. 3.8 over all pairs: how far warped frames are from their targets.
 
     Args:
-        sources: (N, T, 3, s * h, s * w) the frames before, of any size ``s`` times the flow's.
-        targets: the frames, as large.
-        by_pass: flows (N, T, 2, h, w) in LR pixels; what they leave is averaged.
-        distance: a mean.
+        sources: (N, T, 3, s * h, s * w) the previous frames, s times as large as the flow.
+        targets: the current frames, of the same size.
+        by_pass: flows (N, T, 2, h, w) in LR pixels, after each pass of FNet; the losses of all
+            passes are averaged.
+        distance: a mean distance.
     """
     total = sources.new_zeros(())
     if not sources.shape[1]:
@@ -138,5 +144,5 @@ def warped_distance(
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """The layout that convolutions run fastest in."""
+    """The same images in the memory layout in which convolutions run fastest."""
     return images.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Training of video super-resolution: recipe, loss, validation (dissertation 003, ch. 3)."""
+"""Training of video super-resolution: a stage, its loss and its validation (003, ch. 3)."""
 
 import math
 from collections.abc import Sequence
@@ -33,33 +33,37 @@ from enhance_cli.training.unroll import Frames, run_clip
 
 @dataclass(frozen=True, kw_only=True)
 class VideoStage(Stage):
-    """A video network, its degradation and its losses.
+    """A stage of training a video network: its clips, their degradation and its losses.
 
     Attributes:
-        patch: LR patch side.
+        patch: side of the training patches in LR pixels.
         batch: clips per step, over all processes.
         frames: length of a clip (10 in ch. 3.3.5).
-        short_frames: length at the beginning, which is quicker and teaches the same flow.
-        short_share: share of the steps with short clips.
-        strides: Steps from one frame of a video to the next of a clip; each clip draws one of them.
-            1 takes consecutive frames, as ch. 3.3.5 does, and 2 makes motion twice as fast.
-        burn_in: frames at the beginning of each clip that are remembered but not learnt from. They
-            cost a third, and the batch may hold as many more clips; 0 in the paper.
-        l1_share: share of the steps with L1 in place of the squares in eq. 3.7 and 3.8, as
-            for single pictures: it converges faster at high rates.
-        flow_weight: of eq. 3.8; 1 in the paper.
-        flow_share: share of the steps, the first ones, that teach FNet alone with known flow;
-            needs ``photos``.
-        align_share: share of the steps, those after them, that teach FNet alone on the clips:
-            with the flow where it is known, and by how well it lands one large frame on the next.
-        given_share: share of the steps, those after these, that warp along the known flow where
-            it is known: what there is to gain shows long before FNet's flow is good enough.
-        flow_frames: the frames of eq. 3.8: ``lr`` as in the paper, or ``hr``, the true large ones
-            (with the flow enlarged as the estimates' is), in which flow shows four times finer.
-        photos: folder of photographs from which moving clips are made beside the videos, or
+        short_frames: length of the clips of the first steps, which are quicker and teach the same
+            flow.
+        short_share: share of the steps that take these short clips.
+        strides: steps from one frame of a video to the next one of a clip; each clip draws one of
+            them. 1 takes consecutive frames, as ch. 3.3.5 does; 2 makes motion twice as fast.
+        burn_in: how many frames at the beginning of each clip are only remembered, not learned
+            from; 0 in the paper. They cost a third of the others, so a batch may hold more clips.
+        l1_share: share of the steps, the first ones, that use L1 instead of the squares in eq. 3.7
+            and 3.8. It converges faster at high rates.
+        flow_weight: weight of eq. 3.8; 1 in the paper.
+        flow_share: share of the steps, the first ones, that train FNet alone on motion that is
+            known; needs ``photos``.
+        align_share: share of the steps, those after them, that train FNet alone on the clips: by
+            the flow where it is known, and by how well it aligns one large frame with the next.
+        given_share: share of the steps, those after these, that warp along the true flow where it
+            is known. SRNet can learn from a memory long before FNet's flow is good enough.
+        flow_frames: the frames that eq. 3.8 compares: ``lr`` as in the paper, or ``hr``, the true
+            large ones, which show flow four times finer.
+        photos: folder of photographs that are set in motion, to be trained on beside the videos;
             empty for none.
-        made_share: share of the clips made from photographs.
-        degradation: from large clips to small ones.
+        made_share: share of the clips that are made from photographs.
+        degradation: how large clips become small ones.
+
+    Raises:
+        ValueError: if a setting is out of its range.
     """
 
     patch: int = 64
@@ -128,9 +132,9 @@ class VideoStage(Stage):
 
         Args:
             data: folder of videos, or of folders of frames, to train on.
-            validation: the same to validate on; None holds out every fifth clip.
-            device: where the network lives; videos stay on the host.
-            init: tensors to start from; those whose name and shape fit are taken.
+            validation: such a folder to validate on; None holds out every fifth clip.
+            device: where the network is placed; videos stay in main memory.
+            init: tensors to start from; those that fit by name and shape are used.
 
         Raises:
             DatasetError: if there are too few usable videos.
@@ -152,7 +156,7 @@ class VideoStage(Stage):
         return VideoSuperResolution(self, network, clips, photos, held, device)
 
 
-# Validation looks at the middle of this many frames, which tells good from bad in seconds.
+# Validation takes the middle of this many frames, which tells good from bad in seconds.
 _HELD_FRAMES = 20
 _HELD_SIDES = (256, 320)
 
@@ -216,7 +220,7 @@ class VideoSuperResolution(TrainingTask):
             )
 
     def _degrade_held(self, clip: Tensor, index: int) -> tuple[Tensor, Tensor]:
-        """A clip's middle, LR and HR (T, 3, ., .), always degraded alike."""
+        """The middle of a clip, LR and HR (T, 3, ., .), degraded in the same way each time."""
         unit = 8 * self.scale
         height, width = (
             min(side, most) // unit * unit
@@ -231,7 +235,7 @@ class VideoSuperResolution(TrainingTask):
         return frames_lr, frames_hr
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
-        """Eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips; through time."""
+        """The loss of a step: eq. 3.7 plus eq. 3.8, as means over pixels, frames and clips."""
         if self._lessons is not None and step < self._flow_steps:
             assert isinstance(self.network, FlowAligned)
             return self._lessons.loss(
@@ -271,7 +275,7 @@ class VideoSuperResolution(TrainingTask):
             )
 
     def validate(self, network: torch.nn.Module) -> float:
-        """Mean over clips of the video PSNR of luma in dB, the first and last two frames out."""
+        """The mean over clips of the video PSNR of luma (dB); the two frames at each end are out."""
         assert isinstance(network, VideoNetwork)
         scores = [
             min(video_psnr(enhance_clip(network, frames_lr.to(self.device)).cpu(), frames_hr), 100)
