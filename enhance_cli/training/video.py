@@ -275,7 +275,7 @@ class VideoSuperResolution(TrainingTask):
             )
 
     def validate(self, network: torch.nn.Module) -> float:
-        """The mean over clips of the video PSNR of luma (dB); the two frames at each end are out."""
+        """The mean over clips of the video PSNR of luma in dB, without two frames at each end."""
         assert isinstance(network, VideoNetwork)
         scores = [
             min(video_psnr(enhance_clip(network, frames_lr.to(self.device)).cpu(), frames_hr), 100)
