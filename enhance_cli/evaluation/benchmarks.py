@@ -236,7 +236,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 def study_title(request: "EvaluationRequest") -> str:
     """The heading of an experiment's report."""
-    return f"{request.subject.name}: {EXPERIMENTS[str(request.subject.study)].summary}"
+    summary = EXPERIMENTS[str(request.subject.study)].summary
+    return f"{request.subject.name}: {summary}{request.conditions}"
 
 
 def names_by_kind(table: Mapping[str, Benchmark]) -> dict[str, list[str]]:

@@ -204,7 +204,7 @@ class ClipSetup:
             files = clip_files(clip.frames, clip.frames_lr)
             cases.append(Case(clip.name, partial(score, clip), steps, files))
         title = f"{self.request.subject.name} {self.request.subject.study or f'x{self.scale}'}"
-        title += "" if self.phase == MIDDLE else f", phase {self.phase}"
+        title += self.request.conditions
         return Evaluation(title, "frames", cases, report, checkpoints(self.models))
 
 

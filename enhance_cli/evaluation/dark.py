@@ -138,8 +138,7 @@ def _report(results: Results, request: EvaluationRequest, measures: Measures) ->
             {"model": model, "mean": _means(scores, metrics), "by_ratio": means, "images": scores}
         )
     notice = DARK_DATASETS[request.subject.name].notice
-    how = f", strategy {request.models.strategy}" if request.models.strategy else ""
-    title = f"{request.subject.name} ({measures.protocol}{how})"
+    title = f"{request.subject.name} ({measures.protocol}{request.conditions})"
     return ScoreReport(
         title,
         {"protocol": measures.protocol},

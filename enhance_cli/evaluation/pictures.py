@@ -216,7 +216,7 @@ def report_pictures(
             row["name"] = score["name"]
             row.update({f"{model}\n{metric}": score[metric] for metric in metrics})
             lines.append({"model": model, "image": score["name"], **score})
-    title = f"{request.subject.name} ({measures.protocol})"
+    title = f"{request.subject.name} ({measures.protocol}{request.conditions})"
     return ScoreReport(
         title,
         {"protocol": measures.protocol},

@@ -59,6 +59,8 @@ def _document(
     if request.subject.study is not None:
         document["study"] = request.subject.study
     document.update(report.facts)
+    if request.comparison.phase is not None:
+        document["phase"] = request.comparison.phase
     if report.notes:
         document["notes"] = list(report.notes)
     document["results"] = _finite(list(report.results))

@@ -110,6 +110,13 @@ class EvaluationRequest:
         """The seed of all that is random."""
         return self.samples.seed or 0
 
+    @property
+    def conditions(self) -> str:
+        """What of the options a heading must tell, because figures of others do not compare."""
+        strategy = f", strategy {self.models.strategy}" if self.models.strategy else ""
+        phase = f", phase {self.comparison.phase}" if self.comparison.phase else ""
+        return strategy + phase
+
     def given_options(self) -> Iterator[tuple[str, str]]:
         """Names and values of the options that some benchmarks have no use for, where given."""
         for group in fields(self):

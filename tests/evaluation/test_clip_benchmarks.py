@@ -73,7 +73,9 @@ def test_both_phases_score_alike(clip_data: Path, clip_models: Path, enhance: Ca
             *("--border", 8, "--metrics", "psnr", "--json"),
         )
         assert ran.code == 0, ran.err
-        scores.append([result["mean"]["psnr"] for result in json.loads(ran.out)["results"]])
+        document = json.loads(ran.out)
+        assert document["phase"] == phase
+        scores.append([result["mean"]["psnr"] for result in document["results"]])
     assert scores[1] == pytest.approx(scores[0], abs=0.1)
     assert scores[1] != scores[0]
 
