@@ -20,7 +20,7 @@ from enhance_cli.defaults import CUT_THRESHOLD
 from enhance_cli.errors import DatasetError
 from enhance_cli.io.image import find_images, read_rgb8
 from enhance_cli.io.video import VIDEO_SUFFIXES, read_rgb8_frames
-from enhance_cli.levels import to_values
+from enhance_cli.levels import to_planes, to_values
 
 
 def find_clips(folder: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def read_clip(path: Path, limit: int | None = None) -> Tensor:
         frames = list(islice(read_rgb8_frames(path), limit))
     if len({frame.shape for frame in frames}) != 1:
         raise DatasetError(f"{path}: its frames must be of one size, and there must be one")
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
+    return to_planes(np.stack(frames)).contiguous()
 
 
 def split_scenes(clip: Tensor, threshold: float = CUT_THRESHOLD) -> list[Tensor]:

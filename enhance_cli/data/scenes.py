@@ -14,7 +14,7 @@ from enhance_cli.errors import DatasetError
 # beginning and the end of a long run show the same content.
 PERIOD = 480
 # Both sides divide the period, and are multiples of 8 LR pixels at x2 and x4.
-_SIDES = (480, 160)
+_SIDES = (PERIOD, PERIOD // 3)
 
 
 def make_scene_picture(frame: Tensor) -> Tensor:

@@ -256,16 +256,16 @@ def iterate_frames(path: Path) -> Iterator[Tensor]:
         yield to_planes(pixels)
 
 
-def crop_frame(frame: Tensor, scale: int) -> Tensor:
-    """The middle of an HR frame (..., H, W), its sides multiples of 8 * scale (ch. 3.4.8).
+def crop_middle(frame: Tensor, unit: int) -> Tensor:
+    """Cut the middle of a frame (..., H, W) so that its sides are multiples of a unit (ch. 3.4.8).
+
+    Args:
+        frame: of any type.
+        unit: in pixels; estimates are judged on multiples of ``MULTIPLE`` times the scale.
 
     Raises:
-        DatasetError: if the frame is smaller than that.
+        DatasetError: if a side of the frame is shorter than the unit.
     """
-    return _middle(frame, MULTIPLE * scale)
-
-
-def _middle(frame: Tensor, unit: int) -> Tensor:
     height, width = (side // unit * unit for side in frame.shape[-2:])
     if not (height and width):
         raise DatasetError(
@@ -348,7 +348,7 @@ def _given_pairs(clip: VideoClip, scale: int) -> Iterator[FramePair]:
 
 def _cut(path: Path, frame: Tensor, unit: int) -> Tensor:
     try:
-        return _middle(frame, unit)
+        return crop_middle(frame, unit)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
 
@@ -373,7 +373,7 @@ def iterate_predictions(
         for estimate, reference in zip(made, truth, strict=True):
             cut = _cut(clip.frames, reference, unit)
             if estimate.shape == reference.shape:
-                estimate = _middle(estimate, unit)
+                estimate = crop_middle(estimate, unit)
             elif estimate.shape != cut.shape:
                 raise DatasetError(
                     f"{predictions}: sizes differ: {estimate.shape[-1]}x{estimate.shape[-2]} "

@@ -13,7 +13,7 @@ from enhance_cli.data.video_sets import (
     VIDEO_DATASETS,
     VideoClip,
     count_frames,
-    crop_frame,
+    crop_middle,
     holds_clips,
     iterate_frames,
     iterate_pairs,
@@ -114,13 +114,13 @@ def test_mixed_sizes(tmp_path: Path) -> None:
 
 def test_cut_to_multiples_in_the_middle() -> None:
     frame = torch.arange(70 * 101).view(1, 70, 101)
-    for scale, (height, width) in {4: (64, 96), 2: (64, 96)}.items():
-        cut = crop_frame(frame, scale)
-        assert cut.shape == (1, height, width)
+    for unit in (32, 16):
+        cut = crop_middle(frame, unit)
+        assert cut.shape == (1, 64, 96)
         assert cut[0, 0, 0] == 3 * 101 + 2
-    assert crop_frame(frame[:, :63], 4).shape == (1, 32, 96)
+    assert crop_middle(frame[:, :63], 32).shape == (1, 32, 96)
     with pytest.raises(DatasetError, match="at least 32x32"):
-        crop_frame(frame[:, :31], 4)
+        crop_middle(frame[:, :31], 32)
 
 
 def test_small_frames_are_made_by_the_papers_degradation(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from made_clips import make_clip, small
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from enhance_cli.data.video_sets import VideoClip, crop_frame, iterate_frames, iterate_pairs
+from enhance_cli.data.video_sets import VideoClip, crop_middle, iterate_frames, iterate_pairs
 from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.engine.recurrent import enhance_clip
@@ -278,7 +278,7 @@ def test_phase_first_is_as_good_as_the_middle(shared_data: Path):
     scores: dict[str, list[float]] = {phase: [0.0, 0.0] for phase in PHASES}
     for name in ("bear", "juggle", "market2"):
         frames = islice(iterate_frames(shared_data / "video" / "val" / f"{name}.mp4"), 7)
-        truth = torch.stack([crop_frame(to_values(frame), 4) for frame in frames])
+        truth = torch.stack([crop_middle(to_values(frame), 32) for frame in frames])
         for phase in PHASES:
             frames_lr = quantise(blur_and_subsample(truth, 4, phase=phase))
             both = imresize(frames_lr, 4), enhance_clip(network, frames_lr)
