@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from small_autoencoders import ENTRY, SAMPLED, SMALL, VARIANTS, generator, make, pictures
+from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.autoencoder import (
     DENSITIES,
     Autoencoder,
     AutoencoderConfig,
-    Densities,
 )
 from enhance_cli.architectures.blur_error import BlurGaussian
 from enhance_cli.engine.checkpoint import (
@@ -24,42 +23,10 @@ from enhance_cli.engine.checkpoint import (
 )
 from enhance_cli.engine.complexity import measure_complexity
 
-ENTRY = ARCHITECTURES["autoencoder"]
-SAMPLED = [spec for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == "sample"]
-
 MNIST = AutoencoderConfig(side=28, padding=2, channels=1, latent=16, kernel=4)
+
+
 CELEBA = AutoencoderConfig()
-SMALL = AutoencoderConfig(side=16, width=2, latent=3, kernel=4, components=2)
-VARIANTS = [
-    SMALL,
-    replace(SMALL, kernel=5),
-    replace(SMALL, channels=1, side=12, padding=2),
-    replace(SMALL, side=28, padding=2, kernel=5, posterior="constant"),
-    replace(SMALL, posterior="gaussian", prior=True, side=32),
-    replace(SMALL, spectral=True),
-    replace(SMALL, posterior="gaussian", likelihood="white"),
-    replace(SMALL, posterior="gaussian", likelihood="blur", blur_kernel=5),
-    replace(SMALL, components=1, latent=1),
-]
-
-
-def make(config: AutoencoderConfig) -> Autoencoder:
-    torch.manual_seed(0)
-    network = build(ENTRY, config)
-    assert isinstance(network, Autoencoder)
-    return network
-
-
-def pictures(config: AutoencoderConfig, count: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(count, config.channels, config.side, config.side, generator=generator)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-# Table 6.1.
 
 
 def convolution(before: int, after: int, kernel: int) -> int:
@@ -75,6 +42,8 @@ MNIST_ENCODER = (
     + convolution(512, 1024, 4)
     + (2 * 2 * 1024 + 1) * 16
 )
+
+
 MNIST_DECODER = (
     16 * 8 * 8 * 1024
     + 2 * 1024
@@ -83,6 +52,8 @@ MNIST_DECODER = (
     + 256 * 1 * 16
     + 1
 )
+
+
 # CelebA: 64x64 -> 32 -> 16 -> 8 -> 4, kernels of 5x5. The table's last ConvT_1 has three here:
 # its pictures have three colours.
 CELEBA_ENCODER = (
@@ -92,6 +63,8 @@ CELEBA_ENCODER = (
     + convolution(512, 1024, 5)
     + (4 * 4 * 1024 + 1) * 64
 )
+
+
 CELEBA_DECODER = (
     64 * 8 * 8 * 1024
     + 2 * 1024
@@ -101,6 +74,8 @@ CELEBA_DECODER = (
     + 128 * 3 * 25
     + 3
 )
+
+
 # M = 2 in the row "FC": mean and variance.
 MNIST_SECOND_HEAD, CELEBA_SECOND_HEAD = (2 * 2 * 1024 + 1) * 16, (4 * 4 * 1024 + 1) * 64
 
@@ -191,9 +166,6 @@ def test_kernels_strides_and_normalisation(config: AutoencoderConfig, kernel: in
             after = [kind for kind in after if kind is not nn.Unflatten]
             assert after[:2] == [nn.BatchNorm2d, nn.ReLU]
     assert weighted[-1] == len(network.decoder) - 1  # nothing follows the last layer
-
-
-# Running it.
 
 
 def test_a_decoder_may_end_without_a_sigmoid():
@@ -315,9 +287,6 @@ def test_every_parameter_learns():
         assert idle == []
 
 
-# Spectral normalisation (eq. 6.18).
-
-
 def test_spectral_normalisation_of_the_decoder_alone():
     network = make(replace(SMALL, spectral=True, width=4))
     with torch.no_grad():
@@ -337,126 +306,6 @@ def test_spectral_normalisation_of_the_decoder_alone():
     assert not is_parametrized(network.code)
     plain = make(SMALL)
     assert not any(is_parametrized(module) for module in plain.modules())
-
-
-# Densities of codes (ch. 6.5).
-
-
-def fitted(latent: int = 3, components: int = 2) -> Densities:
-    densities = Densities(latent, components)
-    draw = torch.Generator().manual_seed(7)
-    densities.gaussian_mean.copy_(torch.randn(latent, generator=draw))
-    densities.gaussian_factor.copy_(torch.randn(latent, latent, generator=draw).tril())
-    densities.mixture_weights.copy_(torch.tensor([0.2, 0.8]))
-    densities.mixture_means.copy_(20 * torch.randn(components, latent, generator=draw))
-    densities.mixture_factors.copy_(torch.randn(components, latent, latent, generator=draw).tril())
-    return densities
-
-
-COUNT = 40_000
-
-
-def assert_moments(codes: Tensor, mean: Tensor, factor: Tensor) -> None:
-    covariance = factor @ factor.T
-    scale = covariance.diagonal().max().item()
-    assert torch.allclose(codes.mean(0), mean, atol=5 * (scale / len(codes)) ** 0.5)
-    assert torch.allclose(codes.T.cov(), covariance, atol=8 * scale / len(codes) ** 0.5)
-
-
-def test_gaussian_samples_have_the_stored_mean_and_covariance():
-    densities = fitted()
-    codes = densities.sample("gaussian", COUNT, 1.0, generator())
-    assert codes.shape == (COUNT, 3)
-    assert codes.dtype == torch.float32
-    assert_moments(codes, densities.gaussian_mean, densities.gaussian_factor)
-    # The other way round it would be another covariance: the test above can fail.
-    factor = densities.gaussian_factor
-    assert not torch.allclose(factor @ factor.T, factor.T @ factor, atol=0.3)
-
-
-def test_mixture_samples_have_the_stored_shares_means_and_covariances():
-    densities = fitted()
-    codes = densities.sample("mixture", COUNT, 1.0, generator())
-    nearest = torch.cdist(codes, densities.mixture_means).argmin(1)
-    for component in range(2):
-        own = codes[nearest == component]
-        share = densities.mixture_weights[component].item()
-        assert len(own) / COUNT == pytest.approx(share, abs=0.01)
-        assert_moments(
-            own, densities.mixture_means[component], densities.mixture_factors[component]
-        )
-
-
-def test_weights_need_not_sum_to_one_exactly():
-    densities = fitted()
-    expected = densities.sample("mixture", 500, 1.0, generator())
-    densities.mixture_weights.mul_(0.9999)
-    codes = densities.sample("mixture", 500, 1.0, generator())
-    assert torch.isfinite(codes).all()
-    assert torch.equal(codes, expected)
-
-
-def test_components_without_weight_are_never_drawn():
-    densities = fitted()
-    for dead in range(2):
-        densities.mixture_weights.copy_(torch.tensor([1.0, 1.0]))
-        densities.mixture_weights[dead] = 0
-        densities.mixture_means[dead] = torch.nan
-        assert torch.isfinite(densities.sample("mixture", 2000, 1.0, generator())).all()
-        densities.mixture_means[dead] = 0
-
-
-def test_prior_samples_are_standard_normal():
-    codes = Densities(3, 2).sample("prior", COUNT, 1.0, generator())
-    assert_moments(codes, torch.zeros(3), torch.eye(3))
-
-
-@pytest.mark.parametrize("density", DENSITIES)
-def test_temperature_scales_every_deviation(density: str):
-    densities = fitted()
-    still, half, whole = (
-        densities.sample(density, 50, temperature, generator()) for temperature in (0.0, 0.5, 1.0)
-    )
-    assert torch.allclose(half - still, (whole - still) / 2, atol=1e-5)
-    means = {
-        "prior": torch.zeros(1, 3),
-        "gaussian": densities.gaussian_mean[None],
-        "mixture": densities.mixture_means,
-    }[density]
-    assert ((still[:, None] == means).all(2).any(1)).all()
-    assert len(still.unique(dim=0)) == len(means)
-
-
-@pytest.mark.parametrize("density", DENSITIES)
-def test_a_generator_decides_the_samples(density: str):
-    densities = fitted()
-    one, again, other = (densities.sample(density, 20, 1.0, generator(seed)) for seed in (3, 3, 4))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
-
-
-def test_the_same_seed_gives_kindred_samples():
-    densities = fitted()
-    densities.gaussian_mean.zero_()
-    densities.gaussian_factor.copy_(2 * torch.eye(3))
-    assert torch.equal(
-        densities.sample("gaussian", 9, 1.0, generator()),
-        2 * densities.sample("prior", 9, 1.0, generator()),
-    )
-
-
-def test_unknown_and_unfitted_densities():
-    densities = Densities(3, 2)
-    assert not densities.fitted
-    assert fitted().fitted
-    with pytest.raises(ValueError, match="'laplace': choose from prior, gaussian, mixture"):
-        densities.sample("laplace", 1, 1.0, generator())
-    for density in ("gaussian", "mixture"):
-        with pytest.raises(ValueError, match=f"no {density} has been fitted"):
-            densities.sample(density, 1, 1.0, generator())
-
-
-# Checkpoints.
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=str)

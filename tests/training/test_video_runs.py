@@ -190,7 +190,7 @@ def test_a_recipe_keeps_what_makes_its_model(videos: Path, tmp_path: Path, assig
 
 def test_recipes_of_the_paper() -> None:
     """Ch. 3.3.5: clips of 10 frames, patches of 256 pixels, batches of 4, a blur of 1.5."""
-    assert {"frvsr-3-64", "frvsr-10-128", "sisr", "vsr", "frvsr-real"} == set(VIDEO)
+    assert {"frvsr", "frvsr-3-64", "frvsr-10-128", "sisr", "vsr", "frvsr-real"} == set(VIDEO)
     for name in VIDEO:
         for stage in RECIPES[name].stages:
             assert isinstance(stage, VideoStage)
