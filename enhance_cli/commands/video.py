@@ -117,6 +117,14 @@ Frames = Annotated[
         help="Write the frames as numbered PNGs into a folder, without any loss.",
     ),
 ]
+Phase = Annotated[
+    str | None,
+    options.phase(
+        "Which pixel of its cell of the large frame each pixel of the input samples. Choose first "
+        "if the input was made by keeping every 4th pixel, or the result lies 1.5 pixels too far "
+        "to the bottom right."
+    ),
+]
 CutThreshold = Annotated[
     float | None,
     typer.Option(
@@ -161,14 +169,7 @@ def video(
     pixel_format: PixelFormat = None,
     rate: Rate = None,
     frames: Frames = False,
-    phase: Annotated[
-        str | None,
-        options.phase(
-            "Which pixel of its cell of the large frame each pixel of the input samples. Choose "
-            "first if the input was made by keeping every 4th pixel, or the result lies 1.5 pixels "
-            "too far to the bottom right."
-        ),
-    ] = None,
+    phase: Phase = None,
     cut_threshold: CutThreshold = None,
     cut_detection: CutDetection = True,
     tile: Tile = defaults.TILE,

@@ -205,6 +205,7 @@ def test_unfinished_work_is_neither_taken_up_nor_thrown_away_unasked(
         (("--compare",), "--compare"),
         (("--no-cut-detection",), "--cut-threshold"),
         (("--cut-threshold", 0.3), "--cut-threshold"),
+        (("--phase", "first"), "--phase"),
         (("--precision", "bf16"), "precision"),
         ("model", "model"),
         ("input", "input"),
