@@ -1,8 +1,11 @@
 """The Typer application: it mounts the commands, and turns errors into a line and an exit code."""
 
 import os
+import signal
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -57,12 +60,14 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """Run a command and leave with its exit code; this is the console's entry point.
 
-    The code is 0 if all was done, 1 if an input failed, 2 if the command was wrong, and 130 if it
-    was interrupted. Each error is told in one line. For an error that is the program's own fault
-    a traceback is shown if the environment variable ``ENHANCE_DEBUG`` is set to anything.
+    The code is 0 if all was done, 1 if an input failed, 2 if the command was wrong, 130 if it was
+    interrupted and 143 if it was terminated by SIGTERM. Each error is told in one line. For an
+    error that is the program's own fault a traceback is shown if the environment variable
+    ``ENHANCE_DEBUG`` is set to anything.
     """
     try:
-        code = app(prog_name="enhance", standalone_mode=False)
+        with _terminable():
+            code = app(prog_name="enhance", standalone_mode=False)
         if code == 130:  # Typer makes this of an interruption, without a word
             raise KeyboardInterrupt
     except EnhanceError as error:
@@ -71,6 +76,8 @@ def main() -> None:
         _leave_usage(error)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
+    except _Terminated:
+        _leave("terminated", 128 + signal.SIGTERM)
     except OSError as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
@@ -84,6 +91,25 @@ def main() -> None:
             1,
         )
     sys.exit(code)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM has come. Like every exit it passes through what cleans up, and nothing stops it."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the body of a ``with`` statement as an exception, so that it cleans up."""
+
+    def terminate(_signal: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not disturb the cleaning.
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave(text: str, code: int) -> None:

@@ -7,9 +7,7 @@ Some things are not read: XMP, the pages of a TIFF after the first, and the bits
 and of JPEG 2000 in colour, which Pillow rounds away.
 """
 
-import struct
 import warnings
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -91,21 +89,6 @@ ALPHA_MODES = {
 CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
 CONVERTED_INTERPRETATIONS = frozenset({"cmyk", "lab", "labs"})  # of libvips
 
-# What Pillow's decoders raise on damaged files.
-_DECODER_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
-
 
 def find_images(
     folder: Path, recursive: bool = False, suffixes: Collection[str] = READABLE_SUFFIXES
@@ -181,7 +164,9 @@ def _decoding(path: Path) -> Iterator[None]:
         raise InputError(_too_many_pixels(path)) from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for the memory of this machine") from error
-    except _DECODER_ERRORS as error:
+    except InputError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever their damaged input leads to.
         raise InputError(
             f"{path}: damaged or cut off ({_one_line(error)}), get a fresh copy"
         ) from error

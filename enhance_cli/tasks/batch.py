@@ -1,5 +1,6 @@
 """Do the same to many files: one bad file stops no other, and is named at the end."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
 def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | str:
     """What to report of a job that was done, or why it could not be."""
     try:
-        with small_enough(job.source, "cut it into parts"):
+        with alone(job.source, "cut it into parts"):
             return work(job, progress)
     except UsageError:
         raise  # An option that is wrong is wrong for every file.
@@ -93,22 +94,36 @@ def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | s
 
 
 @contextmanager
-def small_enough(source: Path, advice: str) -> Iterator[None]:
-    """Make it the fault of one file if the memory does not suffice for it.
+def alone(source: Path, advice: str) -> Iterator[None]:
+    """Make whatever goes wrong the fault of one file, so that the others go on.
+
+    Libraries that decode files raise exceptions of any type when a file is damaged in a way that
+    they did not foresee. With the environment variable ``ENHANCE_DEBUG`` such an exception is
+    left as it is, so that its traceback is shown.
 
     Args:
         source: the file that is worked on.
-        advice: what the user can do about it.
+        advice: what the user can do about it if the memory does not suffice for the file.
 
     Raises:
-        InputError: if the memory runs out in the body of the ``with`` statement.
+        EnhanceError: whatever the body of the ``with`` statement raises, as an error that names
+            the file. Interruptions are let through.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except EnhanceError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            text = f"too large for the memory of this machine, {advice}"
+        elif isinstance(error, OSError):
+            text = f"cannot be worked on ({error.strerror or error})"
+        elif os.environ.get("ENHANCE_DEBUG"):
             raise
-        raise InputError(f"{source}: too large for the memory of this machine, {advice}") from error
+        else:
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+            text = f"damaged, or of a kind that enhance cannot handle ({reason}), convert it anew"
+        raise InputError(f"{source}: {text}") from error
 
 
 def job_result(job: Job, status: str) -> dict[str, Any]:

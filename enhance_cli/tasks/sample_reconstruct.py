@@ -15,11 +15,11 @@ from enhance_cli.errors import EnhanceError, OutputError, UsageError
 from enhance_cli.io.image import Picture, find_images, write_image
 from enhance_cli.io.jobs import Job, JobList, Naming, plan_jobs
 from enhance_cli.tasks.batch import (
+    alone,
     failed_results,
     job_result,
     print_failures,
     skipped_results,
-    small_enough,
 )
 from enhance_cli.tasks.sample_pictures import (
     PictureGrid,
@@ -130,7 +130,7 @@ class _Passage:
 
     def _read(self, job: Job) -> Tensor | None:
         try:
-            with small_enough(job.source, "make it smaller"):
+            with alone(job.source, "make it smaller"):
                 values, notices = read_square(job.source, self._run.model.contract)
         except EnhanceError as error:
             self._plan.failures.append((str(job.source), error))
@@ -148,7 +148,8 @@ class _Passage:
             self.below.append(pixels)
         else:
             try:
-                write_image(job.target, Picture(pixels))
+                with alone(job.source, "make it smaller"):
+                    write_image(job.target, Picture(pixels))
             except EnhanceError as error:
                 self._plan.failures.append((str(job.source), error))
                 return
