@@ -1,7 +1,8 @@
 """Reading and writing pictures: the module that other packages import this from."""
 
+from enhance_cli.io.finding import READABLE_SUFFIXES, find_images
 from enhance_cli.io.picture import Picture
-from enhance_cli.io.reading import READABLE_SUFFIXES, find_images, read_image, read_rgb8
+from enhance_cli.io.reading import read_image, read_rgb8
 from enhance_cli.io.writing import (
     WRITABLE_SUFFIXES,
     check_writable,

@@ -94,6 +94,24 @@ def find_tiff_exif(file: IO[bytes]) -> Pillow.Exif:
     return exif
 
 
+def find_tiff_tags(file: IO[bytes]) -> dict[int, Any]:
+    """The tags of a TIFF's first picture; there are none if they cannot be read."""
+    try:
+        file.seek(0)
+        return dict(_read_directory(file))  # dict() reads the values, which are lazy
+    except Exception:  # as above
+        return {}
+
+
+def _read_directory(file: IO[bytes]) -> TiffImagePlugin.ImageFileDirectory_v2:
+    header = file.read(16)
+    is_big = header[2:4] in (b"+\0", b"\0+")
+    directory = TiffImagePlugin.ImageFileDirectory_v2(header if is_big else header[:8])
+    file.seek(directory.next)
+    directory.load(file)
+    return directory
+
+
 def find_orientation(exif: Pillow.Exif) -> int:
     """The EXIF orientation, 1 to 8; without a valid tag it is 1, which means upright."""
     orientation = exif.get(Base.Orientation)
@@ -210,12 +228,8 @@ def append_exif_to_tiff(path: Path, data: bytes) -> None:
     """
     exif = load_exif(data)
     with path.open("r+b") as file:
-        header = file.read(16)
-        big = header[2:4] in (b"+\0", b"\0+")
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header if big else header[:8])
-        file.seek(directory.next)
-        directory.load(file)
-        kept = set(dict(directory))  # dict() reads the values, which are lazy
+        directory = _read_directory(file)
+        kept = set(dict(directory))
         for tag in set(exif) - kept - set(DIRECTORIES):
             directory[tag] = _as_stored(exif[tag])
         for tag in DIRECTORIES:
@@ -224,7 +238,9 @@ def append_exif_to_tiff(path: Path, data: bytes) -> None:
         end = file.seek(0, 2)
         end += file.write(bytes(-end % 8))
         file.write(directory.tobytes(end))
-        order = "<" if header.startswith(b"II") else ">"
+        file.seek(0)
+        header = file.read(4)
+        order, big = "<" if header.startswith(b"II") else ">", b"+" in header
         file.seek(8 if big else 4)
         file.write(struct.pack(f"{order}{'Q' if big else 'L'}", end))
 

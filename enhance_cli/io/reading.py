@@ -8,11 +8,12 @@ and of JPEG 2000 in colour, which Pillow rounds away.
 """
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from math import isfinite
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,42 +21,28 @@ from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.colour_tags import (
+    ColourTagError,
+    profile_of_code_points,
+    profile_of_gamma,
+)
+from enhance_cli.io.completeness import lacks_bytes, numbers_of, tiff_lacks_bytes
 from enhance_cli.io.files import open_input
-from enhance_cli.io.libraries import import_pyvips, pillow_setting
+from enhance_cli.io.libraries import pillow_setting
 from enhance_cli.io.metadata import (
     clean_exif,
     find_exif,
     find_orientation,
     find_tiff_exif,
+    find_tiff_tags,
     to_srgb,
     turn_upright,
     usable_profile,
 )
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
+from enhance_cli.io.png import StoredPng, open_png
+from enhance_cli.io.vips_reading import TiffLayout, decode_with_vips
 
-READABLE_SUFFIXES = frozenset(
-    {
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".avif",
-        ".jp2",
-        ".j2k",
-        ".jpx",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-    }
-)
 # Pillow knows more formats, but some of them are programs (EPS) and others have no signature.
 READABLE_FORMATS = (
     "PNG",
@@ -87,54 +74,83 @@ ALPHA_MODES = {
     "RGBa": "RGBA",
 }
 CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
-CONVERTED_INTERPRETATIONS = frozenset({"cmyk", "lab", "labs"})  # of libvips
+RGB = 2  # photometric interpretation of TIFF
+JPEG_END = b"\xff\xd9"
+UNSPECIFIED = 2  # code point of ISO/IEC 23091-2
 
 
-def find_images(
-    folder: Path, recursive: bool = False, suffixes: Collection[str] = READABLE_SUFFIXES
-) -> list[Path]:
-    """List the pictures of a folder in the order of their paths, without hidden files.
-
-    Args:
-        folder: where to look. A folder that does not exist holds no pictures.
-        recursive: whether to look into the folders inside too.
-        suffixes: suffixes of the files that count as pictures, in lower case.
-    """
-    walk = folder.rglob("*") if recursive else folder.glob("*")
-    return sorted(
-        path
-        for path in walk
-        if path.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def _ignore(_notice: str) -> None:
+    pass
 
 
-def read_image(path: Path) -> Picture:
+def read_image(path: Path, notice: Callable[[str], None] = _ignore) -> Picture:
     """Read a picture, whole or not at all.
 
     8 and 16 bits, grey and transparency stay as they are. A palette becomes RGB, black and white
     becomes grey, and CMYK and LAB become sRGB by their profile. The picture is turned upright as
-    its EXIF says. If a TIFF or MPO holds several pictures, the first one is read.
+    its EXIF says. If a TIFF or MPO holds several pictures, the first one is read. Colours that the
+    file describes in other ways than by an ICC profile get one that says the same.
 
     Args:
         path: the file. Its content tells the format, whatever its suffix is.
+        notice: is called with a line on each thing that is left out, or not as one would expect.
 
     Raises:
         InputError: if the file does not exist, is no picture, is damaged, animated or larger than
-            a gigapixel, or if its samples are not unsigned integers of 8 or 16 bits.
+            a gigapixel, if its samples are not unsigned integers of 8 or 16 bits, or if its
+            colours have a high dynamic range.
     """
     with open_input(path, "a picture") as file, _patient_pillow():
-        image = _identify(path, file)
-        if image is None:
-            return _read_deep(path, "TIFF", find_tiff_exif(file))
+        png = open_png(file)
+        if png and png.left_out:
+            notice(f"damaged and left out: the PNG chunks {', '.join(png.left_out)}")
+        stored = png.file if png else file
+        image = _identify(path, stored)
+        if image is None or image.format == "TIFF":
+            return _read_tiff(path, file, image, notice)
         with image:
             assert image.format is not None
+            if png.lacks_bytes if png else lacks_bytes(image, path.stat().st_size):
+                raise InputError(_too_few_bytes(path, image.width, image.height))
             with _decoding(path):
                 _check_kind(path, image)
             if _is_deep(image):
-                return _read_deep(path, image.format, find_exif(image), _find_dpi(image))
-            return _read_plain(path, image, image.format)
+                planes, profile = decode_with_vips(path, stored, None, notice)
+                exif = find_exif(image)
+            else:
+                planes, profile, exif = _decode_plain(path, stored, image, notice)
+            if profile is None or (png and png.cicp):
+                profile = _tagged_profile(path, image, png, file, planes, notice)
+            return _picture(planes, image.format, exif, profile, _find_dpi(image))
+
+
+def _read_tiff(
+    path: Path,
+    file: IO[bytes],
+    image: ImageFile.ImageFile | None,
+    notice: Callable[[str], None],
+) -> Picture:
+    """Read a TIFF; ``image`` is None if only libvips knows its kind."""
+    tags = find_tiff_tags(file)
+    if tiff_lacks_bytes(tags, path.stat().st_size):
+        raise InputError(_too_few_bytes(path, tags.get(256), tags.get(257)))
+    layout = TiffLayout.of(tags)
+    if layout.left_out and layout.photometric == RGB:
+        notice(f"channels that are neither colour nor alpha are left out: {layout.left_out}")
+    if image is None:
+        if numbers_of(tags, 256, 0)[0] * numbers_of(tags, 257, 0)[0] > PIXEL_LIMIT:
+            raise InputError(_too_many_pixels(path))
+        planes, profile = decode_with_vips(path, file, layout, notice)
+        return _picture(planes, "TIFF", find_tiff_exif(file), profile, None)
+    with image:
+        with _decoding(path):
+            _check_kind(path, image)
+        if _is_deep(image) or layout.is_planar:
+            exif = find_exif(image)
+            planes, profile = decode_with_vips(path, file, layout, notice)
+        else:
+            planes, profile, exif = _decode_plain(path, file, image, notice)
+        return _picture(planes, "TIFF", exif, profile, _find_dpi(image))
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
@@ -167,6 +183,10 @@ def _decoding(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever their damaged input leads to.
+        if "unsupported" in str(error).lower():
+            raise InputError(
+                f"{path}: not supported ({_one_line(error)}), convert it to PNG"
+            ) from error
         raise InputError(
             f"{path}: damaged or cut off ({_one_line(error)}), get a fresh copy"
         ) from error
@@ -174,6 +194,13 @@ def _decoding(path: Path) -> Iterator[None]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _too_few_bytes(path: Path, width: object, height: object) -> str:
+    return (
+        f"{path}: damaged or cut off, the file is too small for {width}x{height} pixels, get a "
+        "fresh copy"
+    )
 
 
 def _too_many_pixels(path: Path) -> str:
@@ -241,16 +268,99 @@ def _find_dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
     return (across, down) if plausible else None
 
 
-def _read_plain(path: Path, image: ImageFile.ImageFile, format_: str) -> Picture:
-    """Decode with Pillow: 8 bits, or grey JPEG 2000 of more, which it scales to 16 bits."""
+def _decode_plain(
+    path: Path, file: IO[bytes], image: ImageFile.ImageFile, notice: Callable[[str], None]
+) -> tuple[Samples, bytes | None, Pillow.Exif]:
+    """Decode with Pillow: 8 bits, or grey JPEG 2000 of more, which it scales to 16 bits.
+
+    Returns:
+        The planes, the colour profile for them, and the EXIF.
+    """
     with _decoding(path):
-        image.load()
-    exif = find_exif(image)  # after loading: a TIFF is then turned already, and says so
-    profile = None if image.mode in CONVERTED_MODES else image.info.get("icc_profile")
-    with _decoding(path):
+        pictures = getattr(image, "n_frames", 1)
+        if pictures > 1:
+            notice(f"holds {pictures} pictures, the first one is read")
+        image = _load(path, file, image, notice)
+        exif = find_exif(image)  # after loading: a TIFF is then turned already, and says so
+        profile = None if image.mode in CONVERTED_MODES else image.info.get("icc_profile")
         planes = np.asarray(_in_plain_mode(path, image))
-    planes = planes.astype(planes.dtype.newbyteorder("="), copy=False)
-    return _picture(planes, format_, exif, profile, _find_dpi(image))
+    return planes.astype(planes.dtype.newbyteorder("="), copy=False), profile, exif
+
+
+def _load(
+    path: Path, file: IO[bytes], image: ImageFile.ImageFile, notice: Callable[[str], None]
+) -> ImageFile.ImageFile:
+    """Decode the pixels; of a JPEG the two bytes that mark its end may be missing."""
+    depth = {"L;2": 2, "L;4": 4}.get(str(image.tile[0].args)) if image.tile else None
+    try:
+        image.load()
+    except OSError:
+        if image.format != "JPEG":
+            raise
+        file.seek(0)
+        closed = _close_jpeg(file.read())
+        if closed is None:
+            raise
+        image = closed
+        notice("the end of the file is missing, but all pixels are there")
+    if depth and isinstance(image.info.get("transparency"), int):
+        # Pillow scales the levels of 2 and 4 bits to 8, but not the one that is transparent.
+        image.info["transparency"] = image.info["transparency"] * 255 // (2**depth - 1)
+    return image
+
+
+def _close_jpeg(data: bytes) -> ImageFile.ImageFile | None:
+    """Decode a JPEG without its end; None if more than the end is missing.
+
+    Where pixels are missing, their place in the data is taken by what is put behind it.
+    """
+    images = []
+    for filling in (b"", b"\x5a\xc3" * 64):
+        image = Pillow.open(BytesIO(data + filling + JPEG_END), formats=["JPEG"])
+        image.load()
+        images.append(image)
+    return images[0] if images[0].tobytes() == images[1].tobytes() else None
+
+
+def _tagged_profile(
+    path: Path,
+    image: ImageFile.ImageFile,
+    png: StoredPng | None,
+    file: IO[bytes],
+    planes: Samples,
+    notice: Callable[[str], None],
+) -> bytes | None:
+    """An ICC profile of what a PNG or AVIF without one says of its colours; None for sRGB."""
+    channels = 1 if planes.ndim == 2 or planes.shape[2] < 3 else 3
+    info = image.info
+    try:
+        if png and png.cicp:
+            primaries, transfer, _, full = png.cicp
+            profile = profile_of_code_points(primaries, transfer, channels, full_range=full == 1)
+        elif png and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
+            profile = profile_of_gamma(info.get("gamma"), info.get("chromaticity"), channels)
+        elif image.format == "AVIF":
+            profile = profile_of_code_points(*_avif_code_points(file), channels)
+        else:
+            return None
+    except ColourTagError as error:
+        raise InputError(f"{path}: {error}") from error
+    if profile is not None:
+        notice("the colours that the file describes by numbers are kept as an ICC profile")
+    return profile
+
+
+def _avif_code_points(file: IO[bytes]) -> tuple[int, int]:
+    """The code points of the primaries and the transfer function of an AVIF; 2 if it has none."""
+    import av
+
+    file.seek(0)
+    try:
+        with av.open(file, metadata_errors="ignore") as container:
+            context = container.streams.video[0].codec_context
+            return int(context.color_primaries), int(context.color_trc)
+    except (av.FFmpegError, IndexError):
+        return UNSPECIFIED, UNSPECIFIED
 
 
 def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
@@ -263,60 +373,6 @@ def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
     if image.mode not in modes:
         raise InputError(f"{path}: colour mode {image.mode!r}, convert it to RGB")
     return image if image.mode == modes[image.mode] else image.convert(modes[image.mode])
-
-
-def _read_deep(
-    path: Path, format_: str, exif: Pillow.Exif, dpi: tuple[float, float] | None = None
-) -> Picture:
-    """Decode with libvips, which keeps 16 bits."""
-    pyvips = import_pyvips(path, InputError)
-    try:
-        with path.open("rb", buffering=0) as file:
-            image = _open_with_vips(pyvips, file)
-            profile = _vips_blob(image, "icc-profile-data")
-            planes = _in_plain_space(path, image, profile).numpy()
-    except pyvips.Error as error:
-        reason = str(error).strip().splitlines()[-1]  # earlier lines may tell of earlier files
-        raise InputError(
-            f"{path}: damaged, cut off or unusual ({reason.strip()}), get a fresh copy or "
-            "convert it to a 16-bit PNG"
-        ) from error
-    planes = planes.reshape(image.height, image.width, -1)
-    if image.interpretation in CONVERTED_INTERPRETATIONS:
-        profile = None
-    return _picture(planes, format_, exif, profile, dpi)
-
-
-def _open_with_vips(pyvips: Any, file: IO[bytes]) -> Any:
-    """Open a file by its descriptor: libvips finds options in file names, and caches by name."""
-
-    def open_at(level: str) -> Any:
-        source = pyvips.Source.new_from_descriptor(file.fileno())
-        return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=level)
-
-    image = open_at("error")
-    # To libvips a strip that cannot be decoded is an error, but a tile only a warning.
-    return open_at("warning") if image.get_typeof("tile-width") else image
-
-
-def _in_plain_space(path: Path, image: Any, profile: bytes | None) -> Any:
-    """Convert an image of libvips to grey or RGB of 8 or 16 bits; nothing is decoded yet."""
-    if image.width * image.height > PIXEL_LIMIT:
-        raise InputError(_too_many_pixels(path))
-    if image.interpretation == "cmyk" and profile:
-        image = image.icc_transform("srgb", embedded=True, depth=16)
-    elif image.interpretation in CONVERTED_INTERPRETATIONS:
-        image = image.colourspace("rgb16")
-    if image.format not in ("uchar", "ushort") or not 1 <= image.bands <= 4:
-        raise InputError(
-            f"{path}: {image.bands} channels of {image.format} samples, "
-            "convert it to a 16-bit PNG or TIFF, grey or RGB"
-        )
-    return image
-
-
-def _vips_blob(image: Any, name: str) -> bytes | None:
-    return bytes(image.get(name)) if image.get_typeof(name) else None
 
 
 def _picture(

@@ -122,7 +122,7 @@ def read_dark_file(path: Path, notice: Callable[[str], None]) -> DarkFile:
                 "sRGB model"
             )
             return _from_picture(picture, _exposure_or_none(path), bits=8)
-    picture = read_image(path)
+    picture = read_image(path, notice)
     return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
 
 

@@ -51,7 +51,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
 
     def work(job: Job, progress: FileProgress) -> dict[str, Any]:
-        picture = read_image(job.source)
+        picture = read_image(job.source, progress.notice)
         height, width = picture.height * scale, picture.width * scale
         check_writable(
             job.target,

@@ -1,0 +1,100 @@
+"""The chunks of a PNG: those that decoders stumble over are left out before it is decoded."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from typing import IO
+
+from PIL.PngImagePlugin import PngStream, is_cid
+
+from enhance_cli.io.completeness import DEFLATE
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Chunks of animations: their order matters, and they are not left out one by one.
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
+
+
+@dataclass(frozen=True)
+class StoredPng:
+    """A PNG that can be decoded, and what its decoders do not tell.
+
+    Attributes:
+        file: the file itself, or a copy in memory without the chunks that were left out.
+        left_out: the names of chunks that were left out, each once.
+        lacks_bytes: whether there are too few bytes for the pixels that the header declares.
+        cicp: the content of the chunk cICP, the code points of the colours; None without one.
+    """
+
+    file: IO[bytes]
+    left_out: tuple[str, ...] = ()
+    lacks_bytes: bool = False
+    cicp: bytes | None = None
+
+
+def open_png(file: IO[bytes]) -> StoredPng | None:
+    """Look through the chunks of a PNG; None if the file is no PNG.
+
+    PNG calls chunks "ancillary" that are not needed to show the pixels: texts, resolution, times.
+    One of these that is damaged is no reason to refuse a picture (PNG specification, third
+    edition, section 13.2), but Pillow would do so.
+    """
+    file.seek(0)
+    if file.read(len(SIGNATURE)) != SIGNATURE:
+        file.seek(0)
+        return None
+    parser = PngStream(BytesIO())
+    kept, left_out = [(0, len(SIGNATURE))], dict[str, None]()
+    declared, stored, cicp = 0, 0, None
+    while len(head := file.read(8)) == 8:
+        length, name = struct.unpack(">I4s", head)
+        start = file.tell() - 8
+        if not is_cid(name):
+            break  # The decoder will say what is wrong.
+        if name == b"IDAT":
+            stored += length
+        ancillary = name[0:1].islower()
+        if ancillary or name == b"IHDR":
+            data, checksum = file.read(length), file.read(4)
+            whole = len(checksum) < 4 or zlib.crc32(name + data) == int.from_bytes(checksum, "big")
+            if ancillary and not (whole and _can_be_parsed(parser, name, data)):
+                left_out[name.decode()] = None
+                continue
+            if name == b"IHDR" and _can_be_parsed(parser, name, data):
+                declared = _pixel_bytes(data)
+            cicp = data if name == b"cICP" and length == 4 else cicp
+        else:
+            file.seek(length + 4, 1)
+        kept.append((start, start + length + 12))
+    if left_out:
+        file = _copy(file, kept)
+    file.seek(0)
+    return StoredPng(file, tuple(left_out), declared > stored * DEFLATE, cicp)
+
+
+def _pixel_bytes(header: bytes) -> int:
+    """The bytes of the pixels before compression, without those that name the filters."""
+    width, height, depth, colour_type = struct.unpack(">IIBB", header[:10])
+    channels = {2: 3, 4: 2, 6: 4}.get(colour_type, 1)
+    return int(height * (width * depth * channels // 8))
+
+
+def _can_be_parsed(parser: PngStream, name: bytes, data: bytes) -> bool:
+    """Whether Pillow takes a chunk. The parser knows the chunks before, as some depend on them."""
+    handle = getattr(parser, f"chunk_{name.decode()}", None)
+    if handle is None or name in _ANIMATION:
+        return True
+    parser.fp = BytesIO(data)
+    try:
+        handle(0, len(data))
+    except Exception:  # whatever the content of the chunk led to
+        return False
+    return True
+
+
+def _copy(file: IO[bytes], ranges: list[tuple[int, int]]) -> BytesIO:
+    copy = BytesIO()
+    for start, end in ranges:
+        file.seek(start)
+        copy.write(file.read(end - start))
+    return copy
