@@ -85,6 +85,7 @@ def lowlight(
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     quality: options.Quality = None,
+    no_metadata: options.NoMetadata = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -112,6 +113,7 @@ def lowlight(
         size=size,
         bits=bits,
         quality=quality,
+        metadata=not no_metadata,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_lowlight(request, talk))

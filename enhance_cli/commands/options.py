@@ -136,6 +136,15 @@ Quality = Annotated[
         "files.",
     ),
 ]
+NoMetadata = Annotated[
+    bool,
+    typer.Option(
+        "--no-metadata",
+        rich_help_panel=FILES,
+        help="Leave out what the file tells of itself, such as place, date, camera, comments and "
+        "keywords, for example before you publish a picture. Colour profiles stay.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option(

@@ -23,6 +23,7 @@ def superres(
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     quality: options.Quality = None,
+    no_metadata: options.NoMetadata = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -44,6 +45,7 @@ def superres(
         model=options.model_options(model, weights, device, precision, tile),
         scale=scale,
         quality=quality,
+        metadata=not no_metadata,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_superres(request, talk))

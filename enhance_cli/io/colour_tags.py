@@ -8,6 +8,7 @@ become an ICC profile that says the same, which all formats that we write can ho
 
 import struct
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,7 @@ PRIMARIES = {
 # from videos, and players and browsers do so.
 TRANSFERS = {1: None, 2: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+UNSPECIFIED = 2
 SRGB_GAMMA = 1 / 0.45455  # what PNG calls sRGB in its chunk gAMA
 
 # White of ICC profiles, and the transform of Bradford to it (ICC.1:2022, annex E).
@@ -66,6 +68,19 @@ _BRADFORD = np.array(
 
 class ColourTagError(ValueError):
     """Colours that no picture of ours can hold; the message says which, and what to do."""
+
+
+def avif_code_points(file: IO[bytes]) -> tuple[int, int]:
+    """The code points of the primaries and the transfer function of an AVIF; 2 if it has none."""
+    import av
+
+    file.seek(0)
+    try:
+        with av.open(file, metadata_errors="ignore") as container:
+            context = container.streams.video[0].codec_context
+            return int(context.color_primaries), int(context.color_trc)
+    except (av.FFmpegError, IndexError):
+        return UNSPECIFIED, UNSPECIFIED
 
 
 def profile_of_code_points(

@@ -4,14 +4,17 @@ import struct
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageCms, TiffImagePlugin
+from PIL import ImageCms, TiffImagePlugin, TiffTags
 from PIL.ExifTags import IFD, Base
+
+from enhance_cli.io.captions import TIFF_IPTC, TIFF_XMP, Captions
 
 # The tags of the first directory that describe the picture. In a TIFF the same directory also
 # says how the file stores it.
@@ -118,6 +121,31 @@ def find_orientation(exif: Pillow.Exif) -> int:
     return orientation if isinstance(orientation, int) and orientation in TURNS else 1
 
 
+def find_dpi(image: Pillow.Image) -> tuple[float, float] | None:
+    """Pixels per inch across and down, as far as an open file tells them sensibly."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    plausible = all(isfinite(value) and 1 <= value <= 65_535 for value in (across, down))
+    return (across, down) if plausible else None
+
+
+def find_density(image: Pillow.Image) -> tuple[int, int] | None:
+    """The ratio of the pixels' sides, if the file tells it without a unit and it is not 1."""
+    info = image.info
+    unitless = info.get("aspect")  # of PNG
+    if image.format in ("JPEG", "MPO") and info.get("jfif_unit") == 0:
+        unitless = info.get("jfif_density")
+    elif image.format == "TIFF" and "dpi" not in info:
+        unitless = info.get("resolution")
+    try:
+        across, down = (round(float(value)) for value in unitless or ())
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return (across, down) if across != down and min(across, down) > 0 else None
+
+
 def turn_upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Turn an array (H, W) or (H, W, C) upright; the result is contiguous and writable."""
     return np.require(TURNS[orientation](stored), requirements=["C", "W"])
@@ -213,7 +241,9 @@ def srgb_profile() -> bytes:
     return bytes(made)
 
 
-def append_exif_to_tiff(path: Path, data: bytes) -> None:
+def finish_tiff(
+    path: Path, data: bytes | None, density: tuple[int, int] | None, captions: Captions
+) -> None:
     """Give a tiled TIFF a new directory, at the end of the file, that holds EXIF too.
 
     libvips does not write EXIF into TIFF, and Pillow cannot write colour of 16 bits. The file must
@@ -221,12 +251,15 @@ def append_exif_to_tiff(path: Path, data: bytes) -> None:
 
     Args:
         path: the file, which is changed in place.
-        data: EXIF in Pillow's byte form.
+        data: EXIF in Pillow's byte form, or None.
+        density: numbers of pixels across and down on the same length, in place of a resolution in
+            inches; None leaves the resolution as it is.
+        captions: what is written about the picture; its texts are not kept.
 
     Raises:
         OSError: if the file cannot be changed.
     """
-    exif = load_exif(data)
+    exif = load_exif(data) if data else Pillow.Exif()
     with path.open("r+b") as file:
         directory = _read_directory(file)
         kept = set(dict(directory))
@@ -235,6 +268,13 @@ def append_exif_to_tiff(path: Path, data: bytes) -> None:
         for tag in DIRECTORIES:
             if entries := exif.get_ifd(tag):
                 directory[tag] = {key: _as_stored(value) for key, value in entries.items()}
+        for tag, packet in ((TIFF_XMP, captions.xmp), (TIFF_IPTC, captions.iptc)):
+            if packet:
+                directory.tagtype[tag] = TiffTags.UNDEFINED if tag == TIFF_IPTC else TiffTags.BYTE
+                directory[tag] = packet
+        if density:
+            directory[Base.XResolution], directory[Base.YResolution] = map(float, density)
+            directory[Base.ResolutionUnit] = 1  # none
         end = file.seek(0, 2)
         end += file.write(bytes(-end % 8))
         file.write(directory.tobytes(end))

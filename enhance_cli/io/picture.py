@@ -1,10 +1,12 @@
 """A still picture in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from enhance_cli.io.captions import Captions
 
 Samples = NDArray[np.unsignedinteger[Any]]
 
@@ -21,6 +23,9 @@ class Picture:
         exif: EXIF in Pillow's byte form, or None. Its orientation is 1 and it has no thumbnail.
         format: Pillow's name of the format that the picture was read from.
         dpi: pixels per inch across and down, or None if the file did not say.
+        density: where the file tells only the ratio of the pixels' sides, the numbers of pixels
+            across and down on the same length; else None.
+        captions: XMP, IPTC and texts.
     """
 
     pixels: Samples
@@ -29,6 +34,8 @@ class Picture:
     exif: bytes | None = None
     format: str = "PNG"
     dpi: tuple[float, float] | None = None
+    density: tuple[int, int] | None = None
+    captions: Captions = Captions()
 
     def __post_init__(self) -> None:
         assert self.pixels.dtype in (np.uint8, np.uint16), self.pixels.dtype
@@ -36,6 +43,10 @@ class Picture:
         if self.alpha is not None:
             assert self.alpha.dtype == self.pixels.dtype, self.alpha.dtype
             assert self.alpha.shape == self.pixels.shape[:2], self.alpha.shape
+
+    def without_metadata(self) -> "Picture":
+        """The same picture without EXIF and captions; its colour profile stays."""
+        return replace(self, exif=None, captions=Captions())
 
     @property
     def height(self) -> int:

@@ -1,13 +1,15 @@
-"""The chunks of a PNG: those that decoders stumble over are left out before it is decoded."""
+"""The chunks of a PNG: damaged ones are left out before it is decoded, and others are added."""
 
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
-from typing import IO
+from typing import IO, Any
 
-from PIL.PngImagePlugin import PngStream, is_cid
+from PIL.PngImagePlugin import PngInfo, PngStream, is_cid, putchunk
 
+from enhance_cli.io.captions import PNG_XMP, Captions
 from enhance_cli.io.completeness import DEFLATE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,12 +26,16 @@ class StoredPng:
         left_out: the names of chunks that were left out, each once.
         lacks_bytes: whether there are too few bytes for the pixels that the header declares.
         cicp: the content of the chunk cICP, the code points of the colours; None without one.
+        info: what Pillow takes from the chunks, also from those behind the pixels.
+        texts: the texts by their names.
     """
 
     file: IO[bytes]
     left_out: tuple[str, ...] = ()
     lacks_bytes: bool = False
     cicp: bytes | None = None
+    info: Mapping[Any, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_png(file: IO[bytes]) -> StoredPng | None:
@@ -69,7 +75,14 @@ def open_png(file: IO[bytes]) -> StoredPng | None:
     if left_out:
         file = _copy(file, kept)
     file.seek(0)
-    return StoredPng(file, tuple(left_out), declared > stored * DEFLATE, cicp)
+    return StoredPng(
+        file,
+        tuple(left_out),
+        declared > stored * DEFLATE,
+        cicp,
+        parser.im_info,
+        {name: str(text) for name, text in parser.im_text.items() if name != PNG_XMP},
+    )
 
 
 def _pixel_bytes(header: bytes) -> int:
@@ -98,3 +111,35 @@ def _copy(file: IO[bytes], ranges: list[tuple[int, int]]) -> BytesIO:
         file.seek(start)
         copy.write(file.read(end - start))
     return copy
+
+
+def finish_png(
+    data: bytes,
+    dpi: tuple[float, float] | None,
+    density: tuple[int, int] | None,
+    captions: Captions,
+) -> bytes:
+    """Give an encoded PNG its resolution, or none, and what is written about it.
+
+    Args:
+        data: the file, whose own resolution is replaced: libvips writes one in any case.
+        dpi: pixels per inch across and down, or None.
+        density: the ratio of the pixels' sides, see :class:`enhance_cli.io.picture.Picture`.
+        captions: what is kept of it is all but IPTC.
+    """
+    added, info = BytesIO(), PngInfo()
+    if dpi or density:
+        across, down = (round(value / 0.0254) for value in dpi) if dpi else density or (1, 1)
+        putchunk(added, b"pHYs", struct.pack(">IIB", across, down, dpi is not None))
+    for name, text in captions.texts:
+        info.add_text(name, text)  # as international text where Latin-1 does not suffice
+    if captions.xmp:
+        info.add(b"iTXt", PNG_XMP.encode() + bytes(5) + captions.xmp)
+    for chunk in info.chunks:
+        putchunk(added, *chunk[:2])
+    place = header_end = len(SIGNATURE) + 25
+    parts = [data[:header_end], added.getvalue()]
+    while (kind := data[place + 4 : place + 8]) != b"IDAT":
+        start, place = place, place + 12 + int.from_bytes(data[place : place + 4], "big")
+        parts.append(b"" if kind == b"pHYs" else data[start:place])
+    return b"".join([*parts, data[place:]])

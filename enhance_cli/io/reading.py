@@ -8,12 +8,12 @@ and of JPEG 2000 in colour, which Pillow rounds away.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from math import isfinite
 from pathlib import Path
-from typing import IO
+from types import MappingProxyType
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.captions import find_captions
 from enhance_cli.io.colour_tags import (
     ColourTagError,
+    avif_code_points,
     profile_of_code_points,
     profile_of_gamma,
 )
@@ -31,6 +33,8 @@ from enhance_cli.io.files import open_input
 from enhance_cli.io.libraries import pillow_setting
 from enhance_cli.io.metadata import (
     clean_exif,
+    find_density,
+    find_dpi,
     find_exif,
     find_orientation,
     find_tiff_exif,
@@ -76,7 +80,7 @@ ALPHA_MODES = {
 CONVERTED_MODES = frozenset({"CMYK", "LAB", "YCbCr", "HSV"})
 RGB = 2  # photometric interpretation of TIFF
 JPEG_END = b"\xff\xd9"
-UNSPECIFIED = 2  # code point of ISO/IEC 23091-2
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 def _ignore(_notice: str) -> None:
@@ -110,18 +114,20 @@ def read_image(path: Path, notice: Callable[[str], None] = _ignore) -> Picture:
             return _read_tiff(path, file, image, notice)
         with image:
             assert image.format is not None
+            image.info.update(png.info if png else {})
             if png.lacks_bytes if png else lacks_bytes(image, path.stat().st_size):
                 raise InputError(_too_few_bytes(path, image.width, image.height))
             with _decoding(path):
                 _check_kind(path, image)
             if _is_deep(image):
+                exif = find_exif(image)  # before libvips moves on in the file
                 planes, profile = decode_with_vips(path, stored, None, notice)
-                exif = find_exif(image)
             else:
                 planes, profile, exif = _decode_plain(path, stored, image, notice)
             if profile is None or (png and png.cicp):
                 profile = _tagged_profile(path, image, png, file, planes, notice)
-            return _picture(planes, image.format, exif, profile, _find_dpi(image))
+            texts = png.texts if png else {}
+            return _picture(planes, image, exif, profile, texts=texts)
 
 
 def _read_tiff(
@@ -141,7 +147,7 @@ def _read_tiff(
         if numbers_of(tags, 256, 0)[0] * numbers_of(tags, 257, 0)[0] > PIXEL_LIMIT:
             raise InputError(_too_many_pixels(path))
         planes, profile = decode_with_vips(path, file, layout, notice)
-        return _picture(planes, "TIFF", find_tiff_exif(file), profile, None)
+        return _picture(planes, None, find_tiff_exif(file), profile, tags=tags)
     with image:
         with _decoding(path):
             _check_kind(path, image)
@@ -150,7 +156,7 @@ def _read_tiff(
             planes, profile = decode_with_vips(path, file, layout, notice)
         else:
             planes, profile, exif = _decode_plain(path, file, image, notice)
-        return _picture(planes, "TIFF", exif, profile, _find_dpi(image))
+        return _picture(planes, image, exif, profile, tags=tags)
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
@@ -259,15 +265,6 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     return image.format in ("PNG", "TIFF") and any(";16" in str(tile.args) for tile in image.tile)
 
 
-def _find_dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
-    try:
-        across, down = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    plausible = all(isfinite(value) and 1 <= value <= 65_535 for value in (across, down))
-    return (across, down) if plausible else None
-
-
 def _decode_plain(
     path: Path, file: IO[bytes], image: ImageFile.ImageFile, notice: Callable[[str], None]
 ) -> tuple[Samples, bytes | None, Pillow.Exif]:
@@ -340,7 +337,7 @@ def _tagged_profile(
         elif png and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
             profile = profile_of_gamma(info.get("gamma"), info.get("chromaticity"), channels)
         elif image.format == "AVIF":
-            profile = profile_of_code_points(*_avif_code_points(file), channels)
+            profile = profile_of_code_points(*avif_code_points(file), channels)
         else:
             return None
     except ColourTagError as error:
@@ -348,19 +345,6 @@ def _tagged_profile(
     if profile is not None:
         notice("the colours that the file describes by numbers are kept as an ICC profile")
     return profile
-
-
-def _avif_code_points(file: IO[bytes]) -> tuple[int, int]:
-    """The code points of the primaries and the transfer function of an AVIF; 2 if it has none."""
-    import av
-
-    file.seek(0)
-    try:
-        with av.open(file, metadata_errors="ignore") as container:
-            context = container.streams.video[0].codec_context
-            return int(context.color_primaries), int(context.color_trc)
-    except (av.FFmpegError, IndexError):
-        return UNSPECIFIED, UNSPECIFIED
 
 
 def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
@@ -377,15 +361,31 @@ def _in_plain_mode(path: Path, image: Pillow.Image) -> Pillow.Image:
 
 def _picture(
     planes: Samples,
-    format_: str,
+    image: Pillow.Image | None,
     exif: Pillow.Exif,
     profile: bytes | None,
-    dpi: tuple[float, float] | None,
+    *,
+    tags: Mapping[int, Any] = NOTHING,
+    texts: Mapping[str, str] = NOTHING,
 ) -> Picture:
-    """Turn planes (H, W) or (H, W, 1 to 4) upright; the last one of 2 or 4 is the alpha."""
+    """Turn planes (H, W) or (H, W, 1 to 4) upright; the last one of 2 or 4 is the alpha.
+
+    ``tags`` are those of a TIFF, ``texts`` those of a PNG.
+    """
     planes = planes if planes.ndim == 3 else planes[..., None]
     orientation = find_orientation(exif)
     channels = {1: 1, 2: 1, 3: 3, 4: 3}[planes.shape[2]]
-    pixels = turn_upright(planes[..., :channels], orientation)
-    alpha = turn_upright(planes[..., -1], orientation) if planes.shape[2] > channels else None
-    return Picture(pixels, alpha, usable_profile(profile, channels), clean_exif(exif), format_, dpi)
+    density = find_density(image) if image else None
+    dpi = find_dpi(image) if image and not density else None
+    if orientation > 4:  # across becomes down
+        dpi, density = dpi and dpi[::-1], density and density[::-1]
+    return Picture(
+        turn_upright(planes[..., :channels], orientation),
+        turn_upright(planes[..., -1], orientation) if planes.shape[2] > channels else None,
+        usable_profile(profile, channels),
+        clean_exif(exif),
+        image.format if image and image.format else "TIFF",
+        dpi,
+        density,
+        find_captions(image, tags, texts),
+    )

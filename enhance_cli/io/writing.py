@@ -1,6 +1,7 @@
 """Write pictures to files: what each format can hold, and how it is written."""
 
 import os
+import struct
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -13,16 +14,18 @@ from PIL import ImageFile
 
 from enhance_cli.defaults import QUALITY
 from enhance_cli.errors import OutputError, UsageError
+from enhance_cli.io.captions import COMMENT, Captions, jpeg_segment
 from enhance_cli.io.files import replacing
 from enhance_cli.io.libraries import import_pyvips, pillow_setting
 from enhance_cli.io.metadata import (
-    append_exif_to_tiff,
+    finish_tiff,
     resize_exif,
     shorten_exif,
     srgb_profile,
     usable_profile,
 )
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
+from enhance_cli.io.png import finish_png
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,11 @@ class Format:
         pillow: the name that Pillow has for it.
         deep: whether it holds 16 bits a sample.
         alpha: whether it holds transparency.
-        metadata: whether it holds EXIF and colour profiles.
+        metadata: whether it holds EXIF, XMP and colour profiles.
+        iptc: whether it holds IPTC.
+        texts: whether it holds texts with any name, as PNG does.
+        comment: whether it holds one text, the comment.
+        ratio: whether it holds a resolution or a ratio of the pixels' sides.
         always_rgb: whether grey pictures are stored, or read back, as RGB.
         max_side: largest width and height in pixels.
         max_pixels: largest number of pixels, or None for no limit.
@@ -46,15 +53,20 @@ class Format:
     deep: bool = False
     alpha: bool = False
     metadata: bool = True
+    iptc: bool = False
+    texts: bool = False
+    comment: bool = False
+    ratio: bool = False
     always_rgb: bool = False
     max_side: int = 2**31 - 1
     max_pixels: int | None = None
     max_bytes: int | None = None
 
 
-PNG = Format("PNG", "PNG", deep=True, alpha=True)
-JPEG = Format("JPEG", "JPEG", max_side=65_500)  # limit of libjpeg; that of JPEG is 65535
-TIFF = Format("TIFF", "TIFF", deep=True, alpha=True)
+PNG = Format("PNG", "PNG", deep=True, alpha=True, texts=True, ratio=True)
+# The limit is that of libjpeg; that of JPEG is 65535.
+JPEG = Format("JPEG", "JPEG", iptc=True, comment=True, ratio=True, max_side=65_500)
+TIFF = Format("TIFF", "TIFF", deep=True, alpha=True, iptc=True, ratio=True)
 WEBP = Format("WebP", "WEBP", alpha=True, always_rgb=True, max_side=16_383)
 # libavif writes more, but does not read it back.
 AVIF = Format("AVIF", "AVIF", alpha=True, always_rgb=True, max_side=32_768, max_pixels=2**28)
@@ -78,6 +90,7 @@ FORMATS = {
 WRITABLE_SUFFIXES = frozenset(FORMATS)
 
 JPEG_EXIF_BYTES = 65_533
+JPEG_SEGMENT_BYTES = 65_450  # leaves room for the names of what is in a segment
 # A TIFF that is no BigTIFF ends at 4 GB, and noise hardly shrinks when it is compressed.
 CLASSIC_TIFF_BYTES = 3 * 10**9
 MAX_BUFFER = 2**31 - 1
@@ -132,9 +145,33 @@ def write_notices(path: Path, picture: Picture) -> list[str]:
         notices.append(f"{format_.name} has no transparency: placed on white")
     if picture.icc_profile not in (None, srgb_profile()) and not format_.metadata:
         notices.append(f"{format_.name} holds no colour profile: colours may look different")
+    elif format_.always_rgb and usable_profile(picture.icc_profile, 1):
+        notices.append(f"{format_.name} stores grey as RGB: its grey profile is left out")
     if picture.exif and not format_.metadata:
         notices.append(f"{format_.name} holds no EXIF: it is left out")
+    kept, given = _fit_captions(picture.captions, format_), picture.captions
+    if given.xmp and not kept.xmp:
+        notices.append(f"{format_.name} holds no XMP, or not so much: it is left out")
+    if given.iptc and not kept.iptc:
+        notices.append(f"{format_.name} holds no IPTC, or not so much: it is left out")
+    if lost := [name for name, _ in given.texts if name not in dict(kept.texts)]:
+        notices.append(f"{format_.name} does not hold these texts: {', '.join(lost)}")
+    if picture.density and not format_.ratio:
+        notices.append(f"{format_.name} holds no ratio of the pixels' sides: it is left out")
     return notices
+
+
+def _fit_captions(captions: Captions, format_: Format) -> Captions:
+    """What a format can hold of what is written about a picture."""
+    most = JPEG_SEGMENT_BYTES if format_ is JPEG else MAX_BUFFER
+    xmp = captions.xmp if format_.metadata and len(captions.xmp or b"") <= most else None
+    iptc = captions.iptc if format_.iptc and len(captions.iptc or b"") <= most else None
+    texts = tuple(
+        (name, text)
+        for name, text in captions.texts
+        if format_.texts or (format_.comment and name == COMMENT and len(text.encode()) <= most)
+    )
+    return Captions(xmp, iptc, texts)
 
 
 def write_image(path: Path, picture: Picture, quality: int | None = None) -> None:
@@ -211,7 +248,12 @@ def _fit(picture: Picture, format_: Format) -> Picture:
     channels = 3 if format_.always_rgb else pixels.shape[2]
     profile = usable_profile(picture.icc_profile, channels) if format_.metadata else None
     return replace(
-        picture, pixels=pixels, alpha=alpha, icc_profile=profile, exif=_fit_exif(picture, format_)
+        picture,
+        pixels=pixels,
+        alpha=alpha,
+        icc_profile=profile,
+        exif=_fit_exif(picture, format_),
+        captions=_fit_captions(picture.captions, format_),
     )
 
 
@@ -244,10 +286,14 @@ def _save_with_pillow(
     planes = _planes(picture)
     image = Pillow.fromarray(planes[..., 0] if planes.shape[2] == 1 else planes)
     options = _pillow_options(format_, quality)
+    captions = picture.captions
     for name, value in (
         ("icc_profile", picture.icc_profile),
         ("exif", picture.exif),
         ("dpi", picture.dpi),
+        ("xmp", captions.xmp),
+        ("comment", dict(captions.texts).get(COMMENT, "").encode()),
+        ("extra", captions.iptc and jpeg_segment(captions.iptc)),
     ):
         if value:
             options[name] = value
@@ -265,7 +311,12 @@ def _save_with_pillow(
             image.save(encoded, format_.pillow, **options)
     except (ValueError, RuntimeError, OverflowError, MemoryError, KeyError) as error:
         raise OutputError(f"{path}: cannot write {format_.name} ({error})") from error
-    temporary.write_bytes(encoded.getbuffer())
+    data = encoded.getvalue()
+    if format_ is PNG:
+        data = finish_png(data, picture.dpi, picture.density, captions)
+    elif format_ is JPEG and picture.density and data[6:10] == b"JFIF":
+        data = data[:13] + struct.pack(">BHH", 0, *picture.density) + data[18:]
+    temporary.write_bytes(data)
 
 
 def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
@@ -305,8 +356,12 @@ def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Form
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise OutputError(f"{path}: cannot write {format_.name} ({reason})") from error
-    if format_ is TIFF and picture.exif:
-        append_exif_to_tiff(temporary, picture.exif)
+    if format_ is PNG:
+        data = temporary.read_bytes()
+        temporary.write_bytes(finish_png(data, picture.dpi, picture.density, picture.captions))
+    elif picture.exif or not picture.dpi or picture.captions != Captions():
+        density = None if picture.dpi else picture.density or (1, 1)
+        finish_tiff(temporary, picture.exif, density, picture.captions)
 
 
 def _to_vips(pyvips: Any, picture: Picture) -> tuple[Any, int]:

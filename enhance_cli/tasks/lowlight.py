@@ -41,6 +41,7 @@ class LowLightRequest:
     size: str = "full"
     bits: int | None = None
     quality: int | None = None
+    metadata: bool = True
 
 
 def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
@@ -92,10 +93,13 @@ def _brighten_file(
         notice=progress.notice,
     )
     result = dark.finish(planes)
+    if not request.metadata:
+        result = result.without_metadata()
     for text in write_notices(job.target, result):
         progress.notice(text)
-    note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
-    result = replace(result, exif=note_software(result.exif, note))
+    if request.metadata:
+        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+        result = replace(result, exif=note_software(result.exif, note))
     write_image(job.target, result, request.quality)
     progress.notice(f"ratio {ratio:.4g}, {model.info.name}")
     return {

@@ -33,6 +33,7 @@ class SuperResolutionRequest:
     model: ModelOptions = ModelOptions()
     scale: int | None = None
     quality: int | None = None
+    metadata: bool = True
 
 
 def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
@@ -52,6 +53,8 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
 
     def work(job: Job, progress: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source, progress.notice)
+        if not request.metadata:
+            picture = picture.without_metadata()
         height, width = picture.height * scale, picture.width * scale
         check_writable(
             job.target,

@@ -373,3 +373,17 @@ def test_same_input_same_bytes(tmp_path: Path, enhance: Run, tiny: list):
     for name in ("1.png", "2.png"):
         assert enhance("superres", source, *tiny, "-o", tmp_path / name).code == 0
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+def test_metadata_is_kept_or_left_out(tmp_path: Path, enhance: Run, tiny: list):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg", exif=exif, comment="mine")
+    for name, options in (("kept", []), ("bare", ["--no-metadata"])):
+        ran = enhance(
+            "superres", tmp_path / "a.jpg", *tiny, *options, "-o", tmp_path / f"{name}.png"
+        )
+        assert ran.code == 0
+    kept, bare = (read_image(tmp_path / f"{name}.png") for name in ("kept", "bare"))
+    assert kept.exif is not None and kept.captions.texts == (("Comment", "mine"),)
+    assert bare.exif is None and bare.captions.texts == ()
