@@ -67,6 +67,16 @@ PixelFormat = Annotated[
         show_default="like the input's",
     ),
 ]
+Audio = Annotated[
+    str | None,
+    typer.Option(
+        metavar="copy|flac|aac",
+        rich_help_panel=ENCODING,
+        help="Sound is copied wherever the output can hold it. Where it cannot, it is converted to "
+        "FLAC, which loses nothing; choose aac for smaller files that every player knows.",
+        show_default="copy",
+    ),
+]
 Rate = Annotated[
     str | None,
     typer.Option(
@@ -167,6 +177,7 @@ def video(
     crf: Crf = None,
     preset: Preset = None,
     pixel_format: PixelFormat = None,
+    audio: Audio = None,
     rate: Rate = None,
     frames: Frames = False,
     phase: Phase = None,
@@ -201,7 +212,7 @@ def video(
         model=options.model_options(model, weights, device, precision, tile),
         scale=scale,
         part=PartOptions(start, end, preview),
-        encoding=EncodeOptions(codec, crf, preset, pixel_format),
+        encoding=EncodeOptions(codec, crf, preset, pixel_format, audio=audio),
         rate=rate,
         frames=frames,
         compare=compare,

@@ -229,7 +229,7 @@ def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
         yield f"--rate {request.rate} is for folders of pictures: not used"
     given = [
         f"--{name.replace('_', '-')}"
-        for name in ("codec", "crf", "preset", "pixel_format")
+        for name in ("codec", "crf", "preset", "pixel_format", "audio")
         if getattr(request.encoding, name) is not None
     ]
     if job.target_kind is Kind.FRAMES and given:
@@ -240,6 +240,7 @@ def _settings(info: VideoInfo, run: _Run) -> dict[str, Any]:
     """Everything that the frames of an output depend on; a run with other settings cannot go on."""
     request, model = run.request, run.model
     encoding = {**asdict(request.encoding), "rate": run.rate}
+    del encoding["audio"]  # Sound is not in the segments.
     return {
         "input": _identity(info),
         "model": [model.info.name, run.weights_digest],

@@ -323,7 +323,7 @@ def test_what_a_container_cannot_hold_is_named(tmp_path: Path, enhance: Run, tin
     source = make_video(tmp_path / "a.mkv", 2, audio=True)
     ran = enhance("video", source, *tiny_sisr, "-o", tmp_path / "o.webm")
     assert ran.code == 0, ran.err
-    assert "stream 1 (audio, aac): webm cannot hold it, left out" in ran.err
+    assert "stream 1 (audio, aac): webm cannot hold it, converted to opus" in ran.err
     ran = enhance("video", source, *tiny_sisr, "--frames")
     assert "PNGs hold only pictures: audio left out" in ran.err
 

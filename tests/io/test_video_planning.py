@@ -68,7 +68,7 @@ def test_audio_that_the_muxer_itself_refuses_is_known_before(tmp_path: Path) -> 
     )
     plan = sink_of(source, tmp_path / "out.mov").plan
     assert plan.notices == (
-        "stream 1 (audio, flac): mov cannot hold it, left out; use an .mkv output",
+        "stream 1 (audio, flac): mov cannot hold it, converted to alac; use an .mkv output",
     )
     convert(source, tmp_path / "out.mov")
     assert len(times(tmp_path / "out.mov")) == 10

@@ -6,7 +6,6 @@ Packets are copied as they are: nothing is decoded or encoded here.
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, lcm
 from pathlib import Path
@@ -21,34 +20,23 @@ from enhance_cli.io.files import replacing
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.copying import (
     MP4_LIKE,
+    can_copy,
     copy_description,
     copy_stream,
     is_cover,
     kept_metadata,
+    needs_tee,
+    open_tee,
 )
 from enhance_cli.io.video.probing import opened, reason
+from enhance_cli.io.video.sound import SoundConverter, find_encoder
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
-from enhance_cli.io.video.types import OutputPlan, Span
+from enhance_cli.io.video.types import OutputPlan, Span, Window
 from enhance_cli.io.video.writing import check_written, tag, writing
 
 LARGEST_TIMESCALE = 2**31 - 1
 
 Timed = tuple[Fraction, "av.Packet[Any]"]
-
-
-@dataclass(frozen=True)
-class Window:
-    """The part of the source that is kept, in seconds on the clock of the file.
-
-    Attributes:
-        begin: what is before it is cut; None keeps everything from the beginning.
-        end: what is at or after it is cut; None keeps everything to the end.
-        shift: the seconds that are subtracted from all times.
-    """
-
-    begin: Fraction | None = None
-    end: Fraction | None = None
-    shift: Fraction = Fraction(0)
 
 
 def assemble_file(
@@ -84,14 +72,8 @@ def assemble_file(
         if plan.source.kind is Kind.VIDEO:
             source = stack.enter_context(opened(plan.source.path))
         first = stack.enter_context(av.open(f"file:{segments[0]}", "r"))
-        output = av.open(
-            f"file:{temporary}",
-            "w",
-            format=plan.container,
-            container_options=_muxer_options(plan, source),
-        )
-        with output:
-            video, copies = _add_streams(plan, timing, output, first, source)
+        with _open_output(plan, temporary, source) as output:
+            video, copies = _add_streams(plan, timing, window, output, first, source)
             if source is not None:
                 _copy_metadata(plan, window, source, output)
             place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)
@@ -104,6 +86,13 @@ def _window(plan: OutputPlan, timing: Timing, span: Span) -> Window:
     begin = timing.times[0] * plan.time_base if span.start else None
     end = None if span.end is None else timing.end * plan.time_base
     return Window(begin, end, begin or Fraction(0))
+
+
+def _open_output(plan: OutputPlan, path: Path, source: InputContainer | None) -> OutputContainer:
+    options = _muxer_options(plan, source)
+    if source is not None and any(needs_tee(plan, stream) for stream in source.streams):
+        return open_tee(path, plan.container, options)
+    return av.open(f"file:{path}", "w", format=plan.container, container_options=options)
 
 
 def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str, str]:
@@ -130,11 +119,16 @@ def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str,
 def _add_streams(
     plan: OutputPlan,
     timing: Timing,
+    window: Window,
     output: OutputContainer,
     first: InputContainer,
     source: InputContainer | None,
 ) -> tuple[VideoStream, dict[int, Any]]:
-    """Add the video stream, and copies of the others by their index in the source, in its order."""
+    """Add the video stream, and the others in their order.
+
+    Returns:
+        The video stream; and by their index in the source the copies of the others, or converters.
+    """
     if source is None:
         return _add_video(plan, timing, output, first), {}
     video = None
@@ -143,10 +137,12 @@ def _add_streams(
         if stream.index == plan.source.stream:
             video = _add_video(plan, timing, output, first)
             copy_description(stream, video)
-        else:
-            copy = copy_stream(plan, output, stream)
-            if copy is not None:
-                copies[stream.index] = copy
+        elif can_copy(plan, stream):
+            copies[stream.index] = copy_stream(output, stream)
+        elif encoder := find_encoder(plan, stream):
+            converter = SoundConverter(output, stream, encoder, window)
+            copy_description(stream, converter.stream)
+            copies[stream.index] = converter
     if video is None:
         raise InputError(f"{plan.source.path}: changed since it was first read, run it anew")
     return video, copies
@@ -253,6 +249,11 @@ def _other_packets(
     time = Fraction(0)
     try:
         for packet in source.demux(*streams):
+            copy = copies[packet.stream.index]
+            if isinstance(copy, SoundConverter):
+                for converted in copy.convert(packet):
+                    yield time, converted
+                continue
             if is_cover(packet.stream) and packet.size:
                 packet.pts = packet.dts = 0
             elif not packet.size or (packet.dts is None and packet.pts is None):
@@ -262,7 +263,7 @@ def _other_packets(
                 time = Fraction(known or 0) * packet.time_base
             else:
                 continue
-            packet.stream = copies[packet.stream.index]
+            packet.stream = copy
             yield time, packet
     except av.FFmpegError as error:
         raise InputError(
@@ -288,9 +289,7 @@ def _cut(packet: "av.Packet[Any]", window: Window) -> bool:
         packet.duration = floor(clipped[1] / unit) - moved
         packet.pts = packet.dts = moved
         return True
-    if window.begin is not None and begin < window.begin:
-        return False
-    if window.end is not None and begin >= window.end:
+    if not window.holds(begin):
         return False
     shift = round(window.shift / unit)
     packet.pts = time - shift

@@ -1,7 +1,9 @@
 """The other streams of a source: which of them an output can hold, and their copies in it."""
 
+import re
 from contextlib import suppress
 from io import BytesIO
+from os import devnull
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 
 from enhance_cli.io.video.probing import codec_name, opened
+from enhance_cli.io.video.sound import find_encoder
 from enhance_cli.io.video.types import OutputPlan
 
 MP4_LIKE = ("mp4", "mov")
@@ -28,28 +31,30 @@ STALE_KEYS = (
 )
 
 
-def left_out(plan: OutputPlan) -> list[str]:
-    """Name the streams of the source that the output cannot hold, a line each.
+def stream_notices(plan: OutputPlan) -> list[str]:
+    """Name the streams of the source that the output cannot hold as they are, a line each.
 
     Raises:
         InputError: if the source cannot be opened any more.
     """
     notices = []
-    with (
-        opened(plan.source.path) as source,
-        av.open(BytesIO(), "w", format=plan.container) as output,
-    ):
+    with opened(plan.source.path) as source:
         for stream in source.streams:
-            if stream.index != plan.source.stream and not copy_stream(plan, output, stream):
-                if _is_written_anew(plan, source, stream):
-                    continue
-                held = stream.type == "attachment" or stream.codec_context is not None
-                why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
-                advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
-                notices.append(
-                    f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
-                    f"{why}, left out{advice}"
-                )
+            if (
+                stream.index == plan.source.stream
+                or can_copy(plan, stream)
+                or _is_written_anew(plan, source, stream)
+            ):
+                continue
+            held = stream.type == "attachment" or stream.codec_context is not None
+            why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
+            advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
+            encoder = find_encoder(plan, stream)
+            done = f"converted to {encoder.removeprefix('lib')}" if encoder else "left out"
+            notices.append(
+                f"stream {stream.index} ({_kind(stream)}, {codec_name(stream)}): "
+                f"{why}, {done}{advice}"
+            )
     return notices
 
 
@@ -70,41 +75,49 @@ def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> b
     return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
-def copy_stream(plan: OutputPlan, output: OutputContainer, stream: Any) -> Any | None:
-    """Add a copy of a stream to the output.
+def can_copy(plan: OutputPlan, stream: Any) -> bool:
+    """Whether the output can hold a stream as it is."""
+    if stream.type == "attachment":
+        return plan.container == "matroska"
+    if stream.codec_context is None:  # It is data, or no decoder knows it.
+        return False
+    if is_cover(stream) and plan.container == "matroska":
+        return codec_name(stream) in PICTURE_TYPES
+    if is_cover(stream) and plan.container not in MP4_LIKE:
+        return False
+    return _holds(plan, stream) or needs_tee(plan, stream)
+
+
+def copy_stream(output: OutputContainer, stream: Any) -> Any:
+    """Add a copy of a stream, which the output can hold, to it.
 
     Returns:
-        The stream that packets are copied to, or None if the container cannot hold it.
+        The stream that packets are copied to.
 
     Raises:
         InputError: if the source cannot be opened again, which a cover in Matroska needs.
     """
     if stream.type == "attachment":
-        if plan.container != "matroska":
-            return None
         return output.add_attachment(
             stream.name or "attachment", stream.mimetype or "application/octet-stream", stream.data
         )
-    if stream.codec_context is None:  # It is data, or no decoder knows it.
-        return None
-    if is_cover(stream) and plan.container == "matroska":
+    if is_cover(stream) and output.format.name not in MP4_LIKE:
         return _attach_cover(output, stream)
-    if is_cover(stream) and plan.container not in MP4_LIKE:
-        return None
-    if not _holds(plan, stream):
-        return None
     copy = output.add_stream_from_template(stream, opaque=True)
     copy_description(stream, copy)
     return copy
 
 
-def _holds(plan: OutputPlan, stream: Any) -> bool:
+def _holds(plan: OutputPlan, stream: Any, *, tee: bool = False) -> bool:
     """Whether the container can hold a stream.
 
     A file with this stream alone is begun to find out, since FFmpeg's tables of codecs promise
     too much.
     """
-    trial = av.open(BytesIO(), "w", format=plan.container)
+    if tee:
+        trial = open_tee(Path(devnull), plan.container, {})
+    else:
+        trial = av.open(BytesIO(), "w", format=plan.container)
     try:
         trial.add_stream_from_template(stream, opaque=True)
         trial.start_encoding()
@@ -114,6 +127,35 @@ def _holds(plan: OutputPlan, stream: Any) -> bool:
         with suppress(av.FFmpegError):  # Some containers cannot end without a packet.
             trial.close()
     return True
+
+
+def needs_tee(plan: OutputPlan, stream: Any) -> bool:
+    """Whether a stream can be copied only by way of :func:`open_tee`.
+
+    Matroska holds the sound of AVI and WMV under the number that it has there, but FFmpeg does
+    not tell this when it is asked, so PyAV refuses such streams.
+    """
+    return (
+        plan.container == "matroska"
+        and stream.type == "audio"
+        and stream.codec_context is not None
+        and not stream.container.chapters()  # The tee would lose them.
+        and not _holds(plan, stream)
+        and _holds(plan, stream, tee=True)
+    )
+
+
+def open_tee(path: Path, container: str, options: dict[str, str]) -> OutputContainer:
+    """Open an output by way of FFmpeg's "tee", which takes all codecs that the muxer takes.
+
+    Args:
+        path: the file.
+        container: FFmpeg's name of its format.
+        options: those of the muxer.
+    """
+    words = ":".join([f"f={container}", *(f"{name}={value}" for name, value in options.items())])
+    place = re.sub(r"([\\'|\[\]\s])", r"\\\1", f"file:{path}")
+    return av.open(f"[{words}]{place}", "w", format="tee")
 
 
 def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:

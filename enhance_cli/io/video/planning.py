@@ -11,7 +11,8 @@ from enhance_cli.errors import OutputError, UnknownNameError, UsageError
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.codecs import CODECS, encoder_options, offered_formats
 from enhance_cli.io.video.colour import bits, is_rgb
-from enhance_cli.io.video.copying import left_out
+from enhance_cli.io.video.copying import stream_notices
+from enhance_cli.io.video.sound import DEFAULT, check_audio
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, VideoInfo
 from enhance_cli.io.video.writing import configure
 
@@ -61,6 +62,7 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
             f"{target}: cannot write {target.suffix} videos, use "
             f"{', '.join(sorted(CONTAINERS))}, or no suffix for a folder of PNGs"
         )
+    check_audio(options.audio)
     width, height = info.width * scale, info.height * scale
     wanted = _Wanted(info, target, container, width, height, options)
     name = _codec_name(wanted)
@@ -81,6 +83,7 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
         time_base=info.time_base,
         rate=info.rate,
         threads=options.threads,
+        audio=options.audio or DEFAULT,
     )
     _try_encoder(plan)
     return replace(plan, notices=tuple(_notices(plan, options)))
@@ -219,7 +222,7 @@ def _notices(plan: OutputPlan, options: EncodeOptions) -> Iterator[str]:
     if plan.codec == "vp9" and info.static_hdr:
         yield "vp9 cannot carry the HDR mastering metadata: left out"
     if info.kind is Kind.VIDEO:
-        yield from left_out(plan)
+        yield from stream_notices(plan)
 
 
 def _try_encoder(plan: OutputPlan) -> None:

@@ -88,6 +88,25 @@ WHOLE = Span()
 
 
 @dataclass(frozen=True)
+class Window:
+    """The part of the source that is kept, in seconds on the clock of the file.
+
+    Attributes:
+        begin: what is before it is cut; None keeps everything from the beginning.
+        end: what is at or after it is cut; None keeps everything to the end.
+        shift: the seconds that are subtracted from all times.
+    """
+
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+    def holds(self, time: Fraction) -> bool:
+        """Whether what begins at a time, on the clock of the file, is kept."""
+        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
+
+
+@dataclass(frozen=True)
 class StreamInfo:
     """One of the streams of a file.
 
@@ -227,6 +246,8 @@ class EncodeOptions:
             and av1.
         pixel_format: the layout of the samples, in FFmpeg's names, e.g. ``"yuv420p"``.
         threads: the number of threads of the encoder; 0 lets the encoder choose.
+        audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
+            ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
     """
 
     codec: str | None = None
@@ -234,6 +255,7 @@ class EncodeOptions:
     preset: str | None = None
     pixel_format: str | None = None
     threads: int = 0
+    audio: str | None = None
 
 
 @dataclass(frozen=True)
@@ -256,6 +278,8 @@ class OutputPlan:
         rate: the average number of frames in a second.
         threads: the number of threads of the encoder; 0 lets the encoder choose.
         notices: what the user should know about the output, a line each.
+        audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
+            ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
     """
 
     source: VideoInfo
@@ -274,6 +298,7 @@ class OutputPlan:
     rate: Fraction
     threads: int = 0
     notices: tuple[str, ...] = ()
+    audio: str = "copy"
 
 
 class FrameSource(Protocol):
