@@ -7,6 +7,7 @@ import typer
 
 from enhance_cli.defaults import QUALITY, SCALE
 from enhance_cli.errors import UsageError
+from enhance_cli.io.jobs import parse_output
 
 if TYPE_CHECKING:  # loads torch, which no help should wait for
     from enhance_cli.engine.catalogue import ModelOptions
@@ -25,7 +26,13 @@ def inputs(help: str) -> Any:
 def output(default: str, help: str) -> Any:
     """Where results go; ``default`` says in words where they go without the option."""
     return typer.Option(
-        "--output", "-o", metavar="FILE|DIR", show_default=default, rich_help_panel=FILES, help=help
+        "--output",
+        "-o",
+        metavar="FILE|DIR",
+        parser=parse_output,
+        show_default=default,
+        rich_help_panel=FILES,
+        help=help,
     )
 
 

@@ -1,14 +1,16 @@
 """Pairs of an input and its output, found from what a user names and checked before any work."""
 
 import glob
+import mimetypes
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
+from enhance_cli.io.finding import walk_files, why_overlooked
 
 
 class Kind(Enum):
@@ -95,6 +97,8 @@ class JobList:
         place = target.resolve()
         if place in originals:
             raise UsageError(f"{target}: an input would be replaced, choose another -o")
+        if place not in self.claimed and _ignores_case(place.parent):
+            place = next((p for p in self.claimed if _folded(p) == _folded(place)), place)
         if place in self.claimed:
             raise OutputError(
                 f"{job.source}: {self.claimed[place]} is written to {target} already, "
@@ -191,11 +195,23 @@ def plan_jobs(
         with plan.failing_alone(name):
             for path in _expand(name):
                 named_folder |= path.is_dir()
-                found = _list(path, find, files.recursive) if path.is_dir() else [path]
+                found = [path]
+                if path.is_dir():
+                    found = find(path, files.recursive)
+                    told = _tell_overlooked(plan, path, files.recursive, naming, found)
+                    if not found and not told:
+                        hint = (
+                            "" if files.recursive else ", add --recursive to look into its folders"
+                        )
+                        raise InputError(f"{path}: no pictures in this folder{hint}")
                 root = path if path.is_dir() else path.parent
                 for source in found:
                     sources.setdefault(source.parent.resolve() / source.name, (source, root))
     single = output is not None and (exact or is_file_name(output)) and not named_folder
+    if named_folder and output and is_file_name(output) and mimetypes.guess_type(output.name)[0]:
+        raise UsageError(
+            f"-o {output}: one file for a folder, name a folder (with / at its end if it has a dot)"
+        )
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
     if len(sources) > 1:
@@ -222,13 +238,32 @@ def _resolve(path: Path) -> Path:
         return path
 
 
+class FolderPath(PosixPath):
+    """A path that was typed with a slash at its end, and is therefore a folder."""
+
+
+def parse_output(text: str) -> Path:
+    """Read the value of ``--output``.
+
+    Raises:
+        UsageError: if it is empty, or ``-``, which stands for standard output elsewhere.
+    """
+    if text in ("", "-"):
+        raise UsageError(f"-o {text or repr(text)}: results go to files, name a file or a folder")
+    return FolderPath(text) if text.endswith(os.sep) else Path(text)
+
+
 def is_file_name(output: Path) -> bool:
     """Whether ``--output`` names a file: it has a suffix, known or not, and is no folder."""
     # pathlib raises an error where a name is too long, os.path does not.
-    return bool(output.suffix) and not os.path.isdir(output) and not str(output).endswith(os.sep)
+    return bool(output.suffix) and not os.path.isdir(output) and not isinstance(output, FolderPath)
 
 
 def _expand(name: str) -> list[Path]:
+    if not name:
+        raise UsageError(
+            "an input without a name: give a file, a folder (. for this one) or a pattern"
+        )
     path = Path(name)
     if path.exists():
         return [path]
@@ -240,12 +275,38 @@ def _expand(name: str) -> list[Path]:
     return [Path(match) for match in matches]
 
 
-def _list(folder: Path, find: Callable[[Path, bool], list[Path]], recursive: bool) -> list[Path]:
-    found = find(folder, recursive)
-    if not found:
-        hint = "" if recursive else ", add --recursive to look into its folders"
-        raise InputError(f"{folder}: no pictures in this folder{hint}")
-    return found
+def _tell_overlooked(
+    plan: JobList, folder: Path, recursive: bool, naming: Naming, found: Sequence[Path]
+) -> int:
+    """Note what a folder holds that looks like an input and is none; gives their number."""
+    before = len(plan.failures) + len(plan.skipped)
+
+    def unreadable(error: OSError) -> None:
+        name = str(error.filename)
+        problem = InputError(f"{name}: cannot be read ({error.strerror}), change its permissions")
+        plan.failures.append((name, problem))
+
+    known = set(found)
+    for path in sorted(walk_files(folder, recursive, unreadable)):
+        if naming.source_kind is Kind.PICTURE and path not in known:
+            reason = why_overlooked(path)
+            if reason and reason[1]:
+                plan.failures.append((str(path), InputError(f"{path}: {reason[0]}")))
+            elif reason:
+                plan.skipped.append((path, reason[0]))
+    return len(plan.failures) + len(plan.skipped) - before
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether the file system of a folder takes names that differ only in case for the same."""
+    while not folder.exists():
+        folder = folder.parent
+    other = folder.with_name(folder.name.swapcase()) if folder.name else folder
+    return other != folder and other.exists() and other.samefile(folder)
+
+
+def _folded(path: Path) -> str:
+    return str(path).casefold()
 
 
 def _folder(source: Path, root: Path, output: Path | None) -> Path:

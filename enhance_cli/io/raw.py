@@ -23,9 +23,10 @@ from enhance_cli.io.exposure import (
     read_exposure,
     read_raw_exif,
 )
+from enhance_cli.io.finding import RAW_SUFFIXES
 from enhance_cli.io.metadata import clean_exif
 from enhance_cli.io.picture import Picture
-from enhance_cli.io.raw_files import DNG_VERSION, RAW_SUFFIXES, is_raw, open_libraw
+from enhance_cli.io.raw_files import DNG_VERSION, is_raw, open_libraw
 
 __all__ = [
     "RAW_SUFFIXES",

@@ -17,40 +17,10 @@ from typing import IO, Any
 
 from enhance_cli.errors import EnhanceError, InputError
 from enhance_cli.io.files import open_input
+from enhance_cli.io.finding import RAW_SUFFIXES
 
 # The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
 # name are recognised by their content.
-RAW_SUFFIXES = frozenset(
-    {
-        ".3fr",
-        ".arw",
-        ".bay",
-        ".cr2",
-        ".cr3",
-        ".crw",
-        ".dcr",
-        ".dng",
-        ".erf",
-        ".fff",
-        ".iiq",
-        ".k25",
-        ".kdc",
-        ".mef",
-        ".mos",
-        ".mrw",
-        ".nef",
-        ".nrw",
-        ".orf",
-        ".pef",
-        ".raf",
-        ".rw2",
-        ".rwl",
-        ".sr2",
-        ".srf",
-        ".srw",
-        ".x3f",
-    }
-)
 # Bytes by which files are recognised, each with its place from the beginning of the file.
 RAW_SIGNATURES = (
     (0, b"FUJIFILMCCD-RAW"),

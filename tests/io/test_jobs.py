@@ -1,11 +1,14 @@
 """From what a user types to inputs and outputs."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from enhance_cli.errors import UsageError
-from enhance_cli.io.jobs import FileOptions, Job, JobList, Naming, plan_jobs
+from enhance_cli.io.finding import find_images
+from enhance_cli.io.jobs import FileOptions, Job, JobList, Naming, parse_output, plan_jobs
 
 NAMING = Naming("_x4", lambda path: path.suffix)
 
@@ -156,3 +159,63 @@ def test_an_input_is_never_an_output(tmp_path: Path):
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")
     with pytest.raises(UsageError, match="an input would be replaced"):
         plan(tmp_path / "a.png", output=tmp_path / "link.png", overwrite=True)
+
+
+def test_a_folder_tells_what_it_holds_and_cannot_be_read(tmp_path: Path):
+    touch(
+        *(tmp_path / name for name in ("a.png", "b.HEIC", "c.jxl", "d.mp4", "e.cr2", "notes.txt"))
+    )
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    found = plan_jobs(FileOptions([str(tmp_path)]), NAMING, find_images)
+    assert [job.source.name for job in found.jobs] == ["a.png"]
+    assert [Path(name).name for name, _ in found.failures] == ["b.HEIC", "c.jxl", "gone.jpg"]
+    assert [path.name for path, _ in found.skipped] == ["d.mp4", "e.cr2"]
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path):
+    touch(tmp_path / "in" / "a.png", tmp_path / "other" / "b.png")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "other")
+    (tmp_path / "other" / "loop").symlink_to(tmp_path / "in")
+    found = find_images(tmp_path / "in", recursive=True)
+    assert found == [tmp_path / "in" / "a.png", tmp_path / "in" / "link" / "b.png"]
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "a.png", tmp_path / "secret" / "b.png")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if "secret" in str(path):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = plan_jobs(FileOptions([str(tmp_path)], recursive=True), NAMING, find_images)
+    assert len(found.jobs) == 1
+    assert "secret: cannot be read (Permission denied)" in str(found.failures[0][1])
+
+
+def test_names_that_mean_nothing(tmp_path: Path):
+    touch(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="without a name"):
+        plan("")
+    with pytest.raises(UsageError, match="one file for a folder"):
+        plan(tmp_path, output=tmp_path / "one.png")
+    for text in ("", "-"):
+        with pytest.raises(UsageError, match="results go to files"):
+            parse_output(text)
+
+
+def test_a_slash_at_the_end_makes_a_folder(tmp_path: Path):
+    touch(tmp_path / "a.png")
+    output = parse_output(f"{tmp_path}/Pics v1.2/")
+    assert plan(tmp_path / "a.png", output=output).jobs[0].target == output / "a_x4.png"
+
+
+def test_names_that_differ_only_in_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path / "1" / "a.png", tmp_path / "2" / "A.png")
+    sources = (tmp_path / "1" / "a.png", tmp_path / "2" / "A.png")
+    assert len(plan(*sources, output=tmp_path / "out").jobs) == 2
+    monkeypatch.setattr("enhance_cli.io.jobs._ignores_case", lambda _: True)
+    found = plan(*sources, output=tmp_path / "out")
+    assert len(found.jobs) == 1 and "is written to" in str(found.failures[0][1])
