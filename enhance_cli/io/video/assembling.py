@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.jobs import Kind
+from enhance_cli.io.video.clock import Joiner
 from enhance_cli.io.video.copying import (
     MP4_LIKE,
     can_copy,
@@ -31,7 +32,7 @@ from enhance_cli.io.video.copying import (
 from enhance_cli.io.video.probing import opened, reason
 from enhance_cli.io.video.sound import SoundConverter, find_encoder
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
-from enhance_cli.io.video.types import OutputPlan, Span, Window
+from enhance_cli.io.video.types import Clock, OutputPlan, Span, Window
 from enhance_cli.io.video.writing import check_written, tag, writing
 
 LARGEST_TIMESCALE = 2**31 - 1
@@ -77,15 +78,18 @@ def assemble_file(
             if source is not None:
                 _copy_metadata(plan, window, source, output)
             place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)
-            for packet in _merge(plan, segments, timing, window, video, copies, source):
+            joiner = Joiner() if plan.source.clock is Clock.JOINED else None
+            for packet in _merge(plan, segments, timing, window, video, copies, source, joiner):
                 output.mux(packet)
+        if joiner is not None and joiner.joins:
+            notice(f"its clock starts anew {joiner.joins} times: the parts follow each other")
         check_written(target, temporary, len(timing.times), place)
 
 
 def _window(plan: OutputPlan, timing: Timing, span: Span) -> Window:
     begin = timing.times[0] * plan.time_base if span.start else None
     end = None if span.end is None else timing.end * plan.time_base
-    return Window(begin, end, begin or Fraction(0))
+    return Window(begin, end, plan.source.late if begin is None else begin)
 
 
 def _open_output(plan: OutputPlan, path: Path, source: InputContainer | None) -> OutputContainer:
@@ -204,11 +208,12 @@ def _merge(
     video: VideoStream,
     copies: dict[int, Any],
     source: InputContainer | None,
+    joiner: Joiner | None,
 ) -> Iterator["av.Packet[Any]"]:
     """All packets, nearly in the order of their times; the muxer sorts what is left."""
     flows = [_video_packets(plan, segments, timing, window, video)]
     if source is not None:
-        flows.append(_other_packets(plan, window, copies, source))
+        flows.append(_other_packets(plan, window, copies, source, joiner))
     for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
         yield packet
 
@@ -236,7 +241,11 @@ def _video_packets(
 
 
 def _other_packets(
-    plan: OutputPlan, window: Window, copies: dict[int, Any], source: InputContainer
+    plan: OutputPlan,
+    window: Window,
+    copies: dict[int, Any],
+    source: InputContainer,
+    joiner: Joiner | None,
 ) -> Iterator[Timed]:
     streams = [
         source.streams[index]
@@ -248,8 +257,10 @@ def _other_packets(
         return
     time = Fraction(0)
     try:
-        for packet in source.demux(*streams):
-            copy = copies[packet.stream.index]
+        for packet in joiner.demux(source) if joiner else source.demux(*streams):
+            copy = copies.get(packet.stream.index)
+            if copy is None:
+                continue
             if isinstance(copy, SoundConverter):
                 for converted in copy.convert(packet):
                     yield time, converted

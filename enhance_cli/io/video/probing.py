@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError, one_line
 from enhance_cli.io.files import open_input
+from enhance_cli.io.video.clock import FrameClock, clock_of
 from enhance_cli.io.video.colour import (
     CONVERTIBLE,
     HDR_TRANSFERS,
@@ -28,9 +29,10 @@ from enhance_cli.io.video.colour import (
     has_alpha,
     is_rgb,
 )
-from enhance_cli.io.video.types import Colour, StaticHdr, StreamInfo, VideoInfo
+from enhance_cli.io.video.types import Clock, Colour, StaticHdr, StreamInfo, VideoInfo
 
 FRAME_LIMIT = 2**28  # pixels of a frame; a file of a few bytes can ask for any size
+LATE = 10  # seconds; a file that starts later counts from another clock than its own
 FAST = 240  # frames a second; a higher rate is a sign that the header was guessed
 
 
@@ -190,9 +192,12 @@ def describe(
     side_data = _side_data(frame)
     matrix = _display_matrix(side_data.get(SideData.DISPLAYMATRIX))
     time_base = stream.time_base or Fraction(1, 1000)
-    if frame.pts is None:
+    clock = clock_of(container)
+    rate = _rate(stream, clock)
+    first = FrameClock(clock, rate, time_base).time(frame)
+    if first is None:
         raise InputError(f"{path}: its frames have no times, remux it to Matroska")
-    rate = _rate(stream)
+    late = _late(container)
     seconds = _seconds(container, stream)
     return VideoInfo(
         path=path,
@@ -209,12 +214,14 @@ def describe(
         frames=stream.frames or (round(seconds * rate) if seconds else None),
         seconds=seconds,
         streams=tuple(_stream_info(other) for other in container.streams),
-        notices=tuple(_notices(stream, frame, set(side_data))),
-        first=frame.pts,
+        notices=(*_notices(stream, frame, set(side_data)), *_late_notices(late)),
+        first=first,
         stream=stream.index,
         codec=stream.codec_context.name,
         display_matrix=matrix,
         static_hdr=_static_hdr(side_data) if hdr else None,
+        clock=clock,
+        late=late,
     )
 
 
@@ -273,11 +280,23 @@ def _aspect(stream: VideoStream) -> Fraction:
     return aspect if aspect and aspect > 0 else Fraction(1)
 
 
-def _rate(stream: VideoStream) -> Fraction:
+def _rate(stream: VideoStream, clock: Clock) -> Fraction:
     average, guessed = stream.average_rate, stream.guessed_rate
-    if not average or (guessed and average > FAST > guessed):
+    # The average of a raw stream is what FFmpeg assumes; its frames may tell better.
+    if not average or (guessed and (average > FAST > guessed or clock is Clock.COUNTED)):
         average = guessed
     return average if average and average > 0 else Fraction(25)
+
+
+def _late(container: InputContainer) -> Fraction:
+    """The seconds at which a file starts, 0 if that is soon enough to be left as it is."""
+    start = Fraction(container.start_time or 0, av.time_base)
+    return start if start > LATE else Fraction(0)
+
+
+def _late_notices(late: Fraction) -> Iterator[str]:
+    if late:
+        yield f"its clock starts at {float(late):.3f} s: the result starts at 0"
 
 
 def _seconds(container: InputContainer, stream: VideoStream) -> float | None:

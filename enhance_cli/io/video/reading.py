@@ -9,6 +9,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.video.clock import FrameClock, Joiner, count_joins
 from enhance_cli.io.video.colour import ToRgb
 from enhance_cli.io.video.probing import (
     check_encryption,
@@ -17,7 +18,10 @@ from enhance_cli.io.video.probing import (
     probe_file,
     reason,
 )
-from enhance_cli.io.video.types import WHOLE, Frame, Pixels, Span, VideoInfo, exact_seconds
+from enhance_cli.io.video.types import WHOLE, Clock, Frame, Pixels, Span, VideoInfo, exact_seconds
+
+# The number of a frame, None after a jump; its time; and the frame.
+Timed = tuple[int | None, int, av.VideoFrame]
 
 
 class FileSource:
@@ -52,16 +56,14 @@ class FileSource:
         start = self._ticks(span.start) if span.start else None
         end = None if span.end is None else self._ticks(span.end)
         selected = 0
-        for number, frame in self._decode_from(start):
-            time = frame.pts
-            assert time is not None
+        for number, time, frame in self._decode_from(start):
             if end is not None and time >= end:
                 break
             if start is not None and time < start:
                 continue
             selected += 1
             if selected > skip:
-                self._check_size(number, frame)
+                self._check_size(number, time, frame)
                 duration = frame.duration or 0  # Converting the frame takes its times away.
                 yield Frame(self._to_rgb(frame), time, duration)
         if not selected:
@@ -75,22 +77,29 @@ class FileSource:
         """A time of the user's on the clock of the file, in units of its time base."""
         return self.info.first + exact_seconds(seconds) / self.info.time_base
 
-    def _decode_from(self, start: Fraction | None) -> Iterator[tuple[int | None, av.VideoFrame]]:
-        """Numbered frames from one at or before the start on; after a jump the numbers are None."""
-        if start is not None:
+    def _decode_from(self, start: Fraction | None) -> Iterator[Timed]:
+        """The frames from one at or before the start on."""
+        if start is not None and self._can_seek():
             frames = self._decode(int(start))
             try:
                 first = next(frames, None)
             except InputError:  # What follows a jump need not decode; reading from the first may.
                 first = None
-            if first is not None and first[1].pts is not None and first[1].pts <= start:
+            if first is not None and first[1] <= start:
                 yield first
                 yield from frames
                 return
             frames.close()
         yield from self._decode(None)
 
-    def _decode(self, seek: int | None) -> Generator[tuple[int | None, av.VideoFrame], None, None]:
+    def _can_seek(self) -> bool:
+        """Whether the frames after a jump have the times that they have without one."""
+        if self.info.clock is not Clock.JOINED:
+            return self.info.clock is Clock.SHOWN
+        with opened(self.info.path) as container:
+            return not count_joins(container)
+
+    def _decode(self, seek: int | None) -> Generator[Timed, None, None]:
         with opened(self.info.path) as container:
             stream = container.streams[self.info.stream]
             assert isinstance(stream, VideoStream)
@@ -101,19 +110,19 @@ class FileSource:
                     container.seek(seek, stream=stream)
                 except av.FFmpegError:
                     return
+            clock = FrameClock(self.info.clock, self.info.rate, self.info.time_base)
             last: int | None = None
             for count, frame in enumerate(self._decoded(container, stream, seek)):
                 number = count if seek is None else None
-                self._check_time(number, frame, last)
-                last = frame.pts
-                yield number, frame
+                last = self._checked_time(number, clock.time(frame), last)
+                yield number, last, frame
 
     def _decoded(
         self, container: InputContainer, stream: VideoStream, seek: int | None
     ) -> Iterator[av.VideoFrame]:
         count, time = 0, None
         try:
-            for packet in container.demux(stream):
+            for packet in self._packets(container, stream):
                 check_encryption(self.info.path, packet, stream)
                 for frame in packet.decode():
                     if frame.is_corrupt:
@@ -128,6 +137,16 @@ class FileSource:
         if is_cut_off(self.info.path, stream):
             raise self._damaged(count, time, "the file is cut off there")
 
+    def _packets(
+        self, container: InputContainer, stream: VideoStream
+    ) -> Iterator["av.Packet[VideoStream]"]:
+        if self.info.clock is not Clock.JOINED:
+            yield from container.demux(stream)
+            return
+        for packet in Joiner().demux(container):
+            if packet.stream_index == stream.index:
+                yield packet
+
     def _damaged(self, count: int, time: int | None, why: str) -> InputError:
         at = "" if time is None else f", {self._seconds(time):.3f} s"
         return InputError(
@@ -138,24 +157,25 @@ class FileSource:
     def _seconds(self, time: int) -> float:
         return float((time - self.info.first) * self.info.time_base)
 
-    def _check_time(self, number: int | None, frame: av.VideoFrame, last: int | None) -> None:
+    def _checked_time(self, number: int | None, time: int | None, last: int | None) -> int:
         named = "a frame" if number is None else f"frame {number}"
-        if frame.pts is None:
+        if time is None:
             raise InputError(f"{self.info.path}: {named} has no time, remux it to Matroska")
-        if last is not None and frame.pts <= last:
+        if last is not None and time <= last:
             raise InputError(
                 f"{self.info.path}: {named} does not come after the one before it "
-                f"({self._seconds(frame.pts):.3f} s), remux the video"
+                f"({self._seconds(time):.3f} s), remux the video"
             )
+        return time
 
-    def _check_size(self, number: int | None, frame: av.VideoFrame) -> None:
+    def _check_size(self, number: int | None, time: int, frame: av.VideoFrame) -> None:
         expected = self.info.width, self.info.height
         if (frame.width, frame.height) != expected:
             at = "" if number is None else f" at frame {number}"
             raise InputError(
                 f"{self.info.path}: the size changes from {expected[0]}x{expected[1]} to "
                 f"{frame.width}x{frame.height}{at} "
-                f"({self._seconds(frame.pts or 0):.3f} s), split the video there"
+                f"({self._seconds(time):.3f} s), split the video there"
             )
 
     def _to_rgb(self, frame: av.VideoFrame) -> Pixels:

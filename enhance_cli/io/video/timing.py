@@ -11,8 +11,9 @@ import av
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.jobs import Kind
+from enhance_cli.io.video.clock import FORWARD
 from enhance_cli.io.video.probing import opened
-from enhance_cli.io.video.types import OutputPlan
+from enhance_cli.io.video.types import Clock, OutputPlan
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
     """
     last = times[-1]
     known, following = 0, None
-    if plan.source.kind is Kind.VIDEO:
+    if plan.source.kind is Kind.VIDEO and plan.source.clock in (Clock.SHOWN, Clock.JOINED):
         with opened(plan.source.path) as source:
             stream = source.streams[plan.source.stream]
             with suppress(av.FFmpegError):  # Damage behind the last frame does not matter.
@@ -117,7 +118,7 @@ def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
                         following = min(packet.pts, following or packet.pts)
                         if packet.dts is None or packet.dts >= following:
                             break
-    if following is not None:
+    if following is not None and (following - last) * plan.time_base < FORWARD:
         return following - last
     if known * plan.time_base > Fraction(1, 500):  # Formats fill in less where they know none.
         return known

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
@@ -106,6 +107,15 @@ class Window:
         return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
 
 
+class Clock(Enum):
+    """Where the times of a file's frames come from."""
+
+    SHOWN = "shown"  # Each frame tells when it is shown.
+    DECODED = "decoded"  # It tells when it is decoded, in the order in which frames are shown.
+    COUNTED = "counted"  # Frames follow each other at a steady rate.
+    JOINED = "joined"  # As SHOWN, but the clock may start anew.
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """One of the streams of a file.
@@ -188,6 +198,8 @@ class VideoInfo:
         display_matrix: the nine numbers, as the file holds them, by which players turn the
             frames; empty if there are none.
         static_hdr: the metadata of high dynamic range, if there is any.
+        clock: where the times of the frames come from.
+        late: the seconds by which all times are moved towards 0, because the file starts late.
     """
 
     path: Path
@@ -212,6 +224,8 @@ class VideoInfo:
     codec: str = ""
     display_matrix: tuple[int, ...] = ()
     static_hdr: StaticHdr | None = None
+    clock: Clock = Clock.SHOWN
+    late: Fraction = Fraction(0)
 
     @property
     def quarter_turns(self) -> int:

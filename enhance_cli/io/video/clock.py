@@ -1,0 +1,133 @@
+"""The times of frames in containers that do not tell them, or tell them wrongly.
+
+Most files tell when each frame is shown. Three kinds of files need more care: raw streams have no
+times at all, AVI tells only when a frame is decoded, and the clock of transport and program streams
+starts anew where recordings are joined.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from enhance_cli.io.video.types import Clock
+
+# FFmpeg's names of the formats that hold one stream of video and nothing else.
+RAW_FORMATS = frozenset(
+    {"h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "cavsvideo", "dirac", "h263", "h261"}
+)
+# As in FFmpeg: a stream that falls back by more, or leaps ahead by more, has a new clock.
+BACKWARD, FORWARD = Fraction(1, 10), 10
+
+
+def clock_of(container: InputContainer) -> Clock:
+    """Where the times of a file's frames come from, by its format."""
+    name = container.format.name
+    if name in RAW_FORMATS:
+        return Clock.COUNTED
+    if name == "avi":
+        return Clock.DECODED
+    return Clock.JOINED if name in ("mpegts", "mpeg") else Clock.SHOWN
+
+
+class FrameClock:
+    """Tells the time of each frame of a file, from the first one on.
+
+    Args:
+        clock: where the times come from.
+        rate: how many frames are shown in a second.
+        time_base: the seconds that one unit of time stands for.
+    """
+
+    def __init__(self, clock: Clock, rate: Fraction, time_base: Fraction) -> None:
+        self._clock = clock
+        self._step = 1 / (rate * time_base)
+        self._count = 0
+        self._last: int | None = None
+
+    def time(self, frame: av.VideoFrame) -> int | None:
+        """The time of the next frame, in units of the time base; None if it is not known."""
+        if self._clock is Clock.COUNTED:
+            time: int | None = round(self._count * self._step)
+        elif self._clock is Clock.DECODED:
+            time = frame.dts
+            if time is None:  # The frames that come out last have no packet of their own.
+                time = frame.pts if self._last is None else self._last + round(self._step)
+        else:
+            time = frame.pts
+        self._count += 1
+        self._last = time
+        return time
+
+
+class Joiner:
+    """Puts the parts of a joined recording on one clock, packet by packet.
+
+    A part begins where the times of some stream fall back or leap ahead. It is moved to where the
+    parts before it end, in all streams alike.
+
+    Attributes:
+        joins: how many times the clock started anew.
+    """
+
+    def __init__(self) -> None:
+        self._offsets = [Fraction(0)]  # of each part, in seconds
+        self._parts: dict[int, int] = {}  # the part that each stream is in
+        self._ends: dict[int, Fraction] = {}  # where the last packet of each stream ends
+        self._extra: dict[int, Fraction] = {}  # what keeps the packets of a stream from overlapping
+
+    @property
+    def joins(self) -> int:
+        """How many times the clock started anew."""
+        return len(self._offsets) - 1
+
+    def demux(self, container: InputContainer) -> Iterator["av.Packet[Any]"]:
+        """All packets of a file, with their times on one clock."""
+        for packet in container.demux():
+            if packet.dts is not None and packet.stream.type in ("video", "audio"):
+                self._follow(packet)
+            self._move(packet)
+            yield packet
+
+    def _follow(self, packet: "av.Packet[Any]") -> None:
+        assert packet.dts is not None
+        index, unit = packet.stream_index, packet.time_base
+        raw = packet.dts * unit
+        end = self._ends.get(index)
+        if end is not None:
+            time = raw + self._offset(index)
+            if time < end - BACKWARD or time > max(self._ends.values()) + FORWARD:
+                self._begin_part(index, raw, end)
+        self._ends[index] = raw + self._offset(index) + (packet.duration or 0) * unit
+
+    def _begin_part(self, index: int, raw: Fraction, end: Fraction) -> None:
+        part = self._parts.get(index, 0) + 1
+        self._parts[index] = part
+        self._extra[index] = Fraction(0)
+        if part == len(self._offsets):  # No other stream has come to this part before.
+            last = max(self._ends.values())
+            # Streams seldom end together. The first to come on goes on without a gap if it can.
+            self._offsets.append((end if last - end <= BACKWARD else last) - raw)
+        self._extra[index] = max(Fraction(0), end - (raw + self._offsets[part]))
+
+    def _offset(self, index: int) -> Fraction:
+        """What is added to the times of a stream; streams without a clock follow the others."""
+        part = self._parts.get(index, 0 if index in self._ends else self.joins)
+        return self._offsets[part] + self._extra.get(index, 0)
+
+    def _move(self, packet: "av.Packet[Any]") -> None:
+        offset = self._offset(packet.stream_index)
+        if offset:
+            ticks = round(offset / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+def count_joins(container: InputContainer) -> int:
+    """How many times the clock of a file starts anew; all of it is read for this."""
+    joiner = Joiner()
+    for _ in joiner.demux(container):
+        pass
+    return joiner.joins
