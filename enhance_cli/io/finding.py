@@ -34,6 +34,8 @@ READABLE_SUFFIXES = frozenset(
 _OTHER_PICTURES = frozenset(
     {".heic", ".heif", ".hif", ".jxl", ".psd", ".exr", ".hdr", ".jxr", ".tga"}
 )
+# The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
+# name are recognised by their content.
 RAW_SUFFIXES = frozenset(
     {
         ".3fr",

@@ -19,8 +19,6 @@ from enhance_cli.errors import EnhanceError, InputError
 from enhance_cli.io.files import open_input
 from enhance_cli.io.finding import RAW_SUFFIXES
 
-# The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
-# name are recognised by their content.
 # Bytes by which files are recognised, each with its place from the beginning of the file.
 RAW_SIGNATURES = (
     (0, b"FUJIFILMCCD-RAW"),
