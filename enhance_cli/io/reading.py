@@ -1,10 +1,10 @@
 """Read pictures from files.
 
 Pillow reads whatever has 8 bits. libvips reads PNG and TIFF of 16 bits, which Pillow would reduce
-to 8, and is imported when it is first needed.
+to 8, and TIFF whose channels are stored apart; it is imported when it is first needed.
 
-Some things are not read: XMP, the pages of a TIFF after the first, and the bits beyond 8 of AVIF
-and of JPEG 2000 in colour, which Pillow rounds away.
+Some things are not read: the pages of a TIFF after the first, and the bits beyond 8 of AVIF and of
+JPEG 2000 in colour, which Pillow rounds away.
 """
 
 import warnings
