@@ -23,7 +23,7 @@ from enhance_cli.levels import quantise, to_levels, to_planes, to_values
 from enhance_cli.resize import imresize
 from enhance_cli.subsampling import sample_gaussian
 
-Codec = Literal["h264", "jpeg"]
+LossyCodec = Literal["h264", "jpeg"]
 
 
 def gaussian_taps(sigma: Tensor, radius: int) -> Tensor:
@@ -113,7 +113,7 @@ class Degradation:
     noise: float = 0.0
     noise_deviation: tuple[float, float] = (0.0, 0.03)
     compressed: float = 0.0
-    codec: Codec = "h264"
+    codec: LossyCodec = "h264"
     rate_factor: tuple[float, float] = (15.0, 33.0)
     jpeg_quality: tuple[float, float] = (40.0, 95.0)
 
@@ -121,8 +121,8 @@ class Degradation:
         for name in ("other_kernels", "noise", "compressed"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
-        if self.codec not in get_args(Codec):
-            raise ValueError(f"codec {self.codec!r}: choose from {get_args(Codec)}")
+        if self.codec not in get_args(LossyCodec):
+            raise ValueError(f"codec {self.codec!r}: choose from {get_args(LossyCodec)}")
         for name in ("blur", "noise_deviation", "rate_factor", "jpeg_quality"):
             low, high = getattr(self, name)
             if not 0 <= low <= high < math.inf:
@@ -187,7 +187,7 @@ def _between(span: tuple[float, float], count: int, generator: torch.Generator) 
     return low + (high - low) * torch.rand(count, generator=generator)
 
 
-def compress(frames: Tensor, codec: Codec, strength: float) -> Tensor:
+def compress(frames: Tensor, codec: LossyCodec, strength: float) -> Tensor:
     """Send a clip through a lossy codec and back.
 
     Args:

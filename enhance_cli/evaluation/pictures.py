@@ -27,7 +27,7 @@ from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
 
 PictureEnlarger = Callable[[Tensor], Tensor]  # (3, h, w) uint8 levels -> (3, scale * h, scale * w)
-Distance = Callable[[Tensor, Tensor], Tensor]  # two of (1, 3, H, W) in [0, 1] -> (1,)
+PerceptualDistance = Callable[[Tensor, Tensor], Tensor]  # two of (1, 3, H, W) in [0, 1] -> (1,)
 
 
 def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
@@ -112,7 +112,7 @@ def _cases(pairs: Sequence[Pair], score_pair: Callable[[Pair], dict[str, Score]]
     ]
 
 
-def _measure_distance(distance: Distance, *paths: Path) -> float:
+def _measure_distance(distance: PerceptualDistance, *paths: Path) -> float:
     pictures = (to_values(to_planes(read_rgb8(path))[None]) for path in paths)
     try:
         return float(distance(*pictures))

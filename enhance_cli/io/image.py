@@ -6,7 +6,7 @@ from enhance_cli.io.reading import read_image, read_rgb8
 from enhance_cli.io.writing import (
     WRITABLE_SUFFIXES,
     check_writable,
-    output_suffix,
+    picture_suffix,
     write_image,
     write_notices,
 )
@@ -17,7 +17,7 @@ __all__ = [
     "Picture",
     "check_writable",
     "find_images",
-    "output_suffix",
+    "picture_suffix",
     "read_image",
     "read_rgb8",
     "write_image",

@@ -97,7 +97,7 @@ MAX_BUFFER = 2**31 - 1
 INCH = 25.4
 
 
-def output_suffix(source: Path) -> str:
+def picture_suffix(source: Path) -> str:
     """The suffix of a result: that of its input if such files can be written, and else .png."""
     return source.suffix if source.suffix.lower() in FORMATS else ".png"
 

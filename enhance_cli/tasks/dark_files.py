@@ -14,7 +14,7 @@ from torch.nn import functional
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.brighten import DarkImage
 from enhance_cli.errors import InputError
-from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, output_suffix, read_image
+from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
     RAW_SUFFIXES,
@@ -98,8 +98,8 @@ def find_dark_files(folder: Path, recursive: bool = False) -> list[Path]:
 
 
 def result_suffix(source: Path) -> str:
-    """The suffix of a result: ``.png`` for RAW files, else as of :func:`output_suffix`."""
-    return ".png" if source.suffix.lower() in RAW_SUFFIXES else output_suffix(source)
+    """The suffix of a result: ``.png`` for RAW files, else as of :func:`picture_suffix`."""
+    return ".png" if source.suffix.lower() in RAW_SUFFIXES else picture_suffix(source)
 
 
 def read_dark_file(path: Path, notice: Callable[[str], None]) -> DarkFile:

@@ -14,7 +14,7 @@ from enhance_cli.io.image import (
     Picture,
     check_writable,
     find_images,
-    output_suffix,
+    picture_suffix,
     read_image,
     write_image,
     write_notices,
@@ -47,7 +47,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     """
     model = request.model.load("superres", request.scale)
     scale = model.contract.scale
-    jobs = plan_jobs(request.files, Naming(f"_x{scale}", output_suffix), find_images)
+    jobs = plan_jobs(request.files, Naming(f"_x{scale}", picture_suffix), find_images)
     plan = TilePlan(tile=request.model.tile)
     talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
 

@@ -18,13 +18,12 @@ from enhance_cli.colour import (
     render,
 )
 from enhance_cli.data.darkness import DarkPairs
-from enhance_cli.training.objectives import absolute_error, squared_error
+from enhance_cli.training.objectives import Distance, absolute_error, squared_error
 
 # Beside the error of what is shown, a little of the compressed values': the output curve is
 # flat at black and ends at white, where it would give no gradient.
 _COMPRESSED_SHARE = 0.1
 
-Distance = Callable[[Tensor, Tensor], Tensor]  # two batches of pictures -> (N,)
 DISTANCES: dict[str, Distance] = {"absolute": absolute_error, "squared": squared_error}
 
 

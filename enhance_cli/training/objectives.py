@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Error = Callable[[Tensor], Tensor]  # the decoder's output -> (N,)
+Distance = Callable[[Tensor, Tensor], Tensor]  # two batches -> a value per item, or their mean
 
 
 class VariationalModel(Protocol):

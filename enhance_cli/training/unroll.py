@@ -3,7 +3,7 @@
 Back-propagation goes through all frames of a clip, or only through the last ones (``burn_in``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -13,9 +13,9 @@ from enhance_cli.architectures.flow_net import FlowNet
 from enhance_cli.architectures.frvsr import Frvsr, VideoNetwork, VideoState, Vsr
 from enhance_cli.architectures.warping import enlarge_flow, warp
 from enhance_cli.data.clips import ClipBatch
+from enhance_cli.training.objectives import Distance
 
-Distance = Callable[[Tensor, Tensor], Tensor]
-Frames = Literal["lr", "hr"]
+FlowFrames = Literal["lr", "hr"]
 
 
 def run_clip(
@@ -23,7 +23,7 @@ def run_clip(
     batch: ClipBatch,
     distance: Distance,
     *,
-    flow_frames: Frames = "lr",
+    flow_frames: FlowFrames = "lr",
     given_flow: bool = False,
     burn_in: int = 0,
 ) -> tuple[Tensor, Tensor]:
@@ -65,7 +65,7 @@ def _run_recurrent(
     network: Frvsr,
     batch: ClipBatch,
     distance: Distance,
-    flow_frames: Frames,
+    flow_frames: FlowFrames,
     given_flow: bool,
     burn_in: int,
 ) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ def _run_recurrent(
 
 
 def _run_window(
-    network: Vsr, batch: ClipBatch, distance: Distance, flow_frames: Frames
+    network: Vsr, batch: ClipBatch, distance: Distance, flow_frames: FlowFrames
 ) -> tuple[Tensor, Tensor]:
     frames_lr = batch.frames_lr
     count, length = frames_lr.shape[:2]

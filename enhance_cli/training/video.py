@@ -28,7 +28,7 @@ from enhance_cli.levels import to_values
 from enhance_cli.metrics.video import video_psnr
 from enhance_cli.training.flow import FlowLessons, alignment_loss
 from enhance_cli.training.stages import Stage, TrainingTask
-from enhance_cli.training.unroll import Frames, run_clip
+from enhance_cli.training.unroll import FlowFrames, run_clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class VideoStage(Stage):
     flow_share: float = 0.0
     align_share: float = 0.0
     given_share: float = 0.0
-    flow_frames: Frames = "lr"
+    flow_frames: FlowFrames = "lr"
     photos: str = ""
     made_share: float = 0.5
     degradation: Degradation = field(default_factory=Degradation)
@@ -95,8 +95,10 @@ class VideoStage(Stage):
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
-        if self.flow_frames not in get_args(Frames):
-            raise ValueError(f"flow_frames {self.flow_frames!r}: choose from {get_args(Frames)}")
+        if self.flow_frames not in get_args(FlowFrames):
+            raise ValueError(
+                f"flow_frames {self.flow_frames!r}: choose from {get_args(FlowFrames)}"
+            )
         if not 0 <= self.flow_weight < math.inf:
             raise ValueError(f"flow_weight must be 0 or more, not {self.flow_weight}")
         if min(self.patch, self.batch, self.frames, self.short_frames) < 1:

@@ -17,7 +17,7 @@ from enhance_cli.io.image import (
     Picture,
     check_writable,
     find_images,
-    output_suffix,
+    picture_suffix,
     read_image,
     read_rgb8,
     write_image,
@@ -401,7 +401,7 @@ def test_what_can_be_written_can_be_read() -> None:
     ],
 )
 def test_output_suffix(name: str, suffix: str) -> None:
-    assert output_suffix(Path(name)) == suffix
+    assert picture_suffix(Path(name)) == suffix
 
 
 def test_check_writable_of_every_format(tmp_path: Path) -> None:

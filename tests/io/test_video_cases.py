@@ -8,7 +8,7 @@ from media import QUICK, convert, ffmpeg, frame_times, packets, times
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.video import Span, probe
-from enhance_cli.io.video.jobs import output_suffix
+from enhance_cli.io.video.jobs import video_suffix
 
 av = pytest.importorskip("av")
 
@@ -55,7 +55,7 @@ def test_all_are_known(cases: Path) -> None:
 )
 def test_good(cases: Path, tmp_path: Path, name: str) -> None:
     source = cases / name
-    target = tmp_path / f"out{output_suffix(source)}"
+    target = tmp_path / f"out{video_suffix(source)}"
     options = QUICK if target.suffix != ".webm" else type(QUICK)(preset="8", threads=1)
     plan, said = convert(source, target, per=40, options=options)
     assert said == []

@@ -9,7 +9,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.io.jobs import FileOptions, Job, Kind
 from enhance_cli.io.video import plan_video_jobs
-from enhance_cli.io.video.jobs import output_suffix
+from enhance_cli.io.video.jobs import video_suffix
 
 
 @pytest.fixture
@@ -53,5 +53,5 @@ def test_frames_on_demand(inputs: tuple[Path, Path], tmp_path: Path) -> None:
 
 def test_suffix_of_a_result() -> None:
     kept = ["a.mp4", "a.MOV", "a.mkv", "a.webm"]
-    assert [output_suffix(Path(name)) for name in kept] == [".mp4", ".MOV", ".mkv", ".webm"]
-    assert {output_suffix(Path(name)) for name in ("a.avi", "a.gif", "a.ts")} == {".mkv"}
+    assert [video_suffix(Path(name)) for name in kept] == [".mp4", ".MOV", ".mkv", ".webm"]
+    assert {video_suffix(Path(name)) for name in ("a.avi", "a.gif", "a.ts")} == {".mkv"}

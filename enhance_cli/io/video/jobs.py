@@ -54,7 +54,7 @@ def plan_video_jobs(options: FileOptions, tag: str, *, frames: bool) -> JobList:
     plan = JobList()
     if files:
         kind = output_kind(Kind.VIDEO, output, frames=frames)
-        naming = Naming(tag, (lambda _: "") if frames else output_suffix, Kind.VIDEO, kind)
+        naming = Naming(tag, (lambda _: "") if frames else video_suffix, Kind.VIDEO, kind)
         plan = plan_jobs(
             replace(options, inputs=files),
             naming,
@@ -84,7 +84,7 @@ def output_kind(source: Kind, output: Path | None, *, frames: bool) -> Kind:
     return Kind.VIDEO
 
 
-def output_suffix(source: Path) -> str:
+def video_suffix(source: Path) -> str:
     """The suffix of the result of a video file.
 
     It is that of the input for MP4, MOV, Matroska and WebM, else ``.mkv``: Matroska holds nearly
