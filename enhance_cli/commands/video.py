@@ -1,5 +1,7 @@
 """``enhance video``: enlarge videos and folders of frames."""
 
+import re
+from fractions import Fraction
 from typing import Annotated
 
 import typer
@@ -12,6 +14,20 @@ from enhance_cli.talk import Talk
 # Headings of the help.
 PART = "Part of the video"
 ENCODING = "Encoding"
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time that is given in seconds, as MM:SS or as HH:MM:SS, with decimals or without.
+
+    Raises:
+        BadParameter: if it is none of these.
+    """
+    match = re.fullmatch(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d*)?|\.\d+)", text.strip())
+    if match is None or (match[2] and float(match[3]) >= 60):
+        raise typer.BadParameter(f"{text}: must be seconds from 0 on, MM:SS or HH:MM:SS")
+    hours, minutes = int(match[1] or 0), int(match[2] or 0)
+    return float(hours * 3600 + minutes * 60 + Fraction(match[3]))
+
 
 Inputs = Annotated[
     list[str],
@@ -89,28 +105,28 @@ Rate = Annotated[
 Start = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS",
+        metavar="SECONDS|HH:MM:SS",
+        parser=parse_seconds,
         rich_help_panel=PART,
         help="Leave out the frames before this time.",
-        min=0,
     ),
 ]
 End = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS",
+        metavar="SECONDS|HH:MM:SS",
+        parser=parse_seconds,
         rich_help_panel=PART,
         help="Leave out the frames from this time on.",
-        min=0,
     ),
 ]
 Preview = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS",
+        metavar="SECONDS|HH:MM:SS",
+        parser=parse_seconds,
         rich_help_panel=PART,
         help="Enlarge only so many seconds from the start, to see what the result looks like.",
-        min=0,
     ),
 ]
 Compare = Annotated[
@@ -152,6 +168,15 @@ CutDetection = Annotated[
         help="Begin anew at a scene cut, without what was seen before it.",
     ),
 ]
+KeepTime = Annotated[
+    bool,
+    typer.Option(
+        "--keep-time",
+        rich_help_panel=options.FILES,
+        help="Give the output the time of the input file, so that both stand side by side where "
+        "files are sorted by time.",
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
@@ -169,6 +194,7 @@ def video(
     model: Annotated[str | None, options.model(defaults.TASKS["video"].model)] = None,
     weights: options.Weights = None,
     resume: Resume = False,
+    keep_time: KeepTime = False,
     start: Start = None,
     end: End = None,
     preview: Preview = None,
@@ -219,6 +245,7 @@ def video(
         phase=find_phase(phase or MIDDLE),
         cut_threshold=threshold if cut_detection else None,
         resume=resume,
+        keep_time=keep_time,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_video(request, talk))

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,47 @@ from enhance_cli.errors import EnhanceError, InputError, UsageError, one_line
 from enhance_cli.io.jobs import Job, JobList
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
 
+LINE_EVERY = 30  # seconds between the lines that take the place of a progress bar
+
 
 class FileProgress:
-    """Where the work on one file tells how far it is, and what people should know of it."""
+    """Where the work on one file tells how far it is, and what people should know of it.
 
-    def __init__(self, bar: Bar, console: Console, name: str) -> None:
+    Args:
+        bar: the bar of the file, which appears on a terminal.
+        console: where lines are printed.
+        name: the name of the file.
+        lines: whether a line tells from time to time how far the work is, for there is no bar.
+    """
+
+    def __init__(self, bar: Bar, console: Console, name: str, *, lines: bool = False) -> None:
         self._bar, self._console, self._name = bar, console, name
+        self._lines = lines
+        self._first: tuple[float, float] | None = None  # when it was first told, and how much
+        self._told = 0.0
 
     def update(self, done: int, total: int) -> None:
         """Show how many input pixels are done, and of how many."""
-        self._bar.update(done / 1e6, total / 1e6, "MP")
+        self._show(done / 1e6, total / 1e6, "MP")
 
     def frames(self, done: int, total: int | None) -> None:
         """Show how many frames are done, and of how many where that is known."""
-        self._bar.update(done, total, "frames")
+        self._show(done, total, "frames")
+
+    def _show(self, done: float, total: float | None, unit: str) -> None:
+        self._bar.update(done, total, unit)
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._told = (now, done), now
+        elif self._lines and now - self._told >= LINE_EVERY:
+            self._told = now
+            rate = (done - self._first[1]) / (now - self._first[0])
+            text = f"{done:.0f}{'' if total is None else f' of {total:.0f}'} {unit}"
+            if rate > 0:
+                text += f", {rate:.2f} {unit}/s"
+                if total is not None:
+                    text += f", {timedelta(seconds=round(max(0, total - done) / rate))} left"
+            self.notice(text)
 
     def notice(self, text: str) -> None:
         """Say one line about this file."""
@@ -66,7 +94,9 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
                 continue
             start = time.monotonic()
             with bars.bar(job.source.name, None, "MP") as bar:
-                details = _attempt(job, work, FileProgress(bar, console, job.source.name))
+                lines = not talk.no_progress and not console.is_terminal
+                progress = FileProgress(bar, console, job.source.name, lines=lines)
+                details = _attempt(job, work, progress)
             files.advance()
             if isinstance(details, str):
                 failures.append((str(job.source), details))

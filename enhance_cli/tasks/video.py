@@ -1,6 +1,7 @@
 """``enhance video``: enlarge the frames of videos, and keep everything else of them as it was."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -80,6 +81,7 @@ class VideoRequest:
         cut_threshold: a scene begins where two frames differ by more, from 0 to 1; None if the
             whole video is taken for one scene.
         resume: whether an interrupted run is continued.
+        keep_time: whether an output gets the time at which its input was last changed.
     """
 
     files: FileOptions
@@ -93,6 +95,7 @@ class VideoRequest:
     phase: Phase = MIDDLE
     cut_threshold: float | None = CUT_THRESHOLD
     resume: bool = False
+    keep_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,9 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
             bar.notice(f"finished segments are kept in {folder.path}, go on with --resume")
         raise
     folder.remove()
+    if request.keep_time:
+        before = job.source.stat()
+        os.utime(job.target, ns=(before.st_atime_ns, before.st_mtime_ns))
     plan = sink.plan
     return {
         "width": plan.width,

@@ -152,6 +152,7 @@ def test_verbose_names_model_and_tiles(tmp_path: Path, enhance: Run, tiny_frvsr:
         (("--start", 0.2), range(2, 7)),
         (("--start", 0.1, "--end", 0.4), range(1, 4)),
         (("--preview", 0.2), range(2)),
+        (("--start", "00:00.2", "--end", "0:00:00.4"), range(2, 4)),
     ],
 )
 @pytest.mark.parametrize("folder", [False, True])
@@ -179,9 +180,9 @@ def test_a_part(
     ("options", "said"),
     [
         (("--start", 0.4, "--end", 0.2), "--end 0.2: must be after --start 0.4"),
-        (("--start", "nan"), "'--start': Input should be greater than or equal to 0"),
+        (("--start", "nan"), "'--start': nan: must be seconds from 0 on, MM:SS or HH:MM:SS"),
         (("--cut-threshold", "nan"), "'--cut-threshold': Input should be"),
-        (("--start", -1), "'--start': Input should be greater than or equal to 0"),
+        (("--start", -1), "'--start': -1: must be seconds from 0 on, MM:SS or HH:MM:SS"),
         (("-x2",), "-x2: model 'frvsr-tiny' enlarges by 4, leave -x out"),
         (("--codec", "h266"), "unknown codec 'h266' (did you mean 'h264'?): choose from av1,"),
         (("--codec", "h264", "--crf", 60), "crf 60: must be from 0 to 51 for h264"),
