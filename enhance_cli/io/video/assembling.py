@@ -18,12 +18,13 @@ from av.video.stream import VideoStream
 from enhance_cli.errors import InputError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.jobs import Kind
-from enhance_cli.io.video.clock import Joiner
+from enhance_cli.io.video.clock import Joiner, Window
 from enhance_cli.io.video.copying import (
     MP4_LIKE,
     can_copy,
     copy_description,
     copy_stream,
+    has_foreign_keys,
     is_cover,
     kept_metadata,
     needs_tee,
@@ -32,7 +33,7 @@ from enhance_cli.io.video.copying import (
 from enhance_cli.io.video.probing import opened, reason
 from enhance_cli.io.video.sound import SoundConverter, find_encoder
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
-from enhance_cli.io.video.types import Clock, OutputPlan, Span, Window
+from enhance_cli.io.video.types import Clock, OutputPlan, Span
 from enhance_cli.io.video.writing import check_written, tag, writing
 
 LARGEST_TIMESCALE = 2**31 - 1
@@ -105,9 +106,12 @@ def _muxer_options(plan: OutputPlan, source: InputContainer | None) -> dict[str,
         # Matroska would draw random identifiers; the same input shall give the same bytes.
         return {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
     flags = "+faststart"
-    keys = source.metadata if source is not None else {}
-    if any("." in key or key.startswith("location") for key in keys):
-        flags += "+use_metadata_tags"  # Without it, keys that are not Apple's are dropped.
+    if source is not None:
+        located = any(key.startswith("location") for key in source.metadata)
+        covered = any(is_cover(stream) for stream in source.streams)
+        # Without it, keys that are not Apple's are dropped; with it, covers are.
+        if has_foreign_keys(source.metadata) or (located and not covered):
+            flags += "+use_metadata_tags"
     scale = plan.time_base.denominator
     clocks = [scale]
     if source is not None:

@@ -6,6 +6,7 @@ starts anew where recordings are joined.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -30,6 +31,25 @@ def clock_of(container: InputContainer) -> Clock:
     if name == "avi":
         return Clock.DECODED
     return Clock.JOINED if name in ("mpegts", "mpeg") else Clock.SHOWN
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of the source that is kept, in seconds on the clock of the file.
+
+    Attributes:
+        begin: what is before it is cut; None keeps everything from the beginning.
+        end: what is at or after it is cut; None keeps everything to the end.
+        shift: the seconds that are subtracted from all times.
+    """
+
+    begin: Fraction | None = None
+    end: Fraction | None = None
+    shift: Fraction = Fraction(0)
+
+    def holds(self, time: Fraction) -> bool:
+        """Whether what begins at a time, on the clock of the file, is kept."""
+        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
 
 
 class FrameClock:

@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from enhance_cli.io.video.probing import codec_name, opened
 from enhance_cli.io.video.sound import find_encoder
@@ -71,7 +71,8 @@ def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> b
     """Whether an MP4 keeps chapters or a time code in this stream; they are copied as metadata."""
     if stream.type != "data":
         return False
-    chapters = codec_name(stream) == "bin_data" and bool(source.chapters())
+    # FFmpeg reads the titles of chapters itself, and asks nobody else to.
+    chapters = bool(source.chapters()) and stream.discard == Discard.all
     return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
@@ -83,7 +84,9 @@ def can_copy(plan: OutputPlan, stream: Any) -> bool:
         return False
     if is_cover(stream) and plan.container == "matroska":
         return codec_name(stream) in PICTURE_TYPES
-    if is_cover(stream) and plan.container not in MP4_LIKE:
+    if is_cover(stream) and (
+        plan.container not in MP4_LIKE or has_foreign_keys(stream.container.metadata)
+    ):
         return False
     return _holds(plan, stream) or needs_tee(plan, stream)
 
@@ -175,7 +178,13 @@ def _attach_cover(output: OutputContainer, stream: Any) -> Any | None:
 def copy_description(stream: Any, copy: Any) -> None:
     """Give a copied stream the metadata and the role, like default or forced, of the original."""
     copy.metadata.update(kept_metadata(stream.metadata))
-    copy.disposition = stream.disposition
+    # FFmpeg also takes a lone cover beside chapters for their thumbnails, which it cannot write.
+    copy.disposition = Disposition.attached_pic if is_cover(stream) else stream.disposition
+
+
+def has_foreign_keys(metadata: dict[str, str]) -> bool:
+    """Whether there are keys that an MP4 holds only in the place where a cover would be."""
+    return any("." in key for key in metadata)
 
 
 def kept_metadata(metadata: dict[str, str]) -> dict[str, str]:

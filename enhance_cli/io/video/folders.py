@@ -270,9 +270,20 @@ class FolderSegmentWriter:
         """
         names = self._plan.source.names
         name = Path(names[frame.time]).stem if names else f"{self._count:0{DIGITS}}"
-        pixels = np.rot90(frame.pixels, self._plan.source.quarter_turns)
+        pixels = _as_shown(frame.pixels, self._plan.source)
         write_image(self._folder / f"{name}.png", Picture(np.ascontiguousarray(pixels)))
         self._count += 1
+
+
+def _as_shown(pixels: Pixels, info: VideoInfo) -> Pixels:
+    """Turn and mirror a frame as players do."""
+    if not info.mirrored:
+        return np.rot90(pixels, info.quarter_turns)
+    # A pixel (x, y) is shown at (a x + c y, b x + d y), but for a shift.
+    a, b, _, c, d = info.display_matrix[:5]
+    if abs(b) > abs(a):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -336,6 +336,13 @@ def _static_hdr(side_data: dict[SideData, bytes]) -> StaticHdr | None:
     return StaticHdr(primaries, luminance, light) if primaries or luminance or light else None
 
 
+def _is_transparent(stream: VideoStream, frame: av.VideoFrame) -> bool:
+    """Whether a video has transparency, which decoders of WebM pass over."""
+    if stream.codec_context.name == "gif":  # All GIFs have the channel; few make use of it.
+        return bool(frame.to_ndarray(format="bgra")[..., 3].min() < 255)
+    return has_alpha(frame.format.name) or stream.metadata.get("alpha_mode") == "1"
+
+
 def _notices(stream: VideoStream, frame: av.VideoFrame, found: set[SideData]) -> Iterator[str]:
     others = [
         other.index
@@ -349,8 +356,12 @@ def _notices(stream: VideoStream, frame: av.VideoFrame, found: set[SideData]) ->
         yield f"several video streams: stream {stream.index} is enlarged, {listed} only copied"
     if frame.interlaced_frame:
         yield "interlaced: treated as progressive, deinterlace it first for a better result"
-    if has_alpha(frame.format.name) and stream.codec_context.name != "gif":
+    if _is_transparent(stream, frame):
         yield "its transparency is left out"
+    if SideData.A53_CC in found:
+        yield "its closed captions are left out"
+    if SideData.SPHERICAL in found:
+        yield "its 360 degree mark is left out, so players show the result flat"
     if found & {SideData.DOVI_METADATA, SideData.DOVI_RPU_BUFFER}:
         yield "its Dolby Vision metadata is left out, the standard picture below it is kept"
     if SideData.DYNAMIC_HDR_PLUS in found:

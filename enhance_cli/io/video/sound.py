@@ -12,7 +12,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from enhance_cli.errors import UnknownNameError
-from enhance_cli.io.video.types import OutputPlan, Window
+from enhance_cli.io.video.clock import Window
+from enhance_cli.io.video.types import OutputPlan
 
 # What sound is converted to, by the choice of the user: the first encoder whose codec the
 # container holds. MOV holds no FLAC, and WebM holds nothing but Opus and Vorbis.

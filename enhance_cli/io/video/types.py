@@ -88,25 +88,6 @@ class Span:
 WHOLE = Span()
 
 
-@dataclass(frozen=True)
-class Window:
-    """The part of the source that is kept, in seconds on the clock of the file.
-
-    Attributes:
-        begin: what is before it is cut; None keeps everything from the beginning.
-        end: what is at or after it is cut; None keeps everything to the end.
-        shift: the seconds that are subtracted from all times.
-    """
-
-    begin: Fraction | None = None
-    end: Fraction | None = None
-    shift: Fraction = Fraction(0)
-
-    def holds(self, time: Fraction) -> bool:
-        """Whether what begins at a time, on the clock of the file, is kept."""
-        return (self.begin is None or time >= self.begin) and (self.end is None or time < self.end)
-
-
 class Clock(Enum):
     """Where the times of a file's frames come from."""
 
@@ -231,6 +212,12 @@ class VideoInfo:
     def quarter_turns(self) -> int:
         """How many times players turn the frames by 90 degrees counter-clockwise, 0 to 3."""
         return round(self.rotation / 90) % 4
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether players show the frames as in a mirror."""
+        a, b, _, c, d = self.display_matrix[:5] or (1, 0, 0, 0, 1)
+        return a * d < b * c
 
 
 @dataclass(frozen=True)
