@@ -411,7 +411,7 @@ def test_videos_as_they_are_found(
         "--weights",
         video_networks["frvsr"],
         "--preview",
-        0.2,
+        0.1,
         "-o",
         tmp_path / "out",
         "--json",
