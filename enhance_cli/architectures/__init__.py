@@ -92,7 +92,10 @@ MODELS: dict[str, ModelSpec] = {
             "EnhanceNet x4, squared error (ENet-E of tables 2.3 and 2.4)",
         ),
         ModelSpec(
-            "sid-fcn", "sid-fcn", SidFcnConfig(width=16), "RAW to colour at full size, any camera"
+            "sid-fcn",
+            "sid-fcn",
+            SidFcnConfig(width=16, noise_plane=True, demosaicing="adaptive", refinements=2),
+            "RAW to colour at full size, any camera",
         ),
         ModelSpec(
             "sid-fcn-grey",

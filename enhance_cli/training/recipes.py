@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from enhance_cli.architectures import MODELS
+from enhance_cli.architectures.sid_fcn import SidFcnConfig
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.training.autoencoder import AutoencoderStage
 from enhance_cli.training.lowlight import LowLightStage
@@ -105,15 +106,56 @@ def _relative(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
     return replace(stage, relative=True, start=(EarlierStage(start),), optimisation=optimisation)
 
 
+def _without_noise_plane(steps: int, **optimisation: Any) -> LowLightStage:
+    """The network for RAW as all three began: it starts from the measured samples themselves."""
+    stage = _fully_convolutional("sid-fcn", steps, optimisation=optimisation)
+    return replace(stage, config=SidFcnConfig(width=16))
+
+
 def _sid_fcn() -> Recipe:
-    first = _fully_convolutional("sid-fcn", 10_000)
-    return _recipe("sid-fcn", first, _relative(first, 2600, start=1))
+    """Learned in the dark, then at all ratios with the noise plane and a demosaiced input.
+
+    The later stages minimise the mean PSNR itself, without a sample of the code.
+    """
+    first = _without_noise_plane(10_000)
+    later = replace(
+        _relative(_fully_convolutional("sid-fcn", 1), 857, start=2),
+        patch=128,
+        low_ratio=1.0,
+        error="squared",
+        objective=HybridObjective(alpha=0.0, prior_deviation=0.0),
+    )
+    optimisation = replace(later.optimisation, ema=0.995, keep="last")
+    return _recipe(
+        "sid-fcn",
+        first,
+        _relative(first, 2600, start=1),
+        replace(
+            later,
+            optimisation=replace(
+                optimisation, learning_rate=7e-4, schedule="constant", warmup=0.02
+            ),
+        ),
+        replace(
+            later,
+            start=(EarlierStage(3),),
+            optimisation=replace(
+                optimisation, steps=332, horizon=1600, learning_rate=8e-4, warmup=0.02
+            ),
+        ),
+        replace(
+            later,
+            start=(EarlierStage(4),),
+            dark_share=0.5,
+            optimisation=replace(optimisation, steps=1000, learning_rate=6e-4, warmup=0.02),
+        ),
+    )
 
 
 def _sid_fcn_grey() -> Recipe:
     return _recipe(
         "sid-fcn-grey",
-        _fully_convolutional("sid-fcn", 10_000),
+        _without_noise_plane(10_000),
         _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),)),
     )
 
@@ -130,7 +172,7 @@ def _sid_fcn_srgb() -> Recipe:
     )
     return _recipe(
         model,
-        _fully_convolutional("sid-fcn", 4500, optimisation={"horizon": 10_000, "keep": "last"}),
+        _without_noise_plane(4500, horizon=10_000, keep="last"),
         _fully_convolutional(
             model,
             1500,
