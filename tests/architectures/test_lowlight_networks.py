@@ -328,7 +328,7 @@ def test_contracts_say_what_goes_in_and_out() -> None:
         for network in [on_meta(name)]
     }
     assert found == {
-        "sid-fcn": ("balanced-raw", 4, 3, 2, "camera"),
+        "sid-fcn": ("balanced-raw", 5, 3, 2, "camera"),
         "sid-fcn-grey": ("balanced-raw", 4, 1, 2, "camera"),
         "sid-fcn-srgb": ("linear-srgb", 3, 3, 1, "srgb"),
         "sid-net": ("amplified-raw", 4, 3, 1, "srgb"),
