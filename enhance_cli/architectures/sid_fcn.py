@@ -23,6 +23,7 @@ connected layers, so that any input size will do. Departures from SID-net, each 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -117,7 +118,9 @@ def _demosaic_sharp(planes: Tensor, config: SidFcnConfig) -> Tensor:
 
     Cut at white, as the clean picture is, so that lamps leave no rings.
     """
-    with torch.autocast(planes.device.type, enabled=False):  # it would round the picture
+    # Autocast would round the picture; on the meta device, where operations are counted, it fails.
+    exact = nullcontext() if planes.is_meta else torch.autocast(planes.device.type, enabled=False)
+    with exact:
         mosaic = functional.pixel_shuffle(compress_range(planes[:, [0, 1, 3, 2]].clamp(max=1)), 2)
         picture = functional.pixel_unshuffle(_DEMOSAICING[config.demosaicing](mosaic), 2)
         return (
