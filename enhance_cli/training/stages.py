@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.training.optimisation import Optimisation
 from enhance_cli.training.start import EarlierStage, Start, make_network
 
@@ -145,3 +145,13 @@ class Recipe:
             for start in stage.start:
                 if isinstance(start, EarlierStage) and not 0 < start.number < number:
                     raise ValueError(f"{self.name}: stage {number} cannot begin from {start}")
+
+
+def make_recipe(model: str, *stages: Stage) -> Recipe:
+    """The recipe of a model of ``MODELS``, with the model's summary."""
+    return Recipe(model, MODELS[model].summary, stages)
+
+
+def named_network(model: str) -> dict[str, Any]:
+    """The fields of a ``Stage`` that describe the network of a model of ``MODELS``."""
+    return {"architecture": MODELS[model].architecture, "config": MODELS[model].config}

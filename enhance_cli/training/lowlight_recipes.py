@@ -1,0 +1,172 @@
+"""How the weights for low light are made: our networks for full size, and those of the thesis."""
+
+from dataclasses import replace
+from typing import Any
+
+from enhance_cli.architectures.sid_fcn import SidFcnConfig
+from enhance_cli.training.lowlight import LowLightStage
+from enhance_cli.training.objectives import HybridObjective
+from enhance_cli.training.optimisation import Optimisation
+from enhance_cli.training.stages import Recipe, make_recipe, named_network
+from enhance_cli.training.start import EarlierStage
+
+
+def _fully_convolutional(model: str, steps: int, **settings: Any) -> LowLightStage:
+    """A stage at the mean over the pictures, where half of a batch is decoded as at test time."""
+    optimisation = {
+        "learning_rate": 1e-3,
+        "clip": 1.0,
+        "ema": 0.998,
+        "validate_every": 500,
+        **settings.pop("optimisation", {}),
+    }
+    return LowLightStage(
+        **named_network(model),
+        objective=HybridObjective(alpha=0.5, beta=2.0, prior_deviation=0.0, divided=True),
+        optimisation=Optimisation(steps=steps, **optimisation),
+        **settings,
+    )
+
+
+def _relative(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
+    """A last stage, in which a picture that is nearly all noise counts as little as it should."""
+    optimisation = replace(
+        stage.optimisation,
+        steps=steps,
+        learning_rate=5e-4,
+        clip=10.0,
+        validate_every=200,
+    )
+    return replace(stage, relative=True, start=(EarlierStage(start),), optimisation=optimisation)
+
+
+def _without_noise_plane(steps: int, **optimisation: Any) -> LowLightStage:
+    """The network for RAW as all three began: it starts from the measured samples themselves."""
+    stage = _fully_convolutional("sid-fcn", steps, optimisation=optimisation)
+    return replace(stage, config=SidFcnConfig(width=16))
+
+
+def _sid_fcn() -> Recipe:
+    """Learned in the dark, then at all ratios with the noise plane and a demosaiced input.
+
+    The later stages minimise the mean PSNR itself, without a sample of the code.
+    """
+    first = _without_noise_plane(10_000)
+    later = replace(
+        _relative(_fully_convolutional("sid-fcn", 1), 857, start=2),
+        patch=128,
+        low_ratio=1.0,
+        error="squared",
+        objective=HybridObjective(alpha=0.0, prior_deviation=0.0),
+    )
+    optimisation = replace(later.optimisation, ema=0.995, keep="last")
+    return make_recipe(
+        "sid-fcn",
+        first,
+        _relative(first, 2600, start=1),
+        replace(
+            later,
+            optimisation=replace(
+                optimisation, learning_rate=7e-4, schedule="constant", warmup=0.02
+            ),
+        ),
+        replace(
+            later,
+            start=(EarlierStage(3),),
+            optimisation=replace(
+                optimisation, steps=332, horizon=1600, learning_rate=8e-4, warmup=0.02
+            ),
+        ),
+        replace(
+            later,
+            start=(EarlierStage(4),),
+            dark_share=0.5,
+            optimisation=replace(optimisation, steps=1000, learning_rate=6e-4, warmup=0.02),
+        ),
+    )
+
+
+def _sid_fcn_grey() -> Recipe:
+    return make_recipe(
+        "sid-fcn-grey",
+        _without_noise_plane(10_000),
+        _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),)),
+    )
+
+
+def _sid_fcn_srgb() -> Recipe:
+    """From the network for RAW on its way, first without files of half the sensor's size."""
+    model = "sid-fcn-srgb"
+    third = _fully_convolutional(
+        model,
+        2500,
+        low_ratio=1.0,
+        start=(EarlierStage(2),),
+        optimisation={"learning_rate": 7e-4},
+    )
+    return make_recipe(
+        model,
+        _without_noise_plane(4500, horizon=10_000, keep="last"),
+        _fully_convolutional(
+            model,
+            1500,
+            low_ratio=1.0,
+            reduced_share=0.0,
+            start=(EarlierStage(1),),
+            optimisation={"horizon": 3000, "keep": "last"},
+        ),
+        third,
+        _relative(third, 1600, start=3),
+    )
+
+
+# 4000 epochs of one patch from each of 161 pictures, in batches of 5 (thesis 000, table 3).
+_THESIS_EPOCH = round(161 / 5)
+_THESIS_STEPS = 4000 * 161 // 5
+
+
+def _thesis(model: str, *, beta: float = 2.0, milestone: int = 2000, patch: int = 512) -> Recipe:
+    """Table 3: Adam at 1e-4, a tenth of that from an epoch on, the mean of the last four epochs.
+
+    Args:
+        model: Its name.
+        beta: Weight of the KL-divergence (ch. 7.1, 7.1.2 and 7.2).
+        milestone: The epoch, of 4000, from which the learning rate is lower (ch. 7.1.2).
+        patch: Side of the patches in pixels of the photographs.
+    """
+    return make_recipe(
+        model,
+        LowLightStage(
+            **named_network(model),
+            patch=patch,
+            batch=5,
+            reduced_share=1.0,  # ch. 2: a pixel of an sRGB picture is a 2x2 block of the mosaic
+            objective=HybridObjective(beta=beta),
+            optimisation=Optimisation(
+                steps=_THESIS_STEPS,
+                learning_rate=1e-4,
+                schedule="milestone",
+                warmup=0.0,
+                milestone=milestone / 4000,
+                betas=(0.9, 0.999),
+                clip=1e9,  # the text clips nothing
+                ema=0.0,
+                last_epochs=4,
+                epoch=_THESIS_EPOCH,
+                keep="last",
+            ),
+        ),
+    )
+
+
+LOWLIGHT_RECIPES: tuple[Recipe, ...] = (
+    _sid_fcn(),
+    _sid_fcn_grey(),
+    _sid_fcn_srgb(),
+    _thesis("sid-net"),
+    _thesis("sid-net-no-skip"),
+    _thesis("sid-net-small", milestone=3000),
+    _thesis("sid-net-grey", beta=1.0),
+    _thesis("sid-net-srgb", beta=1.0, patch=256),
+    _thesis("pix2pix", beta=10.0, milestone=1000),
+)
