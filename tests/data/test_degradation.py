@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.data.degradation import (
-    Codec,
     Degradation,
+    LossyCodec,
     area_taps,
     bicubic_taps,
     compress,
@@ -26,7 +26,7 @@ from enhance_cli.subsampling import blur_and_subsample
 from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
 
-CODECS: tuple[Codec, ...] = ("h264", "jpeg")
+CODECS: tuple[LossyCodec, ...] = ("h264", "jpeg")
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -190,12 +190,12 @@ def test_values_are_those_of_8_bits(degradation: Degradation) -> None:
     assert levels.max() <= 255
 
 
-def everything(codec: Codec = "jpeg") -> Degradation:
+def everything(codec: LossyCodec = "jpeg") -> Degradation:
     return Degradation(blur=(0.3, 3.0), other_kernels=0.5, noise=0.5, compressed=0.5, codec=codec)
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_the_generator_decides(codec: Codec) -> None:
+def test_the_generator_decides(codec: LossyCodec) -> None:
     if codec == "h264":
         pytest.importorskip("av")
     frames = random(4, 2, 3, 32, 32)
@@ -261,7 +261,7 @@ def test_noise_is_another_in_every_clip_frame_and_colour() -> None:
 # --- codecs ----------------------------------------------------------------------------------
 
 
-def loss(frames: Tensor, codec: Codec, strength: float) -> float:
+def loss(frames: Tensor, codec: LossyCodec, strength: float) -> float:
     made = compress(frames, codec, strength)
     assert made.shape == frames.shape
     assert made.dtype == frames.dtype
@@ -272,7 +272,7 @@ def loss(frames: Tensor, codec: Codec, strength: float) -> float:
     ("codec", "strengths"), [("h264", (1.0, 18.0, 33.0, 48.0)), ("jpeg", (98.0, 80.0, 40.0, 5.0))]
 )
 def test_codecs_lose_little_at_high_quality_and_more_at_low(
-    codec: Codec, strengths: tuple[float, ...]
+    codec: LossyCodec, strengths: tuple[float, ...]
 ) -> None:
     if codec == "h264":
         pytest.importorskip("av")
@@ -288,7 +288,7 @@ def test_codecs_lose_little_at_high_quality_and_more_at_low(
 @pytest.mark.parametrize("length", [1, 7])
 @pytest.mark.parametrize("codec", CODECS)
 def test_codecs_keep_any_size_and_every_frame_in_its_place(
-    codec: Codec, length: int, size: tuple[int, int]
+    codec: LossyCodec, length: int, size: tuple[int, int]
 ) -> None:
     if codec == "h264":
         pytest.importorskip("av")
@@ -300,7 +300,7 @@ def test_codecs_keep_any_size_and_every_frame_in_its_place(
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_codecs_keep_colours(codec: Codec) -> None:
+def test_codecs_keep_colours(codec: LossyCodec) -> None:
     if codec == "h264":
         pytest.importorskip("av")
     for colour in ((0.8, 0.2, 0.4), (0.1, 0.7, 0.9), (0.95, 0.9, 0.1)):
@@ -310,7 +310,7 @@ def test_codecs_keep_colours(codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_codecs_do_not_shift(codec: Codec) -> None:
+def test_codecs_do_not_shift(codec: LossyCodec) -> None:
     if codec == "h264":
         pytest.importorskip("av")
     clip = picture(2, 48, 64)

@@ -330,10 +330,14 @@ def test_networks_that_cannot_be(assignment: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("setting", ["colours=1", "source=srgb"])
-def test_a_recipe_keeps_what_goes_in_and_out(photos: Path, tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "setting"), [("sid-fcn", "colours=1"), ("sid-fcn-grey", "source=srgb")]
+)
+def test_a_recipe_keeps_what_goes_in_and_out(
+    photos: Path, tmp_path: Path, recipe: str, setting: str
+) -> None:
     with pytest.raises(UsageError, match="another model"):
-        run_recipe("sid-fcn", photos, out=tmp_path / "run", overrides=[setting], quiet=True)
+        run_recipe(recipe, photos, out=tmp_path / "run", overrides=[setting], quiet=True)
     assert not (tmp_path / "run").exists()
 
 
