@@ -18,7 +18,7 @@ from enhance_cli.commands.sample import sample
 from enhance_cli.commands.superres import superres
 from enhance_cli.commands.train import train
 from enhance_cli.commands.video import video
-from enhance_cli.errors import EnhanceError, one_line
+from enhance_cli.errors import EnhanceError, fault_text, one_line
 
 app = typer.Typer(
     name="enhance",
@@ -85,11 +85,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
-        _leave(
-            f"{type(error).__name__}: {error}. This is a fault of enhance: please report it "
-            "with what ENHANCE_DEBUG=1 shows",
-            1,
-        )
+        _leave(fault_text(error), 1)
     sys.exit(code)
 
 

@@ -23,6 +23,19 @@ def one_line(text: str) -> str:
     )
 
 
+def fault_text(error: Exception) -> str:
+    """What is said of an error that nothing else explains: the program itself is at fault."""
+    return (
+        f"{describe(error)}. This is a fault of enhance: please report it with what "
+        "ENHANCE_DEBUG=1 shows"
+    )
+
+
+def describe(error: Exception) -> str:
+    """The type of an error and what it says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+
+
 class EnhanceError(Exception):
     """Anything that is the fault of an input, an option or the machine, not of the program."""
 

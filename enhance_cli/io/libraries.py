@@ -1,4 +1,4 @@
-"""Settings of Pillow that are changed for a while, and libvips, which is imported late."""
+"""The libraries that decode files: what they are, how they are imported and set up."""
 
 import threading
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import Any
 
 from enhance_cli.errors import EnhanceError
 
+DECODERS = frozenset({"PIL", "pyvips", "tifffile", "rawpy", "av"})
 _settings_lock = threading.RLock()
 
 

@@ -6,13 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from rich.console import Console
 
 from enhance_cli.engine.memory import is_out_of_memory
-from enhance_cli.errors import EnhanceError, InputError, UsageError, one_line
+from enhance_cli.errors import (
+    EnhanceError,
+    InputError,
+    UsageError,
+    describe,
+    fault_text,
+    one_line,
+)
 from enhance_cli.io.jobs import Job, JobList
+from enhance_cli.io.libraries import DECODERS
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
 
 LINE_EVERY = 30  # seconds between the lines that take the place of a progress bar
@@ -128,8 +137,9 @@ def alone(source: Path, advice: str) -> Iterator[None]:
     """Make whatever goes wrong the fault of one file, so that the others go on.
 
     Libraries that decode files raise exceptions of any type when a file is damaged in a way that
-    they did not foresee. With the environment variable ``ENHANCE_DEBUG`` such an exception is
-    left as it is, so that its traceback is shown.
+    they did not foresee; any other unforeseen exception is a fault of ours, and is told as one.
+    With the environment variable ``ENHANCE_DEBUG`` both are left as they are, so that their
+    traceback is shown.
 
     Args:
         source: the file that is worked on.
@@ -150,10 +160,20 @@ def alone(source: Path, advice: str) -> Iterator[None]:
             text = f"cannot be worked on ({error.strerror or error})"
         elif os.environ.get("ENHANCE_DEBUG"):
             raise
+        elif _comes_from_decoder(error):
+            text = f"damaged, or of a kind that cannot be read ({describe(error)}), convert it anew"
         else:
-            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
-            text = f"damaged, or of a kind that enhance cannot handle ({reason}), convert it anew"
+            text = fault_text(error)
         raise InputError(f"{source}: {text}") from error
+
+
+def _comes_from_decoder(error: Exception) -> bool:
+    """Whether an exception was raised in a library that was decoding a file for us."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    ours = [place for place, name in enumerate(modules) if name.startswith("enhance_cli.")]
+    if not ours or modules[ours[-1]].endswith("writing"):
+        return False
+    return any(name.partition(".")[0] in DECODERS for name in modules[ours[-1] :])
 
 
 def job_result(job: Job, status: str) -> dict[str, Any]:

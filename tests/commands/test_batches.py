@@ -14,10 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import PngImagePlugin
+from PIL import PngImagePlugin, TiffImagePlugin
 from safetensors import SafetensorError
 
+from enhance_cli.errors import InputError
 from enhance_cli.io.image import Picture, write_image
+from enhance_cli.tasks.batch import alone
 
 Run = Callable[..., object]
 
@@ -83,6 +85,19 @@ def test_no_exception_ends_a_batch(
     assert [entry["status"] for entry in json.loads(ran.out)["results"]] == ["ok", "failed"]
     assert (tmp_path / "good_x4.png").exists()
     assert ran.err.splitlines()[-2].startswith(f"error: {tmp_path}/bad.png: ")
+
+
+def test_a_decoder_that_fails_is_told_from_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch):
+    decode, source = TiffImagePlugin.ImageFileDirectory_v2, Path("a.tif")
+    damaged = "a.tif: damaged, or of a kind that cannot be read "
+    with pytest.raises(InputError, match=damaged), alone(source, ""):
+        decode(b"no directory")
+    ours = "a.tif: KeyError: 'oops'. This is a fault of enhance"
+    with pytest.raises(InputError, match=ours), alone(source, ""):
+        raise KeyError("oops")
+    monkeypatch.setenv("ENHANCE_DEBUG", "1")
+    with pytest.raises(SyntaxError), alone(source, ""):
+        decode(b"no directory")
 
 
 def test_sigterm_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, tiny: list):

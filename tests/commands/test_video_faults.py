@@ -118,7 +118,7 @@ def test_an_unforeseen_fault_in_a_thread_names_the_file(
     ran = enhance("video", source, *tiny_sisr, *LOSSLESS)
     assert ran.code == 1
     assert ran.err.splitlines()[-1].startswith(f"error: {source}: ")
-    assert "ZeroDivisionError: oops" in ran.err
+    assert "ZeroDivisionError: oops. This is a fault of enhance" in ran.err
     assert names(tmp_path) == ["a.mkv"]
 
 
