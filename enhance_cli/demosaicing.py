@@ -19,9 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Colour of the pixels (0,0), (0,1), (1,0), (1,1) of each 2x2 cell.
-PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
-
 # The decision between the directions looks at squares of 5x5 pixels; where colours vary less than
 # this share of white, as in flat parts, both directions count alike.
 _REACH = 2
@@ -75,7 +72,8 @@ def demosaic_gradient_corrected(mosaic: Tensor, pattern: str = "RGGB") -> Tensor
 
     Args:
         mosaic: (N, 1, 2h, 2w) linear samples, at least 4x4 of them.
-        pattern: one of ``PATTERNS``.
+        pattern: the colours of the pixels (0,0), (0,1), (1,0) and (1,1) of each 2x2 cell, like
+            ``"RGGB"``.
 
     Returns:
         (N, 3, 2h, 2w) R, G, B. At sharp edges values can lie outside of the range of the samples.
@@ -101,7 +99,8 @@ def demosaic_adaptive(mosaic: Tensor, pattern: str = "RGGB") -> Tensor:
     Args:
         mosaic: (N, 1, 2h, 2w) samples, at least 4x4 of them; linear, or of any curve in which
             noise is even.
-        pattern: one of ``PATTERNS``.
+        pattern: the colours of the pixels (0,0), (0,1), (1,0) and (1,1) of each 2x2 cell, like
+            ``"RGGB"``.
 
     Returns:
         (N, 3, 2h, 2w) R, G, B.
@@ -127,7 +126,8 @@ def demosaic_directional(mosaic: Tensor, pattern: str = "RGGB") -> tuple[Tensor,
 
     Args:
         mosaic: (N, 1, 2h, 2w) samples, at least 4x4 of them.
-        pattern: one of ``PATTERNS``.
+        pattern: the colours of the pixels (0,0), (0,1), (1,0) and (1,1) of each 2x2 cell, like
+            ``"RGGB"``.
 
     Returns:
         Two pictures (N, 3, 2h, 2w).

@@ -5,11 +5,12 @@ import torch
 from torch import Tensor
 
 from enhance_cli.demosaicing import (
-    PATTERNS,
     demosaic_adaptive,
     demosaic_directional,
     demosaic_gradient_corrected,
 )
+
+PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
 
 # Malvar, He, Cutler (ICASSP 2004), figure 2, in eighths: the quarter of each symmetric filter from
 # its centre to the right and down, [row][column].

@@ -153,8 +153,9 @@ NoMetadata = Annotated[
     ),
 ]
 Seed = Annotated[
-    int,
+    int | None,
     typer.Option(
+        show_default="0",
         min=0,
         max=2**63 - 1,
         help="Where the random numbers start. The same seed on the same device gives the same "

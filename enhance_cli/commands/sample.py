@@ -108,7 +108,7 @@ def sample(
     reconstruct: Reconstruct = None,
     columns: Columns = None,
     zoom: Zoom = 1,
-    seed: options.Seed = 0,
+    seed: options.Seed = None,
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     recursive: options.Recursive = False,

@@ -47,7 +47,7 @@ def run_sample(request: SampleRequest, talk: Talk) -> int:
     model = request.model.load("sample")
     run = SampleRun(request, model, talk, talk.console)
     run.header.update(
-        kind=request.kind, model=model.info.name, density=None, temperature=None, seed=request.seed
+        kind=request.kind, model=model.info.name, density=None, temperature=None, seed=None
     )
     talk.explain(model.describe())
     if request.kind == "reconstructions":
@@ -81,16 +81,16 @@ def _choose_density(run: SampleRun) -> str:
 def _sample(run: SampleRun) -> int:
     request, count = run.request, run.request.count or SAMPLE_COUNT
     temperature = TEMPERATURE if request.temperature is None else request.temperature
-    density = _choose_density(run)
-    run.header.update(density=density, temperature=temperature)
-    codes = iterate_codes(run.network, density, count, temperature=temperature, seed=request.seed)
+    density, seed = _choose_density(run), request.seed or 0
+    run.header.update(density=density, temperature=temperature, seed=seed)
+    codes = iterate_codes(run.network, density, count, temperature=temperature, seed=seed)
     return _draw(
         run,
         codes,
         count,
         square_columns(count),
         f"samples of {run.model.info.name}, density {density}, temperature "
-        f"{temperature:g}, seed {request.seed}",
+        f"{temperature:g}, seed {seed}",
     )
 
 

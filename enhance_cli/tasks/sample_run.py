@@ -37,7 +37,7 @@ class SampleRequest:
     reconstruct: Sequence[str] = ()
     columns: int | None = None
     zoom: int = 1
-    seed: int = 0
+    seed: int | None = None
 
     @property
     def kind(self) -> SampleKind:
@@ -93,6 +93,7 @@ def _check_kinds(request: SampleRequest) -> None:
         ("-n", request.count, "samples"),
         ("--temperature", request.temperature, "samples"),
         ("--density", request.density, "samples"),
+        ("--seed", request.seed, "samples"),
         ("--steps", request.steps, "interpolation"),
         ("--recursive", request.files.recursive or None, "reconstructions"),
     ):

@@ -44,6 +44,8 @@ Run = Callable[..., object]
             2,
             "--density mixture: is for",
         ),
+        (["--interpolate", "a.png", "a.png", "--seed", "1"], 2, "--seed 1: is for samples"),
+        (["--reconstruct", "a.png", "--seed", "0"], 2, "--seed 0: is for samples"),
         (["--reconstruct", "a.png", "--temperature", "1"], 2, "--temperature 1.0: is for samples"),
         (["--reconstruct", "a.png", "--interpolate", "a.png", "a.png"], 2, "one at a time"),
         (["--reconstruct", "gone.png"], 1, "gone.png: no such file"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_pictures import photo
 from PIL import Image
 
 from enhance_cli.architectures import ARCHITECTURES
@@ -26,19 +27,13 @@ from enhance_cli.metrics.quality import psnr
 RAW_BASELINES = ["libraw", "libraw-denoised", "nl-means"]
 
 
-def photo(path: Path, seed: int, side: int = 48) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    coarse = np.random.default_rng(seed).integers(30, 220, (6, 6, 3), dtype=np.uint8)
-    Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(path)
-
-
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Two photographs to darken, and two pairs of LOL."""
     for seed in range(2):
-        photo(tmp_path / "photos_val" / f"p{seed}.png", seed)
+        photo(tmp_path / "photos_val" / f"p{seed}.png", 48, 48, seed)
         bright = tmp_path / "LOL" / "eval15" / "high" / f"{seed}.png"
-        photo(bright, seed)
+        photo(bright, 48, 48, seed)
         dark = Image.open(bright).point(lambda value: value // 10)
         (tmp_path / "LOL" / "eval15" / "low").mkdir(exist_ok=True)
         dark.save(tmp_path / "LOL" / "eval15" / "low" / f"{seed}.png")
@@ -289,7 +284,7 @@ def test_wrong_options(
 
 
 def scene(view: View, folder: Path) -> DarkScene:
-    photo(folder / "photos_val" / "p.png", 3, side=96)
+    photo(folder / "photos_val" / "p.png", 96, 96, 3)
     return load_cases("synthetic-dark", view, [folder])[0].load()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.metrics
+from made_pictures import photo
 from PIL import Image
 
 # Bicubic on these files with this protocol, as published (dissertation 003, table 2.4) to the
@@ -18,15 +19,6 @@ BICUBIC = {
     ("set5", 2): (33.68, 0.930),
     ("set14", 2): (30.33, 0.870),
 }
-
-
-def photo(path: Path, height: int, width: int, seed: int = 0, mode: str = "RGB") -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 255, (height // 4, width // 4, 3), dtype=np.uint8))
-    image = coarse.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-    return np.asarray(image)
 
 
 @pytest.mark.parametrize(("dataset", "scale"), BICUBIC)

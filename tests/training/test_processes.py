@@ -1,25 +1,21 @@
 """Several processes that train together."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_tasks import TASKS, assert_same_run, log_rows, run
+from two_processes import run_in_two
 
 WORKER = """
 import os, sys
 from pathlib import Path
 import torch
-sys.path.insert(0, sys.argv[1])
 from tiny_tasks import TASKS, Regression, ctrl_c_at, run
 
 torch.set_num_threads(1)
-out, rank = Path(sys.argv[2]), int(os.environ["RANK"])
+out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 for name, make in TASKS.items():
     run(out / name, make)
 
@@ -32,33 +28,7 @@ run(out / "stopped", resume=True)
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """The same weights but for the order of sums; a stop of one is a stop of all."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = os.environ | {
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    here = str(Path(__file__).parent)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, here, str(tmp_path)],
-            env=common | {"RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        errors = [process.communicate(timeout=240)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(errors)
+    run_in_two(WORKER, tmp_path)
     for name, make in TASKS.items():
         alone = tmp_path / f"{name}-alone"
         run(alone, make)

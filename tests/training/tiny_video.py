@@ -15,7 +15,6 @@ from enhance_cli.data.clips import ClipBatch
 from enhance_cli.resize import imresize
 from enhance_cli.training.optimisation import Optimisation, step_generator
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.stages import Recipe
 from enhance_cli.training.video import VideoStage, VideoSuperResolution
 
 CPU = torch.device("cpu")
@@ -105,4 +104,9 @@ def batch_of(
     )
 
 
-SHARED_RECIPE = Recipe("tiny", "", (tiny("frvsr", config={"channels": 2, "blocks": 0}),))
+def shared_gradients(videos: Path, share: slice) -> dict[str, Tensor]:
+    """The gradients of a first step on a share of its batch, by the names of the parameters."""
+    experiment = prepare(tiny("frvsr", config={"channels": 2, "blocks": 0}), videos)
+    loss(experiment, share=share).backward()
+    parameters = experiment.network.named_parameters()
+    return {name: p.grad.contiguous() for name, p in parameters if p.grad is not None}
