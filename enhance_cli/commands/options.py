@@ -46,15 +46,15 @@ def model(default: str) -> Any:
     )
 
 
-def scale(metavar: str) -> Any:
-    """How much is enlarged; ``metavar`` lists the numbers that there are models for."""
+def scale(networks: str) -> Any:
+    """How much is enlarged; ``networks`` says in words by what the networks enlarge."""
     return typer.Option(
         "--scale",
         "-x",
-        metavar=metavar,
-        min=1,
+        metavar="TIMES",
         show_default=str(SCALE),
-        help="How many times wider and higher the result is, as in -x4.",
+        help=f"How many times wider and higher the result is: -x2, -x3 or any number above 1. "
+        f"{networks}; for another number their result is resampled, bicubic and without aliasing.",
     )
 
 
@@ -63,6 +63,16 @@ def phase(text: str) -> Any:
     return typer.Option("--phase", metavar="middle|first", show_default="middle", help=text)
 
 
+Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        metavar="1080p|WxH",
+        help="The size of the result as it is shown, in place of -x. 1080p stands for so many "
+        "lines, with the width that belongs to them; 1920x1080 for the largest size that fits "
+        "inside. Nothing is distorted or cut off. A size that would not enlarge is an error.",
+    ),
+]
 Output = Annotated[
     Path | None,
     output(

@@ -7,6 +7,7 @@ import typer
 from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
+from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
 
@@ -16,7 +17,8 @@ def superres(
         options.inputs("The pictures to enlarge: files, folders, or patterns such as '*.jpg'."),
     ],
     output: options.Output = None,
-    scale: Annotated[int | None, options.scale("2|4")] = None,
+    scale: Annotated[str | None, options.scale("The networks enlarge 2 or 4 times")] = None,
+    size: options.Size = None,
     model: Annotated[str | None, options.model(defaults.TASKS["superres"].model)] = None,
     weights: options.Weights = None,
     tile: options.Tile = defaults.TILE,
@@ -33,17 +35,18 @@ def superres(
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Enlarge pictures 2 or 4 times, with detail that plain interpolation would blur.
+    """Enlarge pictures to any size, with detail that plain interpolation would blur.
 
     Bit depth, transparency, metadata and colour profile stay as they are. The result of
-    `photo.png` is `photo_x4.png`, beside the input, unless -o says otherwise.
+    `photo.png` is `photo_x4.png`, or `photo_1080p.png` with --size 1080p, beside the input, unless
+    -o says otherwise.
     """
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
 
     request = SuperResolutionRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
         model=options.model_options(model, weights, device, precision, tile),
-        scale=scale,
+        size=parse_size(scale, size),
         quality=quality,
         metadata=not no_metadata,
     )

@@ -9,6 +9,7 @@ import typer
 from enhance_cli import defaults
 from enhance_cli.commands import options
 from enhance_cli.io.jobs import FileOptions
+from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
 # Headings of the help.
@@ -190,7 +191,8 @@ Resume = Annotated[
 def video(
     inputs: Inputs,
     output: options.Output = None,
-    scale: Annotated[int | None, options.scale("4")] = None,
+    scale: Annotated[str | None, options.scale("The networks enlarge 4 times")] = None,
+    size: options.Size = None,
     model: Annotated[str | None, options.model(defaults.TASKS["video"].model)] = None,
     weights: options.Weights = None,
     resume: Resume = False,
@@ -221,11 +223,11 @@ def video(
     no_progress: options.NoProgress = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Enlarge videos 4 times, each frame with the help of those before it.
+    """Enlarge videos to any size, each frame with the help of those before it.
 
     Sound, subtitles, chapters, metadata, frame times and colours stay as they are. The result
-    lies beside the input as {stem}_x4.mp4, .mov, .mkv or .webm, unless -o says otherwise. A
-    folder of numbered pictures gives such a folder.
+    lies beside the input as {stem}_x4.mp4, .mov, .mkv or .webm, or {stem}_1080p with --size 1080p,
+    unless -o says otherwise. A folder of numbered pictures gives such a folder.
     """
     from enhance_cli.io.video import EncodeOptions
     from enhance_cli.subsampling import MIDDLE, find_phase
@@ -236,7 +238,7 @@ def video(
     request = VideoRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
         model=options.model_options(model, weights, device, precision, tile),
-        scale=scale,
+        size=parse_size(scale, size),
         part=PartOptions(start, end, preview),
         encoding=EncodeOptions(codec, crf, preset, pixel_format, audio=audio),
         rate=rate,

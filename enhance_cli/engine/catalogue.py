@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,13 @@ class ModelOptions:
     precision: str = PRECISION
     tile: int | None = None
 
-    def load(self, task: str, scale: int | None = None) -> Model:
+    def load(self, task: str, scale: Fraction | int | None = None) -> Model:
         """Load the model of a task onto its device.
+
+        Args:
+            task: the task.
+            scale: the enlargement that is wanted, which chooses among the models of a family; see
+                :func:`resolve_name`. The network's own scale may be another.
 
         Raises:
             EnhanceError: if the device or the precision is unknown; see also :func:`load_model`.
@@ -194,36 +200,54 @@ def iterate_weights() -> Iterator[FoundWeights]:
             yield found
 
 
-def resolve_name(task: str, name: str | None, scale: int | None) -> str:
+def resolve_name(task: str, name: str | None, scale: Fraction | int | None = None) -> str:
     """Find the full name of a model in ``MODELS``.
 
     Args:
         task: the task that the model must serve.
         name: a full name (``enet-e-x4``) or that of a family (``enet-e``); None is the task's
             default.
-        scale: the enlargement that is wanted; None is that of a full name, or else ``SCALE``.
+        scale: the enlargement that is wanted, ``SCALE`` if it is None. Of a family it chooses the
+            model with the smallest scale that reaches it, or else the one with the largest.
 
     Raises:
         UnknownNameError: if there is no such model.
-        UsageError: if the model is for another task or scale.
+        UsageError: if the model is for another task.
     """
     given = name or TASKS[task].model
     if given in MODELS:
         actual = ARCHITECTURES[MODELS[given].architecture].task
         if actual != task:
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
-        _check_scale(given, _scale(given), scale)
         return given
-    full = f"{given}-x{scale or SCALE}"
-    known = [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
-    if full in known:
-        return full
-    scales = sorted(_scale(other) for other in known if other.rpartition("-x")[0] == given)
-    if scales:
-        raise UsageError(
-            f"-x{scale}: {given!r} enlarges by {' or '.join(str(value) for value in scales)}"
-        )
-    raise UnknownNameError("model", given, known)
+    family = _family(task, given)
+    if not family:
+        raise UnknownNameError("model", given, _known(task))
+    wanted = SCALE if scale is None else scale
+    return family[min((own for own in family if own >= wanted), default=max(family))]
+
+
+def scales_of(task: str, options: ModelOptions) -> list[int]:
+    """The enlargements among which a family offers a choice, from the smallest on.
+
+    Returns:
+        An empty list where the options name one model or a checkpoint.
+    """
+    if options.weights is not None:
+        return []
+    return sorted(_family(task, options.name or TASKS[task].model))
+
+
+def _known(task: str) -> list[str]:
+    """The full names of the models of a task."""
+    return [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
+
+
+def _family(task: str, name: str) -> dict[int, str]:
+    """The models of a family by their enlargement; those with weights, if any has."""
+    members = [other for other in _known(task) if other.rpartition("-x")[0] == name]
+    found = [other for other in members if find_weights(other)]
+    return {_scale(other): other for other in found or members}
 
 
 def _scale(name: str) -> int:
@@ -231,17 +255,12 @@ def _scale(name: str) -> int:
     return int(getattr(MODELS[name].config, "scale", 1))
 
 
-def _check_scale(name: str, actual: int, wanted: int | None) -> None:
-    if wanted is not None and wanted != actual:
-        raise UsageError(f"-x{wanted}: model {name!r} enlarges by {actual}, leave -x out")
-
-
 def load_model(
     task: str,
     *,
     name: str | None = None,
     weights: Path | None = None,
-    scale: int | None = None,
+    scale: Fraction | int | None = None,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> Model:
@@ -272,7 +291,6 @@ def load_model(
             f"{info.path}: a checkpoint for {info.architecture.task}, not for {task}: "
             f"use enhance {info.architecture.task}"
         )
-    _check_scale(str(info.name), info.contract.scale, scale)
     return _place(load_network(info), info, device, dtype)
 
 

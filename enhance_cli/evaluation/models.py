@@ -69,7 +69,9 @@ def load_models(
         model = load_model(
             task, name=name, weights=path, scale=choice.scale, device=device, dtype=dtype
         )
-        label = str(model.info.name)
+        label, scale = str(model.info.name), model.contract.scale
+        if choice.scale not in (None, scale):
+            raise UsageError(f"-x{choice.scale}: model {label!r} enlarges by {scale}, leave -x out")
         while label in models or label in baselines:
             label += "*"
         models[label] = model

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from enhance_cli.engine.catalogue import Model, ModelOptions
+from enhance_cli.engine.scales import load_networks
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.io.image import (
     Picture,
@@ -20,7 +22,9 @@ from enhance_cli.io.image import (
     write_notices,
 )
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
-from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
+from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_values
+from enhance_cli.resize import resample
+from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
 
@@ -31,7 +35,7 @@ class SuperResolutionRequest:
 
     files: FileOptions
     model: ModelOptions = ModelOptions()
-    scale: int | None = None
+    size: WantedSize | None = None
     quality: int | None = None
     metadata: bool = True
 
@@ -45,17 +49,19 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: model, device, names of outputs.
     """
-    model = request.model.load("superres", request.scale)
-    scale = model.contract.scale
-    jobs = plan_jobs(request.files, Naming(f"_x{scale}", picture_suffix), find_images)
+    networks = load_networks(request.model, "superres", request.size)
+    jobs = plan_jobs(request.files, Naming(networks.size.tag, picture_suffix), find_images)
     plan = TilePlan(tile=request.model.tile)
-    talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
+    for model in networks.models:
+        talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
 
     def work(job: Job, progress: FileProgress) -> dict[str, Any]:
         picture = read_image(job.source, progress.notice)
         if not request.metadata:
             picture = picture.without_metadata()
-        height, width = picture.height * scale, picture.width * scale
+        size = networks.size.of(job.source, picture.width, picture.height)
+        width, height = size.rounded()
+        model = networks.reaching(size)
         check_writable(
             job.target,
             height,
@@ -63,21 +69,24 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
             depth=picture.pixels.dtype.itemsize * 8,
             alpha=picture.alpha is not None,
         )
+        if text := beyond(size, model.contract.scale):
+            progress.notice(text)
         enlarged = superresolve(
-            model, picture, plan, progress=progress.update, notice=progress.notice
+            model, picture, plan, (height, width), progress=progress.update, notice=progress.notice
         )
         for text in write_notices(job.target, enlarged):
             progress.notice(text)
         write_image(job.target, enlarged, request.quality)
-        return {"width": width, "height": height}
+        return {"width": width, "height": height, **networks.row(model)}
 
-    return run_batch(jobs, work, talk, {"model": model.info.name, "scale": scale})
+    return run_batch(jobs, work, talk, networks.header)
 
 
 def superresolve(
     model: Model,
     picture: Picture,
     plan: TilePlan,
+    size: tuple[int, int],
     *,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
@@ -92,16 +101,18 @@ def superresolve(
         model: a model of the task ``superres``.
         picture: the picture to enlarge, of 8 or 16 bits, grey or in colour.
         plan: how the picture is cut into tiles.
+        size: height and width of the result in pixels.
         progress: is called with the number of input pixels that are done, and of all.
         notice: is called with a line if something had to be done differently.
 
     Returns:
-        A picture that is ``model.contract.scale`` times as high and wide.
+        A picture of that size. Where the network makes another one, its result is resampled.
 
     Raises:
         DeviceError: if even small tiles do not fit into memory.
     """
     alpha = picture.alpha
+    height, width = size
     see_through = alpha is not None and bool((alpha < picture.max_value).any())
     pixels = picture.pixels
     if alpha is not None and see_through:
@@ -120,11 +131,16 @@ def superresolve(
                 first * area + done * area // total, passes * area
             ),
         )
-        return to_pixels(result, result.dtype)
+        if result.shape[1:] == (height, width):
+            return to_pixels(result, result.dtype)
+        resampled = [  # plane by plane, since numbers take four times the memory of levels
+            to_levels(resample(to_values(plane[None]), height, width), result.dtype)
+            for plane in result
+        ]
+        return to_pixels(torch.cat(resampled), result.dtype)
 
     enlarged = enlarge(pixels, 0)
     if alpha is not None:
-        size = enlarged.shape[:2]
         alpha = (
             _without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha)
             if see_through
@@ -139,9 +155,12 @@ def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     Beside hard edges the network overshoots a little ("ringing"). In colours this looks sharp,
     but in alpha it makes specks beside whatever was cut out.
     """
-    scale = enlarged.shape[0] // alpha.shape[0]
+    rows, columns = (
+        (2 * np.arange(after) + 1) * before // (2 * after)
+        for before, after in zip(alpha.shape, enlarged.shape, strict=True)
+    )
     low, high = (
-        extreme(alpha, size=3).repeat(scale, axis=0).repeat(scale, axis=1)
+        extreme(alpha, size=3)[rows[:, None], columns]
         for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
     )
     kept: NDArray[Any] = np.clip(enlarged, low, high)

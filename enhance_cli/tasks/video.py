@@ -5,13 +5,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from enhance_cli import __version__
 from enhance_cli.defaults import CUT_THRESHOLD
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.recurrent import FrameEnlarger
+from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.jobs import FileOptions, Job
@@ -26,6 +27,7 @@ from enhance_cli.io.video import (
     plan_sink,
     plan_video_jobs,
 )
+from enhance_cli.sizes import FrameSize, WantedSize, beyond
 from enhance_cli.subsampling import MIDDLE, Phase
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
@@ -71,7 +73,7 @@ class VideoRequest:
     Attributes:
         files: the inputs and the output.
         model: the model, and where and how it runs.
-        scale: by how much each side of a frame is enlarged; None takes the model's scale.
+        size: the size of the results; None stands for that which the network makes.
         part: the part of each video that is enlarged.
         encoding: how video files are encoded.
         rate: frames a second of a video that is made of pictures, as the user typed it.
@@ -86,7 +88,7 @@ class VideoRequest:
 
     files: FileOptions
     model: ModelOptions = ModelOptions()
-    scale: int | None = None
+    size: WantedSize | None = None
     part: PartOptions = PartOptions()
     encoding: EncodeOptions = EncodeOptions()
     rate: str | None = None
@@ -105,18 +107,12 @@ class _Run:
     request: VideoRequest
     span: Span
     rate: Fraction | None
-    model: Model
+    networks: Networks
 
     @property
     def tiles(self) -> TilePlan:
         """How the network cuts frames into tiles."""
         return TilePlan(tile=self.request.model.tile)
-
-    @cached_property
-    def weights_digest(self) -> str:
-        """The SHA-256 of the model's weights."""
-        with self.model.info.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_video(request: VideoRequest, talk: Talk) -> int:
@@ -134,11 +130,12 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
             of the outputs.
     """
     span = request.part.span
-    model = request.model.load("video", request.scale)
-    run = _Run(request, span, parse_rate(request.rate), model)
-    scale = model.contract.scale
-    jobs = plan_video_jobs(request.files, f"_x{scale}", frames=request.frames)
-    talk.explain(model.describe(FrameEnlarger(model, run.tiles).tile_side))
+    rate = parse_rate(request.rate)
+    networks = load_networks(request.model, "video", request.size)
+    run = _Run(request, span, rate, networks)
+    jobs = plan_video_jobs(request.files, networks.size.tag, frames=request.frames)
+    for model in networks.models:
+        talk.explain(model.describe(FrameEnlarger(model, run.tiles).tile_side))
     fitted = False  # whether the options did fit one of the inputs
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
@@ -152,7 +149,7 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
         fitted = True
         return result
 
-    return run_batch(jobs, work, talk, {"model": model.info.name, "scale": scale})
+    return run_batch(jobs, work, talk, networks.header)
 
 
 def parse_rate(text: str | None) -> Fraction | None:
@@ -174,21 +171,26 @@ def parse_rate(text: str | None) -> Fraction | None:
 
 def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
     """Do one job, and return what is reported of it."""
-    request, model = run.request, run.model
+    request = run.request
     source = open_source(job.source, job.source_kind, rate=run.rate)
     info = source.info
+    size, model = _frame_size(info, run.networks)
     sink = plan_sink(
-        _widened(info) if request.compare else info,
+        info,
         job.target,
         job.target_kind,
-        model.contract.scale,
+        _widened(info, size) if request.compare else size,
         request.encoding,
     )
     for text in dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(job, request))):
         bar.notice(text)
+    if further := beyond(size, model.contract.scale):
+        bar.notice(further)
     folder = WorkFolder(job.target, sink.segment_suffix)
     finished = folder.begin(
-        _settings(info, run), resume=request.resume, overwrite=request.files.overwrite
+        _settings(info, model, size, run),
+        resume=request.resume,
+        overwrite=request.files.overwrite,
     )
     try:
         if finished:
@@ -219,14 +221,27 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         "height": plan.height,
         "frames": pipeline.done,
         "cuts": pipeline.cuts,
+        **run.networks.row(model),
     }
 
 
-def _widened(info: VideoInfo) -> VideoInfo:
-    """A description of frames that are twice as wide when players show them, and may turn them."""
+def _frame_size(info: VideoInfo, networks: Networks) -> tuple[FrameSize, Model]:
+    """The size of the frames of a result, and the network that makes them."""
+    turned = info.quarter_turns % 2 == 1
+    size = networks.size.of(
+        info.path, info.width, info.height, info.sample_aspect_ratio, turned=turned
+    )
+    model = networks.reaching(size)
+    scale = model.contract.scale
+    resampled = size.width != info.width * scale or size.height != info.height * scale
+    return replace(size, resampled=resampled), model
+
+
+def _widened(info: VideoInfo, size: FrameSize) -> FrameSize:
+    """The size of frames that are twice as wide when players show them, and may turn them."""
     if info.quarter_turns % 2:
-        return replace(info, height=2 * info.height)
-    return replace(info, width=2 * info.width)
+        return replace(size, height=2 * size.height)
+    return replace(size, width=2 * size.width)
 
 
 def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
@@ -242,17 +257,18 @@ def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
         yield f"{', '.join(given)}: not used, for the output is a folder of PNGs"
 
 
-def _settings(info: VideoInfo, run: _Run) -> dict[str, Any]:
+def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict[str, Any]:
     """Everything that the frames of an output depend on; a run with other settings cannot go on."""
-    request, model = run.request, run.model
+    request = run.request
     encoding = {**asdict(request.encoding), "rate": run.rate}
     del encoding["audio"]  # Sound is not in the segments.
     return {
         "input": _identity(info),
-        "model": [model.info.name, run.weights_digest],
+        "model": [model.info.name, _digest(model.info.path)],
         "version": __version__,
         "device": model.device.type,
         "precision": str(model.dtype),
+        "-x or --size": [str(value) for value in (size.width, size.height, size.aspect)],
         "start and end": [run.span.start, run.span.end],
         "encoding": {key: str(value) for key, value in encoding.items() if value is not None},
         "--compare": request.compare,
@@ -260,6 +276,12 @@ def _settings(info: VideoInfo, run: _Run) -> dict[str, Any]:
         "--cut-threshold": request.cut_threshold,
         "segment": WorkFolder.segment_frames,
     }
+
+
+def _digest(path: Path) -> str:
+    """The SHA-256 of a checkpoint."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _identity(info: VideoInfo) -> list[Any]:

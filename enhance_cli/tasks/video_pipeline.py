@@ -15,7 +15,7 @@ from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, 
 from enhance_cli.io.video import Frame, FrameSink, FrameSource, SegmentWriter, Span, VideoInfo
 from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
 from enhance_cli.overlap import Behind, ahead, behind
-from enhance_cli.resize import imresize
+from enhance_cli.resize import imresize, resample
 from enhance_cli.subsampling import shift_to_phase
 from enhance_cli.tasks.video_work import WorkFolder
 
@@ -52,7 +52,8 @@ class FramePipeline:
     Attributes:
         enlarger: runs the network.
         source: the video that is read.
-        sink: the video that is written.
+        sink: the video that is written; frames are resampled where it plans another size than
+            the network makes.
         folder: the folder for segments and states.
         span: the part of the video that is enlarged.
         cut_threshold: a scene begins where :func:`~enhance_cli.cuts.cut_score` is larger; None if
@@ -132,7 +133,11 @@ class FramePipeline:
             segment = self.folder.segment(len(self.segments))
             self._writer = self._writing.enter_context(self.sink.segment(segment))
             self.segments.append(segment)
-        picture = item.frame_hr
+        turned = self.source.info.quarter_turns % 2
+        height, width = self.sink.plan.height, self.sink.plan.width
+        if self.compare:
+            height, width = (height // 2, width) if turned else (height, width // 2)
+        picture = resample(item.frame_hr, height, width).clamp(0, 1)
         if self.compare:
             picture = self._side_by_side(item.frame_lr.to(picture.device), picture)
         pixels = to_pixels(picture, level_type(item.frame.pixels))
@@ -144,9 +149,9 @@ class FramePipeline:
 
     def _side_by_side(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
         """The bicubic enlargement and the result, left and right as players show the frame."""
-        scale = self.sink.plan.scale
+        scale = self.enlarger.model.contract.scale
         bicubic = shift_to_phase(imresize(frame_lr, scale), scale, self.enlarger.phase)
-        both = [bicubic.clamp(0, 1), frame_hr]
+        both = [resample(bicubic, *frame_hr.shape[1:]).clamp(0, 1), frame_hr]
         turns = self.source.info.quarter_turns
         return torch.cat(both if turns < 2 else both[::-1], -2 if turns % 2 else -1)
 

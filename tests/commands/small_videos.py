@@ -58,6 +58,7 @@ def make_video(
     rate: int = 10,
     audio: bool = False,
     turn: int = 0,
+    aspect: Fraction | None = None,
 ) -> Path:
     """A video, without loss unless another codec is named."""
     if isinstance(pictures, int):
@@ -67,6 +68,8 @@ def make_video(
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pixel_format
         stream.codec_context.thread_count = 1
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
         if turn:
             stream.set_display_rotation(turn)
         sound = output.add_stream("aac", rate=8000) if audio else None

@@ -1,6 +1,7 @@
 """Names, look-up order and the manifest."""
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.enhancenet import EnhanceNetConfig
 from enhance_cli.engine import catalogue
 from enhance_cli.engine.catalogue import (
+    ModelOptions,
     find_weights,
     load_model,
     read_manifest,
     resolve_name,
+    scales_of,
     weight_folders,
 )
 from enhance_cli.engine.checkpoint import build, save_checkpoint
@@ -58,10 +61,12 @@ def test_names_families_and_scales():
     assert resolve_name("superres", None, 2) == "enet-e-x2"
     assert resolve_name("superres", "enet-e", 4) == "enet-e-x4"
     assert resolve_name("superres", "enet-e-x2", None) == "enet-e-x2"
-    with pytest.raises(UsageError, match="enlarges by 2"):
-        resolve_name("superres", "enet-e-x2", 4)
-    with pytest.raises(UsageError, match="-x3: 'enet-e' enlarges by 2 or 4"):
-        resolve_name("superres", None, 3)
+    assert resolve_name("superres", "enet-e-x2", 4) == "enet-e-x2"
+    nearest = {Fraction(3, 2): 2, Fraction(5, 2): 4, 3: 4, 9: 4}
+    for wanted, scale in nearest.items():
+        assert resolve_name("superres", None, wanted) == f"enet-e-x{scale}"
+    assert scales_of("superres", ModelOptions()) == [2, 4]
+    assert scales_of("superres", ModelOptions("enet-e-x2")) == []
     with pytest.raises(UnknownNameError, match=r"unknown model 'enet' .*enet-e-x2, enet-e-x4"):
         resolve_name("superres", "enet", None)
 
@@ -71,8 +76,6 @@ def test_models_are_built_from_their_checkpoint(tmp_path: Path):
     model = load_model("superres", weights=path, device=CPU)
     assert model.contract.scale == 2
     assert not model.network.training
-    with pytest.raises(UsageError, match="-x4: model 'small' enlarges by 2"):
-        load_model("superres", weights=path, scale=4, device=CPU)
     with pytest.raises(UsageError, match="holds 'small'"):
         load_model("superres", weights=path, name="enet-e-x4", device=CPU)
 

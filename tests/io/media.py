@@ -18,9 +18,11 @@ from enhance_cli.io.video import (
     Kind,
     OutputPlan,
     Span,
+    VideoInfo,
     open_source,
     plan_sink,
 )
+from enhance_cli.sizes import FrameSize, enlarged_by
 
 av = pytest.importorskip("av")
 
@@ -102,11 +104,19 @@ def tone(stream: "av.AudioStream") -> "Iterable[av.Packet]":
 
 
 def sink_of(
-    source: Path, target: Path, scale: int = 1, options: EncodeOptions = QUICK
+    source: Path, target: Path, scale: float = 1, options: EncodeOptions = QUICK
 ) -> FrameSink:
     """The sink of a file, or of a folder where the target has no suffix."""
     kind = Kind.VIDEO if target.suffix else Kind.FRAMES
-    return plan_sink(open_source(source).info, target, kind, scale, options)
+    info = open_source(source).info
+    return plan_sink(info, target, kind, enlarged(info, scale), options)
+
+
+def enlarged(info: VideoInfo, scale: float) -> FrameSize:
+    """The size of frames that are ``scale`` times as wide and high as those of a video."""
+    return enlarged_by(Fraction(scale)).of(
+        info.path, info.width, info.height, info.sample_aspect_ratio
+    )
 
 
 def convert(

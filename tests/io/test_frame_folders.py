@@ -20,6 +20,7 @@ from enhance_cli.io.video import (
     open_source,
     plan_sink,
 )
+from enhance_cli.sizes import enlarged_by
 
 
 def make_folder(folder: Path, names: list[str], dtype: type = np.uint8, channels: int = 3) -> Path:
@@ -39,7 +40,8 @@ def open_folder(folder: Path) -> FrameSource:
 
 
 def folder_sink(source: FrameSource, target: Path, scale: int = 1) -> FrameSink:
-    return plan_sink(source.info, target, Kind.FRAMES, scale, EncodeOptions())
+    size = enlarged_by(scale).of(target, source.info.width, source.info.height)
+    return plan_sink(source.info, target, Kind.FRAMES, size, EncodeOptions())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -125,7 +127,8 @@ def test_a_video_of_a_folder(tmp_path: Path, rate: Fraction | None) -> None:
     target = tmp_path / "out.mp4"
     options = EncodeOptions(preset="ultrafast", threads=1)
     opened = open_source(source, Kind.FRAMES, rate=rate)
-    sink = plan_sink(opened.info, target, Kind.VIDEO, 1, options)
+    size = enlarged_by(1).of(source, opened.info.width, opened.info.height)
+    sink = plan_sink(opened.info, target, Kind.VIDEO, size, options)
     with sink.segment(tmp_path / "part.nut") as writer:
         for frame in opened.frames():
             writer.write(frame)

@@ -35,6 +35,7 @@ from enhance_cli.io.video.types import (
     check_seconds,
     exact_seconds,
 )
+from enhance_cli.sizes import FrameSize
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -106,7 +107,7 @@ def read_rgb8_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def plan_sink(
-    info: VideoInfo, target: Path, kind: Kind, scale: int, options: EncodeOptions
+    info: VideoInfo, target: Path, kind: Kind, size: FrameSize, options: EncodeOptions
 ) -> FrameSink:
     """Decide on everything about an output, and check before any work that it can be made.
 
@@ -114,7 +115,7 @@ def plan_sink(
         info: the description of the input.
         target: the file or folder to be written.
         kind: which of the two it is.
-        scale: by how much each side of a frame is larger than in the input.
+        size: the size of the frames, before players turn them.
         options: what the user chose about the encoding. A folder has no use for it.
 
     Raises:
@@ -123,11 +124,11 @@ def plan_sink(
             folder cannot be written, or PyAV is missing.
     """
     if kind is Kind.FRAMES:
-        return FolderSink(info, target, scale)
+        return FolderSink(info, target, size)
     _need_pyav(target, OutputError)
     from enhance_cli.io.video.files import FileSink
 
-    return FileSink(info, target, scale, options)
+    return FileSink(info, target, size, options)
 
 
 def _need_pyav(path: Path, error: type[EnhanceError]) -> None:

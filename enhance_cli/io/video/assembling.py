@@ -162,7 +162,7 @@ def _add_video(
     video = output.add_stream_from_template(first.streams.video[0], opaque=True)
     video.time_base = plan.time_base
     tag(video.codec_context, plan)
-    video.codec_context.sample_aspect_ratio = plan.source.sample_aspect_ratio
+    video.codec_context.sample_aspect_ratio = plan.sample_aspect_ratio
     gaps = {later - earlier for earlier, later in zip(timing.times, timing.times[1:], strict=False)}
     steady = not gaps or max(gaps) - min(gaps) <= max(1, ceil(Fraction(1, 900) / plan.time_base))
     # Matroska writes the rate as the duration of each frame.
@@ -171,8 +171,13 @@ def _add_video(
         video.codec_context.codec_tag = "hvc1"  # Some players know only this tag.
     if plan.source.display_matrix:
         matrix = list(plan.source.display_matrix)
-        # Two of the numbers are a shift in pixels.
-        matrix[6:8] = [value * plan.scale for value in matrix[6:8]]
+        # Two of the numbers are a shift in pixels, along the axes of the frame as it is shown.
+        scales = [plan.width / plan.source.width, plan.height / plan.source.height]
+        if plan.source.quarter_turns % 2:
+            scales.reverse()
+        matrix[6:8] = [
+            round(value * scale) for value, scale in zip(matrix[6:8], scales, strict=True)
+        ]
         video.set_display_matrix(matrix)
     return video
 

@@ -9,6 +9,7 @@ from enhance_cli.io.video.planning import plan_file
 from enhance_cli.io.video.reading import FileSource
 from enhance_cli.io.video.types import EncodeOptions, OutputPlan, Span, VideoInfo
 from enhance_cli.io.video.writing import FileSegmentWriter, write_file_segment
+from enhance_cli.sizes import FrameSize
 
 __all__ = ["FileSink", "FileSource"]
 
@@ -19,7 +20,7 @@ class FileSink:
     Args:
         info: the description of the input.
         target: the file; its suffix decides on the container.
-        scale: by how much each side of a frame is larger than in the input.
+        size: the size of the frames.
         options: what the user chose about the encoding.
 
     Raises:
@@ -30,8 +31,10 @@ class FileSink:
     # NUT keeps every time exactly, where Matroska would round it to a millisecond.
     segment_suffix = ".nut"
 
-    def __init__(self, info: VideoInfo, target: Path, scale: int, options: EncodeOptions) -> None:
-        self.plan: OutputPlan = plan_file(info, target, scale, options)
+    def __init__(
+        self, info: VideoInfo, target: Path, size: FrameSize, options: EncodeOptions
+    ) -> None:
+        self.plan: OutputPlan = plan_file(info, target, size, options)
 
     def segment(self, path: Path) -> AbstractContextManager[FileSegmentWriter]:
         """Encode frames into a file of their own in a ``with`` statement, whole or not at all.

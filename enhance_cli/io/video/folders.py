@@ -25,6 +25,7 @@ from enhance_cli.io.video.types import (
     VideoInfo,
     exact_seconds,
 )
+from enhance_cli.sizes import FrameSize
 
 NUMBER = re.compile(r"(\d+)(?=\D*$)")
 SRGB = Colour("tv", "bt709", "bt709", "bt709")  # the tags of videos that are made of pictures
@@ -168,7 +169,7 @@ class FolderSink:
     Args:
         info: the description of the input.
         target: the folder.
-        scale: by how much each side of a frame is larger than in the input.
+        size: the size of the frames, before they are turned.
 
     Raises:
         OutputError: if the folder cannot be written.
@@ -176,8 +177,8 @@ class FolderSink:
 
     segment_suffix = ""
 
-    def __init__(self, info: VideoInfo, target: Path, scale: int) -> None:
-        self.plan: OutputPlan = _plan(info, target, scale)
+    def __init__(self, info: VideoInfo, target: Path, size: FrameSize) -> None:
+        self.plan: OutputPlan = _plan(info, target, size)
 
     @contextmanager
     def segment(self, path: Path) -> Iterator["FolderSegmentWriter"]:
@@ -210,8 +211,8 @@ class FolderSink:
                 _link_or_copy(source, temporary / name)
 
 
-def _plan(info: VideoInfo, target: Path, scale: int) -> OutputPlan:
-    width, height = info.width * scale, info.height * scale
+def _plan(info: VideoInfo, target: Path, size: FrameSize) -> OutputPlan:
+    width, height = size.rounded()
     shown = (height, width) if info.quarter_turns % 2 else (width, height)
     depth = 8 if info.depth == 8 else 16
     check_writable(target / "0.png", shown[1], shown[0], depth=depth, alpha=False)
@@ -221,7 +222,7 @@ def _plan(info: VideoInfo, target: Path, scale: int) -> OutputPlan:
         container="",
         width=width,
         height=height,
-        scale=scale,
+        sample_aspect_ratio=size.aspect,
         codec="png",
         encoder="",
         encoder_options=(),
@@ -230,11 +231,11 @@ def _plan(info: VideoInfo, target: Path, scale: int) -> OutputPlan:
         colour=info.colour,
         time_base=info.time_base,
         rate=info.rate,
-        notices=(*info.notices, *_losses(info)),
+        notices=(*info.notices, *_losses(info, size.aspect)),
     )
 
 
-def _losses(info: VideoInfo) -> Iterator[str]:
+def _losses(info: VideoInfo, aspect: Fraction) -> Iterator[str]:
     """What a video file holds and a folder of PNGs cannot."""
     if info.kind is Kind.FRAMES:
         return
@@ -243,9 +244,10 @@ def _losses(info: VideoInfo) -> Iterator[str]:
         yield f"PNGs hold only pictures: {', '.join(left)} left out"
     if info.hdr:
         yield f"PNGs do not say that their values are HDR ({info.hdr})"
-    if info.sample_aspect_ratio != 1:
+    if aspect != 1:
         yield (
-            f"PNGs have square pixels: the pixel aspect ratio {info.sample_aspect_ratio} is lost"
+            f"PNGs have square pixels: the pixel aspect ratio {aspect} is lost, name a --size to "
+            "keep the shape"
         )
 
 

@@ -15,6 +15,7 @@ from enhance_cli.io.video.copying import stream_notices
 from enhance_cli.io.video.sound import DEFAULT, check_audio
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, VideoInfo
 from enhance_cli.io.video.writing import configure
+from enhance_cli.sizes import FrameSize
 
 # FFmpeg's name of the container for each suffix.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -43,13 +44,13 @@ class _Wanted:
     options: EncodeOptions
 
 
-def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions) -> OutputPlan:
+def plan_file(info: VideoInfo, target: Path, size: FrameSize, options: EncodeOptions) -> OutputPlan:
     """Decide on everything about a video file, and open its encoder to see that it works.
 
     Args:
         info: the description of the input.
         target: the file; its suffix decides on the container.
-        scale: by how much each side of a frame is larger than in the input.
+        size: the size of the frames.
         options: what the user chose.
 
     Raises:
@@ -63,17 +64,18 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
             f"{', '.join(sorted(CONTAINERS))}, or no suffix for a folder of PNGs"
         )
     check_audio(options.audio)
-    width, height = info.width * scale, info.height * scale
-    wanted = _Wanted(info, target, container, width, height, options)
+    wanted = _Wanted(info, target, container, *size.rounded(), options)
     name = _codec_name(wanted)
+    if size.resampled and CODECS[name].even:
+        wanted = _evened(wanted, name, size)
     pixel_format = _pixel_format(wanted, name)
     plan = OutputPlan(
         source=info,
         target=target,
         container=container,
-        width=width,
-        height=height,
-        scale=scale,
+        width=wanted.width,
+        height=wanted.height,
+        sample_aspect_ratio=size.aspect,
         codec=name,
         encoder=CODECS[name].encoder,
         encoder_options=tuple(encoder_options(name, options, info.static_hdr)),
@@ -87,6 +89,13 @@ def plan_file(info: VideoInfo, target: Path, scale: int, options: EncodeOptions)
     )
     _try_encoder(plan)
     return replace(plan, notices=tuple(_notices(plan, options)))
+
+
+def _evened(wanted: _Wanted, name: str, size: FrameSize) -> _Wanted:
+    """The output with even sides, if the pixel format that those have needs them."""
+    width, height = size.rounded(2)
+    even = replace(wanted, width=width, height=height)
+    return wanted if _fits(_pixel_format(even, name), wanted.width, wanted.height) else even
 
 
 def _codec_name(wanted: _Wanted) -> str:
@@ -213,7 +222,7 @@ def _notices(plan: OutputPlan, options: EncodeOptions) -> Iterator[str]:
         )
     if plan.depth < info.depth:
         yield f"{info.depth}-bit samples are rounded to {plan.depth} bits"
-    aspect, suffix = info.sample_aspect_ratio, plan.target.suffix[1:]
+    aspect, suffix = plan.sample_aspect_ratio, plan.target.suffix[1:]
     if aspect != 1 and plan.codec in ("vp9", "av1") and plan.container in ("webm", "matroska"):
         yield (
             f"{plan.codec} in {suffix} is written with square pixels, not "

@@ -268,7 +268,7 @@ class OutputPlan:
         target: the file or folder to be written.
         container: FFmpeg's name of the file format; empty for a folder of PNGs.
         width, height: the size in pixels of the frames to be written.
-        scale: by how much each side of a frame is larger than in the input.
+        sample_aspect_ratio: the width of a pixel divided by its height.
         codec: the name as in :class:`EncodeOptions`.
         encoder: FFmpeg's name of the encoder.
         encoder_options: pairs of a name and a value, for the encoder.
@@ -288,7 +288,7 @@ class OutputPlan:
     container: str
     width: int
     height: int
-    scale: int
+    sample_aspect_ratio: Fraction
     codec: str
     encoder: str
     encoder_options: tuple[tuple[str, str], ...]

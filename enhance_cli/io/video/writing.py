@@ -24,7 +24,7 @@ def configure(context: av.VideoCodecContext, plan: OutputPlan) -> None:
     context.pix_fmt = plan.pixel_format
     context.time_base = plan.time_base
     context.framerate = plan.rate
-    context.sample_aspect_ratio = plan.source.sample_aspect_ratio
+    context.sample_aspect_ratio = plan.sample_aspect_ratio
     context.thread_count = plan.threads
     context.options = dict(plan.encoder_options)
     tag(context, plan)
