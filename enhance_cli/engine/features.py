@@ -237,23 +237,38 @@ def load_features(
     )
 
 
+def find_network_file(filename: str, roots: Sequence[Path], cache: Path) -> Path:
+    """Find the weights of a network in a folder ``nets`` of the data roots, or in the cache.
+
+    Raises:
+        CheckpointError: if no folder has them.
+    """
+    path = _look_for(filename, roots, cache)
+    if path is None:
+        looked = ", ".join(str(root / _FOLDER) for root in roots) or "no folder of data"
+        raise CheckpointError(
+            f"no {filename} in {looked} or {cache}: put it there, or name a file of weights"
+        )
+    return path
+
+
+def _look_for(filename: str, roots: Sequence[Path], cache: Path) -> Path | None:
+    folders = [*(root / _FOLDER for root in roots), cache]
+    return next((folder / filename for folder in folders if (folder / filename).exists()), None)
+
+
 def _find(name: str, roots: Sequence[Path], cache: Path, say: Callable[[str], None] | None) -> Path:
     entry = FEATURES[name]
-    for folder in [*(root / _FOLDER for root in roots), cache]:
-        path = folder / entry.filename
-        if not path.exists():
-            continue
-        if entry.sha256 and not has_sha256(path, entry.sha256):
+    if not entry.url:
+        return find_network_file(entry.filename, roots, cache)
+    path = _look_for(entry.filename, roots, cache)
+    if path is not None:
+        if not has_sha256(path, entry.sha256):
             raise CheckpointError(
                 f"{path}: not the published weights (its sha256 does not begin with "
                 f"{entry.sha256[:8]}), remove it or name another file"
             )
         return path
-    if not entry.url:
-        looked = ", ".join(str(root / _FOLDER) for root in roots) or "no folder of data"
-        raise CheckpointError(
-            f"no {entry.filename} in {looked} or {cache}: put it there, or name a file of weights"
-        )
     if say is not None:
         say(f"fetching {entry.url}")
     others = [other for other, offered in FEATURES.items() if not offered.url]

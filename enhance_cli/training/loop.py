@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import EnhanceError
-from enhance_cli.training.optimisation import step_generator
+from enhance_cli.training.optimisation import Optimisation, step_generator
 from enhance_cli.training.processes import Processes, interruptible
-from enhance_cli.training.resume import STATE_FILE, RunState, TrainingLog, check_folder
+from enhance_cli.training.resume import STATE_FILE, Learner, RunState, TrainingLog, check_folder
 from enhance_cli.training.stages import TrainingTask
 
 
@@ -61,7 +61,6 @@ class _Run:
     device: torch.device
     dtype: torch.dtype
     processes: Processes
-    parameters: list[nn.Parameter]
 
     def save(
         self, file: str, tensors: Mapping[str, Tensor], step: int, score: float | None
@@ -137,13 +136,13 @@ def train(
         EnhanceError: If the loss stops being finite.
     """
     check_folder(out, resume)
-    plan, network = task.stage.optimisation, task.network
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    run = _Run(task, out, name, notes or {}, device, dtype, Processes(device), parameters)
+    plan, network, rival = task.stage.optimisation, task.network, task.adversary
+    run = _Run(task, out, name, notes or {}, device, dtype, Processes(device))
     state = RunState(
         network=network,
-        optimiser=torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas),
+        optimiser=_make_adam(network, plan),
         average={k: v.detach().clone() for k, v in network.state_dict().items()},
+        adversary=None if rival is None else Learner(rival, _make_adam(rival, plan)),
     )
     if resume:
         state.restore(out / STATE_FILE, fingerprint)
@@ -188,6 +187,11 @@ def train(
     return latest
 
 
+def _make_adam(network: nn.Module, plan: Optimisation) -> torch.optim.Adam:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas)
+
+
 def _mean_loss(state: RunState, name: str) -> float:
     """The mean loss since the last row of the log.
 
@@ -207,17 +211,14 @@ def _descend(run: _Run, state: RunState, rate: float) -> Tensor:
     """Make one step of Adam and of the average; returns the detached loss."""
     plan = run.task.stage.optimisation
     state.network.train()
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    state.optimiser.zero_grad(set_to_none=True)
     generator = step_generator(plan.seed, state.step)
     with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-        loss = run.task.loss(state.step, generator, run.processes.share)
-    loss.backward()  # type: ignore[no-untyped-call]
-    loss = loss.detach()
-    run.processes.average([p.grad for p in run.parameters if p.grad is not None] + [loss])
-    nn.utils.clip_grad_norm_(run.parameters, plan.clip)
-    state.optimiser.step()
+        loss, adversary_loss = run.task.losses(state.step, generator, run.processes.share)
+    loss = _apply(run, state.optimiser, loss, rate)
+    if state.adversary is not None:
+        if adversary_loss is not None:
+            _apply(run, state.adversary.optimiser, adversary_loss, rate)
+        run.processes.average(list(state.adversary.network.buffers()))
     state.step += 1
     state.losses.append(loss)
     share = plan.average_share(state.step)
@@ -227,6 +228,20 @@ def _descend(run: _Run, state: RunState, rate: float) -> Tensor:
                 state.average[key].lerp_(value, share)
             else:
                 state.average[key].copy_(value)
+    return loss
+
+
+def _apply(run: _Run, optimiser: torch.optim.Adam, loss: Tensor, rate: float) -> Tensor:
+    """Descend a loss once; returns it detached, as the mean over the processes."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    loss = loss.detach()
+    run.processes.average([p.grad for p in parameters if p.grad is not None] + [loss])
+    nn.utils.clip_grad_norm_(parameters, run.task.stage.optimisation.clip)
+    optimiser.step()
     return loss
 
 

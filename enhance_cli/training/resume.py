@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
 
 
 @dataclass
+class Learner:
+    """A network and the Adam that trains it."""
+
+    network: nn.Module
+    optimiser: torch.optim.Adam
+
+
+@dataclass
 class RunState:
     """Everything that a resumed run needs.
 
@@ -31,6 +40,7 @@ class RunState:
         seconds: Time spent, over all parts of the run.
         best: Highest validation score so far.
         losses: Losses of the steps since the last row of the log.
+        adversary: What learns beside the network, if there is something.
     """
 
     network: nn.Module
@@ -40,12 +50,16 @@ class RunState:
     seconds: float = 0.0
     best: float = -math.inf
     losses: list[Tensor] = field(default_factory=list)
+    adversary: Learner | None = None
 
     def _tensors(self) -> dict[str, Tensor]:
         found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         found |= {f"average.{k}": v for k, v in self.average.items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            found |= {f"adam.{index}.{k}": v for k, v in moments.items()}
+        found |= _moments("adam", self.optimiser)
+        if self.adversary is not None:
+            tensors = self.adversary.network.state_dict()
+            found |= {f"adversary.{k}": v for k, v in tensors.items()}
+            found |= _moments("adversary_adam", self.adversary.optimiser)
         if self.losses:
             found["curve.losses"] = torch.stack(self.losses)
         return {k: v.detach().cpu().contiguous() for k, v in found.items()}
@@ -77,28 +91,39 @@ class RunState:
         """
         metadata, tensors = read_metadata(path), read_tensors(path)
         check_fingerprint(path, metadata.get("fingerprint", ""), fingerprint)
-        groups: dict[str, dict[str, Tensor]] = {
-            "network": {},
-            "average": {},
-            "adam": {},
-            "curve": {},
-        }
+        groups: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             group, _, name = key.partition(".")
             groups[group][name] = value
         self.network.load_state_dict(groups["network"])
         for key, value in groups["average"].items():
             self.average[key].copy_(value)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in groups["adam"].items():
-            index, _, name = key.partition(".")
-            moments.setdefault(int(index), {})[name] = value
-        layout = self.optimiser.state_dict()
-        self.optimiser.load_state_dict({"state": moments, "param_groups": layout["param_groups"]})
+        _restore_moments(self.optimiser, groups["adam"])
+        if self.adversary is not None:
+            self.adversary.network.load_state_dict(groups["adversary"])
+            _restore_moments(self.adversary.optimiser, groups["adversary_adam"])
         self.losses = list(groups["curve"].get("losses", torch.empty(0)))
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
         self.best = float(metadata["best"])
+
+
+def _moments(group: str, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    """The moments of an optimiser, named by group, parameter and moment."""
+    return {
+        f"{group}.{index}.{name}": value
+        for index, moments in optimiser.state_dict()["state"].items()
+        for name, value in moments.items()
+    }
+
+
+def _restore_moments(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        moments[int(index)][name] = value
+    layout = optimiser.state_dict()
+    optimiser.load_state_dict({"state": dict(moments), "param_groups": layout["param_groups"]})
 
 
 def make_fingerprint(name: str, settings: dict[str, Any], data: str, dtype: torch.dtype) -> str:

@@ -90,8 +90,11 @@ class TrainingTask(ABC):
         unit: Unit of the validation score.
         score_name: How checkpoints call the score.
         model: What checkpoints hold: the network, or that part of it which is used later.
+        adversary: A second network that learns beside the first one, with a loss and an Adam of
+            its own, and is not kept in checkpoints; None for most tasks.
     """
 
+    adversary: nn.Module | None = None
     unit: str = "dB"
     score_name: str = "validation"
 
@@ -108,6 +111,17 @@ class TrainingTask(ABC):
             generator: Of this step, on the CPU.
             share: Which items of the batch this process takes.
         """
+
+    def losses(
+        self, step: int, generator: torch.Generator, share: slice
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of a step as ``loss`` gives it, and the adversary's loss for the same batch.
+
+        The first must have gradients for ``network`` only, the second for ``adversary`` only.
+        The second is None in steps in which the adversary is not trained. All processes must
+        agree on that, so it may depend only on the step and on the adversary's tensors.
+        """
+        return self.loss(step, generator, share), None
 
     @abstractmethod
     def validate(self, network: nn.Module) -> float:

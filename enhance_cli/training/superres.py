@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple
+from enhance_cli.engine.catalogue import cache_folder
+from enhance_cli.engine.loss_features import load_loss_features
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
+from enhance_cli.training.perceptual import Criterion, LossWeights, make_criterion
 from enhance_cli.training.stages import Stage, TrainingTask
 from enhance_cli.training.start import load_split
 
@@ -24,14 +29,18 @@ class SuperResolutionStage(Stage):
     Attributes:
         patch: Side of the low-resolution patches in pixels.
         batch: Patches per step, over all processes.
-        l1_share: Share of the steps with an L1 loss, before the squared error of dissertation
-            003, eq. 2.4, takes over. L1 converges faster at high learning rates; the squared
-            error is what PSNR measures.
+        l1_share: Share of the steps with an L1 loss, before ``losses`` take over. L1 converges
+            faster at high learning rates than the squared error, which is what PSNR measures.
+        losses: The losses of the other steps, and their weights.
+        features: File of the first layers of VGG-19, for the losses that compare features; empty
+            looks for it in a folder ``nets`` of the data.
     """
 
     patch: int = 32
     batch: int = 16
     l1_share: float = 0.75
+    losses: LossWeights = LossWeights(euclidean=1.0)
+    features: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +54,10 @@ class SuperResolutionStage(Stage):
         """The architecture and its scale."""
         return self.architecture, self.config.scale
 
+    def settings(self) -> dict[str, Any]:
+        """All settings for JSON, of the file of features only its name."""
+        return {**super().settings(), "features": Path(self.features).name}
+
     def prepare(
         self,
         data: Path,
@@ -52,22 +65,79 @@ class SuperResolutionStage(Stage):
         device: torch.device,
         init: dict[str, Tensor] | None = None,
     ) -> "SuperResolution":
-        """Read the photographs and make the network; see ``Stage.prepare``.
+        """Read the photographs and make the networks; see ``Stage.prepare``.
 
         Args:
             data: Folder of photographs to train on.
             validation: Folder of photographs to validate on; None holds out every twentieth.
             device: Where pixels and network live.
             init: Tensors to begin with.
+
+        Raises:
+            CheckpointError: Also if features are compared and their network cannot be loaded.
         """
+        criterion = self.make_criterion(data, device)
         photos, held = load_split(data, validation)
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return SuperResolution(self, network, photos, held, device)
+        pairs = PatchSampler(photos, self.config.scale, self.patch, device)
+        about = f"{len(photos)} photographs"
+        return SuperResolution(self, network, pairs, about, criterion, held, device)
+
+    def make_criterion(self, data: Path, device: torch.device) -> Criterion:
+        """Load and make the networks that the losses need.
+
+        Args:
+            data: What is trained on; the network of features may lie in ``nets`` beside it.
+            device: Where the networks live.
+
+        Raises:
+            UsageError: If the losses cannot be had of patches of this size.
+            CheckpointError: If the network of features is missing or damaged.
+        """
+        cache = cache_folder()
+        roots = [data, data.absolute().parent, *data_roots(None, cache)]
+        file = Path(self.features) if self.features else None
+        side = self.patch * int(self.config.scale)
+        return make_criterion(
+            self.losses,
+            side,
+            self.optimisation.seed,
+            device,
+            lambda: load_loss_features(file, roots=roots, cache=cache, device=device),
+        )
+
+
+class PairSource(Protocol):
+    """Gives the pairs of small and large patches that a network is trained on."""
+
+    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw pairs.
+
+        Args:
+            count: How many pairs (N).
+            generator: A generator of the CPU; the same state gives the same batch everywhere.
+
+        Returns:
+            (N, 3, p, p) and (N, 3, scale * p, scale * p), float32 in [0, 1].
+        """
 
 
 class SuperResolution(TrainingTask):
-    """A stage of super-resolution with its photographs, each uint8 (3, H, W)."""
+    """A stage of super-resolution with its pairs, and photographs to validate on.
+
+    Args:
+        stage: The stage's settings.
+        network: What is trained, on its device.
+        pairs: What it is trained on.
+        data: The same in a few words.
+        criterion: The losses after those of L1.
+        held: Photographs, uint8 (3, H, W), which are made smaller by MATLAB's bicubic filter.
+        device: Where pixels and network live.
+
+    Raises:
+        DatasetError: If no photograph is large enough to validate on.
+    """
 
     stage: SuperResolutionStage
     score_name = "validation_psnr_y"
@@ -76,14 +146,18 @@ class SuperResolution(TrainingTask):
         self,
         stage: SuperResolutionStage,
         network: nn.Module,
-        photos: Sequence[Tensor],
+        pairs: PairSource,
+        data: str,
+        criterion: Criterion,
         held: Sequence[Tensor],
         device: torch.device,
     ) -> None:
-        super().__init__(stage, network, f"{len(photos)} photographs")
+        super().__init__(stage, network, data)
         self.device = device
         self.scale = int(stage.config.scale)
-        self._sampler = PatchSampler(photos, self.scale, stage.patch, device)
+        self._pairs = pairs
+        self.criterion = criterion
+        self.adversary = criterion.adversary
         self._held = [
             crop_to_multiple(photo, self.scale)
             for photo in held
@@ -96,14 +170,24 @@ class SuperResolution(TrainingTask):
         self._l1_steps = round(stage.l1_share * stage.optimisation.steps)
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
-        """L1, later the squared error (eq. 2.4, as a mean over channels too), of RGB in [0, 1]."""
-        frame_lr, frame_hr = self._sampler.batch(self.stage.batch, generator)
-        if len(frame_lr[share]) == 0:
-            raise UsageError(f"batch={len(frame_lr)}: too small for so many processes")
-        estimate = self.network(frame_lr[share].contiguous(memory_format=torch.channels_last))
+        """L1, later the weighed losses, of RGB in [0, 1]."""
+        return self.losses(step, generator, share)[0]
+
+    def losses(
+        self, step: int, generator: torch.Generator, share: slice
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same with the adversary's loss, where it is trained."""
+        frame_lr, frame_hr = self._pairs.batch(self.stage.batch, generator)
+        frame_lr, frame_hr = (
+            part[share].contiguous(memory_format=torch.channels_last)
+            for part in (frame_lr, frame_hr)
+        )
+        if len(frame_lr) == 0:
+            raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
+        estimate = self.network(frame_lr)
         if step < self._l1_steps:
-            return functional.l1_loss(estimate, frame_hr[share])
-        return functional.mse_loss(estimate, frame_hr[share])
+            return functional.l1_loss(estimate, frame_hr), None
+        return self.criterion.losses(estimate, frame_hr)
 
     def validate(self, network: nn.Module) -> float:
         """The mean PSNR in dB over the held-out photographs, by the protocol of the benchmarks."""

@@ -64,7 +64,10 @@ def test_validation_is_the_published_measure(shared_data: Path) -> None:
     held = load_photos(shared_data / "benchmarks" / "Set5" / "x4")[::2]  # HR sorts before LR
     assert [photo.shape[-1] for photo in held] == [512, 288, 256, 280, 228]
     made = super_resolution()
-    task = bicubic_only(SuperResolution(made.stage, made.network, [photo(1)], held, CPU))
+    pairs = PatchSampler([photo(1)], 4, made.stage.patch, CPU)
+    task = bicubic_only(
+        SuperResolution(made.stage, made.network, pairs, "", made.criterion, held, CPU)
+    )
     with torch.no_grad():
         assert task.validate(task.network) == pytest.approx(28.43, abs=0.005)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures.enhancenet import EnhanceNetConfig
 from enhance_cli.architectures.spec import Contract
+from enhance_cli.data.patches import PatchSampler
 from enhance_cli.resize import imresize
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.optimisation import Optimisation
@@ -136,7 +137,10 @@ def super_resolution(stage: SuperResolutionStage | None = None) -> SuperResoluti
     stage = stage or tiny_stage()
     network = stage.make_network(None)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return SuperResolution(stage, network, [photo(1), photo(2)], [photo(3, 40, 44)], CPU)
+    pairs = PatchSampler([photo(1), photo(2)], stage.config.scale, stage.patch, CPU)
+    criterion = stage.make_criterion(Path(), CPU)
+    held = [photo(3, 40, 44)]
+    return SuperResolution(stage, network, pairs, "2 photographs", criterion, held, CPU)
 
 
 TASKS: dict[str, Callable[[], TrainingTask]] = {

@@ -1,0 +1,216 @@
+"""Losses that judge pictures by more than their pixels (dissertation 003, ch. 2.4.2).
+
+Each is the mean over the pictures of a batch. The squared norm of a feature map is the sum over
+its channels of the mean over its places, as eq. 2.4 has it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from enhance_cli.architectures.discriminator import Discriminator
+from enhance_cli.architectures.vgg import Vgg19, VggMaps
+from enhance_cli.errors import UsageError
+from enhance_cli.training.adversarial import Adversary
+
+_COARSEST = 4  # picture pixels along the side of a place of the smallest map, conv3_1
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Which losses a network is trained with, and how they are weighed (table 2.2, right).
+
+    A weight of 0 leaves a loss out.
+
+    Attributes:
+        euclidean: Weight of the squared error of pixels (L_E, eq. 2.4), the mean over channels
+            too.
+        perceptual: Weights of the squared error of the feature maps pool2 and conv3_1 of VGG-19
+            (L_P, eq. 2.5). The text has pool5 in place of conv3_1.
+        adversarial: Weight of the generator's loss (L_A, eq. 2.7).
+        texture: Weights of the errors of Gram matrices at conv1_1, conv2_1 and conv3_1 (L_T,
+            eq. 2.6).
+        texture_patch: Side in pixels of the patches within which textures are compared: 16, or
+            4 and 128 for figure 2.4.
+        winning: The discriminator pauses while it gives on average at least this probability to
+            what is so, on true and on made pictures. The text tells of a threshold, not which.
+
+    Raises:
+        ValueError: If a value is out of its range.
+    """
+
+    euclidean: float = 0.0
+    perceptual: tuple[float, float] = (0.0, 0.0)
+    adversarial: float = 0.0
+    texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    texture_patch: int = 16
+    winning: float = 0.8
+
+    def __post_init__(self) -> None:
+        if len(self.perceptual) != 2 or len(self.texture) != 3:
+            raise ValueError("perceptual needs 2 weights, texture 3")
+        weights = (self.euclidean, *self.perceptual, self.adversarial, *self.texture)
+        if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+            raise ValueError("weights of losses must be 0 or more, and not all of them 0")
+        if self.texture_patch < _COARSEST or self.texture_patch % _COARSEST:
+            raise ValueError(
+                f"texture_patch must be a multiple of {_COARSEST}, not {self.texture_patch}"
+            )
+        if not 0 <= self.winning <= 1:
+            raise ValueError(f"winning must be from 0 to 1, not {self.winning}")
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a loss compares features of VGG-19."""
+        return any((*self.perceptual, *self.texture))
+
+
+def squared_norm(maps: Tensor) -> Tensor:
+    """||maps||^2 of (N, C, h, w) as eq. 2.4 has it, (N,): summed over C, mean over the places."""
+    return maps.float().square().mean((2, 3)).sum(1)
+
+
+def gram_matrices(maps: Tensor, side: int) -> Tensor:
+    """The Gram matrices F F^T of the patches of feature maps (eq. 2.6).
+
+    Args:
+        maps: (N, C, h, w), whose sides are multiples of ``side``.
+        side: Side of the square patches in places of the map.
+
+    Returns:
+        (N, patches, C, C) float32; F holds the C features of a patch at its side^2 places.
+    """
+    count, channels, height, width = maps.shape
+    rows, columns = height // side, width // side
+    # The channels stay last, as a CPU has them in memory.
+    places = maps.float().permute(0, 2, 3, 1)
+    places = places.reshape(count, rows, side, columns, side, channels).transpose(2, 3)
+    patches = places.reshape(count, rows * columns, side * side, channels)
+    # bfloat16 would round the sums, so autocast must not see this product.
+    with torch.autocast(maps.device.type, enabled=False):
+        return patches.transpose(2, 3) @ patches
+
+
+def texture_error(made: Tensor, true: Tensor, side: int) -> Tensor:
+    """The squared difference of Gram matrices (eq. 2.6), (N,): summed in a patch, their mean.
+
+    Args:
+        made, true: Feature maps (N, C, h, w).
+        side: Side of the patches in places of the map.
+    """
+    difference = gram_matrices(made, side) - gram_matrices(true, side)
+    return difference.square().sum((2, 3)).mean(1)
+
+
+def perceptual_loss(made: VggMaps, true: VggMaps, weights: tuple[float, float]) -> Tensor:
+    """L_P (eq. 2.5), the mean over the batch; the weights are for pool2 and conv3_1."""
+    pairs = ((made.pool2, true.pool2), (made.conv3_1, true.conv3_1))
+    errors = [
+        weight * squared_norm(a.float() - b.float()).mean()
+        for weight, (a, b) in zip(weights, pairs, strict=True)
+        if weight
+    ]
+    return torch.stack(errors).sum()
+
+
+def texture_loss(
+    made: VggMaps, true: VggMaps, weights: tuple[float, float, float], patch: int
+) -> Tensor:
+    """L_T (eq. 2.6), the mean over the batch and over patches of ``patch`` picture pixels.
+
+    The features are those of the whole pictures, and each map is divided so that its patches
+    cover the same squares of the picture.
+    """
+    layers = (
+        (made.conv1_1, true.conv1_1, patch),
+        (made.conv2_1, true.conv2_1, patch // 2),
+        (made.conv3_1, true.conv3_1, patch // 4),
+    )
+    errors = [
+        weight * texture_error(a, b, side).mean()
+        for weight, (a, b, side) in zip(weights, layers, strict=True)
+        if weight
+    ]
+    return torch.stack(errors).sum()
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The weighed losses, with the networks that they need.
+
+    Attributes:
+        weights: Which losses count, and how much.
+        features: Gives the maps that are compared, its parameters fixed; None if none are.
+        adversary: What the network is trained against; None without the adversarial loss.
+    """
+
+    weights: LossWeights
+    features: Vgg19 | None
+    adversary: Adversary | None
+
+    def losses(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The loss of what a network has made, and that of its adversary.
+
+        Args:
+            made, true: Pictures (N, 3, H, W) in [0, 1]. The sides must be multiples of
+                ``weights.texture_patch`` if textures are compared.
+
+        Returns:
+            Two means over the batch; None for the second where no adversary is trained now.
+        """
+        weights, terms = self.weights, []
+        adversary_loss = None
+        if weights.euclidean:
+            terms.append(weights.euclidean * functional.mse_loss(made, true))
+        if self.features is not None:
+            with torch.no_grad():
+                wanted = self.features(true)
+            maps = self.features(made)
+            if any(weights.perceptual):
+                terms.append(perceptual_loss(maps, wanted, weights.perceptual))
+            if any(weights.texture):
+                terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
+        if self.adversary is not None:
+            loss, adversary_loss = self.adversary.losses(made, true)
+            terms.append(weights.adversarial * loss)
+        return torch.stack(terms).sum(), adversary_loss
+
+
+def make_criterion(
+    weights: LossWeights,
+    side: int,
+    seed: int,
+    device: torch.device,
+    load_features: Callable[[], Vgg19],
+) -> Criterion:
+    """Make the networks that some losses need.
+
+    Args:
+        weights: The losses.
+        side: Side in pixels of the pictures that are compared.
+        seed: Seed of the adversary's first weights.
+        device: Where they are compared.
+        load_features: Loads the network of features; called only if a loss compares them.
+
+    Raises:
+        UsageError: If there is a loss that pictures of this size do not allow.
+    """
+    if any(weights.texture) and side % weights.texture_patch:
+        raise UsageError(
+            f"texture_patch={weights.texture_patch}: pictures of {side} pixels cannot be divided "
+            "into such patches, choose another or another patch"
+        )
+    adversary = None
+    if weights.adversarial:
+        torch.manual_seed(seed)
+        try:
+            adversary = Adversary(Discriminator(side), weights.winning)
+        except ValueError as error:
+            raise UsageError(f"{error}: choose another patch") from error
+        adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    features = load_features() if weights.needs_features else None
+    return Criterion(weights, features, adversary)

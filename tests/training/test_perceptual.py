@@ -1,0 +1,141 @@
+"""Perceptual and texture losses against values worked by hand."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from enhance_cli.architectures.vgg import Vgg19, VggMaps
+from enhance_cli.errors import UsageError
+from enhance_cli.training.perceptual import (
+    Criterion,
+    LossWeights,
+    gram_matrices,
+    make_criterion,
+    perceptual_loss,
+    texture_error,
+    texture_loss,
+)
+
+CPU = torch.device("cpu")
+
+
+def maps_of(picture: Tensor) -> VggMaps:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        return Vgg19()(picture)  # type: ignore[no-any-return]
+
+
+def test_gram_matrices_of_known_maps() -> None:
+    """Two channels of 2x4 places, in two patches of 2x2."""
+    maps = torch.tensor(
+        [[[1.0, 2.0, 1.0, 0.0], [3.0, 4.0, 0.0, 0.0]], [[0.0, 1.0, 5.0, 0.0], [0.0, 1.0, 0.0, 2.0]]]
+    )[None]
+    expected = torch.tensor([[[30.0, 6.0], [6.0, 2.0]], [[1.0, 5.0], [5.0, 29.0]]])
+    assert torch.equal(gram_matrices(maps, 2), expected[None])
+    whole = gram_matrices(maps[..., :2], 2)
+    assert torch.equal(whole, expected[None, :1])
+
+
+def test_texture_error_is_summed_in_a_patch_and_averaged_over_patches() -> None:
+    made, true = torch.zeros(1, 2, 2, 4), torch.zeros(1, 2, 2, 4)
+    made[0, 0, 0, 0], made[0, 1, 0, 0] = 2.0, 1.0  # Gram matrix 4 2 2 1 in the first patch
+    assert float(texture_error(made, true, 2)) == (16 + 4 + 4 + 1) / 2
+
+
+def test_textures_do_not_depend_on_places_within_a_patch() -> None:
+    """Features may change places within a patch, but not from one patch to another."""
+    maps = torch.rand(1, 3, 4, 8)
+    within = maps.clone()
+    within[..., :4] = maps[..., :4].flip(2, 3)
+    assert float(texture_error(within, maps, 4)) == pytest.approx(0, abs=1e-9)
+    assert float(texture_error(maps.roll(4, 3), maps, 4)) > 0.01
+    assert float(texture_error(maps.roll(4, 3), maps, 2)) > 0.01
+
+
+def test_losses_of_equal_pictures_are_zero_and_others_are_not() -> None:
+    picture = torch.rand(2, 3, 16, 16)
+    maps, other = maps_of(picture), maps_of(picture.flip(0))
+    assert float(texture_loss(maps, maps, (1.0, 1.0, 1.0), 8)) == 0
+    assert float(perceptual_loss(maps, maps, (1.0, 1.0))) == 0
+    for at in range(3):
+        weights = tuple(float(index == at) for index in range(3))
+        assert float(texture_loss(maps, other, weights, 8)) > 0  # type: ignore[arg-type]
+
+
+def test_perceptual_loss_sums_over_channels() -> None:
+    """Eq. 2.5 with the norm of eq. 2.4: 128 and 256 channels that differ by 2 everywhere."""
+    zero = VggMaps(*(torch.zeros(2, c, 4, 4) for c in (64, 128, 128, 256)))
+    two = VggMaps(*(torch.full((2, c, 4, 4), 2.0) for c in (64, 128, 128, 256)))
+    assert float(perceptual_loss(two, zero, (1.0, 0.5))) == 128 * 4 + 0.5 * 256 * 4
+
+
+def test_gram_matrices_are_not_rounded_under_autocast() -> None:
+    maps = torch.rand(1, 8, 8, 8)
+    exact = gram_matrices(maps, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(gram_matrices(maps, 4), exact)
+
+
+def test_weights_of_nought_leave_losses_and_networks_out() -> None:
+    def never() -> Vgg19:
+        raise AssertionError("no features are compared")
+
+    criterion = make_criterion(LossWeights(euclidean=3.0), 16, 0, CPU, never)
+    made = torch.zeros(1, 3, 16, 16)
+    loss, rival = criterion.losses(made, made + 0.5)
+    assert criterion.adversary is criterion.features is rival is None
+    assert float(loss) == 3 * 0.25
+
+
+def test_the_loss_is_the_weighed_sum_of_its_parts() -> None:
+    made, true = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    features = Vgg19().requires_grad_(False)
+
+    def loss(**weights: object) -> float:
+        criterion = make_criterion(LossWeights(**weights), 32, 5, CPU, lambda: features)  # type: ignore[arg-type]
+        return criterion.losses(made, true)[0].item()
+
+    parts: list[dict[str, object]] = [
+        {"euclidean": 2.0},
+        {"perceptual": (0.3, 0.2)},
+        {"adversarial": 1.5},
+        {"texture": (1e-2, 2e-2, 3e-2)},
+    ]
+    whole = {name: weight for part in parts for name, weight in part.items()}
+    assert loss(**whole) == pytest.approx(sum(loss(**part) for part in parts), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "side", "message"),
+    [
+        (LossWeights(texture=(1.0, 0.0, 0.0), texture_patch=12), 32, "texture_patch=12.*32 pixels"),
+        (LossWeights(adversarial=1.0), 40, "multiple of 32, not 40"),
+    ],
+)
+def test_losses_that_a_size_of_patches_does_not_allow(
+    weights: LossWeights, side: int, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_criterion(weights, side, 0, CPU, Vgg19)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{}, {"euclidean": -1.0}, {"adversarial": 1.0, "winning": 2.0}, {"texture_patch": 6}],
+)
+def test_impossible_weights(weights: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"0|multiple"):
+        LossWeights(**weights)  # type: ignore[arg-type]
+
+
+def test_a_criterion_without_an_adversary_trains_none() -> None:
+    torch.manual_seed(0)
+    features = Vgg19().requires_grad_(False)
+    criterion = Criterion(LossWeights(perceptual=(1.0, 1.0)), features, None)
+    made = torch.rand(1, 3, 16, 16, requires_grad=True)
+    loss, rival = criterion.losses(made, torch.rand(1, 3, 16, 16))
+    loss.backward()
+    assert rival is None
+    assert made.grad is not None
+    assert float(made.grad.abs().sum()) > 0
