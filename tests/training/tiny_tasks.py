@@ -162,14 +162,14 @@ def ctrl_c_at(
 
     def interrupted() -> TrainingTask:
         task = make()
-        whole = task.loss
+        whole = task.losses
 
-        def loss(index: int, generator: torch.Generator, share: slice) -> Tensor:
+        def losses(index: int, *rest: Any) -> tuple[Tensor, Tensor | None]:
             if index == step - 1:
                 signal.raise_signal(signal.SIGINT)
-            return whole(index, generator, share)
+            return whole(index, *rest)
 
-        task.loss = loss  # type: ignore[method-assign]
+        task.losses = losses  # type: ignore[method-assign]
         return task
 
     return interrupted
