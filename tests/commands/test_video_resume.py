@@ -19,10 +19,12 @@ from small_videos import (
     make_frames,
     make_video,
     names,
+    scene,
     scenes,
     times_of,
 )
 
+from enhance_cli.io.video.codecs import CODECS
 from enhance_cli.io.video.files import FileSink
 
 av = pytest.importorskip("av")
@@ -65,6 +67,22 @@ def test_resumed_is_as_if_uninterrupted(
     rows = [json.loads(said.out)["results"][0] for said in (whole, ran)]
     assert rows[0]["cuts"] == rows[1]["cuts"] == [pytest.approx(2 / 30)]
     assert rows[0]["frames"] == rows[1]["frames"] == count
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("codec", CODECS)
+def test_resumed_to_the_byte_in_every_codec(
+    codec: str, tmp_path: Path, enhance: Run, tiny_frvsr: list, monkeypatch: pytest.MonkeyPatch
+):
+    pictures = [scene(place, size=(40, 30)) for place in range(8)]
+    source = make_video(tmp_path / "a.mkv", pictures)
+    options = [*tiny_frvsr, "--codec", codec]
+    assert enhance("video", source, *options, "-o", tmp_path / "whole.mkv").code == 0
+    interrupt(monkeypatch, 7)
+    assert enhance("video", source, *options).code == 130
+    ran = enhance("video", source, *options, "--resume")
+    assert ran.code == 0 and "going on after 6 frames" in ran.err
+    assert (tmp_path / "a_x4.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
 @pytest.mark.usefixtures("short_segments")

@@ -1,14 +1,18 @@
 """Segments of a video file, and what interrupts or damages them."""
 
+import ctypes
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from media import UNEVEN, convert, make_video, pictures, scene, sink_of, times
+from media import UNEVEN, convert, make_video, pictures, scene, sink_of, times, write_batch
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.video import EncodeOptions, Frame
+from enhance_cli.io.video.codecs import CODECS
 
 av = pytest.importorskip("av")
 
@@ -21,6 +25,35 @@ def test_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     convert(source, tmp_path / "resumed.mp4")
     assert pictures(tmp_path / "resumed.mp4") == pictures(tmp_path / "whole.mp4")
     assert times(tmp_path / "resumed.mp4") == times(tmp_path / "whole.mp4")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_same_frames_give_the_same_bytes(
+    tmp_path: Path, codec: str, memory_full_of: Callable[[int], None]
+) -> None:
+    source = make_video(tmp_path / "in.mp4", range(0, 36 * 512, 512), size=(160, 120))
+    sink = sink_of(source, tmp_path / "out.mkv", options=EncodeOptions(codec))
+    blocks = np.random.default_rng(0).integers(0, 255, (50, 60, 3), np.uint8)
+    texture = blocks.repeat(4, 0).repeat(4, 1)
+    frames = [
+        Frame(texture[place : place + 120, 2 * place :][:, :160].copy(), 512 * place, 512)
+        for place in range(36)
+    ]
+    written = []
+    for filling in (0, 85, 170):
+        memory_full_of(filling)
+        written.append(write_batch(sink, tmp_path / f"{filling}.nut", frames).read_bytes())
+    assert written[0] == written[1] == written[2]
+
+
+@pytest.fixture
+def memory_full_of() -> Iterator[Callable[[int], None]]:
+    """A function that decides what memory holds that is given out but was never written."""
+    if sys.platform != "linux" or not hasattr(library := ctypes.CDLL(None), "mallopt"):
+        pytest.skip("only the memory of glibc can be filled")
+    perturb = -6  # M_PERTURB of malloc.h
+    yield lambda filling: library.mallopt(perturb, filling)
+    library.mallopt(perturb, 0)
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])

@@ -93,8 +93,13 @@ def encoder_options(
         yield "crf", f"{crf:g}"
         yield codec.preset_option, options.preset or codec.preset
     threads = options.threads
-    if name == "h264" and hdr:
-        yield "x264-params", ":".join(_x26x_hdr(hdr, "mastering-display", "cll"))
+    if name == "h264":
+        # Its functions for AVX-512 that weigh blocks by their future (mbtree) read memory that was
+        # never written, so that the same frames gave different bytes. This option avoids them.
+        parameters = ["cpu-independent=1"]
+        if hdr:
+            parameters += _x26x_hdr(hdr, "mastering-display", "cll")
+        yield "x264-params", ":".join(parameters)
     elif name == "hevc":
         parameters = ["log-level=error"]
         if threads:

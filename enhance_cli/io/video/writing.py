@@ -26,6 +26,8 @@ def configure(context: av.VideoCodecContext, plan: OutputPlan) -> None:
     context.framerate = plan.rate
     context.sample_aspect_ratio = plan.sample_aspect_ratio
     context.thread_count = plan.threads
+    # PyAV's own choice, slices, makes x264's files larger, and other ones at every run.
+    context.thread_type = "AUTO"
     context.options = dict(plan.encoder_options)
     tag(context, plan)
     if plan.encoder == "libsvtav1":
