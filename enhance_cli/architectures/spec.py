@@ -97,7 +97,8 @@ class ModelSpec:
         name: name of the model and of its weights file.
         architecture: key of ``ARCHITECTURES``.
         config: an instance of that architecture's config.
-        summary: one line for people.
+        summary: what it is for, a phrase of at most 36 letters.
+        reference: where the papers have it, and what it is called there.
         weights_from: other models that lend it their weights, for models that have no file of
             their own. Each tensor comes from the first of them that has it.
     """
@@ -106,4 +107,5 @@ class ModelSpec:
     architecture: str
     config: Any
     summary: str
+    reference: str = ""
     weights_from: tuple[str, ...] = ()

@@ -1,15 +1,17 @@
 """Tell which models and weights there are, and whether files are whole."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
+from enhance_cli.data.benchmarks import DATASETS
 from enhance_cli.engine.catalogue import (
     FoundWeights,
     find_entry,
@@ -23,6 +25,18 @@ from enhance_cli.errors import CheckpointError, EnhanceError, UnknownNameError
 from enhance_cli.talk import plain_console, print_errors, print_json
 
 Row = Mapping[str, Any]
+
+TABLE_WIDTH = 100  # columns; a table that people read is no wider, wherever it goes
+# What the models of each task are for, above them.
+_TASKS = {
+    "superres": "enlarge pictures",
+    "lowlight": "brighten dark pictures",
+    "video": "enlarge videos",
+    "sample": "make pictures",
+}
+_MAIN_DATASET = "set14"  # whose score stands for a model; for one without it, that of its first
+_MAIN_METRIC = "psnr"
+_SAMPLES_METRIC = "mixture"  # the Frechet distance of samples, for models that make pictures
 
 
 def run_models(*, as_json: bool) -> int:
@@ -39,6 +53,7 @@ def run_models(*, as_json: bool) -> int:
             {
                 **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
                 "summary": spec.summary,
+                "reference": spec.reference,
                 "weights": str(found.path) if found else None,
                 "untrained": entry.get("untrained"),
                 "scores": entry.get("scores", {}),
@@ -47,8 +62,7 @@ def run_models(*, as_json: bool) -> int:
     if as_json:
         print_json(rows)
     else:
-        columns = ("name", "task", "scale", "parameters", "MACs", "weights", "scores")
-        _print_rows("Models", columns, rows)
+        _print_models(rows)
     return 0
 
 
@@ -62,9 +76,8 @@ def run_list(*, as_json: bool) -> int:
     if as_json:
         print_json(rows)
     else:
-        columns = ("name", "architecture", "task", "scale", "parameters", "MACs", "trained on")
         usable = [row for row in rows if "error" not in row]
-        _print_rows("Weights", (*columns, "scores", "sha256"), usable)
+        _print_rows(("name", "task", "size", "sha256", "score", "trained on"), usable)
     broken = [f"error: {row['error']}" for row in rows if "error" in row]
     print_errors(*broken)
     return 1 if broken else 0
@@ -93,11 +106,11 @@ def run_show(name: str, *, as_json: bool) -> int:
     if as_json:
         print_json(details)
         return 0
-    table = _table(file.name, "what", "value")
+    table = _table("what", "value")
     for key, value in details.items():
         text = json.dumps(value, indent=2) if isinstance(value, dict) else str(value)
         table.add_row(key, text)
-    plain_console().print(table)
+    _table_console().print(table)
     return 0
 
 
@@ -176,54 +189,75 @@ def _row(file: FoundWeights) -> dict[str, Any]:
     }
 
 
-def _print_rows(title: str, columns: Iterable[str], rows: Iterable[Row]) -> None:
+def _print_models(rows: Iterable[Row]) -> None:
+    """Print the models of each task below a line that says what the task is."""
+    columns = ("name", "for", "size", "trained", "score")
+    table, task = _table(*columns), None
+    for row in sorted(rows, key=lambda row: list(_TASKS).index(row["task"])):
+        if row["task"] != task:
+            if task is not None:
+                table.add_row()
+            task = row["task"]
+            table.add_row(f"{task}:", _TASKS[task])
+        table.add_row(f"  {row['name']}", *(_CELLS[column](row) for column in columns[1:]))
+    _table_console().print(table)
+
+
+def _print_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Print a table with a line for each row; the columns are keys of ``_CELLS``."""
-    table = _table(title, *columns)
+    table = _table(*columns)
     for row in rows:
         table.add_row(*(_CELLS[column](row) for column in columns))
-    plain_console().print(table)
+    _table_console().print(table)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title)
+def _table_console() -> Console:
+    console = plain_console()
+    console.width = min(console.width, TABLE_WIDTH)
+    return console
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        justify: Any = "right" if column == "size" else "left"
+        table.add_column(column, overflow="fold", justify=justify)
     return table
 
 
 def _availability(row: Row) -> str:
-    if row["untrained"]:
-        return f"untrained: {row['untrained']}"
-    return "yes" if row["weights"] else "no"
+    return "no" if row["untrained"] else "yes" if row["weights"] else "missing"
 
 
-def _macs(row: Row) -> str:
-    _, height, width = row["macs_input"]
-    return f"{row['macs'] / 1e9:.2f} G at {width}x{height}"
+def _size(parameters: int) -> str:
+    """The number of parameters as people say it: ``0.85 M``."""
+    return f"{parameters / 1e6:.2f} M"
 
 
-def _scores(scores: Any) -> str:
-    """One line per dataset: ``set14 28.08 dB / 0.7691``."""
-    if not isinstance(scores, dict):
-        return str(scores)
-    return "\n".join(
-        f"{name} {value['psnr']:.2f} dB / {value['ssim']:.4f}"
-        if isinstance(value, dict) and value.keys() >= {"psnr", "ssim"}
-        else f"{name} {value}"
-        for name, value in scores.items()
-    )
+def _main_score(scores: Any) -> str:
+    """The score that stands for a model: ``Set14 28.22 dB``."""
+    if not isinstance(scores, dict) or not scores:
+        return ""
+    name = _MAIN_DATASET if _MAIN_DATASET in scores else next(iter(scores))
+    title = DATASETS[name].folder if name in DATASETS else name
+    values = scores[name]
+    if not isinstance(values, dict):
+        return f"{title} {values}"
+    if _MAIN_METRIC in values:
+        return f"{title} {values[_MAIN_METRIC]:.2f} dB"
+    if _SAMPLES_METRIC in values:
+        return f"{title} Frechet {values[_SAMPLES_METRIC]:,.0f}"
+    return f"{title} {' '.join(f'{key} {value:g}' for key, value in list(values.items())[:1])}"
 
 
 # What the tables show of a row, by column.
 _CELLS: dict[str, Callable[[Row], str]] = {
     "name": lambda row: row["name"],
-    "architecture": lambda row: row["architecture"],
     "task": lambda row: row["task"],
-    "scale": lambda row: f"x{row['scale']}" if row["scale"] > 1 else "",
-    "parameters": lambda row: f"{row['parameters']:,}",
-    "MACs": _macs,
-    "weights": _availability,
+    "for": lambda row: row["summary"],
+    "size": lambda row: _size(row["parameters"]),
+    "trained": _availability,
     "trained on": lambda row: row["data"],
-    "scores": lambda row: _scores(row["scores"]),
+    "score": lambda row: _main_score(row["scores"]),
     "sha256": lambda row: row["sha256"],
 }

@@ -50,10 +50,30 @@ def test_models_without_weights_are_listed(
     assert "enet-e-x4" in enhance("models").out
 
 
-def test_shipped_weights_are_listed_shown_and_verified(
+def test_people_read_every_model_in_a_line_of_100_columns(
     enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("COLUMNS", "200")
+    """Also where it goes into a file or a pipe; nothing is wrapped and no dictionary is shown."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = enhance("models").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    words = [line.split() for line in lines if line.strip()]
+    groups: dict[str, list[str]] = {}
+    for first, *_ in words[1:]:
+        if first.endswith(":"):
+            groups[first[:-1]] = []
+        else:
+            groups[next(reversed(groups))].append(first)
+    for task, names in groups.items():
+        assert names == [
+            name for name, spec in MODELS.items() if ARCHITECTURES[spec.architecture].task == task
+        ]
+    assert {name for names in groups.values() for name in names} == MODELS.keys()
+    assert "  0.85 M  yes      Set14 28.2" in "\n".join(lines)
+    assert max(map(len, enhance("weights", "list").out.splitlines())) <= 100
+
+
+def test_shipped_weights_are_listed_shown_and_verified(enhance: Callable):
     rows = {row["name"]: row for row in json.loads(enhance("weights", "list", "--json").out)}
     assert rows.keys() >= {"enet-e-x2", "enet-e-x4"}
     for name in ("enet-e-x2", "enet-e-x4"):
@@ -66,8 +86,8 @@ def test_shipped_weights_are_listed_shown_and_verified(
     assert ran.code == 0, ran.err
     assert "enet-e-x4: sha256 right, every tensor loads" in ran.out
     table = enhance("weights", "list").out
-    assert "852,867" in table
-    assert "set14" in table
+    assert "0.85 M" in table
+    assert "Set14" in table
 
 
 def test_verify_finds_a_changed_file(
