@@ -22,6 +22,7 @@ from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
+from enhance_cli.architectures.span import SPAN, SpanConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 from enhance_cli.architectures.srnet import SisrConfig
 
@@ -29,6 +30,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
         ENHANCENET,
+        SPAN,
         SID_FCN,
         SID_NET,
         PIX2PIX,
@@ -94,6 +96,8 @@ MODELS: dict[str, ModelSpec] = {
             "pictures, enlarged 4 times",
             "EnhanceNet, squared error: ENet-E of tables 2.3 and 2.4",
         ),
+        ModelSpec("fast-x2", "span", SpanConfig(scale=2), "SPAN x2, squared error: the quickest"),
+        ModelSpec("fast-x4", "span", SpanConfig(), "SPAN x4, squared error: the quickest"),
         ModelSpec(
             "sid-fcn",
             "sid-fcn",

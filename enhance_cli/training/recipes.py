@@ -107,6 +107,20 @@ def _enet_losses(kind: str) -> LossWeights:
 
 _ENET_LOSSES = {kind: _enet_losses(kind) for kind in ("p", "ea", "pa", "eat", "pat")}
 
+
+def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:
+    model = f"fast-x{scale}"
+    return make_recipe(
+        model,
+        SuperResolutionStage(
+            **named_network(model),
+            patch=48,
+            start=start,
+            optimisation=Optimisation(**{"learning_rate": 1e-3, "clip": 1.0, **optimisation}),
+        ),
+    )
+
+
 # --- video --------------------------------------------------------------------------------------
 
 
@@ -262,6 +276,8 @@ RECIPES: dict[str, Recipe] = {
         _enet_e_x4(),
         _enet_e_x2(),
         *map(_enet_perceptual_x4, _ENET_LOSSES),
+        _fast(4),
+        _fast(2, NamedModel("fast-x4"), steps=5000),
         *LOWLIGHT_RECIPES,
         _frvsr_real(),
         _frvsr_3_64(),
