@@ -1,15 +1,15 @@
 """Worn small pictures with what a teacher makes of them: the data of knowledge distillation.
 
-A file of pairs is a safetensors file of uint8 tensors, all of the same number of items N:
+A file of pairs is a safetensors file of tensors, uint8 but for the last, with N items each:
 
 - ``input``, (N, 3, h, w): small pictures, worn by ``Wear``;
 - ``teacher``, (N, 3, s * h, s * w): what the teacher, a large network, makes of them;
-- ``truth``, of the same size: the photographs that they were made of.
+- ``truth``, of the same size: the parts of photographs that they were made of;
+- ``photo``, (N,), int64: a number for the photograph of each.
 
 ``examples/teacher_pairs.py`` makes such files.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +23,27 @@ from enhance_cli.levels import to_values
 
 
 class Pairs(NamedTuple):
-    """Small pictures, what a teacher makes of them, and the truth; all in [0, 1] or all uint8."""
+    """Small pictures, what a teacher makes of them, and the truth; see the head of this module.
+
+    The pictures are uint8 as in files, or float32 in [0, 1].
+    """
 
     input: Tensor
     teacher: Tensor
     truth: Tensor
+    photo: Tensor
+
+    @property
+    def scale(self) -> int:
+        """How many times wider the large pictures are."""
+        return self.teacher.shape[-1] // self.input.shape[-1]
 
 
 def load_pairs(folder: Path) -> Pairs:
     """Read all files of pairs in a folder.
 
     Returns:
-        uint8 tensors; see the head of this module.
+        All items of all files, in the order of the files' names.
 
     Raises:
         DatasetError: if there is no such file, or one of them is damaged or unlike the others.
@@ -63,7 +72,7 @@ class PairSampler:
     """Draws random squares from pairs, and flips or turns each of them.
 
     Args:
-        pairs: uint8 tensors of equal number, see ``load_pairs``.
+        pairs: with uint8 pictures, see ``load_pairs``.
         patch: the side of the small squares in pixels.
         border: so many pixels along the border of the small pictures are left out, since the
             teacher saw nothing beyond it.
@@ -74,7 +83,6 @@ class PairSampler:
 
     def __init__(self, pairs: Pairs, patch: int, border: int = 4) -> None:
         self.pairs, self.patch, self.border = pairs, patch, border
-        self.scale = pairs.teacher.shape[-1] // pairs.input.shape[-1]
         self._room = [side - 2 * border - patch + 1 for side in pairs.input.shape[-2:]]
         if min(self._room) < 1:
             raise DatasetError(
@@ -90,28 +98,32 @@ class PairSampler:
             generator: the source of chance, on the CPU.
 
         Returns:
-            The small squares (N, 3, p, p), the teacher's and the true ones (N, 3, s * p, s * p).
+            The small squares (N, 3, p, p), the teacher's and the true ones (N, 3, s * p, s * p),
+            and the numbers of their photographs.
         """
-        items = torch.randint(len(self.pairs.input), (count,), generator=generator).tolist()
+        items = torch.randint(len(self.pairs.photo), (count,), generator=generator)
         places = torch.rand(count, 2, generator=generator).tolist()
         turns = torch.randint(8, (count,), generator=generator).tolist()
-        squares: list[list[Tensor]] = [[], [], []]
-        for item, place, turn in zip(items, places, turns, strict=True):
-            top, left = (
-                self.border + min(int(part * room), room - 1)
-                for part, room in zip(place, self._room, strict=True)
-            )
-            for kind, pictures in enumerate(self.pairs):
-                scale = 1 if kind == 0 else self.scale
-                squares[kind].append(
-                    _turn(_square(pictures[item], top, left, self.patch, scale), turn)
+
+        def cut(pictures: Tensor, scale: int) -> Tensor:
+            squares = []
+            for item, place, turn in zip(items.tolist(), places, turns, strict=True):
+                top, left = (
+                    scale * (self.border + min(int(part * room), room - 1))
+                    for part, room in zip(place, self._room, strict=True)
                 )
-        return Pairs(*(to_values(torch.stack(part)) for part in squares))
+                side = scale * self.patch
+                square = pictures[item, :, top : top + side, left : left + side]
+                squares.append(_turn(square, turn))
+            return to_values(torch.stack(squares))
 
-
-def _square(picture: Tensor, top: int, left: int, side: int, scale: int) -> Tensor:
-    rows = slice(scale * top, scale * (top + side))
-    return picture[:, rows, scale * left : scale * (left + side)]
+        scale = self.pairs.scale
+        return Pairs(
+            cut(self.pairs.input, 1),
+            cut(self.pairs.teacher, scale),
+            cut(self.pairs.truth, scale),
+            self.pairs.photo[items],
+        )
 
 
 def _turn(square: Tensor, turn: int) -> Tensor:
@@ -120,8 +132,13 @@ def _turn(square: Tensor, turn: int) -> Tensor:
     return torch.rot90(flipped, turn % 4, (-2, -1))
 
 
-def split_pairs(pairs: Pairs, held: Sequence[int]) -> tuple[Pairs, Pairs]:
-    """Divide pairs into those to train on and those of the items ``held``."""
-    mask = torch.zeros(len(pairs.input), dtype=torch.bool)
-    mask[list(held)] = True
-    return Pairs(*(t[~mask] for t in pairs)), Pairs(*(t[mask] for t in pairs))
+def split_pairs(pairs: Pairs, every: int = 20) -> tuple[Pairs, Pairs]:
+    """Divide pairs into those to train on and those of every ``every``-th photograph.
+
+    Raises:
+        DatasetError: if one of the two is empty.
+    """
+    held = pairs.photo % every == 0
+    if held.all() or not held.any():
+        raise DatasetError("too few photographs in the pairs to hold some out, make more pairs")
+    return Pairs(*(part[~held] for part in pairs)), Pairs(*(part[held] for part in pairs))

@@ -82,7 +82,8 @@ class SuperResolutionStage(Stage):
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         pairs = PatchSampler(photos, self.config.scale, self.patch, device)
         about = f"{len(photos)} photographs"
-        return SuperResolution(self, network, pairs, about, criterion, held, device)
+        held_pairs = reduce_photos(held, self.config.scale)
+        return SuperResolution(self, network, pairs, about, criterion, held_pairs, device)
 
     def make_criterion(self, data: Path, device: torch.device) -> Criterion:
         """Load and make the networks that the losses need.
@@ -132,11 +133,9 @@ class SuperResolution(TrainingTask):
         pairs: What it is trained on.
         data: The same in a few words.
         criterion: The losses after those of L1.
-        held: Photographs, uint8 (3, H, W), which are made smaller by MATLAB's bicubic filter.
+        held: Small and large pictures to validate on, each uint8 (3, h, w) and
+            (3, scale * h, scale * w).
         device: Where pixels and network live.
-
-    Raises:
-        DatasetError: If no photograph is large enough to validate on.
     """
 
     stage: SuperResolutionStage
@@ -149,7 +148,7 @@ class SuperResolution(TrainingTask):
         pairs: PairSource,
         data: str,
         criterion: Criterion,
-        held: Sequence[Tensor],
+        held: Sequence[tuple[Tensor, Tensor]],
         device: torch.device,
     ) -> None:
         super().__init__(stage, network, data)
@@ -158,15 +157,7 @@ class SuperResolution(TrainingTask):
         self._pairs = pairs
         self.criterion = criterion
         self.adversary = criterion.adversary
-        self._held = [
-            crop_to_multiple(photo, self.scale)
-            for photo in held
-            if min(photo.shape[-2:]) > 3 * self.scale
-        ]
-        if not self._held:
-            raise DatasetError(
-                f"no photograph to validate on is larger than {3 * self.scale} pixels"
-            )
+        self._held = held
         self._l1_steps = round(stage.l1_share * stage.optimisation.steps)
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
@@ -192,13 +183,30 @@ class SuperResolution(TrainingTask):
     def validate(self, network: nn.Module) -> float:
         """The mean PSNR in dB over the held-out photographs, by the protocol of the benchmarks."""
         scores = []
-        for photo in self._held:
-            frame_lr = to_values(imresize(photo, 1 / self.scale).to(self.device)[None])
-            estimate = network(frame_lr.contiguous(memory_format=torch.channels_last))[0]
-            images = (
-                quantise(estimate),
-                to_values(photo.to(self.device)),
-            )
+        for frame_lr, frame_hr in self._held:
+            values_lr = to_values(frame_lr.to(self.device)[None])
+            estimate = network(values_lr.contiguous(memory_format=torch.channels_last))[0]
+            images = (quantise(estimate), to_values(frame_hr.to(self.device)))
             # A blank photograph can be met exactly, which would make the mean infinite.
             scores.append(min(score(*images, "y-crop", self.scale, ["psnr"])["psnr"], 100.0))
         return sum(scores) / len(scores)
+
+
+def reduce_photos(photos: Sequence[Tensor], scale: int) -> list[tuple[Tensor, Tensor]]:
+    """Photographs and what MATLAB's bicubic filter makes of them, to validate on.
+
+    Args:
+        photos: uint8 (3, H, W); those with a side of at most ``3 * scale`` are left out.
+        scale: How many pixels of a photograph lie along the side of one of the small picture.
+
+    Returns:
+        The small pictures (3, h, w), and the photographs cut to (3, scale * h, scale * w).
+
+    Raises:
+        DatasetError: If no photograph is large enough.
+    """
+    large = [crop_to_multiple(photo, scale) for photo in photos]
+    large = [photo for photo in large if min(photo.shape[-2:]) > 3 * scale]
+    if not large:
+        raise DatasetError(f"no photograph to validate on is larger than {3 * scale} pixels")
+    return [(imresize(photo, 1 / scale), photo) for photo in large]

@@ -15,7 +15,7 @@ def write_pairs(path: Path, count: int = 2, side: int = 16) -> Pairs:
     pixels = torch.arange(count * 3 * side * side).reshape(count, 3, side, side) % 251
     small = pixels.to(torch.uint8)
     large = small.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    pairs = Pairs(small, large, 255 - large)
+    pairs = Pairs(small, large, 255 - large, 19 + torch.arange(count))
     save_file({name: tensor.contiguous() for name, tensor in pairs._asdict().items()}, path)
     return pairs
 
@@ -34,11 +34,14 @@ def test_the_three_squares_show_the_same_place(tmp_path: Path) -> None:
     assert len({tuple(item.flatten().tolist()) for item in batch.input}) > 24
 
 
-def test_held_pairs_are_not_trained_on(tmp_path: Path) -> None:
+def test_every_twentieth_photograph_is_held_out(tmp_path: Path) -> None:
     pairs = write_pairs(tmp_path / "a.safetensors", count=4)
-    train, held = split_pairs(pairs, [1, 3])
-    assert train.input.equal(pairs.input[[0, 2]])
-    assert held.truth.equal(pairs.truth[[1, 3]])
+    train, held = split_pairs(pairs)
+    assert train.photo.tolist() == [19, 21, 22]
+    assert train.input.equal(pairs.input[[0, 2, 3]])
+    assert held.truth.equal(pairs.truth[[1]])
+    with pytest.raises(DatasetError, match="too few photographs"):
+        split_pairs(held)
 
 
 def test_files_that_hold_no_pairs_are_named(tmp_path: Path) -> None:

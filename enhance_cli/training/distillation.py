@@ -1,0 +1,86 @@
+"""Training of super-resolution for real pictures: worn inputs, taught by a large network.
+
+This is knowledge distillation (Hinton et al., 2015). What the teacher makes of a worn picture is
+sharp and clean, and easier to learn than the truth, of which a worn picture tells little; but a
+teacher also smooths textures and straightens lines. So a share of the patches is taught by each.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from enhance_cli.data.pairs import Pairs, PairSampler, load_pairs, split_pairs
+from enhance_cli.errors import DatasetError
+from enhance_cli.training.superres import SuperResolution, SuperResolutionStage
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationStage(SuperResolutionStage):
+    """A network that is trained on files of pairs; see ``enhance_cli.data.pairs``.
+
+    Attributes:
+        teacher_share: Share of the patches whose target is the teacher's picture; that of the
+            others is the truth.
+    """
+
+    teacher_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.teacher_share <= 1:
+            raise ValueError(f"teacher_share must be from 0 to 1, not {self.teacher_share}")
+
+    def prepare(
+        self,
+        data: Path,
+        validation: Path | None,
+        device: torch.device,
+        init: dict[str, Tensor] | None = None,
+    ) -> SuperResolution:
+        """Read the pairs and make the networks; see ``Stage.prepare``.
+
+        Args:
+            data: Folder of files of pairs.
+            validation: The same to validate on, against the truth; None holds out the pairs of
+                every twentieth photograph.
+            device: Where pixels and network live.
+            init: Tensors to begin with.
+
+        Raises:
+            DatasetError: Also if the pairs are of another scale than the network.
+        """
+        criterion = self.make_criterion(data, device)
+        pairs = load_pairs(data)
+        if validation is None:
+            pairs, held = split_pairs(pairs)
+        else:
+            held = load_pairs(validation)
+        for part in (pairs, held):
+            if part.scale != self.config.scale:
+                raise DatasetError(
+                    f"{data}: pairs for x{part.scale}, but the network enlarges by "
+                    f"{self.config.scale}: make others"
+                )
+        network = self.make_network(init)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        source = _Taught(PairSampler(pairs, self.patch), self.teacher_share, device)
+        shown = list(zip(held.input, held.truth, strict=True))
+        about = f"{len(pairs.input)} pairs"
+        return SuperResolution(self, network, source, about, criterion, shown, device)
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """Gives small patches, and for each of them what the teacher makes of it or the truth."""
+
+    sampler: PairSampler
+    teacher_share: float
+    device: torch.device
+
+    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pairs: Pairs = self.sampler.batch(count, generator)
+        taught = torch.rand(count, generator=generator) < self.teacher_share
+        target = torch.where(taught[:, None, None, None], pairs.teacher, pairs.truth)
+        return pairs.input.to(self.device), target.to(self.device)
