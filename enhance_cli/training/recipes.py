@@ -10,6 +10,7 @@ from typing import Any
 from enhance_cli.architectures import MODELS
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.training.autoencoder import AutoencoderStage
+from enhance_cli.training.distillation import DistillationStage
 from enhance_cli.training.lowlight_recipes import LOWLIGHT_RECIPES
 from enhance_cli.training.mnist import MNIST_RECIPES
 from enhance_cli.training.optimisation import Optimisation
@@ -106,6 +107,24 @@ def _enet_losses(kind: str) -> LossWeights:
 
 
 _ENET_LOSSES = {kind: _enet_losses(kind) for kind in ("p", "ea", "pa", "eat", "pat")}
+
+
+def _enet_real_x4() -> Recipe:
+    """ENet-PAT's losses on worn pictures, whose targets are the teacher's or the truth.
+
+    Its --data are files of pairs, which examples/teacher_pairs.py makes.
+    """
+    stage = DistillationStage(
+        **named_network("enet-e-x4"),
+        start=(NamedModel("enet-e-x4"),),
+        batch=8,
+        l1_share=0.0,
+        losses=_ENET_LOSSES["pat"],
+        optimisation=Optimisation(
+            steps=6000, learning_rate=2e-4, ema=0.998, clip=100.0, validate_every=250, keep="last"
+        ),
+    )
+    return Recipe("enet-real-x4", "EnhanceNet x4 for worn pictures, taught by a teacher", (stage,))
 
 
 def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:
@@ -276,6 +295,7 @@ RECIPES: dict[str, Recipe] = {
         _enet_e_x4(),
         _enet_e_x2(),
         *map(_enet_perceptual_x4, _ENET_LOSSES),
+        _enet_real_x4(),
         _fast(4),
         _fast(2, NamedModel("fast-x4"), steps=5000),
         *LOWLIGHT_RECIPES,

@@ -16,7 +16,7 @@ from enhance_cli.errors import DatasetError
 from enhance_cli.resize import imresize
 from enhance_cli.training.optimisation import Optimisation, step_generator
 from enhance_cli.training.overrides import override
-from enhance_cli.training.superres import SuperResolution
+from enhance_cli.training.superres import SuperResolution, reduce_photos
 
 SHORT = tiny_stage(optimisation=Optimisation(steps=4, validate_every=2))
 SHORT_X2 = tiny_stage(2, optimisation=SHORT.optimisation)
@@ -66,7 +66,9 @@ def test_validation_is_the_published_measure(shared_data: Path) -> None:
     made = super_resolution()
     pairs = PatchSampler([photo(1)], 4, made.stage.patch, CPU)
     task = bicubic_only(
-        SuperResolution(made.stage, made.network, pairs, "", made.criterion, held, CPU)
+        SuperResolution(
+            made.stage, made.network, pairs, "", made.criterion, reduce_photos(held, 4), CPU
+        )
     )
     with torch.no_grad():
         assert task.validate(task.network) == pytest.approx(28.43, abs=0.005)
