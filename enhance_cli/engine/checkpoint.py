@@ -24,7 +24,7 @@ from enhance_cli.engine.checkpoint_versions import (
     upgrade_contract,
     upgrade_description,
 )
-from enhance_cli.errors import CheckpointError
+from enhance_cli.errors import CheckpointError, OutputError
 from enhance_cli.io.files import replacing
 
 
@@ -118,8 +118,26 @@ def save_checkpoint(
         state[key] = cast.detach().cpu().contiguous()
         if torch.isfinite(value).all() and not torch.isfinite(cast).all():
             raise CheckpointError(f"{path}: {key} holds values too large for {dtype}, store more")
+    write_tensors(path, state, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, completely or not at all.
+
+    Args:
+        path: the file; what is there is replaced.
+        tensors: contiguous tensors on the host, by name.
+        metadata: texts by name.
+
+    Raises:
+        OutputError: if the file cannot be written, for instance because the disk is full.
+    """
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+        try:
+            save_file(dict(tensors), temporary, metadata=dict(metadata))
+        except SafetensorError as error:  # It stands for every OSError, too.
+            told = re.sub(r".*I/O error: | \(os error.*", "", str(error))
+            raise OutputError(f"{path}: cannot write ({told})") from error
 
 
 def read_checkpoint_info(path: Path) -> CheckpointInfo:

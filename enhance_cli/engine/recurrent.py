@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from enhance_cli.architectures.frvsr import VideoNetwork, VideoState
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.checkpoint import read_metadata, read_tensors
+from enhance_cli.engine.checkpoint import read_metadata, read_tensors, write_tensors
 from enhance_cli.engine.memory import shrink_to_fit
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.errors import CheckpointError
-from enhance_cli.io.files import replacing
 from enhance_cli.subsampling import MIDDLE, Phase, shift_to_phase
 
 Item = TypeVar("Item")
@@ -184,8 +182,7 @@ def save_state(path: Path, state: VideoState | None, cuts: Sequence[float] = ())
         if state is None
         else {name: value.cpu().contiguous() for name, value in state._asdict().items()}
     )
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"cuts": json.dumps(list(cuts))})
+    write_tensors(path, tensors, {"cuts": json.dumps(list(cuts))})
 
 
 def load_state(path: Path, device: torch.device) -> tuple[VideoState | None, list[float]]:

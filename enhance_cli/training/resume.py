@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from enhance_cli.engine.checkpoint import read_metadata, read_tensors
+from enhance_cli.engine.checkpoint import read_metadata, read_tensors, write_tensors
 from enhance_cli.errors import CheckpointError, OutputError
-from enhance_cli.io.files import replacing
 
 STATE_FILE = "state.safetensors"
 LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
@@ -80,8 +78,7 @@ class RunState:
             "seconds": repr(self.seconds),
             "best": repr(self.best),
         }
-        with replacing(path) as temporary:
-            save_file(self._tensors(), temporary, metadata=metadata)
+        write_tensors(path, self._tensors(), metadata)
 
     def restore(self, path: Path, fingerprint: str) -> None:
         """Take everything from a saved state.

@@ -148,6 +148,27 @@ def test_a_disk_that_fills_up_while_encoding(
 
 
 @pytest.mark.usefixtures("short_segments")
+def test_a_disk_that_fills_up_while_the_memory_of_the_stream_is_saved(
+    tmp_path: Path, enhance: Run, tiny_frvsr: list
+):
+    resource = pytest.importorskip("resource")
+    source = make_video(tmp_path / "a.mkv", 8)
+    make_video(tmp_path / "b.mkv", [scene(place, size=(16, 12)) for place in range(8)])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # of a.mkv it takes 156 kB
+    try:
+        ran = enhance("video", tmp_path, *tiny_frvsr)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert ran.code == 1
+    state = tmp_path / "a_x4.mkv.part" / "state-000001.safetensors"
+    assert errors(ran.err) == [f"error: {source}: {state}: cannot write (File too large)"]
+    assert names(tmp_path) == ["a.mkv", "b.mkv", "b_x4.mkv"]
+    assert enhance("video", source, *tiny_frvsr, "--resume").code == 0
+    assert len(frames_of(tmp_path / "a_x4.mkv")) == 8
+
+
+@pytest.mark.usefixtures("short_segments")
 def test_a_disk_that_fills_up_while_assembling_keeps_what_can_be_resumed(
     tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
 ):
