@@ -101,6 +101,8 @@ class ModelSpec:
         reference: where the papers have it, and what it is called there.
         weights_from: other models that lend it their weights, for models that have no file of
             their own. Each tensor comes from the first of them that has it.
+        textured: another model of the same network, trained to draw texture. The weights of the
+            two can be blended. Empty if there is none.
     """
 
     name: str
@@ -109,3 +111,4 @@ class ModelSpec:
     summary: str
     reference: str = ""
     weights_from: tuple[str, ...] = ()
+    textured: str = ""

@@ -212,7 +212,12 @@ DryRun = Annotated[
 
 
 def model_options(
-    name: str | None, weights: Path | None, device: str, precision: str, tile: str = "auto"
+    name: str | None,
+    weights: Path | None,
+    device: str,
+    precision: str,
+    tile: str = "auto",
+    texture: float | None = None,
 ) -> "ModelOptions":
     """The options on the model, as a task takes them.
 
@@ -221,7 +226,7 @@ def model_options(
     """
     from enhance_cli.engine.catalogue import ModelOptions
 
-    return ModelOptions(name, weights, device, precision, parse_tile(tile))
+    return ModelOptions(name, weights, device, precision, parse_tile(tile), texture)
 
 
 def parse_tile(text: str) -> int | None:

@@ -20,6 +20,19 @@ def superres(
     scale: Annotated[str | None, options.scale("The networks enlarge 2 or 4 times")] = None,
     size: options.Size = None,
     model: Annotated[str | None, options.model(defaults.TASKS["superres"].model)] = None,
+    texture: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0-1",
+            show_default="what the model draws by itself",
+            min=0,
+            max=1,
+            rich_help_panel=options.MODEL,
+            help="How much texture is drawn: 0 keeps to what the input shows, which is truest and "
+            "somewhat soft; 1 draws the detail that is likely there, which looks sharper and may "
+            "be invented. It blends the weights of two models and takes no longer.",
+        ),
+    ] = None,
     weights: options.Weights = None,
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
@@ -45,7 +58,7 @@ def superres(
 
     request = SuperResolutionRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
-        model=options.model_options(model, weights, device, precision, tile),
+        model=options.model_options(model, weights, device, precision, tile, texture),
         size=parse_size(scale, size),
         quality=quality,
         metadata=not no_metadata,

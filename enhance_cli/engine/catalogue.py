@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
+from enhance_cli.engine.blending import blend, check_texture, texture_ends
 from enhance_cli.engine.checkpoint import (
     CheckpointInfo,
     build,
@@ -82,6 +83,7 @@ class ModelOptions:
         precision: see :func:`choose_dtype`.
         tile: side of the tiles in input pixels, 0 for the whole picture at once, None for the
             size that suits the model and the device.
+        texture: see :func:`load_model`.
     """
 
     name: str | None = None
@@ -89,6 +91,7 @@ class ModelOptions:
     device: str = DEVICE
     precision: str = PRECISION
     tile: int | None = None
+    texture: float | None = None
 
     def load(self, task: str, scale: Fraction | int | None = None) -> Model:
         """Load the model of a task onto its device.
@@ -107,6 +110,7 @@ class ModelOptions:
             name=self.name,
             weights=self.weights,
             scale=scale,
+            texture=self.texture,
             device=device,
             dtype=choose_dtype(self.precision, device),
         )
@@ -200,7 +204,12 @@ def iterate_weights() -> Iterator[FoundWeights]:
             yield found
 
 
-def resolve_name(task: str, name: str | None, scale: Fraction | int | None = None) -> str:
+def resolve_name(
+    task: str,
+    name: str | None,
+    scale: Fraction | int | None = None,
+    texture: float | None = None,
+) -> str:
     """Find the full name of a model in ``MODELS``.
 
     Args:
@@ -209,6 +218,8 @@ def resolve_name(task: str, name: str | None, scale: Fraction | int | None = Non
             default.
         scale: the enlargement that is wanted, ``SCALE`` if it is None. Of a family it chooses the
             model with the smallest scale that reaches it, or else the one with the largest.
+        texture: see :func:`load_model`. If it is given, those of a family go first that can be
+            blended.
 
     Raises:
         UnknownNameError: if there is no such model.
@@ -220,7 +231,7 @@ def resolve_name(task: str, name: str | None, scale: Fraction | int | None = Non
         if actual != task:
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
         return given
-    family = _family(task, given)
+    family = _family(task, given, texture)
     if not family:
         raise UnknownNameError("model", given, _known(task))
     wanted = SCALE if scale is None else scale
@@ -235,7 +246,7 @@ def scales_of(task: str, options: ModelOptions) -> list[int]:
     """
     if options.weights is not None:
         return []
-    return sorted(_family(task, options.name or TASKS[task].model))
+    return sorted(_family(task, options.name or TASKS[task].model, options.texture))
 
 
 def _known(task: str) -> list[str]:
@@ -243,9 +254,14 @@ def _known(task: str) -> list[str]:
     return [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
 
 
-def _family(task: str, name: str) -> dict[int, str]:
-    """The models of a family by their enlargement; those with weights, if any has."""
+def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
+    """The models of a family by their enlargement; those with weights, if any has.
+
+    With a texture it is those that can be blended, if any can.
+    """
     members = [other for other in _known(task) if other.rpartition("-x")[0] == name]
+    if texture is not None:
+        members = list(filter(texture_ends, members)) or members
     found = [other for other in members if find_weights(other)]
     return {_scale(other): other for other in found or members}
 
@@ -261,6 +277,7 @@ def load_model(
     name: str | None = None,
     weights: Path | None = None,
     scale: Fraction | int | None = None,
+    texture: float | None = None,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> Model:
@@ -270,11 +287,14 @@ def load_model(
         task: the task that the model must serve.
         name, scale: see ``resolve_name``. They are not needed with ``weights``.
         weights: a checkpoint file, which is loaded in place of the model's own.
+        texture: from 0 to 1, where the weights lie between those of a model and of its
+            counterpart that draws texture; see ``ModelSpec.textured``. None blends nothing.
         device: where the network will run.
         dtype: the precision in which it will run.
 
     Raises:
-        UnknownNameError, UsageError: see ``resolve_name``.
+        UnknownNameError, UsageError: see ``resolve_name``. UsageError also if there is a texture
+            and the model has no counterpart.
         CheckpointError: if there are no weights, or they do not fit.
     """
     if weights is not None:
@@ -282,7 +302,7 @@ def load_model(
         if name is not None and name != info.name and name != info.name.rpartition("-x")[0]:
             raise UsageError(f"--model {name}: {weights} holds {info.name!r}, leave --model out")
     else:
-        full = resolve_name(task, name, scale)
+        full = resolve_name(task, name, scale, texture)
         if lenders := MODELS[full].weights_from:
             return _lend_weights(full, [_find_trained(name) for name in lenders], device, dtype)
         info = _find_trained(full)
@@ -291,6 +311,11 @@ def load_model(
             f"{info.path}: a checkpoint for {info.architecture.task}, not for {task}: "
             f"use enhance {info.architecture.task}"
         )
+    if texture is not None:
+        ends = check_texture(str(info.name))
+        smooth, textured = (info if end == info.name else _find_trained(end) for end in ends)
+        network, info = blend(smooth, textured, texture)
+        return _place(network, info, device, dtype)
     return _place(load_network(info), info, device, dtype)
 
 
