@@ -101,7 +101,7 @@ MODELS: dict[str, ModelSpec] = {
             "enet-pat-x4",
             "enhancenet",
             EnhanceNetConfig(scale=4),
-            "pictures, enlarged 4 times with sharp texture, some of it invented",
+            "pictures, enlarged 4 times, textured",
             "EnhanceNet, perceptual, adversarial and texture losses: ENet-PAT of table 2.3",
         ),
         ModelSpec("fast-x2", "span", SpanConfig(scale=2), "SPAN x2, squared error: the quickest"),

@@ -17,6 +17,7 @@ from enhance_cli.architectures.vgg import Vgg19, VggMaps
 from enhance_cli.errors import UsageError
 from enhance_cli.training.adversarial import Adversary
 
+_USUAL_PATCH = 16  # of the texture loss, in pixels
 _COARSEST = 4  # picture pixels along the side of a place of the smallest map, conv3_1
 
 
@@ -35,7 +36,7 @@ class LossWeights:
         texture: Weights of the errors of Gram matrices at conv1_1, conv2_1 and conv3_1 (L_T,
             eq. 2.6).
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
-            4 and 128 for figure 2.4.
+            4 and 128 for figure 2.4. The weights of textures hold for any side.
         winning: The discriminator pauses while it gives on average at least this probability to
             what is so, on true and on made pictures. The text tells of a threshold, not which.
 
@@ -47,7 +48,7 @@ class LossWeights:
     perceptual: tuple[float, float] = (0.0, 0.0)
     adversarial: float = 0.0
     texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    texture_patch: int = 16
+    texture_patch: int = _USUAL_PATCH
     winning: float = 0.8
 
     def __post_init__(self) -> None:
@@ -123,15 +124,17 @@ def texture_loss(
     """L_T (eq. 2.6), the mean over the batch and over patches of ``patch`` picture pixels.
 
     The features are those of the whole pictures, and each map is divided so that its patches
-    cover the same squares of the picture.
+    cover the same squares of the picture. Gram matrices grow with the places in a patch, so those
+    of other patches are brought to the size that patches of 16x16 have, for which the weights are.
     """
+    scale = (_USUAL_PATCH / patch) ** 4
     layers = (
         (made.conv1_1, true.conv1_1, patch),
         (made.conv2_1, true.conv2_1, patch // 2),
         (made.conv3_1, true.conv3_1, patch // 4),
     )
     errors = [
-        weight * texture_error(a, b, side).mean()
+        weight * scale * texture_error(a, b, side).mean()
         for weight, (a, b, side) in zip(weights, layers, strict=True)
         if weight
     ]

@@ -62,6 +62,15 @@ def test_losses_of_equal_pictures_are_zero_and_others_are_not() -> None:
         assert float(texture_loss(maps, other, weights, 8)) > 0  # type: ignore[arg-type]
 
 
+def test_texture_weights_hold_for_any_patch() -> None:
+    """Maps that are the same everywhere differ by the same loss in patches of any size."""
+    two, one = (
+        VggMaps(*(torch.full((1, 2, s, s), level) for s in (32, 16, 8, 8))) for level in (2.0, 1.0)
+    )
+    losses = [float(texture_loss(two, one, (1.0, 0.0, 0.0), patch)) for patch in (4, 16, 32)]
+    assert losses == pytest.approx([4 * (256 * (4 - 1)) ** 2] * 3)
+
+
 def test_perceptual_loss_sums_over_channels() -> None:
     """Eq. 2.5 with the norm of eq. 2.4: 128 and 256 channels that differ by 2 everywhere."""
     zero = VggMaps(*(torch.zeros(2, c, 4, 4) for c in (64, 128, 128, 256)))
