@@ -80,9 +80,9 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             rich_help_panel=MEASURES,
-            help=f"Measures to report, of {', '.join(known_metrics())}. With --pred and --gt, "
-            "lpips compares pairs as people do, and frechet, fid and prd compare whole sets of "
-            "pictures.",
+            help=f"Measures to report, of {', '.join(known_metrics())}. Of "
+            "pictures, lpips compares them as people do; with --pred and --gt, frechet, fid and "
+            "prd compare whole sets.",
             show_default="psnr,ssim, for dark pictures all",
         ),
     ] = None,
@@ -129,6 +129,16 @@ def evaluate(
         options.phase(
             "Which pixel of its cell of the large frame each pixel of a small frame of video "
             "samples. Choose first to compare with published figures on Vid4 with blur degradation."
+        ),
+    ] = None,
+    wear: Annotated[
+        str | None,
+        typer.Option(
+            metavar="jpeg|noise|blur|all",
+            show_default="none of them",
+            help="Wear out the small pictures before they are enlarged, as those on people's disks "
+            "are: by JPEG of quality 50, by noise of 15 levels, by blur, or by all of these at "
+            "random.",
         ),
     ] = None,
     study: Annotated[
@@ -216,7 +226,7 @@ def evaluate(
     if metrics is not None:
         names = tuple(name.strip() for name in metrics.split(",") if name.strip())
     request = asked.EvaluationRequest(
-        asked.Subject(dataset, predictions, references, study, data_root),
+        asked.Subject(dataset, predictions, references, study, wear, data_root),
         asked.ModelChoice(
             tuple(models or ()),
             weights,

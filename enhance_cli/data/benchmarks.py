@@ -36,6 +36,7 @@ DATASETS: dict[str, Dataset] = {
     "set14": Dataset("Set14", 14, _SELFEXSR),
     "bsd100": Dataset("BSD100", 100, _SELFEXSR),
     "urban100": Dataset("Urban100", 100, _SELFEXSR),
+    "photos-val": Dataset("photos_val", 16, "any folder of sharp photographs serves"),
 }
 
 
@@ -91,7 +92,8 @@ def load_pairs(name: str, scale: int, roots: Sequence[Path]) -> list[Pair]:
     """
     dataset = DATASETS[name]
     for root in roots:
-        for folder in (root / dataset.folder, root / name):
+        # The development data have their benchmarks in a folder of their own.
+        for folder in (root / dataset.folder, root / name, root.parent / dataset.folder):
             for layout in (f"x{scale}", f"image_SRF_{scale}", "HR", "."):
                 pairs = _pairs_in(folder / layout)
                 if pairs:

@@ -9,6 +9,8 @@ that the large and the small picture stay aligned.
 
 import io
 import math
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,8 +209,51 @@ def _jpeg(picture: Tensor, settings: Round, generator: torch.Generator) -> Tenso
     if not _happens(settings.jpeg, generator):
         return picture
     quality = round(_between(settings.quality, generator))
-    subsampling = "4:2:0" if _happens(0.7, generator) else "4:4:4"
+    return _through_jpeg(picture, quality, "4:2:0" if _happens(0.7, generator) else "4:4:4")
+
+
+def _through_jpeg(picture: Tensor, quality: int, subsampling: str) -> Tensor:
     levels: NDArray[np.uint8] = to_levels(picture).movedim(0, -1).numpy()
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return to_values(to_planes(np.asarray(Image.open(buffer))))
+
+
+def _jpeg_50(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
+    return _through_jpeg(imresize(picture, 1 / scale), 50, "4:2:0")
+
+
+def _noise_15(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
+    small = imresize(picture, 1 / scale)
+    return small + 15 / 255 * torch.randn(small.shape, generator=generator)
+
+
+def _soft(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
+    """A Gaussian of half a small pixel before the reduction: 2 pixels at x4."""
+    return imresize(_filter(picture, gaussian_kernel((scale / 2, scale / 2), 0.0)), 1 / scale)
+
+
+# Ways to wear out test pictures. All but the last begin or end with MATLAB's bicubic reduction.
+WEAR: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {
+    "jpeg": _jpeg_50,
+    "noise": _noise_15,
+    "blur": _soft,
+    "all": Wear(plain=0.0).apply,
+}
+
+
+def wear_out(kind: str, picture: Tensor, scale: int, name: str) -> Tensor:
+    """Make the worn small picture of a test picture, the same at every call.
+
+    Args:
+        kind: a key of ``WEAR``: ``jpeg`` of quality 50, ``noise`` of 15 levels of 255, ``blur``
+            by a Gaussian of half a small pixel, or ``all``, what ``Wear`` draws.
+        picture: uint8 (3, H, W), sides multiples of ``scale``.
+        scale: pixels of the picture along the side of one of the small picture.
+        name: of the picture; it decides on the noise and on what is drawn.
+
+    Returns:
+        uint8 (3, H / scale, W / scale).
+    """
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{kind}/{name}".encode()))
+    return to_levels(WEAR[kind](to_values(picture), scale, generator))

@@ -127,10 +127,10 @@ _SETS = frozenset({"--features", "--count", "--seed", "--study"})
 _IMAGES = Benchmark(
     kind="image",
     entry="pictures:open_images",
-    options=_MODELS | _COMPARISON | {"-x", "--tile"},
+    options=_MODELS | _COMPARISON | {"-x", "--tile", "--wear"},
     baselines=("bicubic",),
     protocols=PICTURE_PROTOCOLS,
-    metrics=PICTURE_METRICS,
+    metrics=(*PICTURE_METRICS, LPIPS),
     default_metrics=("psnr", "ssim"),
     border=None,
 )
@@ -167,6 +167,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "set14": _IMAGES,
     "bsd100": _IMAGES,
     "urban100": _IMAGES,
+    "photos-val": _IMAGES,
     "sid": _DARK_PICTURES,
     "lol": _DARK_PICTURES,
     "synthetic-dark": _DARK_PICTURES,
@@ -179,7 +180,11 @@ BENCHMARKS: dict[str, Benchmark] = {
 # One folder against another; which of them it is follows from the metrics and the files.
 FOLDERS: dict[str, Benchmark] = {
     "pictures": replace(
-        _IMAGES, entry="pictures:open_pairs", options=_COMPARISON | {"-x"}, baselines=()
+        _IMAGES,
+        entry="pictures:open_pairs",
+        options=_COMPARISON | {"-x"},
+        baselines=(),
+        metrics=PICTURE_METRICS,
     ),
     "perceptual": Benchmark(
         kind="image",

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from enhance_cli.data.benchmarks import Pair, load_pairs, match_folders
+from enhance_cli.data.wear import WEAR, wear_out
 from enhance_cli.defaults import SCALE
 from enhance_cli.engine.catalogue import Model, cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import load_perceptual_distance
 from enhance_cli.engine.tiled import TilePlan, run_tiled
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.evaluation.benchmarks import LPIPS, Measures
 from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers, net_roots
@@ -43,19 +44,30 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
         **{name: partial(_enlarge, model=model, plan=plan) for name, model in models.items()},
     }
 
+    wear = request.subject.wear
+    if wear is not None and wear not in WEAR:
+        raise UnknownNameError("wear", wear, WEAR)
+    distance, notes = _open_distance(request, measures)
+
     def score_pair(pair: Pair) -> dict[str, Score]:
         reference, source = _read_pair(pair, scale)
+        if wear is not None:
+            source = wear_out(wear, reference.expand(3, -1, -1), scale, pair.name)
         source = source.expand(3, -1, -1)
-        return {
-            name: compare_pictures(pair.name, enlarge(source), reference, measures, scale)
-            for name, enlarge in enlargers.items()
-        }
+        scores = {}
+        for name, enlarge in enlargers.items():
+            estimate = enlarge(source)
+            scores[name] = compare_pictures(pair.name, estimate, reference, measures, scale)
+            if distance is not None:
+                truth = reference.expand(3, -1, -1)
+                scores[name][LPIPS] = _measure_distance(distance, estimate, truth)
+        return scores
 
     return Evaluation(
         f"{request.subject.name} x{scale}",
         "pictures",
         _cases(load_pairs(request.subject.name, scale, find_roots(request)), score_pair),
-        partial(report_pictures, request=request, measures=measures, kind="image"),
+        partial(report_pictures, request=request, measures=measures, kind="image", notes=notes),
         checkpoints(models),
     )
 
@@ -67,21 +79,7 @@ def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         EnhanceError: for folders that do not match, and weights that are absent.
     """
     predictions, references = request.subject.folders
-    distance, notes = None, []
-    if LPIPS in measures.metrics:
-        if request.samples.features not in (None, "squeezenet"):
-            raise UsageError(
-                f"--features {request.samples.features}: lpips has weights for squeezenet only"
-            )
-        distance = load_perceptual_distance(
-            roots=net_roots(request),
-            cache=cache_folder(),
-            device=choose_device(request.models.device),
-        )
-        notes = [
-            f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
-            "figures of the same network"
-        ]
+    distance, notes = _open_distance(request, measures)
 
     def score_pair(pair: Pair) -> dict[str, Score]:
         assert pair.source is not None
@@ -90,7 +88,8 @@ def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         scale = request.models.scale or SCALE
         found = compare_pictures(pair.name, estimate, reference, measures, scale)
         if distance is not None:
-            found[LPIPS] = _measure_distance(distance, *paths)
+            shown = (to_planes(read_rgb8(path)) for path in paths)
+            found[LPIPS] = _measure_distance(distance, *shown)
         return {predictions.name: found}
 
     return Evaluation(
@@ -112,10 +111,37 @@ def _cases(pairs: Sequence[Pair], score_pair: Callable[[Pair], dict[str, Score]]
     ]
 
 
-def _measure_distance(distance: PerceptualDistance, *paths: Path) -> float:
-    pictures = (to_values(to_planes(read_rgb8(path))[None]) for path in paths)
+def _open_distance(
+    request: EvaluationRequest, measures: Measures
+) -> tuple[PerceptualDistance | None, list[str]]:
+    """LPIPS, if it is asked for, and what must be said of its figures.
+
+    Raises:
+        UsageError: if it is to look through a network that it has no weights for.
+        CheckpointError: if its weights are absent.
+    """
+    if LPIPS not in measures.metrics:
+        return None, []
+    if request.samples.features not in (None, "squeezenet"):
+        raise UsageError(
+            f"--features {request.samples.features}: lpips has weights for squeezenet only"
+        )
+    distance = load_perceptual_distance(
+        roots=net_roots(request),
+        cache=cache_folder(),
+        device=choose_device(request.models.device),
+    )
+    note = (
+        f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
+        "figures of the same network"
+    )
+    return distance, [note]
+
+
+def _measure_distance(distance: PerceptualDistance, *pictures: Tensor) -> float:
+    """LPIPS of two pictures, uint8 (3, H, W)."""
     try:
-        return float(distance(*pictures))
+        return float(distance(*(to_values(picture[None]) for picture in pictures)))
     except ValueError as error:
         raise DatasetError(str(error)) from error
 

@@ -25,6 +25,7 @@ class Subject:
     predictions: Path | None = _option("--pred")
     references: Path | None = _option("--gt")
     study: str | None = _option("--study")
+    wear: str | None = _option("--wear")
     data_root: Path | None = None
 
     @property
@@ -115,7 +116,8 @@ class EvaluationRequest:
         """What of the options a heading must tell, because figures of others do not compare."""
         strategy = f", strategy {self.models.strategy}" if self.models.strategy else ""
         phase = f", phase {self.comparison.phase}" if self.comparison.phase else ""
-        return strategy + phase
+        wear = f", worn by {self.subject.wear}" if self.subject.wear else ""
+        return strategy + phase + wear
 
     def given_options(self) -> Iterator[tuple[str, str]]:
         """Names and values of the options that some benchmarks have no use for, where given."""
