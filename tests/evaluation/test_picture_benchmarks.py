@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 import skimage.metrics
 from made_pictures import photo
 from PIL import Image
+
+from enhance_cli.data.wear import WEAR, wear_out
+from enhance_cli.levels import to_planes
+from enhance_cli.metrics.protocols import score
+from enhance_cli.resize import imresize
 
 # Bicubic on these files with this protocol, as published (dissertation 003, table 2.4) to the
 # digits that agree: its tables round Set14 x4 down to 26.00.
@@ -176,13 +182,58 @@ def test_grey_pictures(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     assert ran.code == 0, ran.err
 
 
+def test_worn_pictures(tmp_path: Path, enhance: Callable):
+    """Bicubic enlarges what wear_out has made, and the heading says so."""
+    photo(tmp_path / "Set5" / "HR" / "a.png", 64, 48)
+    with Image.open(tmp_path / "Set5" / "HR" / "a.png") as image:
+        truth = to_planes(np.asarray(image))
+    for kind in WEAR:
+        worn = wear_out(kind, truth, 4, "a")
+        assert worn.equal(wear_out(kind, truth, 4, "a"))
+        assert not worn.equal(imresize(truth, 1 / 4))
+        enlarged = imresize(worn.double(), 4).round().clamp(0, 255)
+        wanted = score(enlarged / 255, truth.double() / 255, "rgb", 0, ["psnr"])["psnr"]
+        ran = enhance(
+            *("evaluate", "--dataset", "set5", "--model", "bicubic", "--protocol", "rgb"),
+            *("--wear", kind, "--data-root", tmp_path, "--csv", tmp_path / f"{kind}.csv"),
+        )
+        assert ran.code == 0, ran.err
+        assert f"worn by {kind}" in ran.out
+        with (tmp_path / f"{kind}.csv").open() as file:
+            assert float(next(csv.DictReader(file))["psnr"]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_lpips_of_a_dataset(tmp_path: Path, enhance: Callable, shared_data: Path):
+    """It is that of the pictures in two folders."""
+    photo(tmp_path / "Set5" / "x4" / "a_HR.png", 64, 64)
+    photo(tmp_path / "Set5" / "x4" / "a_LR.png", 16, 16)
+    with Image.open(tmp_path / "Set5" / "x4" / "a_LR.png") as image:
+        enlarged = imresize(to_planes(np.asarray(image)).double(), 4).round().clamp(0, 255)
+    (tmp_path / "made").mkdir()
+    pixels = enlarged.byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(tmp_path / "made" / "a.png")
+    (tmp_path / "true").mkdir()
+    shutil.copy(tmp_path / "Set5" / "x4" / "a_HR.png", tmp_path / "true" / "a.png")
+    (tmp_path / "nets").symlink_to(shared_data / "nets")
+    means = []
+    for what in (
+        ("--dataset", "set5", "--model", "bicubic"),
+        ("--pred", tmp_path / "made", "--gt", tmp_path / "true"),
+    ):
+        ran = enhance("evaluate", *what, "--metrics", "lpips", "--json", "--data-root", tmp_path)
+        assert ran.code == 0, ran.err
+        means.append(json.loads(ran.out)["results"][0]["mean"]["lpips"])
+    assert means[0] == means[1] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
         ([], 2, "give --dataset NAME, or --pred DIR and --gt DIR"),
         (["--dataset", "set15"], 2, "unknown dataset 'set15' (did you mean"),
         (["--dataset", "set5", "--protocol", "hsv"], 2, "choose from rgb, y-crop"),
-        (["--dataset", "set5", "--metrics", "psnr,lpips"], 2, "unknown metric 'lpips'"),
+        (["--dataset", "set5", "--metrics", "psnr,prd"], 2, "unknown metric 'prd'"),
+        (["--dataset", "set5", "--wear", "rain"], 2, "unknown wear 'rain': choose from"),
         (["--dataset", "set5", "--model", "srgan"], 2, "unknown model 'srgan'"),
         (["--dataset", "set5", "--pred", "a", "--gt", "b"], 2, "not both"),
         (["--pred", "a", "--gt", "b"], 1, "a: no such folder"),
