@@ -54,7 +54,15 @@ def evaluate(
             "bicubic enlargement, is always scored beside it.",
         ),
     ] = None,
-    weights: options.Weights = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            rich_help_panel=options.MODEL,
+            help="Score the model in this checkpoint file, for example one that you have trained. "
+            "May be repeated.",
+        ),
+    ] = None,
     scale: Annotated[int | None, options.scale("2|4")] = None,
     strategy: Annotated[
         str | None,
@@ -229,7 +237,7 @@ def evaluate(
         asked.Subject(dataset, predictions, references, study, wear, data_root),
         asked.ModelChoice(
             tuple(models or ()),
-            weights,
+            tuple(weights or ()),
             scale,
             strategy,
             options.parse_tile(tile),

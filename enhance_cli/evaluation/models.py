@@ -56,8 +56,7 @@ def load_models(
     chosen: list[tuple[str | None, Path | None]] = [
         (name, None) for name in choice.names if name not in baselines
     ]
-    if choice.weights is not None:
-        chosen.append((None, choice.weights))
+    chosen += [(None, path) for path in choice.weights]
     if not chosen and not choice.names:
         chosen = [(name, None) for name in usual if _is_trained(name)]
         if not chosen:

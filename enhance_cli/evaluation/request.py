@@ -50,7 +50,7 @@ class ModelChoice:
     """Which models and baselines are evaluated, and how they are run."""
 
     names: Sequence[str] = _option("--model", ())
-    weights: Path | None = _option("--weights")
+    weights: Sequence[Path] = _option("--weights", ())
     scale: int | None = _option("-x")
     strategy: str | None = _option("--strategy")
     tile: int | None = _option("--tile")
@@ -127,4 +127,7 @@ class EvaluationRequest:
                 value = getattr(values, entry.name)
                 if "option" in entry.metadata and value != entry.default:
                     listed = isinstance(value, list | tuple)
-                    yield entry.metadata["option"], ",".join(value) if listed else str(value)
+                    yield (
+                        entry.metadata["option"],
+                        ",".join(map(str, value)) if listed else str(value),
+                    )

@@ -182,6 +182,24 @@ def test_grey_pictures(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     assert ran.code == 0, ran.err
 
 
+def test_several_checkpoints(
+    sample_root: Path, tmp_path: Path, enhance: Callable, tiny_weights: dict
+):
+    """Each has its column; LPIPS takes a grey picture too."""
+    (tmp_path / "nets").symlink_to(sample_root / "nets")
+    photo(tmp_path / "Set5" / "HR" / "0.png", 72, 64, 0)
+    with Image.open(tmp_path / "Set5" / "HR" / "0.png") as image:
+        image.convert("L").save(tmp_path / "Set5" / "HR" / "1.png")
+    again = shutil.copy(tiny_weights[4], tmp_path / "again.safetensors")
+    weights = ["--weights", tiny_weights[4], "--weights", again]
+    options = ["--dataset", "set5", "--metrics", "lpips,psnr", "--data-root", tmp_path, "--json"]
+    ran = enhance("evaluate", *options, *weights)
+    assert ran.code == 0, ran.err
+    results = json.loads(ran.out)["results"]
+    assert [result["model"] for result in results] == ["bicubic", "tiny-x4", "tiny-x4*"]
+    assert results[1]["mean"] == results[2]["mean"] != results[0]["mean"]
+
+
 def test_worn_pictures(tmp_path: Path, enhance: Callable):
     """Bicubic enlarges what wear_out has made, and the heading says so."""
     photo(tmp_path / "Set5" / "HR" / "a.png", 64, 48)
