@@ -11,6 +11,34 @@ from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
 
+def parse_pages(text: str) -> int:
+    """Read the value of ``--pages``; 0 stands for all.
+
+    Raises:
+        BadParameter: if it is neither ``first`` nor ``all`` nor a number from 1 on.
+    """
+    if text in ("first", "all"):
+        return int(text == "first")
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise typer.BadParameter(f"{text}: must be first, all, or the number of a page from 1 on")
+    return int(text)
+
+
+Pages = Annotated[
+    int | None,
+    typer.Option(
+        "--pages",
+        metavar="first|all|N",
+        parser=parse_pages,
+        show_default="first",
+        rich_help_panel=options.FILES,
+        help="Which pictures are enlarged of a file that holds several, as TIFF and MPO (3D "
+        "photographs) can. All pages of a TIFF come into one TIFF; where the output is in another "
+        "format, each becomes a file of its own: scan_x4-1.png, scan_x4-2.png and so on.",
+    ),
+]
+
+
 def superres(
     inputs: Annotated[
         list[str],
@@ -38,6 +66,7 @@ def superres(
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     quality: options.Quality = None,
+    pages: Pages = None,
     no_metadata: options.NoMetadata = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
@@ -62,6 +91,7 @@ def superres(
         size=parse_size(scale, size),
         quality=quality,
         metadata=not no_metadata,
+        page=1 if pages is None else pages or None,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_superres(request, talk))

@@ -17,8 +17,9 @@ from PIL import UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.metadata import DIRECTORIES, find_exif, find_tiff_exif
+from enhance_cli.io.metadata import DIRECTORIES, find_exif
 from enhance_cli.io.raw_files import is_raw, open_libraw
+from enhance_cli.io.tiff import find_tiff_exif
 
 # The ISO tag has 16 bits. When it holds its largest value, the sensitivity may be higher, and a
 # longer tag tells it.

@@ -1,15 +1,16 @@
 """Reading and writing pictures: the module that other packages import this from."""
 
 from enhance_cli.io.finding import READABLE_SUFFIXES, find_images
-from enhance_cli.io.picture import Picture
-from enhance_cli.io.reading import read_image, read_rgb8
-from enhance_cli.io.writing import (
+from enhance_cli.io.formats import (
     WRITABLE_SUFFIXES,
     check_writable,
+    holds_pages,
     picture_suffix,
-    write_image,
     write_notices,
 )
+from enhance_cli.io.picture import Picture
+from enhance_cli.io.reading import find_pages, read_image, read_rgb8
+from enhance_cli.io.writing import write_image, write_pages
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -17,9 +18,12 @@ __all__ = [
     "Picture",
     "check_writable",
     "find_images",
+    "find_pages",
+    "holds_pages",
     "picture_suffix",
     "read_image",
     "read_rgb8",
     "write_image",
     "write_notices",
+    "write_pages",
 ]

@@ -5,16 +5,13 @@ from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from math import isfinite
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageCms, TiffImagePlugin, TiffTags
+from PIL import ImageCms
 from PIL.ExifTags import IFD, Base
-
-from enhance_cli.io.captions import TIFF_IPTC, TIFF_XMP, Captions
 
 # The tags of the first directory that describe the picture. In a TIFF the same directory also
 # says how the file stores it.
@@ -86,35 +83,6 @@ def find_exif(image: Pillow.Image) -> Pillow.Exif:
         return Pillow.Exif()
 
 
-def find_tiff_exif(file: IO[bytes]) -> Pillow.Exif:
-    """The EXIF of an open TIFF that Pillow cannot decode; it is empty if it cannot be read."""
-    exif = Pillow.Exif()
-    try:
-        file.seek(0)
-        exif.load_from_fp(file)
-    except Exception:  # as above
-        return Pillow.Exif()
-    return exif
-
-
-def find_tiff_tags(file: IO[bytes]) -> dict[int, Any]:
-    """The tags of a TIFF's first picture; there are none if they cannot be read."""
-    try:
-        file.seek(0)
-        return dict(_read_directory(file))  # dict() reads the values, which are lazy
-    except Exception:  # as above
-        return {}
-
-
-def _read_directory(file: IO[bytes]) -> TiffImagePlugin.ImageFileDirectory_v2:
-    header = file.read(16)
-    is_big = header[2:4] in (b"+\0", b"\0+")
-    directory = TiffImagePlugin.ImageFileDirectory_v2(header if is_big else header[:8])
-    file.seek(directory.next)
-    directory.load(file)
-    return directory
-
-
 def find_orientation(exif: Pillow.Exif) -> int:
     """The EXIF orientation, 1 to 8; without a valid tag it is 1, which means upright."""
     orientation = exif.get(Base.Orientation)
@@ -162,11 +130,11 @@ def clean_exif(exif: Pillow.Exif) -> bytes | None:
         clean = Pillow.Exif()
         clean.endian = exif.endian  # maker notes keep their byte order
         for tag in DESCRIPTIVE_TAGS & set(exif):
-            clean[tag] = _as_stored(exif[tag])
+            clean[tag] = as_stored(exif[tag])
         if Base.Orientation in clean:
             clean[Base.Orientation] = 1
         for directory in DIRECTORIES:
-            entries = {tag: _as_stored(value) for tag, value in exif.get_ifd(directory).items()}
+            entries = {tag: as_stored(value) for tag, value in exif.get_ifd(directory).items()}
             if entries.pop(IFD.Interop, None) and (inner := exif.get_ifd(IFD.Interop)):
                 entries[IFD.Interop] = inner  # in place of its offset in the old file
             if entries:
@@ -241,50 +209,6 @@ def srgb_profile() -> bytes:
     return bytes(made)
 
 
-def finish_tiff(
-    path: Path, data: bytes | None, density: tuple[int, int] | None, captions: Captions
-) -> None:
-    """Give a tiled TIFF a new directory, at the end of the file, that holds EXIF too.
-
-    libvips does not write EXIF into TIFF, and Pillow cannot write colour of 16 bits. The file must
-    be tiled, because a directory that Pillow writes changes the offsets of strips, not of tiles.
-
-    Args:
-        path: the file, which is changed in place.
-        data: EXIF in Pillow's byte form, or None.
-        density: numbers of pixels across and down on the same length, in place of a resolution in
-            inches; None leaves the resolution as it is.
-        captions: what is written about the picture; its texts are not kept.
-
-    Raises:
-        OSError: if the file cannot be changed.
-    """
-    exif = load_exif(data) if data else Pillow.Exif()
-    with path.open("r+b") as file:
-        directory = _read_directory(file)
-        kept = set(dict(directory))
-        for tag in set(exif) - kept - set(DIRECTORIES):
-            directory[tag] = _as_stored(exif[tag])
-        for tag in DIRECTORIES:
-            if entries := exif.get_ifd(tag):
-                directory[tag] = {key: _as_stored(value) for key, value in entries.items()}
-        for tag, packet in ((TIFF_XMP, captions.xmp), (TIFF_IPTC, captions.iptc)):
-            if packet:
-                directory.tagtype[tag] = TiffTags.UNDEFINED if tag == TIFF_IPTC else TiffTags.BYTE
-                directory[tag] = packet
-        if density:
-            directory[Base.XResolution], directory[Base.YResolution] = map(float, density)
-            directory[Base.ResolutionUnit] = 1  # none
-        end = file.seek(0, 2)
-        end += file.write(bytes(-end % 8))
-        file.write(directory.tobytes(end))
-        file.seek(0)
-        header = file.read(4)
-        order, big = "<" if header.startswith(b"II") else ">", b"+" in header
-        file.seek(8 if big else 4)
-        file.write(struct.pack(f"{order}{'Q' if big else 'L'}", end))
-
-
 def usable_profile(profile: bytes | None, channels: int) -> bytes | None:
     """Give a colour profile back if it is for that number of channels, 1 or 3; else None."""
     return profile if _colour_space(profile) == {1: "GRAY", 3: "RGB"}[channels] else None
@@ -331,10 +255,10 @@ def _dump_exif(exif: Pillow.Exif) -> bytes:
     """EXIF in Pillow's byte form, with all texts just as they were read."""
     for tags in (exif, *(exif.get_ifd(directory) for directory in DIRECTORIES)):
         for tag, value in list(tags.items()):
-            tags[tag] = _as_stored(value)
+            tags[tag] = as_stored(value)
     return exif.tobytes()
 
 
-def _as_stored(value: Any) -> Any:
+def as_stored(value: Any) -> Any:
     """Text in the bytes that it was read from: Pillow would write ``?`` for other than ASCII."""
     return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value

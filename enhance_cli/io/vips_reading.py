@@ -1,7 +1,6 @@
 """Decode pictures with libvips: those of 16 bits, and the layouts of TIFF that Pillow mixes up."""
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -71,15 +70,15 @@ class TiffLayout:
 
 
 def decode_with_vips(
-    path: Path, file: IO[bytes], layout: TiffLayout | None, notice: Callable[[str], None]
+    path: Path, file: IO[bytes], layout: TiffLayout | None = None, page: int = 0
 ) -> tuple[Samples, bytes | None]:
     """Decode an open picture.
 
     Args:
         path: where it is, for messages.
         file: the file, or a copy in memory.
-        layout: for a TIFF, what its tags say.
-        notice: is called with a line on each thing that the user should know.
+        layout: for a TIFF, what the tags of the picture say.
+        page: which picture of a TIFF, counted from 0.
 
     Returns:
         Planes (H, W, 1 to 4) of 8 or 16 bits, grey or RGB and perhaps alpha; and the colour
@@ -90,15 +89,15 @@ def decode_with_vips(
     """
     pyvips = import_pyvips(path, InputError)
     try:
-        image = _open(pyvips, file)
+        image = _open(pyvips, file, {"page": page} if page else {})
         profile = bytes(image.get("icc-profile-data")) if _has(image, "icc-profile-data") else None
         if layout is None:
             layout = TiffLayout(samples=image.bands, extras=(2,) * (image.bands in (2, 4)))
-        elif _has(image, "n-pages") and image.get("n-pages") > 1:
-            notice(f"holds {image.get('n-pages')} pictures, the first one is read")
         _check(path, image, layout)
-        is_split_grey = layout.is_planar and layout.samples == 2
-        planes = _decode_split_grey(file) if is_split_grey else _decode(image, layout, profile)
+        if layout.is_planar and layout.samples == 2:
+            planes = _decode_split_grey(file, page)
+        else:
+            planes = _decode(image, layout, profile)
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1]  # earlier lines may tell of earlier files
         raise InputError(
@@ -116,7 +115,7 @@ def _has(image: Any, field: str) -> bool:
     return bool(image.get_typeof(field))
 
 
-def _open(pyvips: Any, file: IO[bytes]) -> Any:
+def _open(pyvips: Any, file: IO[bytes], options: dict[str, int]) -> Any:
     """Open a file by its descriptor: libvips finds options in file names, and caches by name."""
 
     def open_at(level: str) -> Any:
@@ -125,7 +124,9 @@ def _open(pyvips: Any, file: IO[bytes]) -> Any:
         else:
             file.seek(0)
             source = pyvips.Source.new_from_descriptor(file.fileno())
-        return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=level)
+        return pyvips.Image.new_from_source(
+            source, "", access="sequential", fail_on=level, **options
+        )
 
     image = open_at("error")
     # To libvips a strip that cannot be decoded is an error, but a tile only a warning.
@@ -171,11 +172,12 @@ def _decode(image: Any, layout: TiffLayout, profile: bytes | None) -> Samples:
     return np.asarray(planes).reshape(image.height, image.width, -1)
 
 
-def _decode_split_grey(file: IO[bytes]) -> Samples:
+def _decode_split_grey(file: IO[bytes], place: int) -> Samples:
     """Decode grey and alpha that are stored apart: libvips 8.18 mixes up their rows."""
     file.seek(0)
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages.first
+        page = tiff.pages[place]
+        assert isinstance(page, tifffile.TiffPage)
         planes = np.moveaxis(page.asarray(), 0, -1)
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             planes = np.concatenate([~planes[..., :1], planes[..., 1:]], axis=2)

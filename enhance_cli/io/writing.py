@@ -1,11 +1,11 @@
-"""Write pictures to files: what each format can hold, and how it is written."""
+"""Write pictures to files."""
 
-import os
 import struct
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -16,162 +16,26 @@ from enhance_cli.defaults import QUALITY
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.captions import COMMENT, Captions, jpeg_segment
 from enhance_cli.io.files import replacing
-from enhance_cli.io.libraries import import_pyvips, pillow_setting
-from enhance_cli.io.metadata import (
-    finish_tiff,
-    resize_exif,
-    shorten_exif,
-    srgb_profile,
-    usable_profile,
+from enhance_cli.io.formats import (
+    AVIF,
+    JPEG,
+    MAX_BUFFER,
+    PNG,
+    TIFF,
+    WEBP,
+    Format,
+    check_writable,
+    find_format,
+    fit,
 )
-from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
+from enhance_cli.io.libraries import import_pyvips, pillow_setting
+from enhance_cli.io.picture import Picture, Samples
 from enhance_cli.io.png import finish_png
+from enhance_cli.io.tiff import append_tiff, finish_tiff
 
-
-@dataclass(frozen=True)
-class Format:
-    """What a file format can hold.
-
-    Attributes:
-        name: the name that users know.
-        pillow: the name that Pillow has for it.
-        deep: whether it holds 16 bits a sample.
-        alpha: whether it holds transparency.
-        metadata: whether it holds EXIF, XMP and colour profiles.
-        iptc: whether it holds IPTC.
-        texts: whether it holds texts with any name, as PNG does.
-        comment: whether it holds one text, the comment.
-        ratio: whether it holds a resolution or a ratio of the pixels' sides.
-        always_rgb: whether grey pictures are stored, or read back, as RGB.
-        max_side: largest width and height in pixels.
-        max_pixels: largest number of pixels, or None for no limit.
-        max_bytes: largest size of the pixels before compression, or None for no limit.
-    """
-
-    name: str
-    pillow: str
-    deep: bool = False
-    alpha: bool = False
-    metadata: bool = True
-    iptc: bool = False
-    texts: bool = False
-    comment: bool = False
-    ratio: bool = False
-    always_rgb: bool = False
-    max_side: int = 2**31 - 1
-    max_pixels: int | None = None
-    max_bytes: int | None = None
-
-
-PNG = Format("PNG", "PNG", deep=True, alpha=True, texts=True, ratio=True)
-# The limit is that of libjpeg; that of JPEG is 65535.
-JPEG = Format("JPEG", "JPEG", iptc=True, comment=True, ratio=True, max_side=65_500)
-TIFF = Format("TIFF", "TIFF", deep=True, alpha=True, iptc=True, ratio=True)
-WEBP = Format("WebP", "WEBP", alpha=True, always_rgb=True, max_side=16_383)
-# libavif writes more, but does not read it back.
-AVIF = Format("AVIF", "AVIF", alpha=True, always_rgb=True, max_side=32_768, max_pixels=2**28)
-BMP = Format("BMP", "BMP", metadata=False, max_bytes=2**32 - 2**20)
-PPM = Format("PPM", "PPM", metadata=False)
-
-FORMATS = {
-    ".png": PNG,
-    ".jpg": JPEG,
-    ".jpeg": JPEG,
-    ".jpe": JPEG,
-    ".jfif": JPEG,
-    ".tif": TIFF,
-    ".tiff": TIFF,
-    ".webp": WEBP,
-    ".avif": AVIF,
-    ".bmp": BMP,
-    ".ppm": PPM,
-    ".pnm": PPM,
-}
-WRITABLE_SUFFIXES = frozenset(FORMATS)
-
-JPEG_EXIF_BYTES = 65_533
-JPEG_SEGMENT_BYTES = 65_450  # leaves room for the names of what is in a segment
 # A TIFF that is no BigTIFF ends at 4 GB, and noise hardly shrinks when it is compressed.
 CLASSIC_TIFF_BYTES = 3 * 10**9
-MAX_BUFFER = 2**31 - 1
 INCH = 25.4
-
-
-def picture_suffix(source: Path) -> str:
-    """The suffix of a result: that of its input if such files can be written, and else .png."""
-    return source.suffix if source.suffix.lower() in FORMATS else ".png"
-
-
-def check_writable(path: Path, height: int, width: int, *, depth: int, alpha: bool) -> None:
-    """Check, before any work is done, that a picture of this size can be written.
-
-    A format that holds less depth, or no alpha, is no error; see :func:`write_notices`.
-
-    Args:
-        path: the output, whose suffix gives the format.
-        height: height in pixels.
-        width: width in pixels.
-        depth: bits of a sample, 8 or 16.
-        alpha: whether the picture has transparency.
-
-    Raises:
-        OutputError: if the suffix is unknown, the format cannot hold the size, or the folder
-            cannot be written.
-    """
-    format_ = _find_format(path)
-    planes = 3 + (alpha and format_.alpha)
-    size = height * width * planes * (depth // 8 if format_.deep else 1)
-    limits = (
-        (max(height, width), format_.max_side, "pixels a side"),
-        (height * width, format_.max_pixels, "pixels"),
-        (size, format_.max_bytes, "bytes"),
-    )
-    for value, limit, unit in limits:
-        if limit is not None and value > limit:
-            raise OutputError(
-                f"{path}: {width}x{height} pixels are too many, {format_.name} holds at most "
-                f"{limit} {unit}: use .png or .tif"
-            )
-    _check_folder(path)
-
-
-def write_notices(path: Path, picture: Picture) -> list[str]:
-    """One line on each thing that a picture will lose in the format of a path."""
-    format_ = _find_format(path)
-    notices = []
-    if picture.pixels.dtype == np.uint16 and not format_.deep:
-        notices.append(f"{format_.name} holds 8 bits: 16-bit values are rounded")
-    if picture.alpha is not None and not format_.alpha:
-        notices.append(f"{format_.name} has no transparency: placed on white")
-    if picture.icc_profile not in (None, srgb_profile()) and not format_.metadata:
-        notices.append(f"{format_.name} holds no colour profile: colours may look different")
-    elif format_.always_rgb and usable_profile(picture.icc_profile, 1):
-        notices.append(f"{format_.name} stores grey as RGB: its grey profile is left out")
-    if picture.exif and not format_.metadata:
-        notices.append(f"{format_.name} holds no EXIF: it is left out")
-    kept, given = _fit_captions(picture.captions, format_), picture.captions
-    if given.xmp and not kept.xmp:
-        notices.append(f"{format_.name} holds no XMP, or not so much: it is left out")
-    if given.iptc and not kept.iptc:
-        notices.append(f"{format_.name} holds no IPTC, or not so much: it is left out")
-    if lost := [name for name, _ in given.texts if name not in dict(kept.texts)]:
-        notices.append(f"{format_.name} does not hold these texts: {', '.join(lost)}")
-    if picture.density and not format_.ratio:
-        notices.append(f"{format_.name} holds no ratio of the pixels' sides: it is left out")
-    return notices
-
-
-def _fit_captions(captions: Captions, format_: Format) -> Captions:
-    """What a format can hold of what is written about a picture."""
-    most = JPEG_SEGMENT_BYTES if format_ is JPEG else MAX_BUFFER
-    xmp = captions.xmp if format_.metadata and len(captions.xmp or b"") <= most else None
-    iptc = captions.iptc if format_.iptc and len(captions.iptc or b"") <= most else None
-    texts = tuple(
-        (name, text)
-        for name, text in captions.texts
-        if format_.texts or (format_.comment and name == COMMENT and len(text.encode()) <= most)
-    )
-    return Captions(xmp, iptc, texts)
 
 
 def write_image(path: Path, picture: Picture, quality: int | None = None) -> None:
@@ -193,68 +57,68 @@ def write_image(path: Path, picture: Picture, quality: int | None = None) -> Non
     """
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: must be from 1 to 100")
-    format_ = _find_format(path)
-    depth = picture.pixels.dtype.itemsize * 8
-    check_writable(
-        path, picture.height, picture.width, depth=depth, alpha=picture.alpha is not None
-    )
-    fitted = _fit(picture, format_)
+    format_ = find_format(path)
+    fitted = _fit(path, picture, format_)
     with replacing(path) as temporary:
-        if format_ is TIFF or fitted.pixels.dtype == np.uint16:
-            _save_with_vips(path, temporary, fitted, format_)
+        if format_ is TIFF:
+            _save_tiff(path, temporary, fitted, big=_tiff_bytes(fitted) > CLASSIC_TIFF_BYTES)
+            if fitted.exif or not fitted.dpi or fitted.captions != Captions():
+                finish_tiff(temporary, fitted)
+        elif fitted.pixels.dtype == np.uint16:
+            _save_deep_png(path, temporary, fitted)
         else:
             _save_with_pillow(path, temporary, fitted, format_, quality)
 
 
-def _find_format(path: Path) -> Format:
-    format_ = FORMATS.get(path.suffix.lower())
-    if format_ is None:
-        named = f"{path.suffix} pictures" if path.suffix else "a picture without a suffix"
-        raise OutputError(
-            f"{path}: cannot write {named}, use .png or .tif, or another of "
-            f"{', '.join(sorted(FORMATS))}"
-        )
-    return format_
+@contextmanager
+def write_pages(path: Path, count: int) -> Iterator[Callable[[Picture], None]]:
+    """Write several pictures into one TIFF, whole or not at all, in a ``with`` statement.
+
+    Args:
+        path: where to write. An existing file is replaced, and missing folders are made.
+        count: how many pictures there will be, from which the size of the file is guessed.
+
+    Yields:
+        A function that adds a picture.
+
+    Raises:
+        OutputError: see :func:`check_writable`; or if writing fails, also of a single picture.
+    """
+    assert find_format(path) is TIFF, path
+    link, big = 0, False
+
+    with replacing(path) as temporary:
+
+        def add(picture: Picture) -> None:
+            nonlocal link, big
+            fitted = _fit(path, picture, TIFF)
+            if not link:
+                big = count * _tiff_bytes(fitted) > CLASSIC_TIFF_BYTES
+                _save_tiff(path, temporary, fitted, big=big)
+                link = finish_tiff(temporary, fitted)
+                return
+            with NamedTemporaryFile(dir=path.parent, prefix=".page-", suffix=".tif") as page:
+                _save_tiff(path, Path(page.name), fitted, big=big)
+                try:
+                    link = append_tiff(temporary, link, Path(page.name), fitted)
+                except OverflowError as error:
+                    raise OutputError(f"{path}: {error}, use .png for a file each") from error
+
+        yield add
 
 
-def _check_folder(path: Path) -> None:
-    try:
-        exists_as_folder = path.is_dir()
-    except OSError as error:  # a name that is too long
-        raise OutputError(
-            f"{path}: no file can have this name ({error.strerror}), choose another with -o"
-        ) from error
-    if exists_as_folder:
-        raise OutputError(f"{path}: is a folder, name a file")
-    folder = path.absolute().parent
-    while not folder.exists():  # those that are missing will be made
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path}: {folder} is not a folder, choose another output with -o")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{path}: the folder {folder} may not be written, choose another output with -o"
-        )
+def _fit(path: Path, picture: Picture, format_: Format) -> Picture:
+    """Check that a picture can be written, and reduce it to what the format can hold."""
+    depth = picture.pixels.dtype.itemsize * 8
+    has_alpha = picture.alpha is not None
+    check_writable(path, picture.height, picture.width, depth=depth, alpha=has_alpha)
+    return fit(picture, format_)
 
 
-def _fit(picture: Picture, format_: Format) -> Picture:
-    """Reduce a picture to what the format can hold."""
-    pixels, alpha = picture.pixels, picture.alpha
-    if alpha is not None and not format_.alpha:
-        pixels, alpha = _place_on_white(pixels, alpha, picture.max_value), None
-    if not format_.deep:
-        pixels = round_to_8_bits(pixels)
-        alpha = None if alpha is None else round_to_8_bits(alpha)
-    channels = 3 if format_.always_rgb else pixels.shape[2]
-    profile = usable_profile(picture.icc_profile, channels) if format_.metadata else None
-    return replace(
-        picture,
-        pixels=pixels,
-        alpha=alpha,
-        icc_profile=profile,
-        exif=_fit_exif(picture, format_),
-        captions=_fit_captions(picture.captions, format_),
-    )
+def _tiff_bytes(picture: Picture) -> int:
+    """The size of the pixels, taken for 16 bits."""
+    planes = picture.pixels.shape[2] + (picture.alpha is not None)
+    return 2 * picture.height * picture.width * int(planes)
 
 
 def _planes(picture: Picture) -> Samples:
@@ -262,22 +126,6 @@ def _planes(picture: Picture) -> Samples:
     if picture.alpha is None:
         return np.ascontiguousarray(picture.pixels)
     return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
-
-
-def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
-    cover = alpha[..., None].astype(np.uint32)  # 65535 squared still fits
-    blended = pixels * cover
-    blended += white * (white - cover) + white // 2
-    blended //= white
-    return blended.astype(pixels.dtype)
-
-
-def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
-    if picture.exif is None or not format_.metadata:
-        return None
-    # If it has that tag, Pillow's AVIF writer packs the EXIF anew and keeps only ASCII letters.
-    exif = resize_exif(picture.exif, picture.height, picture.width, orientation=format_ is not AVIF)
-    return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif
 
 
 def _save_with_pillow(
@@ -332,36 +180,47 @@ def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
     return {}
 
 
-def _save_with_vips(path: Path, temporary: Path, picture: Picture, format_: Format) -> None:
+def _save_deep_png(path: Path, temporary: Path, picture: Picture) -> None:
+    with _saving_with_vips(path, temporary, picture) as (image, target, keep):
+        image.pngsave_target(target, filter="paeth", keep=keep)
+    data = temporary.read_bytes()
+    temporary.write_bytes(finish_png(data, picture.dpi, picture.density, picture.captions))
+
+
+def _save_tiff(path: Path, temporary: Path, picture: Picture, *, big: bool) -> None:
+    """Save pixels, profile and resolution; :func:`finish_tiff` adds the rest."""
+    with _saving_with_vips(path, temporary, picture) as (image, target, keep):
+        image.tiffsave_target(
+            target,
+            compression="deflate",
+            predictor="horizontal",
+            resunit="inch",
+            tile=True,
+            tile_width=256,
+            tile_height=256,
+            keep=keep,
+            bigtiff=big,
+        )
+
+
+@contextmanager
+def _saving_with_vips(
+    path: Path, temporary: Path, picture: Picture
+) -> Iterator[tuple[Any, Any, int]]:
+    """An image of libvips, the target to save it to, and what is kept with it.
+
+    Raises:
+        OutputError: if libvips cannot save it.
+    """
     pyvips = import_pyvips(path, OutputError)
     try:
         image, keep = _to_vips(pyvips, picture)
         # By its descriptor, since libvips finds options in file names.
         with temporary.open("r+b") as file:
-            target = pyvips.Target.new_to_descriptor(file.fileno())
-            if format_ is TIFF:
-                image.tiffsave_target(
-                    target,
-                    compression="deflate",
-                    predictor="horizontal",
-                    resunit="inch",
-                    tile=True,
-                    tile_width=256,
-                    tile_height=256,
-                    keep=keep,
-                    bigtiff=image.width * image.height * image.bands * 2 > CLASSIC_TIFF_BYTES,
-                )
-            else:
-                image.pngsave_target(target, filter="paeth", keep=keep)
+            yield image, pyvips.Target.new_to_descriptor(file.fileno()), keep
     except pyvips.Error as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise OutputError(f"{path}: cannot write {format_.name} ({reason})") from error
-    if format_ is PNG:
-        data = temporary.read_bytes()
-        temporary.write_bytes(finish_png(data, picture.dpi, picture.density, picture.captions))
-    elif picture.exif or not picture.dpi or picture.captions != Captions():
-        density = None if picture.dpi else picture.density or (1, 1)
-        finish_tiff(temporary, picture.exif, density, picture.captions)
+        raise OutputError(f"{path}: cannot write {path.suffix[1:].upper()} ({reason})") from error
 
 
 def _to_vips(pyvips: Any, picture: Picture) -> tuple[Any, int]:

@@ -42,10 +42,20 @@ class FileProgress:
         self._lines = lines
         self._first: tuple[float, float] | None = None  # when it was first told, and how much
         self._told = 0.0
+        self._parts = (0, 1)  # how many like this one are done, and how many there are
 
     def update(self, done: int, total: int) -> None:
         """Show how many input pixels are done, and of how many."""
-        self._show(done / 1e6, total / 1e6, "MP")
+        before, count = self._parts
+        self._show((before * total + done) / 1e6, count * total / 1e6, "MP")
+
+    def part(self, number: int, count: int) -> "FileProgress":
+        """The progress of one of several parts of the file, whose lines name it."""
+        name = f"{self._name}, page {number}"
+        part = FileProgress(self._bar, self._console, name, lines=self._lines)
+        part._first, part._told = self._first, self._told
+        part._parts = (number - 1, count)
+        return part
 
     def frames(self, done: int, total: int | None) -> None:
         """Show how many frames are done, and of how many where that is known."""
@@ -113,7 +123,8 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             seconds = round(time.monotonic() - start, 3)
             results.append({**job_result(job, "ok"), **details, "seconds": seconds})
             size = f"{details['width']}x{details['height']}  " if "width" in details else ""
-            console.print(one_line(f"{job.source} -> {job.target}  {size}{seconds:.1f} s"))
+            made = " ".join(details.get("outputs", [str(job.target)]))
+            console.print(one_line(f"{job.source} -> {made}  {size}{seconds:.1f} s"))
     results += failed_results(failures)
     print_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:

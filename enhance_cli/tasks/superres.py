@@ -1,7 +1,8 @@
 """Enlarge pictures: read each file, run the network on it, write the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from enhance_cli.engine.catalogue import Model, ModelOptions
-from enhance_cli.engine.scales import load_networks
+from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
+from enhance_cli.errors import InputError, OutputError
 from enhance_cli.io.image import (
     Picture,
     check_writable,
     find_images,
+    find_pages,
+    holds_pages,
     picture_suffix,
     read_image,
     write_image,
     write_notices,
+    write_pages,
 )
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_values
@@ -31,13 +36,18 @@ from enhance_cli.tasks.batch import FileProgress, run_batch
 
 @dataclass(frozen=True)
 class SuperResolutionRequest:
-    """The options of ``enhance superres``; see its help."""
+    """The options of ``enhance superres``; see its help.
+
+    Attributes:
+        page: which picture of a file that holds several, counted from 1; None takes all.
+    """
 
     files: FileOptions
     model: ModelOptions = ModelOptions()
     size: WantedSize | None = None
     quality: int | None = None
     metadata: bool = True
+    page: int | None = 1
 
 
 def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
@@ -54,16 +64,80 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     plan = TilePlan(tile=request.model.tile)
     for model in networks.models:
         talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
+    sources = frozenset(job.source.resolve() for job in jobs.jobs)
+    return run_batch(jobs, _Work(request, networks, plan, sources), talk, networks.header)
 
-    def work(job: Job, progress: FileProgress) -> dict[str, Any]:
-        picture = read_image(job.source, progress.notice)
-        if not request.metadata:
+
+@dataclass(frozen=True)
+class _Work:
+    """Enlarges one file, of which it returns what is reported.
+
+    Attributes:
+        sources: the places of all inputs, which no output may take.
+    """
+
+    request: SuperResolutionRequest
+    networks: Networks
+    plan: TilePlan
+    sources: Collection[Path]
+
+    def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
+        pages = _choose_pages(job.source, self.request.page)
+        if len(pages) == 1:
+            picture, row = self._enlarge(job.source, pages[0], job.target, progress)
+            write_image(job.target, picture, self.request.quality)
+            return {"width": picture.width, "height": picture.height, **row}
+        parts = [progress.part(number, len(pages)) for number in range(1, len(pages) + 1)]
+        if not holds_pages(job.target):
+            return self._write_apart(job, pages, parts)
+        with write_pages(job.target, len(pages)) as add:
+            for page, part in zip(pages, parts, strict=True):
+                picture, row = self._enlarge(job.source, page, job.target, part)
+                add(picture)
+        size = {"width": picture.width, "height": picture.height}
+        return {**size, **row, "pages": len(pages)}
+
+    def _write_apart(
+        self, job: Job, pages: Sequence[int | None], parts: Sequence[FileProgress]
+    ) -> dict[str, Any]:
+        """Write each page to a file of its own."""
+        digits, files = len(str(len(pages))), self.request.files
+        stem = job.target.stem
+        targets = [
+            job.target.with_stem(f"{stem}-{number:0{digits}}") for number, _ in enumerate(pages, 1)
+        ]
+        for target in targets:
+            if target.resolve() in self.sources:
+                raise OutputError(f"{target}: an input would be replaced, choose another -o")
+            if target.exists() and not (files.overwrite or files.skip_existing):
+                raise OutputError(f"{target}: exists already, add --overwrite or --skip-existing")
+        row: dict[str, Any] = {}
+        for page, target, part in zip(pages, targets, parts, strict=True):
+            if target.exists() and files.skip_existing:
+                part.notice(f"skipped, {target} exists")
+            else:
+                picture, row = self._enlarge(job.source, page, target, part)
+                write_image(target, picture, self.request.quality)
+        outputs = [str(target) for target in targets]
+        return {**row, "output": outputs[0], "outputs": outputs, "pages": len(pages)}
+
+    def _enlarge(
+        self, source: Path, page: int | None, target: Path, progress: FileProgress
+    ) -> tuple[Picture, dict[str, Any]]:
+        """Read and enlarge a picture, and tell what it loses in the format of the target.
+
+        Returns:
+            The result, and what is reported of the network that made it.
+        """
+        picture = read_image(source, progress.notice, page)
+        if not self.request.metadata:
             picture = picture.without_metadata()
-        size = networks.size.of(job.source, picture.width, picture.height)
+        networks = self.networks
+        size = networks.size.of(source, picture.width, picture.height)
         width, height = size.rounded()
         model = networks.reaching(size)
         check_writable(
-            job.target,
+            target,
             height,
             width,
             depth=picture.pixels.dtype.itemsize * 8,
@@ -72,14 +146,32 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
         if text := beyond(size, model.contract.scale):
             progress.notice(text)
         enlarged = superresolve(
-            model, picture, plan, (height, width), progress=progress.update, notice=progress.notice
+            model,
+            picture,
+            self.plan,
+            (height, width),
+            progress=progress.update,
+            notice=progress.notice,
         )
-        for text in write_notices(job.target, enlarged):
+        for text in write_notices(target, enlarged):
             progress.notice(text)
-        write_image(job.target, enlarged, request.quality)
-        return {"width": width, "height": height, **networks.row(model)}
+        return enlarged, networks.row(model)
 
-    return run_batch(jobs, work, talk, networks.header)
+
+def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:
+    """The places of the pictures that are enlarged; the first stands as None, which tells more.
+
+    Raises:
+        InputError: if the file has no such page.
+    """
+    if page == 1:
+        return [None]
+    places = find_pages(source)
+    if page is None:
+        return places if len(places) > 1 else [None]
+    if page > len(places):
+        raise InputError(f"{source}: has no page {page}, choose --pages from 1 to {len(places)}")
+    return [places[page - 1]]
 
 
 def superresolve(

@@ -117,4 +117,4 @@ def test_several_pictures_in_one_file_are_told(tmp_path: Path) -> None:
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], **options)
         notices: list[str] = []
         read_image(tmp_path / name, notices.append)
-        assert notices == ["holds 2 pictures, the first one is read"]
+        assert len(notices) == 1 and "holds 2 pictures, the first one is read" in notices[0]

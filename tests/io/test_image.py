@@ -11,6 +11,7 @@ from pixels import noise
 
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io import reading
+from enhance_cli.io.formats import FORMATS
 from enhance_cli.io.image import (
     READABLE_SUFFIXES,
     WRITABLE_SUFFIXES,
@@ -23,7 +24,6 @@ from enhance_cli.io.image import (
     write_image,
     write_notices,
 )
-from enhance_cli.io.writing import FORMATS
 
 LOSSLESS = [".png", ".tif", ".tiff", ".bmp", ".ppm", ".pnm"]
 LOSSY = [".jpg", ".webp", ".avif"]
