@@ -68,7 +68,7 @@ def decoding(path: Path) -> Iterator[None]:
     try:
         yield
     except Pillow.DecompressionBombError as error:
-        raise InputError(too_many_pixels(path)) from error
+        raise InputError(_too_many_pixels(path)) from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for the memory of this machine") from error
     except InputError:
@@ -95,8 +95,17 @@ def too_few_bytes(path: Path, width: object, height: object) -> str:
     )
 
 
-def too_many_pixels(path: Path) -> str:
-    """The message on a picture above ``PIXEL_LIMIT``."""
+def check_area(path: Path, width: int, height: int) -> None:
+    """Check that a picture has no more pixels than ``PIXEL_LIMIT``.
+
+    Raises:
+        InputError: if it has more.
+    """
+    if width * height > PIXEL_LIMIT:
+        raise InputError(_too_many_pixels(path))
+
+
+def _too_many_pixels(path: Path) -> str:
     return f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts"
 
 

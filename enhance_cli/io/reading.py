@@ -38,8 +38,8 @@ from enhance_cli.io.metadata import (
 )
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
 from enhance_cli.io.pillow_reading import (
-    PIXEL_LIMIT,
     TIFF_SIGNATURES,
+    check_area,
     check_kind,
     decode_with_pillow,
     decoding,
@@ -47,7 +47,6 @@ from enhance_cli.io.pillow_reading import (
     is_deep,
     patient_pillow,
     too_few_bytes,
-    too_many_pixels,
 )
 from enhance_cli.io.png import StoredPng, open_png
 from enhance_cli.io.tiff import TiffPage, find_tiff_exif, find_tiff_pages
@@ -142,8 +141,7 @@ def _read_tiff(
     if image is not None and place:
         image = _turn_to(image, place)
     if image is None:
-        if numbers_of(tags, 256, 0)[0] * numbers_of(tags, 257, 0)[0] > PIXEL_LIMIT:
-            raise InputError(too_many_pixels(path))
+        check_area(path, numbers_of(tags, 256, 0)[0], numbers_of(tags, 257, 0)[0])
         planes, profile = decode_with_vips(path, file, layout, place)
         return _picture(planes, None, find_tiff_exif(file, chosen.place), profile, tags=tags)
     with image:

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from pixels import noise
 
 from enhance_cli.errors import InputError, OutputError
-from enhance_cli.io import libraries, reading
+from enhance_cli.io import libraries, pillow_reading
 from enhance_cli.io.image import (
     WRITABLE_SUFFIXES,
     Picture,
@@ -189,15 +189,15 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         path = tmp_path / f"a{suffix}"
         write_image(path, Picture(noise(10, 20, 3, dtype=dtype)))
-        monkeypatch.setattr(reading, "PIXEL_LIMIT", 198)
+        monkeypatch.setattr(pillow_reading, "PIXEL_LIMIT", 198)
         refused(path, "more than 198 pixels", "cut it into parts")
-        monkeypatch.setattr(reading, "PIXEL_LIMIT", 200)
+        monkeypatch.setattr(pillow_reading, "PIXEL_LIMIT", 200)
         assert read_image(path).pixels.size == 600
     write_image(
         path := tmp_path / "la.tif",
         Picture(noise(10, 20, 1, dtype=np.uint16), noise(10, 20, dtype=np.uint16)),
     )
-    monkeypatch.setattr(reading, "PIXEL_LIMIT", 198)
+    monkeypatch.setattr(pillow_reading, "PIXEL_LIMIT", 198)
     refused(path, "more than 198 pixels")
 
 
