@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.engine.catalogue import read_manifest
 from enhance_cli.engine.checkpoint import read_checkpoint_info
+from enhance_cli.engine.weight_files import read_manifest
 
 PROJECT = Path(__file__).resolve().parents[1]
 GOLDEN = PROJECT / "tests" / "golden"

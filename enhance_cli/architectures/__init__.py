@@ -15,22 +15,28 @@ from enhance_cli.architectures.data_consistent import (
     DataConsistentFrvsrConfig,
     DataConsistentSisrConfig,
 )
+from enhance_cli.architectures.edsr import EDSR
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
 from enhance_cli.architectures.flow_net import FlowConfig
 from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
+from enhance_cli.architectures.rrdbnet import RRDBNET
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
 from enhance_cli.architectures.span import SPAN, SpanConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 from enhance_cli.architectures.srnet import SisrConfig
+from enhance_cli.architectures.srvgg import SRVGG
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
         ENHANCENET,
         SPAN,
+        EDSR,
+        RRDBNET,
+        SRVGG,
         SID_FCN,
         SID_NET,
         PIX2PIX,

@@ -31,7 +31,9 @@ class Contract:
             or the file holds, multiplied by the ratio, and give gamma-encoded RGB. Callers ask
             ``is_raw`` and ``is_linear`` instead.
         halo: radius of the receptive field in input pixels. An output pixel depends on no input
-            that is farther than this from the input pixel in which it lies.
+            that is farther than this from the input pixel in which it lies; where the receptive
+            field is too large for tiles, inputs farther away change it by less than the network's
+            docstring says.
         size_multiple: the height and width of the input must be multiples of this.
         patch_size: the only side of an input that the network takes, or None for any.
         auto_tile: side of a tile that keeps memory modest, or None for what suits the device.

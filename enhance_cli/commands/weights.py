@@ -54,15 +54,34 @@ def verify(names: Names = None) -> None:
 @app.command("import")
 def import_weights(
     source: Annotated[Path, typer.Argument(help="A file of tensors: .safetensors, .pth or .pt.")],
-    model: Annotated[
-        str,
+    name: Annotated[
+        str | None,
         typer.Option(
-            metavar="NAME", help="The model that the tensors are for; enhance models lists names."
+            "--as",
+            metavar="NAME",
+            show_default="that of the file",
+            help="The name by which --model will find the network.",
         ),
-    ],
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default="recognised by the names of the tensors",
+            help="The model of enhance that the tensors are for, if they come from its network; "
+            "enhance models lists names.",
+        ),
+    ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The checkpoint to write, a .safetensors file.")
-    ],
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            show_default="where --model looks",
+            help="The checkpoint to write, a .safetensors file. Without this option it is written "
+            "to the folder $ENHANCE_WEIGHTS, or to the per-user cache.",
+        ),
+    ] = None,
     half: Annotated[
         bool,
         typer.Option(
@@ -73,8 +92,11 @@ def import_weights(
 ) -> None:
     """Turn the weights of another program, or of a training run, into a checkpoint.
 
-    Nothing but tensors is ever read from a pickled file, so that no foreign code runs.
+    EDSR, ESRGAN, Real-ESRGAN and its compact networks are recognised by the names and shapes of
+    their tensors. Nothing but tensors is ever read from a pickled file, so that no foreign code
+    runs.
     """
-    from enhance_cli.tasks.import_weights import run_import
+    from enhance_cli.tasks.import_weights import ImportRequest, run_import
 
-    raise typer.Exit(run_import(source, model, output, half=half, overwrite=overwrite))
+    request = ImportRequest(source, model, name, output, half, overwrite)
+    raise typer.Exit(run_import(request))

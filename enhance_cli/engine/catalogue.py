@@ -1,19 +1,10 @@
-"""Find the weights of a model by its name, and load a network that is ready to run.
+"""Find a model by its name or that of its family, and load a network that is ready to run."""
 
-Weights are looked for in the folder ``$ENHANCE_WEIGHTS``, then in the project's ``weights/``, in
-that of the installed package, and in a cache of the user. ``--weights PATH`` goes before them all.
-A folder may hold a ``MANIFEST.toml``, which says where each file comes from and how it scores.
-"""
-
-import os
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor, nn
 
@@ -32,10 +23,13 @@ from enhance_cli.engine.checkpoint import (
 )
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
+from enhance_cli.engine.weight_files import (
+    find_entry,
+    find_imported,
+    find_weights,
+    weight_folders,
+)
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
-from enhance_cli.io.fetch import has_sha256
-
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,101 +110,13 @@ class ModelOptions:
         )
 
 
-@dataclass(frozen=True)
-class FoundWeights:
-    """A model's weights on disk, and its entry in the manifest beside them.
-
-    Attributes:
-        name: name of the model.
-        path: file of the checkpoint.
-        entry: what the manifest says of it; empty if it says nothing.
-    """
-
-    name: str
-    path: Path
-    entry: dict[str, Any]
-
-    def matches_manifest(self) -> bool | None:
-        """Whether the file has the sha256 of the manifest; None if the manifest states none."""
-        if "sha256" not in self.entry:
-            return None
-        return has_sha256(self.path, str(self.entry["sha256"]))
-
-
-def weight_folders() -> list[Path]:
-    """List the existing folders that may hold weights, in the order of the search.
-
-    Raises:
-        CheckpointError: if ``$ENHANCE_WEIGHTS`` is set and is no folder.
-    """
-    folders = [
-        _PACKAGE.parent / "weights",
-        _PACKAGE / "weights",
-        cache_folder() / "weights",
-    ]
-    if chosen := os.environ.get("ENHANCE_WEIGHTS"):
-        if not Path(chosen).is_dir():
-            raise CheckpointError(f"$ENHANCE_WEIGHTS: {chosen} is no folder, mend or unset it")
-        folders.insert(0, Path(chosen))
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def cache_folder() -> Path:
-    """The folder ``$ENHANCE_CACHE``, or else the cache folder that the platform has for users."""
-    return Path(os.environ.get("ENHANCE_CACHE") or platformdirs.user_cache_dir("enhance"))
-
-
-def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read the tables of a folder's ``MANIFEST.toml`` by model; without a manifest there are none.
-
-    Raises:
-        CheckpointError: if the manifest is not valid TOML.
-    """
-    path = folder / "MANIFEST.toml"
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not valid TOML ({error}), mend or remove it") from error
-    return {name: table for name, table in tables.items() if isinstance(table, dict)}
-
-
-def find_weights(name: str) -> FoundWeights | None:
-    """Find the weights of a model in the first folder that has them."""
-    for folder in weight_folders():
-        path = folder / f"{name}.safetensors"
-        if path.exists():
-            return FoundWeights(name, path, read_manifest(folder).get(name, {}))
-    return None
-
-
-def find_entry(name: str) -> dict[str, Any]:
-    """Find what a manifest says of a model, even if its weights are not there."""
-    for folder in weight_folders():
-        entry = read_manifest(folder).get(name)
-        if entry is not None:
-            return entry
-    return {}
-
-
-def iterate_weights() -> Iterator[FoundWeights]:
-    """List all weights that can be found, in the order of the models' names."""
-    names = {path.stem for folder in weight_folders() for path in folder.glob("*.safetensors")}
-    for name in sorted(names):
-        found = find_weights(name)
-        if found is not None:
-            yield found
-
-
 def resolve_name(
     task: str,
     name: str | None,
     scale: Fraction | int | None = None,
     texture: float | None = None,
 ) -> str:
-    """Find the full name of a model in ``MODELS``.
+    """Find the full name of a model in ``MODELS``, or of one that was imported.
 
     Args:
         task: the task that the model must serve.
@@ -231,9 +137,12 @@ def resolve_name(
         if actual != task:
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
         return given
+    if find_weights(given):
+        return given
     family = _family(task, given, texture)
     if not family:
-        raise UnknownNameError("model", given, _known(task))
+        imported = [n for n, info in find_imported().items() if info.architecture.task == task]
+        raise UnknownNameError("model", given, [*_known(task), *imported])
     wanted = SCALE if scale is None else scale
     return family[min((own for own in family if own >= wanted), default=max(family))]
 
@@ -263,7 +172,12 @@ def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
     if texture is not None:
         members = list(filter(texture_ends, members)) or members
     found = [other for other in members if find_weights(other)]
-    return {_scale(other): other for other in found or members}
+    imported = {
+        info.contract.scale: other
+        for other, info in find_imported(family=name).items()
+        if info.architecture.task == task
+    }
+    return imported | {_scale(other): other for other in found or members}
 
 
 def _scale(name: str) -> int:
@@ -303,7 +217,7 @@ def load_model(
             raise UsageError(f"--model {name}: {weights} holds {info.name!r}, leave --model out")
     else:
         full = resolve_name(task, name, scale, texture)
-        if lenders := MODELS[full].weights_from:
+        if full in MODELS and (lenders := MODELS[full].weights_from):
             return _lend_weights(full, [_find_trained(name) for name in lenders], device, dtype)
         info = _find_trained(full)
     if info.architecture.task != task:
@@ -335,7 +249,7 @@ def _find_trained(name: str) -> CheckpointInfo:
             "or name a checkpoint with --weights"
         )
     info = read_checkpoint_info(found.path)
-    if info.architecture.name != MODELS[name].architecture:
+    if name in MODELS and info.architecture.name != MODELS[name].architecture:
         raise CheckpointError(
             f"{found.path}: holds {info.architecture.name}, but {name} is "
             f"{MODELS[name].architecture}: remove or rename it"

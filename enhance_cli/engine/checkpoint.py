@@ -219,7 +219,7 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     """
     own = network.state_dict()
     problems = [
-        f"{label}: {', '.join(sorted(names)[:6])}{' ...' if len(names) > 6 else ''}"
+        f"{len(names)} {label}: {', '.join(sorted(names)[:6])}{' ...' if len(names) > 6 else ''}"
         for label, names in (
             ("missing", own.keys() - tensors.keys()),
             ("unexpected", tensors.keys() - own.keys()),
@@ -233,7 +233,8 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     ]
     if problems:
         raise CheckpointError(
-            f"{origin}: these weights do not fit {type(network).__name__}; {'; '.join(problems)}"
+            f"{origin}: these weights do not fit {type(network).__name__}, which has {len(own)} "
+            f"tensors; {'; '.join(problems)}"
         )
     network.load_state_dict(dict(tensors), strict=True)
 

@@ -3,7 +3,6 @@
 To add one, write its network in ``architectures`` and give it an entry in ``FEATURES``.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.nn import functional
 from enhance_cli.architectures import inception, squeezenet
 from enhance_cli.engine.checkpoint import load_tensors, read_tensors
 from enhance_cli.engine.device import keep_freed_memory
+from enhance_cli.engine.foreign import read_foreign
 from enhance_cli.errors import CheckpointError, UnknownNameError
 from enhance_cli.io.fetch import fetch, has_sha256
 from enhance_cli.metrics.lpips import check_lpips_weights, lpips
@@ -218,13 +218,13 @@ def load_features(
     name = str(name_or_path)
     if name in FEATURES:
         path = _find(name, roots, cache, say)
-        tensors = _read_weights(path)
+        tensors = read_foreign(path)
         entry = FEATURES[name]
     else:
         path = Path(name_or_path)
         if not path.suffix and path.name == name and not path.exists():
             raise UnknownNameError("feature network", name, FEATURES)
-        tensors = _read_weights(path)
+        tensors = read_foreign(path)
         entry = _recognise(path, tensors)
     network = entry.build()
     load_tensors(network, _needed(tensors, entry, network), str(path))
@@ -292,26 +292,6 @@ def _recognise(path: Path, tensors: dict[str, Tensor]) -> FeatureNetwork:
     raise CheckpointError(
         f"{path}: holds no weights of {known}, name another file or one of {', '.join(FEATURES)}"
     )
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if path.suffix not in (".pth", ".pt"):
-        return read_tensors(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file of weights")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # The error below says enough.
-            stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # A damaged pickle may raise anything.
-        raise CheckpointError(
-            f"{path}: cannot be read as weights ({type(error).__name__}), get it again"
-        ) from error
-    if not isinstance(stored, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in stored.items()
-    ):
-        raise CheckpointError(f"{path}: holds something else than tensors by name, get it again")
-    return stored
 
 
 def _needed(

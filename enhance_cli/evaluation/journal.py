@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from enhance_cli import __version__
-from enhance_cli.engine.catalogue import cache_folder
+from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.scores import Score

@@ -6,8 +6,9 @@ from pathlib import Path
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.defaults import SCALE
-from enhance_cli.engine.catalogue import Model, cache_folder, find_weights, load_model
+from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.weight_files import cache_folder, find_weights
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.request import EvaluationRequest, ModelChoice
 from enhance_cli.talk import Talk

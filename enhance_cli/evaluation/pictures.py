@@ -10,10 +10,11 @@ from torch import Tensor
 from enhance_cli.data.benchmarks import Pair, load_pairs, match_folders
 from enhance_cli.data.wear import WEAR, wear_out
 from enhance_cli.defaults import SCALE
-from enhance_cli.engine.catalogue import Model, cache_folder
+from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import load_perceptual_distance
 from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.evaluation.benchmarks import LPIPS, Measures
 from enhance_cli.evaluation.case import Case, Evaluation

@@ -10,9 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.device import choose_device
 from enhance_cli.engine.features import FEATURES, FeatureExtractor, extract, load_features
+from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
 from enhance_cli.evaluation.case import Advance
 from enhance_cli.evaluation.figures import Curve, draw_curves

@@ -1,96 +1,130 @@
 """Turn the weights of other programs into checkpoints."""
 
-import warnings
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.spec import Architecture
 from enhance_cli.engine.checkpoint import (
     build,
+    load_network,
     load_tensors,
     read_checkpoint_info,
     read_metadata,
-    read_tensors,
     save_checkpoint,
 )
-from enhance_cli.errors import CheckpointError, OutputError, UnknownNameError
+from enhance_cli.engine.foreign import read_foreign
+from enhance_cli.engine.layouts import recognise
+from enhance_cli.engine.weight_files import import_folder
+from enhance_cli.errors import OutputError, UnknownNameError, UsageError, one_line
 from enhance_cli.talk import plain_console
 
 
-def run_import(
-    source: Path, model: str, output: Path, *, half: bool = False, overwrite: bool = False
-) -> int:
+@dataclass(frozen=True)
+class ImportRequest:
+    """The options of ``enhance weights import``; see its help."""
+
+    source: Path
+    model: str | None = None
+    name: str | None = None
+    output: Path | None = None
+    half: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A network with its weights, and what the checkpoint notes on where they come from."""
+
+    architecture: Architecture
+    network: nn.Module
+    training: dict[str, Any]
+    title: str
+    remark: str | None = None
+    half: bool = False  # the file holds numbers of 16 bits alone, so that these lose nothing
+
+
+def run_import(request: ImportRequest) -> int:
     """Write the tensors of a file as a checkpoint that ``enhance`` can run.
 
-    Args:
-        source: a safetensors file, or a pickled state dict. If it is a checkpoint of ``enhance``
-            its notes on the training are kept.
-        model: the key of ``MODELS`` whose network the tensors belong to.
-        output: the checkpoint to write.
-        half: store numbers of 16 bits.
-        overwrite: replace ``output`` if it exists.
+    The file is a safetensors file or a pickled state dict. If it is a checkpoint of ``enhance`` its
+    notes on the training are kept.
 
     Returns:
         The exit code.
 
     Raises:
         UnknownNameError: if there is no such model.
-        CheckpointError: if the file cannot be read, or its tensors are not the model's.
+        UsageError: if the name cannot be that of an imported model.
+        CheckpointError: if the file cannot be read, or its tensors are those of no known network.
         OutputError: if the output exists.
     """
-    if model not in MODELS:
-        raise UnknownNameError("model", model, MODELS)
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already, add --overwrite")
-    spec = MODELS[model]
-    architecture = ARCHITECTURES[spec.architecture]
-    network = build(architecture, spec.config)
-    load_tensors(network, _read_foreign(source), str(source))
+    source = request.source
+    name = _choose_name(request)
+    output = request.output or import_folder() / f"{name}.safetensors"
+    if output.exists() and not request.overwrite:
+        raise OutputError(f"{output}: exists already, add --overwrite or choose another with --as")
+    found = _find(source, request.model)
     save_checkpoint(
         output,
-        network,
-        architecture,
-        model,
-        training=_training_notes(source),
-        dtype=torch.float16 if half else None,
+        found.network,
+        found.architecture,
+        name,
+        training=found.training,
+        dtype=torch.float16 if request.half or found.half else None,
     )
-    plain_console(stderr=True).print(f"{source} -> {output}")
+    console = plain_console(stderr=True)
+    parameters = sum(parameter.numel() for parameter in found.network.parameters())
+    contract = found.network.contract
+    console.print(one_line(f"{source} -> {output}"))
+    console.print(f"{found.title}, x{contract.scale}, {parameters:,} parameters")  # type: ignore[union-attr]
+    if found.remark:
+        console.print(f"notice: {found.remark}")
+    if request.output is None:
+        console.print(one_line(f"run it with --model {name}"))
     return 0
 
 
-def _training_notes(source: Path) -> dict[str, Any]:
+def _choose_name(request: ImportRequest) -> str:
+    """The name of the imported model, by which ``--model`` finds it."""
+    if request.model is not None:
+        if request.name is not None:
+            raise UsageError("--as: --model names the model already, leave one of them out")
+        if request.model not in MODELS:
+            raise UnknownNameError("model", request.model, MODELS)
+        return request.model
+    name = request.name or request.source.stem
+    if name in MODELS:
+        raise UsageError(
+            f"{name!r} is a model of enhance: choose another name with --as, or say with "
+            f"--model {name} that these are weights for it"
+        )
+    if not name or Path(name).name != name:
+        raise UsageError(f"--as {name}: a name without folders is needed")
+    return name
+
+
+def _find(source: Path, model: str | None) -> _Found:
     if source.suffix == ".safetensors" and read_metadata(source).get("format") == "enhance":
-        return read_checkpoint_info(source).training
-    return {"imported_from": source.name}
-
-
-def _read_foreign(source: Path) -> Mapping[str, Tensor]:
-    if source.suffix == ".safetensors":
-        return read_tensors(source)
-    if not source.is_file():
-        raise CheckpointError(f"{source}: no such file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise CheckpointError(
-            f"{source}: not a file of plain tensors ({type(error).__name__}), "
-            "save the network's state_dict alone"
-        ) from error
-    for wrapper in ("state_dict", "params_ema", "params", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str)
-        and isinstance(v, Tensor)
-        and v.layout == torch.strided
-        and not v.is_complex()
-        for k, v in state.items()
-    ):
-        raise CheckpointError(f"{source}: holds no state dict, save the network's state_dict")
-    return state
+        info = read_checkpoint_info(source)
+        if model is None:
+            architecture, network = info.architecture, load_network(info)
+            return _Found(architecture, network, info.training, f"a checkpoint of {info.name}")
+        training = info.training
+    else:
+        training = {"imported_from": source.name}
+    tensors = read_foreign(source)
+    half = all(t.dtype == torch.float16 for t in tensors.values() if t.is_floating_point())
+    if model is not None:
+        spec = MODELS[model]
+        architecture = ARCHITECTURES[spec.architecture]
+        network = build(architecture, spec.config)
+        load_tensors(network, tensors, str(source))
+        return _Found(architecture, network, training, model, half=half)
+    known = recognise(tensors, str(source))
+    training["layout"] = known.title
+    return _Found(known.architecture, known.network, training, known.title, known.remark, half)

@@ -12,15 +12,16 @@ from rich.table import Table
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.data.benchmarks import DATASETS
-from enhance_cli.engine.catalogue import (
+from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
+from enhance_cli.engine.complexity import measure_complexity
+from enhance_cli.engine.weight_files import (
     FoundWeights,
     find_entry,
+    find_imported,
     find_weights,
     iterate_weights,
     read_manifest,
 )
-from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
-from enhance_cli.engine.complexity import measure_complexity
 from enhance_cli.errors import CheckpointError, EnhanceError, UnknownNameError
 from enhance_cli.talk import plain_console, print_errors, print_json
 
@@ -40,7 +41,7 @@ _SAMPLES_METRIC = "mixture"  # the Frechet distance of samples, for models that 
 
 
 def run_models(*, as_json: bool) -> int:
-    """Print every model, whether there are weights for it or not.
+    """Print every model, whether there are weights for it or not, and those that were imported.
 
     Returns:
         The exit code.
@@ -57,6 +58,18 @@ def run_models(*, as_json: bool) -> int:
                 "weights": str(found.path) if found else None,
                 "untrained": entry.get("untrained"),
                 "scores": entry.get("scores", {}),
+            }
+        )
+    for name, info in find_imported().items():
+        rows.append(
+            {
+                **_describe(name, info.architecture, info.config),
+                "summary": f"x{info.contract.scale}, imported from "
+                f"{info.training.get('imported_from', 'a checkpoint')}",
+                "reference": info.architecture.source,
+                "weights": str(info.path),
+                "untrained": None,
+                "scores": find_entry(name).get("scores", {}),
             }
         )
     if as_json:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.data.patches import load_photos
-from enhance_cli.engine.catalogue import find_weights
 from enhance_cli.engine.checkpoint import build, fit_tensors, load_tensors, read_tensors
+from enhance_cli.engine.weight_files import find_weights
 from enhance_cli.errors import CheckpointError, DatasetError, UsageError
 
 

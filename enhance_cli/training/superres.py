@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple
-from enhance_cli.engine.catalogue import cache_folder
 from enhance_cli.engine.loss_features import load_loss_features
+from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score

@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
 from enhance_cli.colour import SRGB_TO_XYZ, TONE_CURVES, srgb_to_linear
-from enhance_cli.engine import catalogue
+from enhance_cli.engine import catalogue, weight_files
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
@@ -150,7 +150,7 @@ def test_raw_and_jpeg_pairs_and_a_second_run(tmp_path: Path, enhance: Callable):
 def test_missing_weights_of_one_kind_spare_the_other(
     tmp_path: Path, enhance: Callable, weights: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(catalogue, "weight_folders", lambda: [weights])  # not the shipped ones
+    monkeypatch.setattr(weight_files, "weight_folders", lambda: [weights])  # not the shipped ones
     (weights / "sid-fcn-srgb.safetensors").unlink()
     write_raw(tmp_path / "a.dng")
     write_flat(tmp_path / "b.png")

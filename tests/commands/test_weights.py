@@ -44,7 +44,7 @@ def test_models_lists_all_with_parameters_and_macs(enhance: Callable):
 def test_models_without_weights_are_listed(
     enhance: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("enhance_cli.engine.catalogue._PACKAGE", tmp_path / "nowhere")
+    monkeypatch.setattr("enhance_cli.engine.weight_files._PACKAGE", tmp_path / "nowhere")
     monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path))
     assert all(row["weights"] is None for row in json.loads(enhance("models", "--json").out))
     assert "enet-e-x4" in enhance("models").out

@@ -9,18 +9,11 @@ import torch
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.enhancenet import EnhanceNetConfig
-from enhance_cli.engine import catalogue
-from enhance_cli.engine.catalogue import (
-    ModelOptions,
-    find_weights,
-    load_model,
-    read_manifest,
-    resolve_name,
-    scales_of,
-    weight_folders,
-)
+from enhance_cli.engine import weight_files
+from enhance_cli.engine.catalogue import ModelOptions, load_model, resolve_name, scales_of
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.engine.complexity import measure_complexity
+from enhance_cli.engine.weight_files import find_weights, read_manifest, weight_folders
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
 
 CPU = torch.device("cpu")
@@ -35,7 +28,7 @@ def save(folder: Path, name: str, scale: int, channels: int = 8) -> Path:
 
 def test_every_folder_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     package, cache, chosen = tmp_path / "top" / "package", tmp_path / "cache", tmp_path / "mine"
-    monkeypatch.setattr(catalogue, "_PACKAGE", package)
+    monkeypatch.setattr(weight_files, "_PACKAGE", package)
     monkeypatch.setenv("ENHANCE_CACHE", str(cache))
     monkeypatch.delenv("ENHANCE_WEIGHTS", raising=False)
     folders = [chosen, tmp_path / "top" / "weights", package / "weights", cache / "weights"]
@@ -87,7 +80,7 @@ def test_a_checkpoint_of_another_task_is_refused(tmp_path: Path):
 
 
 def test_absent_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalogue, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(weight_files, "_PACKAGE", tmp_path / "package")
     monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ENHANCE_WEIGHTS", raising=False)
     with pytest.raises(CheckpointError, match="enhance train enet-e-x4"):

@@ -217,7 +217,7 @@ def test_files_that_are_none(root: Path, tmp_path: Path, inception_file: Path) -
     (tmp_path / "empty.pth").write_bytes(b"")
     (tmp_path / "text.pt").write_bytes(b"not found")
     (tmp_path / "text.safetensors").write_bytes(b"not found")
-    torch.save({"epoch": 3, "state_dict": state}, tmp_path / "nested.pth")
+    torch.save({"epoch": 3, "weights": state}, tmp_path / "nested.pth")
     save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")
     save_file({**state, "extra": torch.zeros(1)}, tmp_path / "more.safetensors")
     save_file({k: v for k, v in state.items() if k != "conv1.bias"}, tmp_path / "less.safetensors")

@@ -79,7 +79,7 @@ def score(
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(sample_models))
     monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ENHANCE_DATA", raising=False)
-    monkeypatch.setattr("enhance_cli.engine.catalogue._PACKAGE", tmp_path / "elsewhere" / "x")
+    monkeypatch.setattr("enhance_cli.engine.weight_files._PACKAGE", tmp_path / "elsewhere" / "x")
     return partial(enhance, "evaluate", "--data-root", sample_root)
 
 

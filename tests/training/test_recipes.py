@@ -8,8 +8,8 @@ import typer
 
 from enhance_cli.app import app
 from enhance_cli.architectures import ARCHITECTURES, MODELS
-from enhance_cli.engine.catalogue import read_manifest
 from enhance_cli.engine.checkpoint import build
+from enhance_cli.engine.weight_files import read_manifest
 from enhance_cli.training.lowlight import LowLightStage
 from enhance_cli.training.objectives import HybridObjective
 from enhance_cli.training.recipes import RECIPES

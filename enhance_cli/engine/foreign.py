@@ -1,0 +1,81 @@
+"""Read the tensors of files that other programs wrote, and never run what such a file may hold."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from enhance_cli.engine.checkpoint import read_tensors
+from enhance_cli.errors import CheckpointError
+
+# Where training programs keep the network beside other things; averaged weights go first.
+_WRAPPERS = (
+    "model_state_dict",
+    "state_dict",
+    "params_ema",
+    "params-ema",
+    "params",
+    "model",
+    "net",
+    "generator",
+)
+# What they put before every name: several GPUs, compiled networks, generators of a GAN.
+_PREFIXES = ("module.", "_orig_mod.", "netG.", "generator.")
+
+
+def read_foreign(path: Path) -> dict[str, Tensor]:
+    """Read tensors by name from a safetensors file or from a pickle of torch.
+
+    The network may lie within dictionaries, as in the files of BasicSR and of Lightning, and a
+    prefix that all names share is taken off.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged, or holds anything but tensors by name.
+            Code in a pickle is never run.
+    """
+    if path.suffix == ".safetensors":
+        state: Any = read_tensors(path)
+    else:
+        state = _unpickle(path)
+    for wrapper in _WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(k, str) and _is_plain(v) for k, v in state.items())
+    ):
+        raise CheckpointError(
+            f"{path}: holds something else than tensors by name, save the network's state_dict"
+        )
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
+
+
+def _unpickle(path: Path) -> Any:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file of weights")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # The errors below say enough.
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # A damaged pickle may raise anything.
+        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if wanted:
+            raise CheckpointError(
+                f"{path}: cannot be read as weights: it asks for {wanted[1]}, which is no "
+                "tensor but code, and none was run; save the network's state_dict alone"
+            ) from error
+        raise CheckpointError(
+            f"{path}: cannot be read as weights ({type(error).__name__}): get it again, or save "
+            "the network's state_dict alone"
+        ) from error
