@@ -233,8 +233,8 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
     ]
     if problems:
         raise CheckpointError(
-            f"{origin}: these weights do not fit {type(network).__name__}, which has {len(own)} "
-            f"tensors; {'; '.join(problems)}"
+            f"{origin}: these weights do not fit the {len(own)} tensors of "
+            f"{type(network).__name__}; {'; '.join(problems)}"
         )
     network.load_state_dict(dict(tensors), strict=True)
 

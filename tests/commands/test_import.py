@@ -114,7 +114,7 @@ def test_files_that_are_refused_leave_nothing(mine: Path, enhance: Callable):
     save_file(half, "half.safetensors")
     torch.save({"stem.0.weight": torch.zeros(1)}, "unknown.pth")
     for name, text in {
-        "half.safetensors": "which has 72 tensors; 20 missing: body.0.rdb2.conv1.bias",
+        "half.safetensors": "the 72 tensors of RrdbNet; 20 missing: body.0.rdb2.conv1.bias",
         "unknown.pth": "no network that enhance knows",
     }.items():
         ran = enhance("weights", "import", name)

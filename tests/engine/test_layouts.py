@@ -193,7 +193,7 @@ def test_half_a_checkpoint_is_refused_with_counts(style: Callable):
     tensors = style(state)
     half = {key: value for index, (key, value) in enumerate(tensors.items()) if index % 2}
     text = refusal(half)
-    assert "RrdbNet, which has 132 tensors; 66 missing: " in text
+    assert "do not fit the 132 tensors of RrdbNet; 66 missing: " in text
     assert "ESRGAN" in text
     text = refusal(half | {"model.1.sub.0.RDB1.conv1x1.weight": torch.zeros(1)})
     assert "66 missing" in text
