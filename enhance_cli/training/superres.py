@@ -180,6 +180,14 @@ class SuperResolution(TrainingTask):
             return functional.l1_loss(estimate, frame_hr), None
         return self.criterion.losses(estimate, frame_hr)
 
+    def notes(self, step: int, score: float | None) -> dict[str, Any]:
+        """See ``TrainingTask.notes``; also how well the adversary did on the last batch."""
+        told = super().notes(step, score)
+        if self.criterion.adversary is not None:
+            on_true, on_made = self.criterion.adversary.performance.tolist()
+            told["discriminator"] = {"on_true": round(on_true, 3), "on_made": round(on_made, 3)}
+        return told
+
     def validate(self, network: nn.Module) -> float:
         """The mean PSNR in dB over the held-out photographs, by the protocol of the benchmarks."""
         scores = []

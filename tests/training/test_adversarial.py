@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_tasks import assert_same_run, run, super_resolution, tiny_stage
+from tiny_tasks import assert_same_run, notes, run, super_resolution, tiny_stage
 from torch import Tensor, nn
 
 from enhance_cli.training.adversarial import Adversary, discriminator_loss, generator_loss
@@ -87,6 +87,9 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path) -> None:
         run(parts, adversarial_task, resume=part > 0, seconds=0)
     assert_same_run(whole, parts)
     state = load_file(whole / "state.safetensors")
-    assert state["adversary.performance"].gt(0).all()
+    performance = state["adversary.performance"].tolist()
+    told = notes(whole / "last.safetensors")["discriminator"]
+    assert [told["on_true"], told["on_made"]] == pytest.approx(performance, abs=1e-3)
+    assert min(performance) > 0
     assert state["adversary_adam.0.exp_avg"].abs().sum() > 0
     assert not any("adversary" in key for key in load_file(whole / "last.safetensors"))

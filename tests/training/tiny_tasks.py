@@ -22,7 +22,11 @@ from enhance_cli.training.loop import Report, train
 from enhance_cli.training.optimisation import Optimisation
 from enhance_cli.training.resume import LOG_COLUMNS
 from enhance_cli.training.stages import Stage, TrainingTask
-from enhance_cli.training.superres import SuperResolution, SuperResolutionStage
+from enhance_cli.training.superres import (
+    SuperResolution,
+    SuperResolutionStage,
+    reduce_photos,
+)
 
 CPU = torch.device("cpu")
 PLAN = Optimisation(steps=8, learning_rate=0.02, validate_every=3, seed=3)
@@ -139,7 +143,7 @@ def super_resolution(stage: SuperResolutionStage | None = None) -> SuperResoluti
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = PatchSampler([photo(1), photo(2)], stage.config.scale, stage.patch, CPU)
     criterion = stage.make_criterion(Path(), CPU)
-    held = [photo(3, 40, 44)]
+    held = reduce_photos([photo(3, 40, 44)], stage.config.scale)
     return SuperResolution(stage, network, pairs, "2 photographs", criterion, held, CPU)
 
 
