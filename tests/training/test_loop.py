@@ -24,6 +24,7 @@ from tiny_tasks import (
 )
 from torch import Tensor
 
+from enhance_cli.engine import checkpoint
 from enhance_cli.errors import CheckpointError, EnhanceError, OutputError
 from enhance_cli.training import resume
 from enhance_cli.training.loop import Report
@@ -197,7 +198,7 @@ def test_the_state_appears_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(resume, "save_file", half)
+        patch.setattr(checkpoint, "save_file", half)
         with pytest.raises(EnhanceError, match="No space left"):
             run(tmp_path, resume=True, save_every_seconds=-1)
     assert state.read_bytes() == before
