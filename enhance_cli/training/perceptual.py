@@ -18,7 +18,8 @@ from enhance_cli.errors import UsageError
 from enhance_cli.training.adversarial import Adversary
 
 _USUAL_PATCH = 16  # of the texture loss, in pixels
-_COARSEST = 4  # picture pixels along the side of a place of the smallest map, conv3_1
+# Picture pixels along the side of a place of the smallest map, conv3_1.
+_COARSEST = 4
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,12 @@ def texture_loss(
     return torch.stack(errors).sum()
 
 
+def draw_shift(generator: torch.Generator) -> tuple[int, int]:
+    """A shift for ``Criterion.losses``, each of the 16 equally likely."""
+    down, right = torch.randint(_COARSEST, (2,), generator=generator).tolist()
+    return down, right
+
+
 @dataclass(frozen=True)
 class Criterion:
     """The weighed losses, with the networks that they need.
@@ -155,12 +162,18 @@ class Criterion:
     features: Vgg19 | None
     adversary: Adversary | None
 
-    def losses(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor | None]:
+    def losses(
+        self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0)
+    ) -> tuple[Tensor, Tensor | None]:
         """The loss of what a network has made, and that of its adversary.
 
         Args:
             made, true: Pictures (N, 3, H, W) in [0, 1]. The sides must be multiples of
                 ``weights.texture_patch`` if textures are compared.
+            shift: By how many pixels, from 0 to 3, both pictures are rolled down and right before
+                their features are compared. A network that enlarges 4 times can tell the places
+                of a map from each other, because the maps have one for 4x4 pixels; if these are
+                always the same pixels, it learns to draw a grid.
 
         Returns:
             Two means over the batch; None for the second where no adversary is trained now.
@@ -171,8 +184,8 @@ class Criterion:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
         if self.features is not None:
             with torch.no_grad():
-                wanted = self.features(true)
-            maps = self.features(made)
+                wanted = self.features(true.roll(shift, (2, 3)))
+            maps = self.features(made.roll(shift, (2, 3)))
             if any(weights.perceptual):
                 terms.append(perceptual_loss(maps, wanted, weights.perceptual))
             if any(weights.texture):

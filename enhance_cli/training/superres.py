@@ -17,7 +17,7 @@ from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
-from enhance_cli.training.perceptual import Criterion, LossWeights, make_criterion
+from enhance_cli.training.perceptual import Criterion, LossWeights, draw_shift, make_criterion
 from enhance_cli.training.stages import Stage, TrainingTask
 from enhance_cli.training.start import load_split
 
@@ -178,7 +178,7 @@ class SuperResolution(TrainingTask):
         estimate = self.network(frame_lr)
         if step < self._l1_steps:
             return functional.l1_loss(estimate, frame_hr), None
-        return self.criterion.losses(estimate, frame_hr)
+        return self.criterion.losses(estimate, frame_hr, draw_shift(generator))
 
     def notes(self, step: int, score: float | None) -> dict[str, Any]:
         """See ``TrainingTask.notes``; also how well the adversary did on the last batch."""
