@@ -9,6 +9,7 @@ from enhance_cli.errors import UsageError
 from enhance_cli.training.perceptual import (
     Criterion,
     LossWeights,
+    draw_shift,
     gram_matrices,
     make_criterion,
     perceptual_loss,
@@ -148,3 +149,23 @@ def test_a_criterion_without_an_adversary_trains_none() -> None:
     assert rival is None
     assert made.grad is not None
     assert float(made.grad.abs().sum()) > 0
+
+
+def test_shifted_features_are_those_of_shifted_pictures_and_the_rest_stays() -> None:
+    made, true = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    features = Vgg19().requires_grad_(False)
+    weights = LossWeights(perceptual=(1.0, 1.0), texture=(1.0, 1.0, 1.0))
+    criterion = Criterion(weights, features, None)
+    rolled = (picture.roll((1, 2), (2, 3)) for picture in (made, true))
+    shifted = criterion.losses(made, true, (1, 2))[0]
+    torch.testing.assert_close(shifted, criterion.losses(*rolled)[0])
+    assert not torch.isclose(shifted, criterion.losses(made, true)[0])
+    pixels = Criterion(LossWeights(euclidean=1.0), None, None)
+    assert pixels.losses(made, true, (1, 2))[0] == pixels.losses(made, true)[0]
+
+
+def test_all_shifts_are_drawn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = {draw_shift(generator) for _ in range(200)}
+    assert drawn == {(down, right) for down in range(4) for right in range(4)}
