@@ -50,7 +50,8 @@ Codec = Annotated[
     typer.Option(
         metavar="h264|hevc|vp9|av1|ffv1",
         rich_help_panel=ENCODING,
-        help="The codec of the output. ffv1 loses nothing and makes large files.",
+        help="The codec of the output. hevc is also known as h265. ffv1 loses nothing and makes "
+        "large files.",
         show_default="h264; hevc above 8 bits and for large frames; vp9 in WebM",
     ),
 ]
@@ -81,7 +82,7 @@ PixelFormat = Annotated[
         metavar="NAME",
         rich_help_panel=ENCODING,
         help="The layout and depth of the output's samples, for example yuv420p or yuv444p10le.",
-        show_default="like the input's",
+        show_default="like the input's; 4:2:0 for motion JPEG and DV",
     ),
 ]
 Audio = Annotated[

@@ -105,6 +105,11 @@ def walk_files(
         yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
+def looks_like_video(path: Path) -> bool:
+    """Whether the name of a file is that of a video, as the system knows them."""
+    return (mimetypes.guess_type(path.name)[0] or "").startswith("video/")
+
+
 def why_overlooked(path: Path) -> tuple[str, bool] | None:
     """Why a file in a folder is no input, if one might expect that it is.
 
@@ -114,7 +119,7 @@ def why_overlooked(path: Path) -> tuple[str, bool] | None:
     """
     suffix = path.suffix.lower()
     kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
-    if kind == "video":
+    if looks_like_video(path):
         return "a video, for enhance video", False
     if suffix in RAW_SUFFIXES:
         return "a camera RAW file, for enhance lowlight", False

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path, PosixPath
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
-from enhance_cli.io.finding import walk_files, why_overlooked
+from enhance_cli.io.finding import looks_like_video, walk_files, why_overlooked
 
 
 class Kind(Enum):
@@ -294,6 +294,8 @@ def _tell_overlooked(
                 plan.failures.append((str(path), InputError(f"{path}: {reason[0]}")))
             elif reason:
                 plan.skipped.append((path, reason[0]))
+        elif naming.source_kind is Kind.VIDEO and path not in known and looks_like_video(path):
+            plan.skipped.append((path, "a video of a rare kind: name the file itself to try it"))
     return len(plan.failures) + len(plan.skipped) - before
 
 

@@ -59,10 +59,12 @@ def test_a_folder_of_videos_and_a_second_run(tmp_path: Path, enhance: Run, tiny_
     (tmp_path / "in").mkdir()
     make_video(tmp_path / "in" / "a.mkv", 2)
     (tmp_path / "in" / "cover.png").write_bytes(b"not looked at")
+    (tmp_path / "in" / "b.movie").write_bytes(b"told, for it may be a video")
     for arguments in ((), ("--skip-existing",), ("--overwrite",)):
         ran = enhance("video", tmp_path / "in", *tiny_sisr, *LOSSLESS, *arguments)
         assert ran.code == 0, ran.err
-        assert names(tmp_path / "in") == ["a.mkv", "a_x4.mkv", "cover.png"]
+        assert "b.movie: skipped, a video of a rare kind" in ran.err
+        assert names(tmp_path / "in") == ["a.mkv", "a_x4.mkv", "b.movie", "cover.png"]
     ran = enhance("video", tmp_path / "in", *tiny_sisr, *LOSSLESS)
     assert ran.code == 1
     assert "a_x4.mkv: exists already, add --overwrite or --skip-existing" in ran.err

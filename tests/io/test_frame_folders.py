@@ -159,3 +159,9 @@ def test_a_folder_of_a_video(tmp_path: Path) -> None:
     for place in range(3):
         found = read_image(tmp_path / "out" / f"{place:06}.png").pixels
         assert np.array_equal(found, pictures[place])
+
+
+def test_a_number_that_all_names_end_with_is_no_place(tmp_path: Path) -> None:
+    made = [f"frame_{number:04}_x2.png" for number in (9, 10, 11)]
+    folder = make_folder(tmp_path / "in", made)
+    assert open_folder(folder).info.names == tuple(made)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from media import convert, make_video, sink_of, times
+from media import QUICK, convert, make_video, sink_of, times
 
 from enhance_cli.commands import video as command
 from enhance_cli.errors import InputError, OutputError, UsageError
@@ -80,3 +80,35 @@ def test_the_help_names_every_codec() -> None:
     assert {name for codec in CODECS.values() for name in codec.containers} == {
         *CONTAINERS.values()
     }
+
+
+def test_chroma_of_cameras_is_what_players_show(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.avi", codec="mjpeg", pixel_format="yuvj422p")
+    lossy, lossless = (
+        sink_of(source, tmp_path / name, options=options).plan
+        for name, options in (("out.mp4", QUICK), ("out.mkv", EncodeOptions("ffv1")))
+    )
+    assert lossy.pixel_format == "yuv420p"
+    assert any("4:2:2 colour becomes 4:2:0" in line for line in lossy.notices)
+    assert lossless.pixel_format == "yuv422p"
+    assert not any("4:2:0" in line for line in lossless.notices)
+    source = make_video(tmp_path / "in.mkv", codec="ffv1", pixel_format="yuv422p")
+    kept = sink_of(source, tmp_path / "out.mp4").plan
+    assert kept.pixel_format == "yuv422p"
+    assert any("keeps the 4:2:2 colour" in line for line in kept.notices)
+
+
+def test_another_name_of_hevc(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4")
+    assert sink_of(source, tmp_path / "o.mp4", options=EncodeOptions("h265")).plan.codec == "hevc"
+
+
+def test_a_ratio_of_pixels_that_cannot_be_kept_is_named(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "in.mp4", aspect=Fraction(4, 3))
+    for codec, suffix, lost in (
+        ("ffv1", ".mkv", True),
+        ("vp9", ".webm", True),
+        ("h264", ".mkv", False),
+    ):
+        plan = sink_of(source, tmp_path / f"o{suffix}", options=EncodeOptions(codec)).plan
+        assert any("square pixels, not 4:3" in line for line in plan.notices) == lost

@@ -66,6 +66,8 @@ CODECS = {
     "ffv1": Codec("ffv1", ("matroska",)),
 }
 
+ALIASES = {"h265": "hevc"}  # names that people know a codec by
+
 
 def offered_formats(name: str) -> list[str]:
     """The pixel formats, in FFmpeg's names, that the encoder of a codec takes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.stream import Discard, Disposition
 
 from enhance_cli.io.video.probing import codec_name, opened
@@ -43,11 +43,13 @@ def stream_notices(plan: OutputPlan) -> list[str]:
             if (
                 stream.index == plan.source.stream
                 or can_copy(plan, stream)
-                or _is_written_anew(plan, source, stream)
+                or _is_written_anew(plan, stream)
             ):
                 continue
             held = stream.type == "attachment" or stream.codec_context is not None
             why = f"{plan.target.suffix[1:]} cannot hold it" if held else "cannot be copied"
+            if _only_tee_holds(plan, stream):
+                why = "cannot be copied beside chapters"
             advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
             encoder = find_encoder(plan, stream)
             done = f"converted to {encoder.removeprefix('lib')}" if encoder else "left out"
@@ -67,12 +69,12 @@ def is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
-def _is_written_anew(plan: OutputPlan, source: InputContainer, stream: Any) -> bool:
+def _is_written_anew(plan: OutputPlan, stream: Any) -> bool:
     """Whether an MP4 keeps chapters or a time code in this stream; they are copied as metadata."""
     if stream.type != "data":
         return False
     # FFmpeg reads the titles of chapters itself, and asks nobody else to.
-    chapters = bool(source.chapters()) and stream.discard == Discard.all
+    chapters = bool(stream.container.chapters()) and stream.discard == Discard.all
     return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
@@ -81,7 +83,7 @@ def can_copy(plan: OutputPlan, stream: Any) -> bool:
     if stream.type == "attachment":
         return plan.container == "matroska"
     if stream.codec_context is None:  # It is data, or no decoder knows it.
-        return False
+        return stream.type == "data" and not _is_written_anew(plan, stream) and _holds(plan, stream)
     if is_cover(stream) and plan.container == "matroska":
         return codec_name(stream) in PICTURE_TYPES
     if is_cover(stream) and (
@@ -133,6 +135,11 @@ def _holds(plan: OutputPlan, stream: Any, *, tee: bool = False) -> bool:
 
 
 def needs_tee(plan: OutputPlan, stream: Any) -> bool:
+    """Whether a stream is copied by way of :func:`open_tee`, which loses chapters."""
+    return _only_tee_holds(plan, stream) and not stream.container.chapters()
+
+
+def _only_tee_holds(plan: OutputPlan, stream: Any) -> bool:
     """Whether a stream can be copied only by way of :func:`open_tee`.
 
     Matroska holds the sound of AVI and WMV under the number that it has there, but FFmpeg does
@@ -142,7 +149,6 @@ def needs_tee(plan: OutputPlan, stream: Any) -> bool:
         plan.container == "matroska"
         and stream.type == "audio"
         and stream.codec_context is not None
-        and not stream.container.chapters()  # The tee would lose them.
         and not _holds(plan, stream)
         and _holds(plan, stream, tee=True)
     )

@@ -27,7 +27,7 @@ from enhance_cli.io.video.types import (
 )
 from enhance_cli.sizes import FrameSize
 
-NUMBER = re.compile(r"(\d+)(?=\D*$)")
+NUMBER = re.compile(r"\d+")
 SRGB = Colour("tv", "bt709", "bt709", "bt709")  # the tags of videos that are made of pictures
 DIGITS = 6  # in the names of pictures that are made of a video file
 
@@ -126,7 +126,7 @@ def _pixel_format(depth: int) -> str:
 
 
 def numbered_pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder, in the order of the last number in each name.
+    """The pictures of a folder, in the order of the numbers in their names.
 
     Raises:
         InputError: if there are no pictures, one has no number, two have the same number, or a
@@ -136,14 +136,7 @@ def numbered_pictures(folder: Path) -> list[Path]:
     if not paths:
         raise InputError(f"{folder}: no pictures in this folder, name one with numbered pictures")
     by_number: dict[int, Path] = {}
-    for path in paths:
-        match = NUMBER.search(path.stem)
-        if match is None:
-            raise InputError(
-                f"{path}: has no number, the frames of a video are numbered: rename "
-                "it or move it away"
-            )
-        number = int(match[1])
+    for path, number in zip(paths, _frame_numbers(paths), strict=True):
         if number in by_number:
             raise InputError(
                 f"{path}: has the number {number} as {by_number[number].name} does, "
@@ -159,6 +152,28 @@ def numbered_pictures(folder: Path) -> list[Path]:
                 "without gaps"
             )
     return [by_number[number] for number in ordered]
+
+
+def _frame_numbers(paths: Sequence[Path]) -> list[int]:
+    """The number of each picture: the last in its name that is not the same in all names.
+
+    Names end with the same number where something was done to all pictures, as in
+    ``frame_0001_x2.png``.
+
+    Raises:
+        InputError: if a name has no number.
+    """
+    numbers = [[int(digits) for digits in NUMBER.findall(path.stem)] for path in paths]
+    for path, found in zip(paths, numbers, strict=True):
+        if not found:
+            raise InputError(
+                f"{path}: has no number, the frames of a video are numbered: rename "
+                "it or move it away"
+            )
+    for place in range(1, min(map(len, numbers)) + 1):
+        if len({found[-place] for found in numbers}) > 1:
+            return [found[-place] for found in numbers]
+    return [found[-1] for found in numbers]
 
 
 class FolderSink:

@@ -9,9 +9,9 @@ import av
 
 from enhance_cli.errors import OutputError, UnknownNameError, UsageError
 from enhance_cli.io.jobs import Kind
-from enhance_cli.io.video.codecs import CODECS, encoder_options, offered_formats
+from enhance_cli.io.video.codecs import ALIASES, CODECS, encoder_options, offered_formats
 from enhance_cli.io.video.colour import bits, is_rgb
-from enhance_cli.io.video.copying import stream_notices
+from enhance_cli.io.video.copying import MP4_LIKE, stream_notices
 from enhance_cli.io.video.sound import DEFAULT, check_audio
 from enhance_cli.io.video.types import Colour, EncodeOptions, OutputPlan, VideoInfo
 from enhance_cli.io.video.writing import configure
@@ -19,6 +19,9 @@ from enhance_cli.sizes import FrameSize
 
 # FFmpeg's name of the container for each suffix.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+
+# Their 4:2:2 is a property of the format more than a wish for fine colours.
+CAMERA_CODECS = frozenset({"mjpeg", "dvvideo"})
 
 # Most players of H.264 show no larger frames (level 5.1 and 5.2).
 H264_WIDTH, H264_PIXELS = 4096, 4096 * 2304
@@ -100,6 +103,7 @@ def _evened(wanted: _Wanted, name: str, size: FrameSize) -> _Wanted:
 
 def _codec_name(wanted: _Wanted) -> str:
     name = wanted.options.codec or _default_codec(wanted)
+    name = ALIASES.get(name, name)
     held = [known for known, codec in CODECS.items() if wanted.container in codec.containers]
     if name not in CODECS:
         raise UnknownNameError("codec", name, CODECS)
@@ -163,7 +167,7 @@ def _closest(wanted: _Wanted, name: str) -> str:
         return next(
             f for f in ("bgr0", "gbrp10le", "gbrp12le", "gbrp16le") if bits(f) >= info.depth
         )
-    own = _source_chroma(info)
+    own = _source_chroma(info, name)
     order = [own] + [other for other in ("422", "444", "420") if other > own]
     order += [other for other in ("422", "420") if other < own]
     depths = [d for d in (8, 10, 12, 16) if d >= info.depth]
@@ -181,9 +185,14 @@ def _closest(wanted: _Wanted, name: str) -> str:
     )
 
 
-def _source_chroma(info: VideoInfo) -> str:
-    """The sampling of chroma that a result should have: R'G'B' is written as 4:2:0."""
-    return "420" if is_rgb(info.pixel_format) else _chroma(info.pixel_format)
+def _source_chroma(info: VideoInfo, name: str) -> str:
+    """The sampling of chroma that a result should have.
+
+    That is the source's. But R'G'B' is written as 4:2:0, and so are recordings of cameras whose
+    codec has no other: only few players show more in H.264 and the like.
+    """
+    by_habit = info.codec in CAMERA_CODECS and CODECS[name].crf is not None
+    return "420" if is_rgb(info.pixel_format) or by_habit else _chroma(info.pixel_format)
 
 
 def _chroma(pixel_format: str) -> str:
@@ -210,28 +219,43 @@ def _notices(plan: OutputPlan, options: EncodeOptions) -> Iterator[str]:
     """What the user should know about the output, and first about the input."""
     info = plan.source
     yield from info.notices
-    own = _source_chroma(info)
-    if (
-        options.pixel_format is None
-        and not is_rgb(plan.pixel_format)
-        and _chroma(plan.pixel_format) != own
-    ):
-        yield (
-            f"{plan.width}x{plan.height} as {plan.codec} is written as {plan.pixel_format}, for "
-            f"it has no {':'.join(own)} of this size"
-        )
+    if options.pixel_format is None and not is_rgb(plan.pixel_format):
+        yield from _chroma_notices(plan)
     if plan.depth < info.depth:
         yield f"{info.depth}-bit samples are rounded to {plan.depth} bits"
     aspect, suffix = plan.sample_aspect_ratio, plan.target.suffix[1:]
-    if aspect != 1 and plan.codec in ("vp9", "av1") and plan.container in ("webm", "matroska"):
+    # These codecs do not hold it themselves, and PyAV cannot set it for the container.
+    if aspect != 1 and plan.codec in ("vp9", "av1", "ffv1") and plan.container not in MP4_LIKE:
+        advice = "another codec" if plan.codec == "ffv1" else ".mp4"
         yield (
             f"{plan.codec} in {suffix} is written with square pixels, not "
-            f"{aspect.numerator}:{aspect.denominator}: use .mp4 to keep them"
+            f"{aspect.numerator}:{aspect.denominator}: use {advice} to keep them"
         )
     if plan.codec == "vp9" and info.static_hdr:
         yield "vp9 cannot carry the HDR mastering metadata: left out"
     if info.kind is Kind.VIDEO:
         yield from stream_notices(plan)
+
+
+def _chroma_notices(plan: OutputPlan) -> Iterator[str]:
+    """What the user should know about the sampling of chroma, which nobody chose."""
+    info, written = plan.source, _chroma(plan.pixel_format)
+    own = _source_chroma(info, plan.codec)
+    if written != own:
+        yield (
+            f"{plan.width}x{plan.height} as {plan.codec} is written as {plan.pixel_format}, for "
+            f"it has no {':'.join(own)} of this size"
+        )
+    elif not is_rgb(info.pixel_format) and (given := _chroma(info.pixel_format)) != own:
+        yield (
+            f"its {':'.join(given)} colour becomes 4:2:0, which every player shows: "
+            f"--pixel-format yuv{given}p keeps it"
+        )
+    elif written != "420" and plan.codec == "h264" != info.codec:
+        yield (
+            f"keeps the {':'.join(own)} colour of the input, which phones and browsers seldom "
+            "show: --pixel-format yuv420p suits them"
+        )
 
 
 def _try_encoder(plan: OutputPlan) -> None:
