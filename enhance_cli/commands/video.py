@@ -170,6 +170,18 @@ CutDetection = Annotated[
         help="Begin anew at a scene cut, without what was seen before it.",
     ),
 ]
+Deinterlacing = Annotated[
+    str | None,
+    typer.Option(
+        "--deinterlace",
+        metavar="auto|yes|no",
+        help="Make whole frames of interlaced ones, as television and camcorders have them: one of "
+        "each, so that rate and times stay. auto does so if the first 10 seconds show interlaced "
+        "frames, and restores the 24 frames a second of film in telecine; yes does so in any case; "
+        "no does not look. Without this option you are told what was found.",
+        show_default=False,
+    ),
+]
 KeepTime = Annotated[
     bool,
     typer.Option(
@@ -201,6 +213,7 @@ def video(
     start: Start = None,
     end: End = None,
     preview: Preview = None,
+    deinterlace: Deinterlacing = None,
     compare: Compare = False,
     codec: Codec = None,
     crf: Crf = None,
@@ -230,7 +243,7 @@ def video(
     lies beside the input as {stem}_x4.mp4, .mov, .mkv or .webm, or {stem}_1080p with --size 1080p,
     unless -o says otherwise. A folder of numbered pictures gives such a folder.
     """
-    from enhance_cli.io.video import EncodeOptions
+    from enhance_cli.io.video import EncodeOptions, find_deinterlace
     from enhance_cli.subsampling import MIDDLE, find_phase
     from enhance_cli.tasks.video import PartOptions, VideoRequest, run_video
 
@@ -249,6 +262,7 @@ def video(
         cut_threshold=threshold if cut_detection else None,
         resume=resume,
         keep_time=keep_time,
+        deinterlace=find_deinterlace(deinterlace),
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_video(request, talk))

@@ -17,6 +17,7 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import OutputError, UsageError
 from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
+    Deinterlace,
     EncodeOptions,
     Kind,
     Span,
@@ -84,6 +85,7 @@ class VideoRequest:
             whole video is taken for one scene.
         resume: whether an interrupted run is continued.
         keep_time: whether an output gets the time at which its input was last changed.
+        deinterlace: what becomes of the interlaced frames of files.
     """
 
     files: FileOptions
@@ -98,6 +100,7 @@ class VideoRequest:
     cut_threshold: float | None = CUT_THRESHOLD
     resume: bool = False
     keep_time: bool = False
+    deinterlace: Deinterlace = "tell"
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,9 @@ def parse_rate(text: str | None) -> Fraction | None:
 def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
     """Do one job, and return what is reported of it."""
     request = run.request
-    source = open_source(job.source, job.source_kind, rate=run.rate)
+    source = open_source(
+        job.source, job.source_kind, rate=run.rate, deinterlace=request.deinterlace
+    )
     info = source.info
     size, model = _frame_size(info, run.networks)
     sink = plan_sink(
@@ -248,6 +253,8 @@ def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
     """Name the options that have no effect on this job."""
     if request.rate is not None and job.source_kind is Kind.VIDEO:
         yield f"--rate {request.rate} is for folders of pictures: not used"
+    if request.deinterlace in ("auto", "yes") and job.source_kind is not Kind.VIDEO:
+        yield f"--deinterlace {request.deinterlace} is for video files: not used"
     given = [
         f"--{name.replace('_', '-')}"
         for name in ("codec", "crf", "preset", "pixel_format", "audio")
@@ -272,6 +279,7 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
         "start and end": [run.span.start, run.span.end],
         "encoding": {key: str(value) for key, value in encoding.items() if value is not None},
         "--compare": request.compare,
+        "--deinterlace": request.deinterlace if request.deinterlace in ("auto", "yes") else None,
         "--phase": request.phase,
         "--cut-threshold": request.cut_threshold,
         "segment": WorkFolder.segment_frames,

@@ -300,11 +300,12 @@ def test_options_that_mean_nothing_are_named(tmp_path: Path, enhance: Run, tiny_
     assert "--codec, --crf: not used" in ran.err
 
 
-def test_each_input_is_described_once_and_a_file_opened_five_times(
+def test_each_input_is_described_once_and_a_file_opened_six_times(
     tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
 ):
-    """A file is opened to be described, for the streams that the output cannot hold, to be
-    decoded, for the duration of its last frame, and for the streams that are copied."""
+    """A file is opened to be described, to look whether it is interlaced, for the streams that the
+    output cannot hold, to be decoded, for the duration of its last frame, and for the streams that
+    are copied."""
     source = make_video(tmp_path / "a.mkv", 2, audio=True)
     folder = make_frames(tmp_path / "shot", 2)
     opened: list[Path] = []
@@ -329,7 +330,7 @@ def test_each_input_is_described_once_and_a_file_opened_five_times(
     monkeypatch.setattr(reading, "probe_file", probe_counted)
     assert enhance("video", source, folder, *tiny_sisr, *LOSSLESS).code == 0
     assert described == [source, folder]
-    assert len(opened) == 5
+    assert len(opened) == 6
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

@@ -20,6 +20,7 @@ from enhance_cli.errors import EnhanceError, InputError, OutputError
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
 from enhance_cli.io.video.jobs import plan_video_jobs
+from enhance_cli.io.video.scanning import Deinterlace, find_deinterlace
 from enhance_cli.io.video.types import (
     VIDEO_SUFFIXES,
     WHOLE,
@@ -40,6 +41,7 @@ from enhance_cli.sizes import FrameSize
 __all__ = [
     "VIDEO_SUFFIXES",
     "WHOLE",
+    "Deinterlace",
     "EncodeOptions",
     "Frame",
     "FrameSink",
@@ -52,6 +54,7 @@ __all__ = [
     "VideoInfo",
     "check_seconds",
     "exact_seconds",
+    "find_deinterlace",
     "numbered_pictures",
     "open_source",
     "plan_sink",
@@ -62,7 +65,12 @@ __all__ = [
 
 
 def open_source(
-    path: Path, kind: Kind = Kind.VIDEO, *, rate: Fraction | None = None, threads: int = 0
+    path: Path,
+    kind: Kind = Kind.VIDEO,
+    *,
+    rate: Fraction | None = None,
+    threads: int = 0,
+    deinterlace: Deinterlace = "no",
 ) -> FrameSource:
     """Open a video for reading, decode its first frame and describe it.
 
@@ -72,6 +80,7 @@ def open_source(
         rate: how many frames a folder of pictures shows in a second, 25 by default. A file
             tells this itself.
         threads: the number of threads of the decoder; 0 lets it choose.
+        deinterlace: what becomes of the interlaced frames of a file.
 
     Raises:
         InputError: if it is no video that can be decoded, or PyAV is missing.
@@ -82,7 +91,7 @@ def open_source(
     _need_pyav(path, InputError)
     from enhance_cli.io.video.files import FileSource
 
-    return FileSource(path, threads=threads)
+    return FileSource(path, threads=threads, deinterlace=deinterlace)
 
 
 def probe(path: Path) -> VideoInfo:

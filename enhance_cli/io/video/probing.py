@@ -354,8 +354,6 @@ def _notices(stream: VideoStream, frame: av.VideoFrame, found: set[SideData]) ->
     if others:
         listed = ", ".join(map(str, others))
         yield f"several video streams: stream {stream.index} is enlarged, {listed} only copied"
-    if frame.interlaced_frame:
-        yield "interlaced: treated as progressive, deinterlace it first for a better result"
     if _is_transparent(stream, frame):
         yield "its transparency is left out"
     if SideData.A53_CC in found:

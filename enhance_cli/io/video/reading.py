@@ -1,6 +1,8 @@
 """The frames of video files."""
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from av.video.stream import VideoStream
 from enhance_cli.errors import InputError
 from enhance_cli.io.video.clock import FrameClock, Joiner, count_joins
 from enhance_cli.io.video.colour import ToRgb
+from enhance_cli.io.video.deinterlacing import Deinterlacer, Timed, look_at
 from enhance_cli.io.video.probing import (
     check_encryption,
     is_cut_off,
@@ -18,10 +21,11 @@ from enhance_cli.io.video.probing import (
     probe_file,
     reason,
 )
+from enhance_cli.io.video.scanning import Deinterlace
 from enhance_cli.io.video.types import WHOLE, Clock, Frame, Pixels, Span, VideoInfo, exact_seconds
 
-# The number of a frame, None after a jump; its time; and the frame.
-Timed = tuple[int | None, int, av.VideoFrame]
+# Frames before the start of a span that are decoded with it, for those that are made of several.
+_RUN_UP = 2  # seconds
 
 
 class FileSource:
@@ -30,15 +34,35 @@ class FileSource:
     Args:
         path: the file.
         threads: the number of threads of the decoder; 0 lets it choose.
+        deinterlace: what becomes of interlaced frames.
 
     Raises:
         InputError: if it is no video that can be decoded.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, threads: int = 0, deinterlace: Deinterlace = "no") -> None:
         self.info: VideoInfo = probe_file(path)
+        self._file = self.info  # as it is before anything is deinterlaced
         self._threads = threads
         self._converter: ToRgb | None = None
+        self._deinterlacer: Deinterlacer | None = None
+        if deinterlace != "no":
+            self._look(deinterlace)
+
+    def _look(self, deinterlace: Deinterlace) -> None:
+        """Look whether frames are interlaced, and describe what becomes of them."""
+        scanning = look_at(self._file, self._decodable())
+        if scanning.is_changed(deinterlace):
+            self._deinterlacer = Deinterlacer(self._file, scanning, deinterlace)
+            self.info = self._deinterlacer.describe()
+        if told := scanning.tell(deinterlace, self._file.rate):
+            self.info = replace(self.info, notices=(*self.info.notices, told))
+
+    def _decodable(self) -> Iterator[av.VideoFrame]:
+        """The frames from the first on to the first damage."""
+        with suppress(InputError):
+            for _, _, frame in self._decode(None):
+                yield frame
 
     def frames(self, span: Span = WHOLE, skip: int = 0) -> Iterator[Frame]:
         """The frames of a part of the file, decoded one by one from the first on.
@@ -56,7 +80,7 @@ class FileSource:
         start = self._ticks(span.start) if span.start else None
         end = None if span.end is None else self._ticks(span.end)
         selected = 0
-        for number, time, frame in self._decode_from(start):
+        for number, time, frame in self._whole_frames(start):
             if end is not None and time >= end:
                 break
             if start is not None and time < start:
@@ -73,8 +97,17 @@ class FileSource:
                 f"given, choose them within the video{length}"
             )
 
+    def _whole_frames(self, start: Fraction | None) -> Iterator[Timed]:
+        """The frames from one at or before the start on, deinterlaced if that is asked for."""
+        if self._deinterlacer is None:
+            return self._decode_from(start)
+        if start is not None:
+            # Frames that are made of several must have those before them as in the whole video.
+            start = start / self._deinterlacer.ticks - _RUN_UP / self._file.time_base
+        return self._deinterlacer.run(self._decode_from(start))
+
     def _ticks(self, seconds: float) -> Fraction:
-        """A time of the user's on the clock of the file, in units of its time base."""
+        """A time of the user's on the clock of the video, in units of its time base."""
         return self.info.first + exact_seconds(seconds) / self.info.time_base
 
     def _decode_from(self, start: Fraction | None) -> Iterator[Timed]:
@@ -110,7 +143,7 @@ class FileSource:
                     container.seek(seek, stream=stream)
                 except av.FFmpegError:
                     return
-            clock = FrameClock(self.info.clock, self.info.rate, self.info.time_base)
+            clock = FrameClock(self._file.clock, self._file.rate, self._file.time_base)
             last: int | None = None
             for count, frame in enumerate(self._decoded(container, stream, seek)):
                 number = count if seek is None else None
@@ -155,7 +188,7 @@ class FileSource:
         )
 
     def _seconds(self, time: int) -> float:
-        return float((time - self.info.first) * self.info.time_base)
+        return float((time - self._file.first) * self._file.time_base)
 
     def _checked_time(self, number: int | None, time: int | None, last: int | None) -> int:
         named = "a frame" if number is None else f"frame {number}"
@@ -172,10 +205,11 @@ class FileSource:
         expected = self.info.width, self.info.height
         if (frame.width, frame.height) != expected:
             at = "" if number is None else f" at frame {number}"
+            seconds = float((time - self.info.first) * self.info.time_base)
             raise InputError(
                 f"{self.info.path}: the size changes from {expected[0]}x{expected[1]} to "
                 f"{frame.width}x{frame.height}{at} "
-                f"({self._seconds(time):.3f} s), split the video there"
+                f"({seconds:.3f} s), split the video there"
             )
 
     def _to_rgb(self, frame: av.VideoFrame) -> Pixels:

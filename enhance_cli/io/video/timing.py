@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -109,14 +110,18 @@ def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
     if plan.source.kind is Kind.VIDEO and plan.source.clock in (Clock.SHOWN, Clock.JOINED):
         with opened(plan.source.path) as source:
             stream = source.streams[plan.source.stream]
+            assert stream.time_base is not None
             with suppress(av.FFmpegError):  # Damage behind the last frame does not matter.
-                source.seek(last, stream=stream)
+                # Film frames that are restored from telecine count in finer units than the file.
+                finer = stream.time_base / plan.time_base
+                source.seek(floor(last / finer), stream=stream)
                 for packet in source.demux(stream):
-                    if packet.pts == last:
-                        known = packet.duration or 0
-                    elif packet.pts is not None and packet.pts > last:
-                        following = min(packet.pts, following or packet.pts)
-                        if packet.dts is None or packet.dts >= following:
+                    time = None if packet.pts is None else packet.pts * finer
+                    if time == last:
+                        known = round((packet.duration or 0) * finer)
+                    elif time is not None and time > last:
+                        following = min(round(time), following or round(time))
+                        if packet.dts is None or packet.dts * finer >= following:
                             break
     if following is not None and (following - last) * plan.time_base < FORWARD:
         return following - last
