@@ -18,6 +18,7 @@ from enhance_cli.architectures.enhancenet import EnhanceNetConfig
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.data.patches import PatchSampler
 from enhance_cli.resize import imresize
+from enhance_cli.training.adversarial import Adversary
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.optimisation import Optimisation
 from enhance_cli.training.resume import LOG_COLUMNS
@@ -106,6 +107,29 @@ class Regression(TrainingTask):
         return -float((network(x) - torch.sin(2 * x)).square().mean())
 
 
+class Contest(Regression):
+    """The same against a discriminator of its values, which pauses now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        judge = nn.Sequential(nn.Linear(1, 1), nn.Flatten(0))
+        nn.init.constant_(judge[0].weight, 4.0)  # type: ignore[arg-type]
+        self.adversary = Adversary(judge, winning=0.4)
+
+    def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
+        return self.losses(step, generator, share)[0]
+
+    def losses(
+        self, step: int, generator: torch.Generator, share: slice
+    ) -> tuple[Tensor, Tensor | None]:
+        x = torch.randn(8, 1, generator=generator)[share]
+        made, true = self.network(x), torch.sin(2 * x)
+        assert isinstance(self.adversary, Adversary)
+        loss, rival = self.adversary.losses(made, true)
+        return (made - true).square().mean() + loss, rival
+
+
 def regression(plan: Optimisation = PLAN, scores: list[float] | None = None) -> Regression:
     """The task with another plan, or with these scores in place of its own."""
     return Regression(RegressionStage(optimisation=plan), scores)
@@ -150,6 +174,7 @@ def super_resolution(stage: SuperResolutionStage | None = None) -> SuperResoluti
 TASKS: dict[str, Callable[[], TrainingTask]] = {
     "regression": Regression,
     "super-resolution": super_resolution,
+    "contest": Contest,
 }
 
 
