@@ -1,14 +1,15 @@
-"""Colour profiles from the numbers by which PNG and AVIF describe their colours.
+"""Colour profiles from the numbers by which PNG, AVIF and TIFF describe their colours.
 
 Instead of an ICC profile a file may name the chromaticities of its primaries and its transfer
 function, by code points of ISO/IEC 23091-2 ("coding-independent code points", the chunk cICP of
-PNG and the property nclx of AVIF) or as plain numbers (the chunks gAMA and cHRM of PNG). Here they
-become an ICC profile that says the same, which all formats that we write can hold.
+PNG and the property nclx of AVIF) or as plain numbers (the chunks gAMA and cHRM of PNG, tags of
+TIFF). Here they become an ICC profile that says the same, which all formats that we write can hold.
 """
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,8 @@ PRIMARIES = {
 TRANSFERS = {1: None, 2: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15: None}
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 UNSPECIFIED = 2
+# Tags of TIFF.
+TRANSFER_FUNCTION, WHITE_POINT, PRIMARY_CHROMATICITIES, REFERENCE_BLACK_WHITE = 301, 318, 319, 532
 SRGB_GAMMA = 1 / 0.45455  # what PNG calls sRGB in its chunk gAMA
 
 # White of ICC profiles, and the transform of Bradford to it (ICC.1:2022, annex E).
@@ -133,6 +136,64 @@ def profile_of_gamma(
     if decoding is not None and is_srgb and abs(decoding - SRGB_GAMMA) < 0.02:
         decoding = None
     return make_profile(primaries, decoding, channels)
+
+
+def profile_of_tiff(tags: Mapping[int, Any], channels: int) -> tuple[bytes | None, list[str]]:
+    """An ICC profile of the colours that the tags of a TIFF describe (TIFF 6.0, section 20).
+
+    Args:
+        tags: the tags by their numbers.
+        channels: 1 for a grey picture, 3 for RGB.
+
+    Returns:
+        The profile, None if they are sRGB or not told; and the names of tags that say more than
+        the profile can.
+
+    Raises:
+        ColourTagError: if the primaries enclose no colours.
+    """
+    primaries, left_out = BT709, []
+    white, others = _numbers(tags, WHITE_POINT), _numbers(tags, PRIMARY_CHROMATICITIES)
+    if len(others) == 6:
+        red, green, blue = zip(others[::2], others[1::2], strict=True)
+        around = (white[0], white[1]) if len(white) == 2 else D65
+        primaries = Primaries(red, green, blue, around)
+    elif white and np.abs(np.array(white) - D65).max() > 0.002:
+        left_out.append("WhitePoint")
+    exponent = None
+    if table := _numbers(tags, TRANSFER_FUNCTION):
+        exponent = _exponent_of(table)
+        if exponent is None:
+            left_out.append("TransferFunction")
+        elif abs(exponent - SRGB_GAMMA) < 0.02 and primaries.is_close(BT709):
+            exponent = None
+    limits = _numbers(tags, REFERENCE_BLACK_WHITE)
+    if limits[:2] and limits[:2] != (0, 255) and limits[:2] != (0, 65535):
+        left_out.append("ReferenceBlackWhite")
+    return make_profile(primaries, exponent, channels), left_out
+
+
+def _numbers(tags: Mapping[int, Any], tag: int) -> tuple[float, ...]:
+    """The numbers of a tag; none if it is absent or they make no sense."""
+    value = tags.get(tag, ())
+    try:
+        return tuple(map(float, value if isinstance(value, tuple | list) else (value,)))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return ()
+
+
+def _exponent_of(table: tuple[float, ...]) -> float | None:
+    """The exponent of the power function that a table of light by level follows, if it does."""
+    colours = 3 if len(table) % 3 == 0 else 1  # 2 to the power of the depth, once or for each
+    light = np.array(table).reshape(colours, -1) / 65535
+    level = np.linspace(0, 1, light.shape[1])
+    if np.abs(light - ((level + 0.055) / 1.055) ** 2.4).max() < 0.005:
+        return SRGB_GAMMA
+    middle = light[0, len(level) // 2]
+    if not 0 < middle < 1:
+        return None
+    exponent = float(np.log(middle) / np.log(level[len(level) // 2]))
+    return exponent if np.abs(light - level**exponent).max() < 0.01 else None
 
 
 def make_profile(primaries: Primaries, exponent: float | None, channels: int) -> bytes | None:

@@ -1,5 +1,7 @@
 """JPEG beyond its pixels: several pictures in one file, and a file that ends too early."""
 
+import re
+from collections.abc import Iterator
 from io import BytesIO
 from typing import IO, Any
 
@@ -7,6 +9,9 @@ from PIL import Image as Pillow
 from PIL import ImageFile
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_PROGRESSIVE, _SCAN = 0xC2, 0xDA  # markers
+# Within a scan 0 stands behind 0xFF, or the marker of a restart.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 _ENTRIES = 0xB002  # tag of an MPO: a list of its pictures (CIPA DC-007, section 5.2.3)
 _PREVIEW = "Large Thumbnail"
 
@@ -46,3 +51,32 @@ def close_jpeg(data: bytes) -> ImageFile.ImageFile | None:
         image.load()
         images.append(image)
     return images[0] if images[0].tobytes() == images[1].tobytes() else None
+
+
+def lacks_scans(data: bytes) -> bool:
+    """Whether a progressive JPEG ends before its last scans, so that detail is missing.
+
+    Each scan brings some coefficients of some components, and further ones bring their lower bits
+    (ITU-T T.81, annex G). All 64 coefficients of all components should come down to the last bit.
+    """
+    missing: dict[int, set[int]] = {}
+    for marker, segment in _segments(data):
+        if marker == _PROGRESSIVE:
+            components = segment[6 : 6 + 3 * segment[5]]
+            missing = {identifier: set(range(64)) for identifier in components[::3]}
+        elif marker == _SCAN:
+            count = segment[0]
+            first, last, bits = segment[1 + 2 * count : 4 + 2 * count]
+            if not bits & 15:  # the bits below those that it brings
+                for identifier in segment[1 : 1 + 2 * count : 2]:
+                    missing.get(identifier, set()).difference_update(range(first, last + 1))
+    return any(missing.values())
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the markers of a JPEG that have segments, and these without their lengths."""
+    place = len(JPEG_START)
+    while (found := _MARKER.search(data, place)) and found[1] != JPEG_END[1:]:
+        length = int.from_bytes(data[found.end() : found.end() + 2], "big")
+        place = found.end() + max(length, 2)
+        yield found[1][0], data[found.end() + 2 : place]

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.jpeg import close_jpeg
+from enhance_cli.io.jpeg import close_jpeg, lacks_scans
 from enhance_cli.io.libraries import pillow_setting
 from enhance_cli.io.metadata import find_exif, to_srgb
 from enhance_cli.io.picture import Samples
@@ -187,6 +187,10 @@ def _load(
             raise
         image = closed
         notice("the end of the file is missing, but all pixels are there")
+    if image.info.get("progressive"):
+        file.seek(0)
+        if lacks_scans(file.read()):
+            notice("the file ends before its last scans: its finest detail is missing")
     if depth and isinstance(image.info.get("transparency"), int):
         # Pillow scales the levels of 2 and 4 bits to 8, but not the one that is transparent.
         image.info["transparency"] = image.info["transparency"] * 255 // (2**depth - 1)

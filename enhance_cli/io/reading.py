@@ -6,6 +6,7 @@ reduce to 8, and TIFF whose channels are stored apart; it is imported when it is
 The bits beyond 8 of AVIF and of JPEG 2000 in colour are not read: Pillow rounds them away.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from enhance_cli.io.colour_tags import (
     avif_code_points,
     profile_of_code_points,
     profile_of_gamma,
+    profile_of_tiff,
 )
 from enhance_cli.io.completeness import lacks_bytes, numbers_of, tiff_lacks_bytes
 from enhance_cli.io.files import open_input
@@ -53,6 +55,9 @@ from enhance_cli.io.tiff import TiffPage, find_tiff_exif, find_tiff_pages
 from enhance_cli.io.vips_reading import TiffLayout, decode_with_vips
 
 RGB = 2  # photometric interpretation of TIFF
+TAGGED_PHOTOMETRICS = (0, 1, RGB, 6)  # grey, RGB and YCbCr, whose colours tags may describe
+# The entry of an item of the kind tmap in an AVIF (ISO/IEC 14496-12, section 8.11.6).
+AVIF_GAIN_MAP = re.compile(rb"infe[\2\3]\0\0.(?:..|....)\0\0tmap", re.DOTALL)
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -111,6 +116,8 @@ def read_image(
                 planes, profile, exif = decode_with_pillow(path, stored, image, notice)
             if profile is None or (png and png.cicp):
                 profile = _tagged_profile(path, image, png, file, planes, notice)
+            if _has_gain_map(image, file):
+                notice("its gain map, which brightens it on HDR displays, is left out")
             texts = png.texts if png else {}
             return _picture(planes, image, exif, profile, texts=texts)
 
@@ -142,17 +149,38 @@ def _read_tiff(
         image = _turn_to(image, place)
     if image is None:
         check_area(path, numbers_of(tags, 256, 0)[0], numbers_of(tags, 257, 0)[0])
+        exif = find_tiff_exif(file, chosen.place)
         planes, profile = decode_with_vips(path, file, layout, place)
-        return _picture(planes, None, find_tiff_exif(file, chosen.place), profile, tags=tags)
-    with image:
-        with decoding(path):
+    else:
+        with image, decoding(path):
             check_kind(path, image)
-        if is_deep(image) or layout.is_planar:
-            exif = find_exif(image)
-            planes, profile = decode_with_vips(path, file, layout, place)
-        else:
-            planes, profile, exif = decode_with_pillow(path, file, image, notice)
-        return _picture(planes, image, exif, profile, tags=tags)
+            if is_deep(image) or layout.is_planar:
+                exif = find_exif(image)
+                planes, profile = decode_with_vips(path, file, layout, place)
+            else:
+                planes, profile, exif = decode_with_pillow(path, file, image, notice)
+    if profile is None and layout.photometric in TAGGED_PHOTOMETRICS:
+        try:
+            profile, left_out = profile_of_tiff(tags, layout.channels)
+        except ColourTagError as error:
+            raise InputError(f"{path}: {error}") from error
+        _tell_profile(profile, notice)
+        for name in left_out:
+            notice(f"what the tag {name} says of its colours is left out")
+    return _picture(planes, image, exif, profile, tags=tags)
+
+
+def _tell_profile(profile: bytes | None, notice: Callable[[str], None]) -> None:
+    if profile is not None:
+        notice("the colours that the file describes by numbers are kept as an ICC profile")
+
+
+def _has_gain_map(image: ImageFile.ImageFile, file: IO[bytes]) -> bool:
+    """Whether a JPEG (Ultra HDR) or AVIF holds a map to a high dynamic range (ISO 21496-1)."""
+    if image.format == "AVIF":
+        file.seek(0)
+        return AVIF_GAIN_MAP.search(file.read(2**16)) is not None
+    return image.format in ("JPEG", "MPO") and b"hdrgm:" in image.info.get("xmp", b"")
 
 
 def _turn_to(image: ImageFile.ImageFile, place: int) -> ImageFile.ImageFile | None:
@@ -224,8 +252,7 @@ def _tagged_profile(
             return None
     except ColourTagError as error:
         raise InputError(f"{path}: {error}") from error
-    if profile is not None:
-        notice("the colours that the file describes by numbers are kept as an ICC profile")
+    _tell_profile(profile, notice)
     return profile
 
 

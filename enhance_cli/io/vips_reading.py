@@ -105,6 +105,11 @@ def decode_with_vips(
             "convert it to a 16-bit PNG"
         ) from error
     except (ValueError, tifffile.TiffFileError, zlib.error) as error:
+        if "imagecodecs" in str(error):  # a package that tifffile decodes some compressions with
+            raise InputError(
+                f"{path}: grey and alpha stored apart with this compression are not supported, "
+                "convert it to PNG"
+            ) from error
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or unusual ({reason}), convert it to PNG") from error
     converted = layout.channels == 4 or image.interpretation in CONVERTED_INTERPRETATIONS

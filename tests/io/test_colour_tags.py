@@ -1,4 +1,4 @@
-"""Colours that files describe by numbers: PNG's gAMA, cHRM and cICP, and AVIF's nclx."""
+"""Colours that files describe by numbers: chunks of PNG, nclx of AVIF, tags of TIFF."""
 
 import struct
 from io import BytesIO
@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 from PIL import ImageCms
 from pixels import noise, save_png
@@ -146,3 +147,44 @@ def test_avif(tmp_path: Path) -> None:
     retag(path, 9, 16)
     with pytest.raises(InputError, match="PQ"):
         read_image(path)
+
+
+def save_tiff(path: Path, *tags: tuple) -> np.ndarray:
+    pixels = noise(8, 8, 3)
+    tifffile.imwrite(path, pixels, photometric="rgb", extratags=[(*tag, True) for tag in tags])
+    return pixels
+
+
+def rationals(*values: float) -> tuple:
+    return tuple(part for value in values for part in (round(value * 10**5), 10**5))
+
+
+def test_primaries_of_tiff_become_a_profile(tmp_path: Path) -> None:
+    white = (318, 5, 2, rationals(0.3127, 0.3290))
+    pixels = save_tiff(
+        tmp_path / "a.tif", white, (319, 5, 6, rationals(0.68, 0.32, 0.265, 0.69, 0.15, 0.06))
+    )
+    write_image(tmp_path / "kept.png", read_image(tmp_path / "a.tif"))
+    expected = encode(decode(pixels) @ P3_TO_SRGB.T)
+    assert np.abs(as_srgb(tmp_path / "kept.png") - expected).mean() < 1
+    save_tiff(tmp_path / "b.tif", white)
+    notices: list[str] = []
+    assert read_image(tmp_path / "b.tif", notices.append).icc_profile is None
+    assert notices == []
+
+
+def test_the_transfer_function_of_tiff(tmp_path: Path) -> None:
+    level = np.linspace(0, 1, 256)
+    curves = {
+        "gamma": level**1.8,
+        "srgb": decode(255 * level),
+        "odd": level**1.8 * (1 - 0.1 * level),
+    }
+    found = {}
+    for name, curve in curves.items():
+        table = np.round(curve * 65535).astype(int).tolist()
+        save_tiff(tmp_path / f"{name}.tif", (301, 3, 256, table))
+        notices: list[str] = []
+        profile = read_image(tmp_path / f"{name}.tif", notices.append).icc_profile
+        found[name] = (profile is not None, any("TransferFunction" in line for line in notices))
+    assert found == {"gamma": (True, False), "srgb": (False, False), "odd": (False, True)}

@@ -144,6 +144,42 @@ def test_a_jpeg_without_its_end(progressive: bool, tmp_path: Path) -> None:
         read_image(path)
 
 
+def test_a_progressive_jpeg_without_its_last_scan(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.jpg", tmp_path / "a.jpg"
+    Pillow.fromarray(noise(64, 64, 3)).save(whole, progressive=True)
+    notices: list[str] = []
+    read_image(whole, notices.append)
+    assert notices == []
+    data = whole.read_bytes()
+    path.write_bytes(data[: data.rindex(b"\xff\xda")] + b"\xff\xd9")
+    read_image(path, notices.append)
+    assert notices == ["the file ends before its last scans: its finest detail is missing"]
+
+
+def test_gain_maps_are_named(tmp_path: Path) -> None:
+    image = Pillow.fromarray(noise(16, 16, 3))
+    xmp = b'<x:xmpmeta xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>'
+    image.save(tmp_path / "a.jpg", xmp=xmp)
+    image.save(tmp_path / "b.avif")
+    # The entry (infe) of an item of this kind, in a box that readers pass over.
+    entry = struct.pack(">I4sIHH4s", 20, b"infe", 2 << 24, 9, 0, b"tmap")
+    with (tmp_path / "b.avif").open("ab") as file:
+        file.write(struct.pack(">I4s", 8 + len(entry), b"free") + entry)
+    for name in ("a.jpg", "b.avif"):
+        notices: list[str] = []
+        read_image(tmp_path / name, notices.append)
+        assert any("gain map" in line for line in notices), name
+
+
+def test_a_compression_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(2, 8, 8), planarconfig="separate", extrasamples=["unassalpha"])
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["Compression"].overwrite(5)  # LZW
+    with pytest.raises(InputError, match="stored apart with this compression are not supported"):
+        read_image(path)
+
+
 def test_unsupported_is_not_called_damaged(tmp_path: Path) -> None:
     """A BMP whose colours have four bits."""
     header = struct.pack("<IiiHHIIiiII4I", 56, 2, 2, 1, 16, 3, 8, 0, 0, 0, 0, 0xF00, 0xF0, 0xF, 0)
