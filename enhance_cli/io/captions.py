@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 TIFF_XMP, TIFF_IPTC = 700, 33723
 PHOTOSHOP_IPTC = 0x0404  # number of the resource of Photoshop that holds IPTC
-PNG_XMP = "XML:com.adobe.xmp"
+PNG_XMP, PNG_IPTC = "XML:com.adobe.xmp", "Raw profile type iptc"
 COMMENT = "Comment"
 
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))\d")
@@ -48,6 +48,9 @@ def find_captions(
     photoshop = info.get("photoshop")
     iptc = photoshop.get(PHOTOSHOP_IPTC) if isinstance(photoshop, dict) else None
     texts = dict(png_texts)
+    if found := _parse_raw_profile(texts.get(PNG_IPTC, "")):
+        iptc = found
+        del texts[PNG_IPTC]
     if not texts and (comment := _as_bytes(info.get("comment"))):
         try:
             texts = {COMMENT: comment.decode()}
@@ -68,6 +71,34 @@ def _as_bytes(value: object) -> bytes | None:
 
 def jpeg_segment(iptc: bytes) -> bytes:
     """The segment APP13 of a JPEG, in which Photoshop puts IPTC."""
-    resource = b"8BIM" + struct.pack(">HHI", PHOTOSHOP_IPTC, 0, len(iptc)) + iptc
-    content = b"Photoshop 3.0\0" + resource + bytes(len(iptc) % 2)
+    content = b"Photoshop 3.0\0" + _photoshop_resource(iptc)
     return b"\xff\xed" + struct.pack(">H", len(content) + 2) + content
+
+
+def _photoshop_resource(iptc: bytes) -> bytes:
+    start = b"8BIM" + struct.pack(">HHI", PHOTOSHOP_IPTC, 0, len(iptc))
+    return start + iptc + bytes(len(iptc) % 2)
+
+
+def png_profile(iptc: bytes) -> str:
+    """The text of a PNG in which ImageMagick puts IPTC, and where ExifTool looks for it."""
+    data = _photoshop_resource(iptc)
+    digits = data.hex()
+    lines = [digits[start : start + 72] for start in range(0, len(digits), 72)]
+    return "\n".join(["", "iptc", f"{len(data):8}", *lines, ""])
+
+
+def _parse_raw_profile(text: str) -> bytes | None:
+    """The IPTC in such a text, which may be a resource of Photoshop or bare; None without any."""
+    _, _, digits = text.strip().partition("\n")[2].partition("\n")
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    if data.startswith(b"\x1c"):  # the mark of IPTC's data sets
+        return data
+    place = data.find(b"8BIM" + struct.pack(">HH", PHOTOSHOP_IPTC, 0))  # its name is empty
+    if place < 0:
+        return None
+    size = int.from_bytes(data[place + 8 : place + 12], "big")
+    return data[place + 12 : place + 12 + size] or None

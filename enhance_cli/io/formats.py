@@ -5,10 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL.ExifTags import Base
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.captions import COMMENT, Captions
-from enhance_cli.io.metadata import resize_exif, shorten_exif, srgb_profile, usable_profile
+from enhance_cli.io.metadata import (
+    load_exif,
+    note_texts,
+    resize_exif,
+    shorten_exif,
+    srgb_profile,
+    usable_profile,
+)
 from enhance_cli.io.picture import Picture, Samples, round_to_8_bits
 
 
@@ -47,7 +55,7 @@ class Format:
     max_bytes: int | None = None
 
 
-PNG = Format("PNG", "PNG", deep=True, alpha=True, texts=True, ratio=True)
+PNG = Format("PNG", "PNG", deep=True, alpha=True, iptc=True, texts=True, ratio=True)
 # The limit is that of libjpeg; that of JPEG is 65535.
 JPEG = Format("JPEG", "JPEG", iptc=True, comment=True, ratio=True, max_side=65_500)
 TIFF = Format("TIFF", "TIFF", deep=True, alpha=True, iptc=True, ratio=True)
@@ -73,6 +81,13 @@ FORMATS = {
 }
 WRITABLE_SUFFIXES = frozenset(FORMATS)
 
+# Keywords of PNG (third edition, section 11.3.3.1) that EXIF has tags for.
+TEXT_TAGS: dict[str, int] = {
+    "Description": Base.ImageDescription,
+    "Author": Base.Artist,
+    "Copyright": Base.Copyright,
+    "Software": Base.Software,
+}
 JPEG_EXIF_BYTES = 65_533
 JPEG_SEGMENT_BYTES = 65_450  # leaves room for the names of what is in a segment
 MAX_BUFFER = 2**31 - 1
@@ -144,7 +159,8 @@ def write_notices(path: Path, picture: Picture) -> list[str]:
         notices.append(f"{format_.name} holds no XMP, or not so much: it is left out")
     if given.iptc and not kept.iptc:
         notices.append(f"{format_.name} holds no IPTC, or not so much: it is left out")
-    if lost := [name for name, _ in given.texts if name not in dict(kept.texts)]:
+    told = {*dict(kept.texts), *_texts_for_exif(picture, format_)}
+    if lost := [name for name, _ in given.texts if name not in told]:
         notices.append(f"{format_.name} does not hold these texts: {', '.join(lost)}")
     if picture.density and not format_.ratio:
         notices.append(f"{format_.name} holds no ratio of the pixels' sides: it is left out")
@@ -228,9 +244,24 @@ def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
     return blended.astype(pixels.dtype)
 
 
+def _texts_for_exif(picture: Picture, format_: Format) -> dict[str, str]:
+    """The texts of a PNG that a format without them holds in EXIF, unless that says otherwise."""
+    if format_.texts or not format_.metadata:
+        return {}
+    taken = load_exif(picture.exif) if picture.exif else {}
+    return {
+        name: text
+        for name, text in picture.captions.texts
+        if name in TEXT_TAGS and TEXT_TAGS[name] not in taken
+    }
+
+
 def _fit_exif(picture: Picture, format_: Format) -> bytes | None:
-    if picture.exif is None or not format_.metadata:
+    exif = picture.exif
+    if texts := _texts_for_exif(picture, format_):
+        exif = note_texts(exif, {TEXT_TAGS[name]: text for name, text in texts.items()})
+    if exif is None or not format_.metadata:
         return None
     # If it has that tag, Pillow's AVIF writer packs the EXIF anew and keeps only ASCII letters.
-    exif = resize_exif(picture.exif, picture.height, picture.width, orientation=format_ is not AVIF)
+    exif = resize_exif(exif, picture.height, picture.width, orientation=format_ is not AVIF)
     return shorten_exif(exif, JPEG_EXIF_BYTES) if format_ is JPEG else exif

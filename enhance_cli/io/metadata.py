@@ -1,7 +1,7 @@
 """The metadata of pictures: EXIF, orientation and colour profiles."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
 from math import isfinite
@@ -189,14 +189,20 @@ def load_exif(data: bytes) -> Pillow.Exif:
 
 
 def note_software(data: bytes | None, text: str) -> bytes:
-    """Note in EXIF what made the picture, in the tag Software.
+    """Note in EXIF what made the picture, in the tag Software; see :func:`note_texts`."""
+    return note_texts(data, {Base.Software: text})
+
+
+def note_texts(data: bytes | None, texts: Mapping[int, str]) -> bytes:
+    """Put texts into EXIF.
 
     Args:
         data: EXIF in Pillow's byte form, or None for a picture without.
-        text: the note, in ASCII.
+        texts: the texts by the tags that they go to.
     """
     exif = load_exif(data) if data else Pillow.Exif()
-    exif[Base.Software] = text
+    for tag, text in texts.items():
+        exif[tag] = text if text.isascii() else text.encode()
     return _dump_exif(exif)
 
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from PIL.PngImagePlugin import PngInfo, PngStream, is_cid, putchunk
 
-from enhance_cli.io.captions import PNG_XMP, Captions
+from enhance_cli.io.captions import PNG_IPTC, PNG_XMP, Captions, png_profile
 from enhance_cli.io.completeness import DEFLATE
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -125,7 +125,7 @@ def finish_png(
         data: the file, whose own resolution is replaced: libvips writes one in any case.
         dpi: pixels per inch across and down, or None.
         density: the ratio of the pixels' sides, see :class:`enhance_cli.io.picture.Picture`.
-        captions: what is kept of it is all but IPTC.
+        captions: XMP, IPTC and texts.
     """
     added, info = BytesIO(), PngInfo()
     if dpi or density:
@@ -133,6 +133,8 @@ def finish_png(
         putchunk(added, b"pHYs", struct.pack(">IIB", across, down, dpi is not None))
     for name, text in captions.texts:
         info.add_text(name, text)  # as international text where Latin-1 does not suffice
+    if captions.iptc:
+        info.add_text(PNG_IPTC, png_profile(captions.iptc), zip=True)
     if captions.xmp:
         info.add(b"iTXt", PNG_XMP.encode() + bytes(5) + captions.xmp)
     for chunk in info.chunks:

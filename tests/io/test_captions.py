@@ -12,13 +12,14 @@ from pixels import noise
 from enhance_cli.io.captions import Captions, jpeg_segment
 from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.image import Picture, read_image, write_image, write_notices
+from enhance_cli.io.metadata import load_exif
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6">\xc3\xbc</r></x:xmpmeta>'
 UPRIGHT_XMP = XMP.replace(b'"6"', b'"1"')
 IPTC = b"\x1c\x02\x19\x00\x05beach\x1c\x02x\x00\x08caption "
 ALL = Captions(UPRIGHT_XMP, IPTC, (("Comment", "schön"), ("parameters", "a tree, 写真")))
 KEPT = {
-    ".png": Captions(UPRIGHT_XMP, None, ALL.texts),
+    ".png": ALL,
     ".jpg": Captions(UPRIGHT_XMP, IPTC, ALL.texts[:1]),
     ".tif": Captions(UPRIGHT_XMP, IPTC),
     ".webp": Captions(UPRIGHT_XMP),
@@ -26,7 +27,7 @@ KEPT = {
     ".bmp": Captions(),
 }
 LOST = {
-    ".png": ["IPTC"],
+    ".png": [],
     ".jpg": ["parameters"],
     ".tif": ["Comment, parameters"],
     ".webp": ["IPTC", "Comment, parameters"],
@@ -71,6 +72,28 @@ def test_what_a_format_holds_is_kept_and_the_rest_is_told(
     assert write_notices(path, bare) == []
     write_image(path, bare)
     assert read_image(path).captions == Captions()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", ".webp"])
+def test_texts_that_exif_has_tags_for_go_there(suffix: str, tmp_path: Path) -> None:
+    texts = (("Author", "Jörg 写真"), ("Description", "a tree"), ("Model", "x"))
+    exif = Pillow.Exif()
+    exif[0x010E] = "another description"
+    picture = Picture(noise(4, 4, 3), exif=exif.tobytes(), captions=Captions(texts=texts))
+    path = tmp_path / f"a{suffix}"
+    (notice,) = write_notices(path, picture)
+    assert notice.endswith("does not hold these texts: Description, Model")
+    write_image(path, picture)
+    found = load_exif(read_image(path).exif or b"")
+    assert found[0x013B].encode("latin-1").decode() == "Jörg 写真"
+    assert found[0x010E] == "another description"
+
+
+def test_bare_iptc_of_png(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("Raw profile type iptc", f"\niptc\n{len(IPTC):8}\n{IPTC.hex()}\n", zip=True)
+    Pillow.fromarray(noise(4, 4, 3)).save(tmp_path / "a.png", pnginfo=info)
+    assert read_image(tmp_path / "a.png").captions == Captions(None, IPTC)
 
 
 def test_xmp_that_a_jpeg_cannot_hold(tmp_path: Path) -> None:
