@@ -76,36 +76,42 @@ def squared_norm(maps: Tensor) -> Tensor:
     return maps.float().square().mean((2, 3)).sum(1)
 
 
-def gram_matrices(maps: Tensor, side: int) -> Tensor:
-    """The Gram matrices F F^T of the patches of feature maps (eq. 2.6).
+def split_patches(maps: Tensor, side: int) -> Tensor:
+    """Divide feature maps into square patches.
 
     Args:
         maps: (N, C, h, w), whose sides are multiples of ``side``.
-        side: Side of the square patches in places of the map.
+        side: Side of the patches in places of the map.
 
     Returns:
-        (N, patches, C, C) float32; F holds the C features of a patch at its side^2 places.
+        (N, patches, side^2, C) float32: F^T of eq. 2.6, the features of each patch's places.
     """
     count, channels, height, width = maps.shape
     rows, columns = height // side, width // side
     # The channels stay last, as a CPU has them in memory.
     places = maps.float().permute(0, 2, 3, 1)
     places = places.reshape(count, rows, side, columns, side, channels).transpose(2, 3)
-    patches = places.reshape(count, rows * columns, side * side, channels)
-    # bfloat16 would round the sums, so autocast must not see this product.
-    with torch.autocast(maps.device.type, enabled=False):
-        return patches.transpose(2, 3) @ patches
+    return places.reshape(count, rows * columns, side * side, channels)
 
 
 def texture_error(made: Tensor, true: Tensor, side: int) -> Tensor:
-    """The squared difference of Gram matrices (eq. 2.6), (N,): summed in a patch, their mean.
+    """The squared difference of Gram matrices F F^T (eq. 2.6), (N,): summed in a patch, their mean.
 
     Args:
         made, true: Feature maps (N, C, h, w).
         side: Side of the patches in places of the map.
     """
-    difference = gram_matrices(made, side) - gram_matrices(true, side)
-    return difference.square().sum((2, 3)).mean(1)
+    f, g = split_patches(made, side), split_patches(true, side)
+    # bfloat16 would round the sums, so autocast must not see these products.
+    with torch.autocast(made.device.type, enabled=False):
+        if side * side < made.shape[1]:
+            # Where places are fewer than channels, the same from smaller matrices:
+            # |F F^T - G G^T|^2 = |F^T F|^2 - 2 |F^T G|^2 + |G^T G|^2.
+            ft, gt = f.transpose(2, 3), g.transpose(2, 3)
+            squares = (f @ ft).square() - 2 * (f @ gt).square() + (g @ gt).square()
+        else:
+            squares = (f.transpose(2, 3) @ f - g.transpose(2, 3) @ g).square()
+    return squares.sum((2, 3)).mean(1)
 
 
 def perceptual_loss(made: VggMaps, true: VggMaps, weights: tuple[float, float]) -> Tensor:

@@ -10,9 +10,9 @@ from enhance_cli.training.perceptual import (
     Criterion,
     LossWeights,
     draw_shift,
-    gram_matrices,
     make_criterion,
     perceptual_loss,
+    split_patches,
     texture_error,
     texture_loss,
 )
@@ -26,15 +26,31 @@ def maps_of(picture: Tensor) -> VggMaps:
         return Vgg19()(picture)  # type: ignore[no-any-return]
 
 
-def test_gram_matrices_of_known_maps() -> None:
-    """Two channels of 2x4 places, in two patches of 2x2."""
+def test_patches_of_known_maps() -> None:
+    """Two channels of 2x4 places, in two patches of 2x2, and their Gram matrices by hand."""
     maps = torch.tensor(
         [[[1.0, 2.0, 1.0, 0.0], [3.0, 4.0, 0.0, 0.0]], [[0.0, 1.0, 5.0, 0.0], [0.0, 1.0, 0.0, 2.0]]]
     )[None]
+    patches = split_patches(maps, 2)
     expected = torch.tensor([[[30.0, 6.0], [6.0, 2.0]], [[1.0, 5.0], [5.0, 29.0]]])
-    assert torch.equal(gram_matrices(maps, 2), expected[None])
-    whole = gram_matrices(maps[..., :2], 2)
-    assert torch.equal(whole, expected[None, :1])
+    assert torch.equal(patches.transpose(2, 3) @ patches, expected[None])
+
+
+@pytest.mark.parametrize("channels", [3, 40])
+def test_texture_error_by_its_definition(channels: int) -> None:
+    """With fewer and with more channels than the 16 places of a patch, and its gradient."""
+    maps = torch.rand(2, 2, channels, 8, 4, generator=torch.Generator().manual_seed(0)).double()
+    made, true = maps[0].requires_grad_(), maps[1]
+    difference = torch.zeros(2, 2, channels, channels, dtype=torch.float64)
+    for patch, rows in enumerate((slice(0, 4), slice(4, 8))):
+        f, g = (part[:, :, rows].flatten(2) for part in (made, true))
+        difference[:, patch] = f @ f.transpose(1, 2) - g @ g.transpose(1, 2)
+    expected = difference.square().sum((2, 3)).mean(1)
+    error = texture_error(made, true, 4)
+    assert torch.allclose(error.double(), expected, rtol=1e-5)
+    (wanted,) = torch.autograd.grad(expected.sum(), made)
+    (found,) = torch.autograd.grad(error.sum(), made)
+    assert torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * wanted.abs().max())
 
 
 def test_texture_error_is_summed_in_a_patch_and_averaged_over_patches() -> None:
@@ -79,11 +95,12 @@ def test_perceptual_loss_sums_over_channels() -> None:
     assert float(perceptual_loss(two, zero, (1.0, 0.5))) == 128 * 4 + 0.5 * 256 * 4
 
 
-def test_gram_matrices_are_not_rounded_under_autocast() -> None:
-    maps = torch.rand(1, 8, 8, 8)
-    exact = gram_matrices(maps, 4)
+@pytest.mark.parametrize("channels", [8, 40])
+def test_texture_error_is_not_rounded_under_autocast(channels: int) -> None:
+    made, true = torch.rand(2, 1, channels, 8, 8)
+    exact = texture_error(made, true, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(gram_matrices(maps, 4), exact)
+        assert torch.equal(texture_error(made, true, 4), exact)
 
 
 def test_weights_of_nought_leave_losses_and_networks_out() -> None:
