@@ -7,6 +7,7 @@ A model is an architecture with hyperparameters and a name. Its weights, where t
 from dataclasses import replace
 from typing import Any
 
+from enhance_cli.architectures.adapted import ADAPTED
 from enhance_cli.architectures.autoencoder import AUTOENCODER, AutoencoderConfig
 from enhance_cli.architectures.data_consistency import DataConsistency
 from enhance_cli.architectures.data_consistent import (
@@ -37,6 +38,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         EDSR,
         RRDBNET,
         SRVGG,
+        ADAPTED,
         SID_FCN,
         SID_NET,
         PIX2PIX,

@@ -1,13 +1,15 @@
 """Turn the weights of other programs into checkpoints."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.adapted import ADAPTED, find_adapted
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.engine.checkpoint import (
     build,
@@ -18,9 +20,9 @@ from enhance_cli.engine.checkpoint import (
     save_checkpoint,
 )
 from enhance_cli.engine.foreign import read_foreign
-from enhance_cli.engine.layouts import recognise
+from enhance_cli.engine.layouts import Recognised, nearest_layout, recognise
 from enhance_cli.engine.weight_files import import_folder
-from enhance_cli.errors import OutputError, UnknownNameError, UsageError, one_line
+from enhance_cli.errors import CheckpointError, OutputError, UnknownNameError, UsageError, one_line
 from enhance_cli.talk import plain_console
 
 
@@ -125,6 +127,31 @@ def _find(source: Path, model: str | None) -> _Found:
         network = build(architecture, spec.config)
         load_tensors(network, tensors, str(source))
         return _Found(architecture, network, training, model, half=half)
-    known = recognise(tensors, str(source))
+    known = _recognise(tensors, source)
     training["layout"] = known.title
     return _Found(known.architecture, known.network, training, known.title, known.remark, half)
+
+
+def _recognise(tensors: Mapping[str, Tensor], source: Path) -> Recognised:
+    """A network of our own if the tensors are all of one, else one of the package spandrel.
+
+    Raises:
+        CheckpointError: if it is neither, with what is wrong for the nearest of our own.
+    """
+    try:
+        return recognise(tensors, str(source))
+    except CheckpointError as error:
+        unknown = nearest_layout(tensors)[1] < 0.5
+        try:
+            config = find_adapted(tensors)
+        except CheckpointError as other:
+            if unknown:
+                raise CheckpointError(
+                    f"{error}; more are known to spandrel, but {other}"
+                ) from other
+            raise error from other
+        if config is None:
+            raise
+    network = build(ADAPTED, config)
+    load_tensors(network, tensors, str(source))
+    return Recognised(f"{config.network} of the package spandrel", ADAPTED, network)
