@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES, MODELS
+from enhance_cli.architectures.frame_by_frame import FrameByFrame
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
@@ -134,14 +135,16 @@ def resolve_name(
     given = name or TASKS[task].model
     if given in MODELS:
         actual = ARCHITECTURES[MODELS[given].architecture].task
-        if actual != task:
+        if not _serves(actual, task):
             raise UsageError(f"model {given!r} is for {actual}, not for {task}")
         return given
     if find_weights(given):
         return given
     family = _family(task, given, texture)
     if not family:
-        imported = [n for n, info in find_imported().items() if info.architecture.task == task]
+        imported = [
+            n for n, info in find_imported().items() if _serves(info.architecture.task, task)
+        ]
         raise UnknownNameError("model", given, [*_known(task), *imported])
     wanted = SCALE if scale is None else scale
     return family[min((own for own in family if own >= wanted), default=max(family))]
@@ -160,7 +163,16 @@ def scales_of(task: str, options: ModelOptions) -> list[int]:
 
 def _known(task: str) -> list[str]:
     """The full names of the models of a task."""
-    return [spec.name for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == task]
+    return [
+        name
+        for name, spec in MODELS.items()
+        if _serves(ARCHITECTURES[spec.architecture].task, task)
+    ]
+
+
+def _serves(made_for: str, task: str) -> bool:
+    """Whether a network does a task; those for pictures do the frames of a video one by one."""
+    return made_for == task or (made_for, task) == ("superres", "video")
 
 
 def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
@@ -175,7 +187,7 @@ def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
     imported = {
         info.contract.scale: other
         for other, info in find_imported(family=name).items()
-        if info.architecture.task == task
+        if _serves(info.architecture.task, task)
     }
     return imported | {_scale(other): other for other in found or members}
 
@@ -220,7 +232,7 @@ def load_model(
         if full in MODELS and (lenders := MODELS[full].weights_from):
             return _lend_weights(full, [_find_trained(name) for name in lenders], device, dtype)
         info = _find_trained(full)
-    if info.architecture.task != task:
+    if not _serves(info.architecture.task, task):
         raise CheckpointError(
             f"{info.path}: a checkpoint for {info.architecture.task}, not for {task}: "
             f"use enhance {info.architecture.task}"
@@ -229,8 +241,12 @@ def load_model(
         ends = check_texture(str(info.name))
         smooth, textured = (info if end == info.name else _find_trained(end) for end in ends)
         network, info = blend(smooth, textured, texture)
-        return _place(network, info, device, dtype)
-    return _place(load_network(info), info, device, dtype)
+    else:
+        network = load_network(info)
+    if info.architecture.task != task:
+        network = FrameByFrame(network).eval()
+        info = replace(info, contract=network.contract)
+    return _place(network, info, device, dtype)
 
 
 def _find_trained(name: str) -> CheckpointInfo:

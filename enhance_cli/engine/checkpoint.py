@@ -27,6 +27,8 @@ from enhance_cli.engine.checkpoint_versions import (
 from enhance_cli.errors import CheckpointError, OutputError
 from enhance_cli.io.files import replacing
 
+PICKLES = (".pth", ".pt", ".ckpt")  # what torch.save writes, which only an import ever reads
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -283,6 +285,10 @@ def read_metadata(path: Path) -> dict[str, str]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except (SafetensorError, OSError) as error:
+        if path.suffix in PICKLES:
+            raise CheckpointError(
+                f"{path}: not a checkpoint of enhance, bring it in with: enhance weights import"
+            ) from error
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}), fetch or train it again"
         ) from error

@@ -104,7 +104,9 @@ class FrameEnlarger:
         """Whether SRNet is given whole frames."""
         # A GPU is given the whole frame unless tiles are asked for: cut, every frame would
         # travel to the host and back. A CPU prefers tiles, whose maps stay in its cache.
-        return self.model.device.type != "cpu" and not plan.tile
+        # Only what cuts into tiles also fills frames up to the size multiple of a network.
+        whole = self.model.device.type != "cpu" and not plan.tile
+        return whole and self.network.srnet.contract.size_multiple == 1
 
     @torch.inference_mode()
     def step(

@@ -82,6 +82,25 @@ def test_an_imported_model_is_listed_and_run_by_its_name(mine: Path, enhance: Ca
     assert "for superres, not for lowlight" in ran.err
 
 
+def test_a_network_for_pictures_enlarges_videos_frame_by_frame(enhance: Callable):
+    save_theirs(Path("small-x2.pth"))
+    assert enhance("weights", "import", "small-x2.pth").code == 0
+    Path("frames").mkdir()
+    for number in range(3):
+        Image.open(PHOTO).crop((9 * number, 0, 9 * number + 24, 18)).save(f"frames/{number}.png")
+    assert enhance("video", "frames", "--model", "small", "-o", "large").code == 0
+    assert enhance("superres", "frames", "--model", "small", "-o", "pictures").code == 0
+    for number in range(3):
+        frame, picture = (
+            np.asarray(Image.open(path)).astype(int)
+            for path in (f"large/{number}.png", f"pictures/{number}_x2.png")
+        )
+        assert frame.shape == (36, 48, 3)
+        assert np.abs(frame - picture).max() <= 1
+    assert enhance("video", "frames", "--model", "enet-e-x2", "--dry-run").code == 0
+    assert "is for lowlight" in enhance("video", "frames", "--model", "sid-fcn").err
+
+
 def test_names_of_imported_models(mine: Path, enhance: Callable):
     save_theirs(Path("enet-e-x4.pth"))
     for arguments, code, text in (
@@ -120,9 +139,10 @@ def test_files_that_are_refused_leave_nothing(mine: Path, enhance: Callable):
         ran = enhance("weights", "import", name)
         assert (ran.code, len(ran.err.splitlines())) == (1, 1)
         assert text in ran.err
-    ran = enhance("superres", PHOTO, "--weights", "half.safetensors", "-o", "no.png")
-    assert ran.code == 1
-    assert "enhance weights import" in ran.err
+    for name in ("half.safetensors", "unknown.pth"):
+        ran = enhance("superres", PHOTO, "--weights", name, "-o", "no.png")
+        assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+        assert "enhance weights import" in ran.err
     assert list(mine.iterdir()) == []
 
 

@@ -218,7 +218,7 @@ def test_two_folders_of_clips(clip_data: Path, enhance: Callable, tmp_path: Path
         (["--metrics", "mae"], 2, "of video there are psnr and ssim"),
         (["--metrics", "vmaf"], 2, "unknown metric 'vmaf'"),
         (["--strategy", "fastest"], 2, "of no use with --dataset video-val"),
-        (["--model", "enet-e-x4"], 2, "is for superres, not for video"),
+        (["--model", "sid-fcn"], 2, "is for lowlight, not for video"),
         (["--model", "nothing"], 2, "unknown model 'nothing'"),
         (["--border", "40", "--model", "bicubic"], 1, "nothing is left inside a border of 40"),
         (["--border", "30", "--model", "bicubic"], 1, "pan: SSIM needs at least 11x11"),
