@@ -246,14 +246,11 @@ def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
 
 def _texts_for_exif(picture: Picture, format_: Format) -> dict[str, str]:
     """The texts of a PNG that a format without them holds in EXIF, unless that says otherwise."""
-    if format_.texts or not format_.metadata:
+    texts = {name: text for name, text in picture.captions.texts if name in TEXT_TAGS}
+    if not texts or format_.texts or not format_.metadata:
         return {}
     taken = load_exif(picture.exif) if picture.exif else {}
-    return {
-        name: text
-        for name, text in picture.captions.texts
-        if name in TEXT_TAGS and TEXT_TAGS[name] not in taken
-    }
+    return {name: text for name, text in texts.items() if TEXT_TAGS[name] not in taken}
 
 
 def _fit_exif(picture: Picture, format_: Format) -> bytes | None:

@@ -76,7 +76,7 @@ def test_a_run_makes_a_model_that_says_what_it_is(photos: Path, tmp_path: Path) 
 
 def test_unknown_recipe(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'enet-e-x4'"):
-        run(photos, tmp_path / "run", recipe="enet-x4")
+        run(photos, tmp_path / "run", recipe="enet-e-x44")
 
 
 def test_a_recipe_keeps_its_scale(photos: Path, tmp_path: Path) -> None:
