@@ -1,6 +1,7 @@
 """``enhance video --deinterlace``."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,26 @@ def test_combs_are_told_and_removed(
     assert ran.code == 1 and "begun with another --deinterlace" in ran.err
     assert enhance(*options, *target, "auto", "--resume").code == 0
     assert (tmp_path / "resumed.mkv").read_bytes() == (tmp_path / "auto.mkv").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_film_gets_its_rate_back(suffix: str, tmp_path: Path, enhance: Run, tiny_sisr: list):
+    film, frames = fields(8), []
+    for a, b, c, d in (film[place : place + 4] for place in range(0, 16, 4)):
+        woven = [first.copy() for first in (b, c)]
+        woven[0][1::2], woven[1][1::2] = c[1::2], d[1::2]
+        frames += [a, b, *woven, d]
+    source = make_video(tmp_path / f"a{suffix}", frames, "libx264", "yuv444p", rate=30, audio=True)
+    ran = enhance("video", source, *tiny_sisr, "--deinterlace", "auto")
+    assert ran.code == 0, ran.err
+    assert "film in telecine: its 24 frames a second are restored from 30" in ran.err
+    made = tmp_path / f"a_x4{suffix}"
+    for place, time in enumerate(times_of(made)):
+        assert abs(time - Fraction(place, 24)) < Fraction(1, 500)
+    assert difference(frames_of(made), enlarged(tiny_sisr[1], film)) < 3
+    with av.open(str(made)) as result, av.open(str(source)) as given:
+        assert abs(result.streams.video[0].average_rate - 24) < Fraction(1, 10)
+        assert abs(result.duration - given.duration) < 50_000  # microseconds
 
 
 def test_what_is_progressive_stays_as_it_is(tmp_path: Path, enhance: Run, tiny_sisr: list):
