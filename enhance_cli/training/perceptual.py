@@ -15,11 +15,14 @@ from torch.nn import functional
 from enhance_cli.architectures.discriminator import Discriminator
 from enhance_cli.architectures.vgg import Vgg19, VggMaps
 from enhance_cli.errors import UsageError
+from enhance_cli.resize import imresize
 from enhance_cli.training.adversarial import Adversary
 
 _USUAL_PATCH = 16  # of the texture loss, in pixels
 # Picture pixels along the side of a place of the smallest map, conv3_1.
 _COARSEST = 4
+# What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
+_REDUCED, _AMPLIFIED = 4, 8.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,22 @@ def draw_shift(generator: torch.Generator) -> tuple[int, int]:
     return down, right
 
 
+def fine_detail(pictures: Tensor) -> Tensor:
+    """What pictures lose when they are made 4 times smaller and larger again, times 8.
+
+    It is what the discriminator sees. Of whole pictures, whose coarse parts are alike in what is
+    true and what is made, it learned nothing in hundreds of steps.
+
+    Args:
+        pictures: (N, 3, H, W) in [0, 1], whose sides are multiples of 4.
+
+    Returns:
+        (N, 3, H, W), around 0; for photographs about as strong as the pictures.
+    """
+    coarse = imresize(imresize(pictures, 1 / _REDUCED), _REDUCED)
+    return (pictures - coarse) * _AMPLIFIED
+
+
 @dataclass(frozen=True)
 class Criterion:
     """The weighed losses, with the networks that they need.
@@ -161,7 +180,8 @@ class Criterion:
     Attributes:
         weights: Which losses count, and how much.
         features: Gives the maps that are compared, its parameters fixed; None if none are.
-        adversary: What the network is trained against; None without the adversarial loss.
+        adversary: What the network is trained against, by the fine detail of pictures; None
+            without the adversarial loss.
     """
 
     weights: LossWeights
@@ -197,7 +217,7 @@ class Criterion:
             if any(weights.texture):
                 terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
         if self.adversary is not None:
-            loss, adversary_loss = self.adversary.losses(made, true)
+            loss, adversary_loss = self.adversary.losses(fine_detail(made), fine_detail(true))
             terms.append(weights.adversarial * loss)
         return torch.stack(terms).sum(), adversary_loss
 

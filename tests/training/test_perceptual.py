@@ -10,6 +10,7 @@ from enhance_cli.training.perceptual import (
     Criterion,
     LossWeights,
     draw_shift,
+    fine_detail,
     make_criterion,
     perceptual_loss,
     split_patches,
@@ -186,3 +187,12 @@ def test_all_shifts_are_drawn() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = {draw_shift(generator) for _ in range(200)}
     assert drawn == {(down, right) for down in range(4) for right in range(4)}
+
+
+def test_fine_detail_has_what_a_smaller_picture_lacks_and_nothing_else() -> None:
+    """A plain slope is lost by no resizing; a checkerboard is lost whole."""
+    slope = torch.linspace(0.2, 0.8, 32).expand(1, 3, 32, 32)
+    assert fine_detail(slope)[..., 8:-8, 8:-8].abs().max() < 0.005
+    board = (torch.arange(32) + torch.arange(32)[:, None]).remainder(2).expand(1, 3, 32, 32)
+    centre = (fine_detail(board.float()) - 8 * (board - 0.5))[..., 8:-8, 8:-8]
+    assert centre.abs().max() < 0.005
