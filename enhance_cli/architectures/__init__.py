@@ -112,6 +112,21 @@ MODELS: dict[str, ModelSpec] = {
             "pictures, enlarged 4 times, textured",
             "EnhanceNet, perceptual, adversarial and texture losses: ENet-PAT of table 2.3",
         ),
+        ModelSpec(
+            "enet-real-e-x4",
+            "enhancenet",
+            EnhanceNetConfig(scale=4),
+            "worn pictures, enlarged, smooth",
+            "EnhanceNet, L1, taught by a larger network",
+            textured="enet-real-x4",
+        ),
+        ModelSpec(
+            "enet-real-x4",
+            "enhancenet",
+            EnhanceNetConfig(scale=4),
+            "worn pictures, enlarged 4 times",
+            "EnhanceNet, losses of ENet-PAT, taught by a larger network",
+        ),
         ModelSpec("fast-x2", "span", SpanConfig(scale=2), "SPAN x2, squared error: the quickest"),
         ModelSpec("fast-x4", "span", SpanConfig(), "SPAN x4, squared error: the quickest"),
         ModelSpec(

@@ -114,14 +114,26 @@ def _enet_perceptual_x4(kind: str) -> Recipe:
     )
 
 
-def _enet_real_x4() -> Recipe:
-    """ENet-PAT's losses on worn pictures, whose targets are the teacher's or the truth.
+def _enet_real_e_x4() -> Recipe:
+    """Worn pictures, whose targets are the teacher's or the truth, by L1.
 
-    Its --data are files of pairs, which examples/teacher_pairs.py makes.
+    The --data of this recipe and the next are files of pairs, which examples/teacher_pairs.py
+    makes.
     """
     stage = DistillationStage(
-        **named_network("enet-e-x4"),
+        **named_network("enet-real-e-x4"),
         start=(NamedModel("enet-e-x4"),),
+        l1_share=1.0,
+        optimisation=Optimisation(steps=1500, learning_rate=5e-4, validate_every=250),
+    )
+    return make_recipe("enet-real-e-x4", stage)
+
+
+def _enet_real_x4() -> Recipe:
+    """The same pairs with ENet-PAT's losses."""
+    stage = DistillationStage(
+        **named_network("enet-real-x4"),
+        start=(NamedModel("enet-real-e-x4"),),
         batch=8,
         l1_share=0.0,
         losses=_ENET_LOSSES["pat"],
@@ -129,7 +141,7 @@ def _enet_real_x4() -> Recipe:
             steps=6000, learning_rate=2e-4, ema=0.998, clip=100.0, validate_every=250, keep="last"
         ),
     )
-    return Recipe("enet-real-x4", "EnhanceNet x4 for worn pictures, taught by a teacher", (stage,))
+    return make_recipe("enet-real-x4", stage)
 
 
 def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:
@@ -300,6 +312,7 @@ RECIPES: dict[str, Recipe] = {
         _enet_e_x4(),
         _enet_e_x2(),
         *map(_enet_perceptual_x4, _ENET_LOSSES),
+        _enet_real_e_x4(),
         _enet_real_x4(),
         _fast(4),
         _fast(2, NamedModel("fast-x4"), steps=5000),
