@@ -41,6 +41,9 @@ class LossWeights:
             eq. 2.6).
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
+        head_start: For so many steps the discriminator learns while the network does not heed it
+            yet. Without that, the network fools it before it has learned anything, and it never
+            gets ahead.
         winning: The discriminator pauses while it gives on average at least this probability to
             what is so, on true and on made pictures. The text tells of a threshold, not which.
 
@@ -53,6 +56,7 @@ class LossWeights:
     adversarial: float = 0.0
     texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
     texture_patch: int = _USUAL_PATCH
+    head_start: int = 100
     winning: float = 0.8
 
     def __post_init__(self) -> None:
@@ -65,6 +69,8 @@ class LossWeights:
             raise ValueError(
                 f"texture_patch must be a multiple of {_COARSEST}, not {self.texture_patch}"
             )
+        if self.head_start < 0:
+            raise ValueError(f"head_start must be 0 or more, not {self.head_start}")
         if not 0 <= self.winning <= 1:
             raise ValueError(f"winning must be from 0 to 1, not {self.winning}")
 
@@ -189,7 +195,7 @@ class Criterion:
     adversary: Adversary | None
 
     def losses(
-        self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0)
+        self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0), step: int | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """The loss of what a network has made, and that of its adversary.
 
@@ -218,7 +224,8 @@ class Criterion:
                 terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
         if self.adversary is not None:
             loss, adversary_loss = self.adversary.losses(fine_detail(made), fine_detail(true))
-            terms.append(weights.adversarial * loss)
+            ahead = step is None or step >= weights.head_start
+            terms.append((weights.adversarial if ahead else 0.0) * loss)
         return torch.stack(terms).sum(), adversary_loss
 
 

@@ -73,13 +73,13 @@ def _enet_losses(kind: str) -> LossWeights:
     The table's weights are for other features: they make perceptual and texture losses a thousand
     times stronger here, where conv3_1 stands for pool5 and every mean activation is 1. These give
     the perceptual loss about the gradients of all textures together, a third of them from each
-    layer, and the adversary a third of that. The table weighs the squared error by none; a weight
-    of 1 on [0, 1] would be nothing beside the adversary.
+    layer, and the adversary a tenth of that before it has learned. The table weighs the squared
+    error by none; a weight of 1 on [0, 1] would be nothing beside the adversary.
     """
     return LossWeights(
         euclidean=1000.0 if "e" in kind else 0.0,
         perceptual=(0.01, 0.005) if "p" in kind else (0.0, 0.0),
-        adversarial=3.0 if "a" in kind else 0.0,
+        adversarial=1.0 if "a" in kind else 0.0,
         texture=(1.5e-9, 2e-8, 6e-9) if "t" in kind else (0.0, 0.0, 0.0),
     )
 

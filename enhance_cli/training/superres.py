@@ -178,7 +178,8 @@ class SuperResolution(TrainingTask):
         estimate = self.network(frame_lr)
         if step < self._l1_steps:
             return functional.l1_loss(estimate, frame_hr), None
-        return self.criterion.losses(estimate, frame_hr, draw_shift(generator))
+        shift = draw_shift(generator)
+        return self.criterion.losses(estimate, frame_hr, shift, step - self._l1_steps)
 
     def notes(self, step: int, score: float | None) -> dict[str, Any]:
         """See ``TrainingTask.notes``; also how well the adversary did on the last batch."""

@@ -134,6 +134,19 @@ def test_the_loss_is_the_weighed_sum_of_its_parts() -> None:
     assert loss(**whole) == pytest.approx(sum(loss(**part) for part in parts), rel=1e-5)
 
 
+def test_the_network_does_not_heed_the_adversary_during_its_head_start() -> None:
+    made, true = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    made.requires_grad_()
+    weights = LossWeights(adversarial=1.5, head_start=3)
+    criterion = make_criterion(weights, 32, 5, CPU, lambda: Vgg19())
+    gradients = []
+    for step in (2, 3):
+        loss, own = criterion.losses(made, true, step=step)
+        assert own is not None
+        gradients.append(float(torch.autograd.grad(loss, made)[0].abs().sum()))
+    assert gradients[0] == 0 < gradients[1]
+
+
 @pytest.mark.parametrize(
     ("weights", "side", "message"),
     [
