@@ -3,8 +3,10 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan
-from enhance_cli.errors import OutputError, UsageError
+from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
     Deinterlace,
     EncodeOptions,
+    FrameSource,
     Kind,
     Span,
     VideoInfo,
@@ -196,6 +199,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         _settings(info, model, size, run),
         resume=request.resume,
         overwrite=request.files.overwrite,
+        reaches=partial(_reaches, source, run.span, model.contract.lookahead),
     )
     try:
         if finished:
@@ -264,8 +268,24 @@ def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
         yield f"{', '.join(given)}: not used, for the output is a folder of PNGs"
 
 
+def _reaches(source: FrameSource, span: Span, lookahead: int, end: float, frames: int) -> bool:
+    """Whether finished frames are the same with this end and with that of the span.
+
+    They are if the part up to the earlier end holds them and those that the network looks ahead to.
+    """
+    if not lookahead and end != span.end:
+        return True  # They were made with the earlier end.
+    following = source.frames(Span(span.start, end), frames + lookahead - 1)
+    with suppress(InputError):
+        return next(following, None) is not None
+    return False
+
+
 def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict[str, Any]:
-    """Everything that the frames of an output depend on; a run with other settings cannot go on."""
+    """Everything that the frames of an output depend on; a run with other settings cannot go on.
+
+    A run with another end can, as far as the finished frames do not depend on it.
+    """
     request = run.request
     encoding = {**asdict(request.encoding), "rate": run.rate}
     del encoding["audio"]  # Sound is not in the segments.
@@ -276,7 +296,8 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
         "device": model.device.type,
         "precision": str(model.dtype),
         "-x or --size": [str(value) for value in (size.width, size.height, size.aspect)],
-        "start and end": [run.span.start, run.span.end],
+        "start": run.span.start,
+        "end": run.span.end,
         "encoding": {key: str(value) for key, value in encoding.items() if value is not None},
         "--compare": request.compare,
         "--deinterlace": request.deinterlace if request.deinterlace in ("auto", "yes") else None,

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,28 +44,37 @@ class WorkFolder:
         """The path of the recurrent state with which a segment begins."""
         return self.path / f"state-{index:06d}.safetensors"
 
-    def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> int:
+    def begin(
+        self,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool,
+        overwrite: bool,
+        reaches: Callable[[float, int], bool],
+    ) -> int:
         """Make the folder, or continue what lies there.
 
         Args:
-            settings: everything that the result depends on, as JSON can hold it.
+            settings: everything that the result depends on, as JSON can hold it. The ``"end"``
+                alone may be another one than before, a number of seconds or None.
             resume: whether to continue after the segments that are finished.
             overwrite: whether to throw them away.
+            reaches: tells whether the part of the video up to an end holds so many frames and what
+                the network must see behind them.
 
         Returns:
             The number of finished segments.
 
         Raises:
             OutputError: if unfinished work lies there and neither was asked for, if it was begun
-                with other settings or is damaged, if something else lies there, or if the folder
-                cannot be made.
+                with other settings or is damaged, if an earlier end leaves fewer frames than are
+                finished, if something else lies there, or if the folder cannot be made.
         """
         note = self.path / "settings.json"
         try:
             if note.exists():
                 if resume:
-                    _check_settings(note, settings)
-                    return self._finished()
+                    return self._go_on(note, settings, reaches)
                 if not overwrite:
                     raise OutputError(
                         f"{self.path}: unfinished work lies here, go on with "
@@ -78,12 +87,30 @@ class WorkFolder:
                 f"{self.path}: cannot write here ({error.strerror}), choose another output with -o"
             ) from error
         try:
-            with replacing(note) as temporary:
-                temporary.write_text(json.dumps(settings, sort_keys=True, default=str), "utf-8")
+            _write_settings(note, settings)
         except BaseException:
             self.remove_if_empty()
             raise
         return 0
+
+    def _go_on(
+        self, note: Path, settings: Mapping[str, Any], reaches: Callable[[float, int], bool]
+    ) -> int:
+        """How many segments are finished; with another end, those must fit both."""
+        before = _read_settings(note)
+        _check_settings(note, before, settings)
+        finished, ends = self._finished(), (before.get("end"), settings["end"])
+        if ends[0] == ends[1]:
+            return finished
+        earlier = min(end for end in ends if end is not None)
+        frames = finished * self.segment_frames
+        if finished and not reaches(earlier, frames):
+            raise OutputError(
+                f"{self.path}: {frames} frames are finished that another end would change: repeat "
+                "the --end of before, or start over with --overwrite and without --resume"
+            )
+        _write_settings(note, settings)
+        return finished
 
     def _make(self) -> None:
         if self.path.is_dir() and any(self.path.iterdir()):
@@ -122,16 +149,26 @@ class WorkFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _check_settings(note: Path, settings: Mapping[str, Any]) -> None:
+def _write_settings(note: Path, settings: Mapping[str, Any]) -> None:
+    with replacing(note) as temporary:
+        temporary.write_text(json.dumps(settings, sort_keys=True, default=str), "utf-8")
+
+
+def _read_settings(note: Path) -> dict[str, Any]:
     try:
-        before = dict(json.loads(note.read_text(encoding="utf-8")))
+        return dict(json.loads(note.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
         raise OutputError(
             f"{note}: damaged, start over with --overwrite and without --resume"
         ) from error
+
+
+def _check_settings(note: Path, before: dict[str, Any], settings: Mapping[str, Any]) -> None:
     now = json.loads(json.dumps(settings, default=str))
     differing = [
-        key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)
+        key
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key != "end"
     ]
     if differing:
         raise OutputError(

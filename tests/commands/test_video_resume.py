@@ -220,7 +220,7 @@ def test_unfinished_work_is_neither_taken_up_nor_thrown_away_unasked(
     ("change", "named"),
     [
         (("--crf", 30), "encoding"),
-        (("--end", 0.7), "start and end"),
+        (("--start", 0.1), "start"),
         (("--compare",), "--compare"),
         (("--no-cut-detection",), "--cut-threshold"),
         (("--cut-threshold", 0.3), "--cut-threshold"),
@@ -251,6 +251,65 @@ def test_other_options_are_refused(
     assert f"{tmp_path}/a_x4.mp4.part: begun with another {named}: repeat its" in ran.err
     assert len(ran.err.splitlines()) == 1
     assert (tmp_path / "a_x4.mp4.part" / "segment-000000.nut").exists()
+
+
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize(
+    ("name", "before", "after", "kept"),
+    [
+        ("frvsr", ("--end", "0.6"), (), 3),
+        ("frvsr", ("--preview", "0.6"), ("--end", "0.9"), 3),
+        ("frvsr", (), ("--end", "0.4"), 3),
+        ("frvsr", (), ("--end", "0.3"), 3),
+        ("frvsr", (), ("--end", "0.2"), None),
+        ("vsr", ("--end", "0.6"), (), 3),
+        ("vsr", (), ("--end", "0.3"), None),  # This network looks at the frame behind.
+    ],
+)
+def test_another_end_goes_on(
+    name: str,
+    before: tuple,
+    after: tuple,
+    kept: int | None,
+    tmp_path: Path,
+    enhance: Run,
+    video_networks: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    source = make_video(tmp_path / "a.mkv", 10)
+    options = ["--weights", video_networks[name], *LOSSLESS]
+    interrupt(monkeypatch, 5)
+    assert enhance("video", source, *options, *before).code == 130
+    part = {path.name: path.read_bytes() for path in (tmp_path / "a_x4.mkv.part").iterdir()}
+    ran = enhance("video", source, *options, *after, "--resume")
+    if kept is None:
+        assert ran.code == 1 and len(ran.err.splitlines()) == 1
+        assert "a_x4.mkv.part: 3 frames are finished that another end would change" in ran.err
+        kept_part = {
+            path.name: path.read_bytes() for path in (tmp_path / "a_x4.mkv.part").iterdir()
+        }
+        assert kept_part == part
+        return
+    assert ran.code == 0, ran.err
+    assert f"going on after {kept} frames" in ran.err
+    assert enhance("video", source, *options, *after, "-o", tmp_path / "whole.mkv").code == 0
+    assert (tmp_path / "a_x4.mkv").read_bytes() == (tmp_path / "whole.mkv").read_bytes()
+
+
+@pytest.mark.usefixtures("short_segments")
+def test_the_new_end_is_what_counts_from_then_on(
+    tmp_path: Path, enhance: Run, tiny_frvsr: list, monkeypatch: pytest.MonkeyPatch
+):
+    source = make_video(tmp_path / "a.mkv", 10)
+    options = ["video", source, *tiny_frvsr, *LOSSLESS]
+    for after, end in [(4, "0.5"), (4, "0.8")]:
+        interrupt(monkeypatch, after)
+        assert enhance(*options, "--end", end, "--resume").code == 130
+    settings = json.loads((tmp_path / "a_x4.mkv.part" / "settings.json").read_text())
+    assert settings["end"] == 0.8
+    ran = enhance(*options, "--resume")
+    assert ran.code == 0 and "going on after" in ran.err
+    assert len(frames_of(tmp_path / "a_x4.mkv")) == 10
 
 
 @pytest.mark.usefixtures("short_segments")
