@@ -121,6 +121,8 @@ def why_overlooked(path: Path) -> tuple[str, bool] | None:
     kind = (mimetypes.guess_type(path.name)[0] or "").partition("/")[0]
     if looks_like_video(path):
         return "a video, for enhance video", False
+    if suffix == ".apng":
+        return "an animated picture, for enhance video", False
     if suffix in RAW_SUFFIXES:
         return "a camera RAW file, for enhance lowlight", False
     if kind == "image" or suffix in _OTHER_PICTURES | READABLE_SUFFIXES:

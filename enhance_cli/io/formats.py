@@ -220,7 +220,7 @@ def fit(picture: Picture, format_: Format) -> Picture:
     """Reduce a picture to what the format can hold."""
     pixels, alpha = picture.pixels, picture.alpha
     if alpha is not None and not format_.alpha:
-        pixels, alpha = _place_on_white(pixels, alpha, picture.max_value), None
+        pixels, alpha = place_on_white(pixels, alpha), None
     if not format_.deep:
         pixels = round_to_8_bits(pixels)
         alpha = None if alpha is None else round_to_8_bits(alpha)
@@ -236,7 +236,9 @@ def fit(picture: Picture, format_: Format) -> Picture:
     )
 
 
-def _place_on_white(pixels: Samples, alpha: Samples, white: int) -> Samples:
+def place_on_white(pixels: Samples, alpha: Samples) -> Samples:
+    """Blend pixels (H, W, C) with white by their alpha (H, W), as browsers do."""
+    white = int(np.iinfo(pixels.dtype).max)
     cover = alpha[..., None].astype(np.uint32)  # 65535 squared still fits
     blended = pixels * cover
     blended += white * (white - cover) + white // 2

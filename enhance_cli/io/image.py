@@ -6,6 +6,7 @@ from enhance_cli.io.formats import (
     check_writable,
     holds_pages,
     picture_suffix,
+    place_on_white,
     write_notices,
 )
 from enhance_cli.io.picture import Picture
@@ -21,6 +22,7 @@ __all__ = [
     "find_pages",
     "holds_pages",
     "picture_suffix",
+    "place_on_white",
     "read_image",
     "read_rgb8",
     "write_image",

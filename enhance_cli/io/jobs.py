@@ -18,6 +18,7 @@ class Kind(Enum):
 
     PICTURE = "picture file"
     VIDEO = "video file"
+    ANIMATION = "animated picture"
     FRAMES = "folder of numbered pictures, one for each frame of a video"
 
     @property

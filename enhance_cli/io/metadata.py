@@ -220,6 +220,32 @@ def usable_profile(profile: bytes | None, channels: int) -> bytes | None:
     return profile if _colour_space(profile) == {1: "GRAY", 3: "RGB"}[channels] else None
 
 
+def srgb_converter(profile: bytes | None) -> Callable[[Pillow.Image], Pillow.Image] | None:
+    """A function that converts RGB pictures of a colour profile to sRGB.
+
+    Returns:
+        None if there is nothing to convert, or the profile is damaged or not for RGB.
+    """
+    if usable_profile(profile, 3) is None or profile == srgb_profile():
+        return None
+    assert profile is not None
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return None
+        transform = ImageCms.buildTransform(
+            source,
+            ImageCms.createProfile("sRGB"),
+            "RGB",
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except ImageCms.PyCMSError:
+        return None
+    return transform.apply
+
+
 def to_srgb(image: Pillow.Image) -> Pillow.Image:
     """Convert a loaded CMYK, LAB or YCbCr picture to sRGB, by its profile if it has one.
 

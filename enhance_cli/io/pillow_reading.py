@@ -133,7 +133,8 @@ def check_kind(path: Path, image: ImageFile.ImageFile) -> None:
     """
     if image.format in ANIMATED_FORMATS and getattr(image, "is_animated", False):
         raise InputError(
-            f"{path}: animated {image.format} of several frames, save the one you want as PNG"
+            f"{path}: animated {image.format} of several frames: use enhance video, or save the "
+            "one you want as PNG"
         )
     depth = {"I": "32-bit integer", "F": "floating-point"}.get(image.mode)
     codec = str(image.tile[0].args) if image.tile else ""

@@ -115,7 +115,9 @@ def read_image(
             else:
                 planes, profile, exif = decode_with_pillow(path, stored, image, notice)
             if profile is None or (png and png.cicp):
-                profile = _tagged_profile(path, image, png, file, planes, notice)
+                channels = 1 if planes.ndim == 2 or planes.shape[2] < 3 else 3
+                profile = find_tagged_profile(path, image, png, file, channels)
+                _tell_profile(profile, notice)
             if _has_gain_map(image, file):
                 notice("its gain map, which brightens it on HDR displays, is left out")
             texts = png.texts if png else {}
@@ -229,31 +231,37 @@ def read_rgb8(path: Path) -> NDArray[np.uint8]:
     return np.repeat(pixels, 3 // pixels.shape[2], axis=2)
 
 
-def _tagged_profile(
+def find_tagged_profile(
     path: Path,
     image: ImageFile.ImageFile,
     png: StoredPng | None,
     file: IO[bytes],
-    planes: Samples,
-    notice: Callable[[str], None],
+    channels: int,
 ) -> bytes | None:
-    """An ICC profile of what a PNG or AVIF without one says of its colours; None for sRGB."""
-    channels = 1 if planes.ndim == 2 or planes.shape[2] < 3 else 3
+    """An ICC profile of what a PNG or AVIF without one says of its colours; None for sRGB.
+
+    Args:
+        path: the file, for messages.
+        image: what Pillow says of it.
+        png: its chunks, if it is a PNG.
+        file: its content.
+        channels: 1 for grey, 3 for colours.
+
+    Raises:
+        InputError: if the colours have a high dynamic range, or are not known.
+    """
     info = image.info
     try:
         if png and png.cicp:
             primaries, transfer, _, full = png.cicp
-            profile = profile_of_code_points(primaries, transfer, channels, full_range=full == 1)
-        elif png and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
-            profile = profile_of_gamma(info.get("gamma"), info.get("chromaticity"), channels)
-        elif image.format == "AVIF":
-            profile = profile_of_code_points(*avif_code_points(file), channels)
-        else:
-            return None
+            return profile_of_code_points(primaries, transfer, channels, full_range=full == 1)
+        if png and "srgb" not in info and ("gamma" in info or "chromaticity" in info):
+            return profile_of_gamma(info.get("gamma"), info.get("chromaticity"), channels)
+        if image.format == "AVIF":
+            return profile_of_code_points(*avif_code_points(file), channels)
     except ColourTagError as error:
         raise InputError(f"{path}: {error}") from error
-    _tell_profile(profile, notice)
-    return profile
+    return None
 
 
 def _picture(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.scales import Networks, load_networks
@@ -32,6 +31,7 @@ from enhance_cli.resize import resample
 from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.transparency import fill_transparent, without_rings
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def superresolve(
     see_through = alpha is not None and bool((alpha < picture.max_value).any())
     pixels = picture.pixels
     if alpha is not None and see_through:
-        pixels = _fill_transparent(pixels, alpha)
+        pixels = fill_transparent(pixels, alpha)
     area = picture.height * picture.width
     passes = 2 if see_through else 1
 
@@ -234,38 +234,8 @@ def superresolve(
     enlarged = enlarge(pixels, 0)
     if alpha is not None:
         alpha = (
-            _without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha)
+            without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha)
             if see_through
             else np.full(size, picture.max_value, alpha.dtype)
         )
     return replace(picture, pixels=enlarged, alpha=alpha)
-
-
-def _without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Keep an enlarged alpha within the values of the 3x3 input pixels around it.
-
-    Beside hard edges the network overshoots a little ("ringing"). In colours this looks sharp,
-    but in alpha it makes specks beside whatever was cut out.
-    """
-    rows, columns = (
-        (2 * np.arange(after) + 1) * before // (2 * after)
-        for before, after in zip(alpha.shape, enlarged.shape, strict=True)
-    )
-    low, high = (
-        extreme(alpha, size=3)[rows[:, None], columns]
-        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
-    )
-    kept: NDArray[Any] = np.clip(enlarged, low, high)
-    return kept
-
-
-def _fill_transparent(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Give fully transparent pixels the colour of the nearest one that is not."""
-    hidden = alpha == 0
-    if not hidden.any() or hidden.all():
-        return pixels
-    rows, columns = ndimage.distance_transform_edt(
-        hidden, return_distances=False, return_indices=True
-    )
-    filled: NDArray[Any] = pixels[rows, columns]
-    return filled

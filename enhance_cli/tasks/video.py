@@ -190,7 +190,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         _widened(info, size) if request.compare else size,
         request.encoding,
     )
-    for text in dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(job, request))):
+    for text in dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(info, job, request))):
         bar.notice(text)
     if further := beyond(size, model.contract.scale):
         bar.notice(further)
@@ -253,11 +253,11 @@ def _widened(info: VideoInfo, size: FrameSize) -> FrameSize:
     return replace(size, width=2 * size.width)
 
 
-def _unused(job: Job, request: VideoRequest) -> Iterator[str]:
+def _unused(info: VideoInfo, job: Job, request: VideoRequest) -> Iterator[str]:
     """Name the options that have no effect on this job."""
-    if request.rate is not None and job.source_kind is Kind.VIDEO:
+    if request.rate is not None and info.kind is not Kind.FRAMES:
         yield f"--rate {request.rate} is for folders of pictures: not used"
-    if request.deinterlace in ("auto", "yes") and job.source_kind is not Kind.VIDEO:
+    if request.deinterlace in ("auto", "yes") and info.kind is not Kind.VIDEO:
         yield f"--deinterlace {request.deinterlace} is for video files: not used"
     given = [
         f"--{name.replace('_', '-')}"

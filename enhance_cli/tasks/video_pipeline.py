@@ -12,12 +12,14 @@ from torch import Tensor
 from enhance_cli.architectures.frvsr import VideoState
 from enhance_cli.cuts import cut_score
 from enhance_cli.engine.recurrent import FrameEnlarger, load_state, save_state, with_following
+from enhance_cli.io.image import place_on_white
 from enhance_cli.io.video import Frame, FrameSink, FrameSource, SegmentWriter, Span, VideoInfo
 from enhance_cli.levels import level_type, to_pixels, to_planes, to_values
 from enhance_cli.overlap import Behind, ahead, behind
 from enhance_cli.resize import imresize, resample
 from enhance_cli.subsampling import shift_to_phase
 from enhance_cli.tasks.video_work import WorkFolder
+from enhance_cli.transparency import fill_transparent, without_rings
 
 # How many frames are decoded ahead of the network, and how many enlarged ones wait for the
 # encoder: enough to keep all three busy, and few enough for frames of any size.
@@ -34,11 +36,15 @@ class _Seen(NamedTuple):
 
 
 class _Enlarged(NamedTuple):
-    """What the network hands to the encoder; ``ends`` says that it is the last of a segment."""
+    """What the network hands to the encoder; ``ends`` says that it is the last of a segment.
+
+    Transparency ``alpha_hr`` is (1, H, W) in [0, 1], None where there is none.
+    """
 
     frame: Frame
     frame_lr: Tensor
     frame_hr: Tensor
+    alpha_hr: Tensor | None
     ends: bool
 
 
@@ -97,14 +103,21 @@ class FramePipeline:
         if finished:
             device = self.enlarger.model.device
             state, self.cuts = load_state(self.folder.state(finished), device)
-        decoded = ahead(
-            _find_cuts(self.source.frames(self.span, self.done), state, self.cut_threshold), _AHEAD
-        )
+        frames = map(self._prepare, self.source.frames(self.span, self.done))
+        decoded = ahead(_find_cuts(frames, state, self.cut_threshold), _AHEAD)
         try:
             with self._writing, behind(self._encode, _BEHIND) as encoder:
                 self._enlarge(decoded, state, encoder)
         finally:
             decoded.close()
+
+    def _prepare(self, frame: Frame) -> Frame:
+        """A frame whose colours can be enlarged apart from its transparency, or without any."""
+        if frame.alpha is None:
+            return frame
+        if self.sink.plan.alpha:
+            return replace(frame, pixels=fill_transparent(frame.pixels, frame.alpha))
+        return replace(frame, pixels=place_on_white(frame.pixels, frame.alpha), alpha=None)
 
     def _enlarge(
         self, decoded: Iterator[_Seen], state: VideoState | None, encoder: Behind[_Enlarged]
@@ -124,8 +137,16 @@ class FramePipeline:
             if ends:
                 segment = self.done // self.folder.segment_frames
                 save_state(self.folder.state(segment), state, self.cuts)
-            encoder.put(_Enlarged(seen.frame, seen.frame_lr, frame_hr, ends))
+            alpha_hr = self._enlarge_alpha(seen.frame)
+            encoder.put(_Enlarged(seen.frame, seen.frame_lr, frame_hr, alpha_hr, ends))
             self.progress(self.done, total)
+
+    def _enlarge_alpha(self, frame: Frame) -> Tensor | None:
+        """Transparency, enlarged as a grey picture of its own without any memory."""
+        if frame.alpha is None:
+            return None
+        grey = to_values(to_planes(frame.alpha[..., None])).expand(3, -1, -1)
+        return self.enlarger.step(grey, None)[0].mean(0, keepdim=True)
 
     def _encode(self, item: _Enlarged) -> None:
         """Write one enlarged frame; this runs in the thread of the encoder."""
@@ -139,19 +160,31 @@ class FramePipeline:
             height, width = (height // 2, width) if turned else (height, width // 2)
         picture = resample(item.frame_hr, height, width).clamp(0, 1)
         if self.compare:
-            picture = self._side_by_side(item.frame_lr.to(picture.device), picture)
-        pixels = to_pixels(picture, level_type(item.frame.pixels))
-        self._writer.write(replace(item.frame, pixels=pixels))
+            picture = self._side_by_side(self._bicubic(item.frame_lr, picture), picture)
+        levels = level_type(item.frame.pixels)
+        alpha = item.frame.alpha
+        if alpha is not None and item.alpha_hr is not None:
+            large = to_pixels(resample(item.alpha_hr, height, width), levels)
+            alpha = without_rings(large[..., 0], alpha)
+            if self.compare:
+                both = to_planes(alpha[..., None])
+                alpha = to_pixels(self._side_by_side(both, both), levels)[..., 0]
+        self._writer.write(replace(item.frame, pixels=to_pixels(picture, levels), alpha=alpha))
         if item.ends:
             self._writing.pop_all().close()
             self._writer = None
             self.folder.finish_segment(len(self.segments) - 1)
 
-    def _side_by_side(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
-        """The bicubic enlargement and the result, left and right as players show the frame."""
+    def _bicubic(self, frame_lr: Tensor, frame_hr: Tensor) -> Tensor:
+        """The bicubic enlargement of a frame to the size of the result."""
         scale = self.enlarger.model.contract.scale
-        bicubic = shift_to_phase(imresize(frame_lr, scale), scale, self.enlarger.phase)
-        both = [resample(bicubic, *frame_hr.shape[1:]).clamp(0, 1), frame_hr]
+        enlarged = imresize(frame_lr.to(frame_hr.device), scale)
+        bicubic = shift_to_phase(enlarged, scale, self.enlarger.phase)
+        return resample(bicubic, *frame_hr.shape[1:]).clamp(0, 1)
+
+    def _side_by_side(self, before: Tensor, after: Tensor) -> Tensor:
+        """Two pictures (C, H, W), left and right as players show them."""
+        both = [before, after]
         turns = self.source.info.quarter_turns
         return torch.cat(both if turns < 2 else both[::-1], -2 if turns % 2 else -1)
 

@@ -105,10 +105,18 @@ def test_mixed_sizes_and_depths(tmp_path: Path) -> None:
         list(open_folder(source).frames())
 
 
-def test_transparency_is_said(tmp_path: Path) -> None:
+def test_transparency_is_kept_in_pngs_and_said_where_it_is_not(tmp_path: Path) -> None:
     pixels, alpha = np.zeros((24, 32, 3), np.uint8), np.full((24, 32), 9, np.uint8)
-    write_image(tmp_path / "0.png", Picture(pixels, alpha))
-    assert open_folder(tmp_path).info.notices == ("its transparency is left out",)
+    write_image(tmp_path / "in" / "0.png", Picture(pixels, alpha))
+    source = open_folder(tmp_path / "in")
+    sink = folder_sink(source, tmp_path / "out")
+    with sink.segment(tmp_path / "part") as writer:
+        writer.write(next(iter(source.frames())))
+    sink.assemble([tmp_path / "part"], WHOLE, print)
+    assert (read_image(tmp_path / "out" / "0.png").alpha == 9).all()
+    size = enlarged_by(1).of(tmp_path, 32, 24)
+    video = plan_sink(source.info, tmp_path / "a.mp4", Kind.VIDEO, size, EncodeOptions())
+    assert "its transparency is placed on white, for videos have none" in video.plan.notices
 
 
 def test_an_interrupted_segment_leaves_nothing(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Videos in and out: the one place to open, plan and write them from.
 
-A video is a file or a folder of numbered pictures. A source yields its frames as full-range
-R'G'B'; a sink takes frames, encodes them in segments, and assembles these with everything else
-that the source holds. Which of the two a path is, its job says (:class:`Kind`).
+A video is a file, which may be an animated picture, or a folder of numbered pictures. A source
+yields its frames as full-range R'G'B'; a sink takes frames, encodes them in segments, and assembles
+these with everything else that the source holds. Whether a path is a file or a folder, its job says
+(:class:`Kind`).
 
 PyAV is imported when the first video file is opened: a machine that only trains or enhances
 pictures need not have it.
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 
 from enhance_cli.defaults import FRAME_RATE
 from enhance_cli.errors import EnhanceError, InputError, OutputError
+from enhance_cli.io.image import place_on_white
 from enhance_cli.io.jobs import Kind
+from enhance_cli.io.picture import round_to_8_bits
+from enhance_cli.io.video.animated import AnimatedSource, may_be_animated
 from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
-from enhance_cli.io.video.jobs import plan_video_jobs
+from enhance_cli.io.video.jobs import VIDEO_SUFFIXES, plan_video_jobs
 from enhance_cli.io.video.scanning import Deinterlace, find_deinterlace
 from enhance_cli.io.video.types import (
-    VIDEO_SUFFIXES,
     WHOLE,
     EncodeOptions,
     Frame,
@@ -72,11 +75,11 @@ def open_source(
     threads: int = 0,
     deinterlace: Deinterlace = "no",
 ) -> FrameSource:
-    """Open a video for reading, decode its first frame and describe it.
+    """Open a video or an animated picture for reading, decode its first frame and describe it.
 
     Args:
         path: the file or folder.
-        kind: which of the two it is.
+        kind: which of the two it is. An animated picture is a file, and known by its content.
         rate: how many frames a folder of pictures shows in a second, 25 by default. A file
             tells this itself.
         threads: the number of threads of the decoder; 0 lets it choose.
@@ -88,6 +91,8 @@ def open_source(
     """
     if kind is Kind.FRAMES:
         return FolderSource(path, rate or FRAME_RATE)
+    if may_be_animated(path):
+        return AnimatedSource(path)
     _need_pyav(path, InputError)
     from enhance_cli.io.video.files import FileSource
 
@@ -104,15 +109,17 @@ def probe(path: Path) -> VideoInfo:
 
 
 def read_rgb8_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """The frames of a video file, (H, W, 3) with 8 bits each; deeper ones are rounded.
+    """The frames of a video file, (H, W, 3) with 8 bits each; deeper ones are rounded, and
+    transparency is placed on white.
 
     Raises:
         InputError: if it is no video that can be decoded, a frame is damaged, or PyAV is missing.
     """
     for frame in open_source(path).frames():
-        deep = frame.pixels.dtype == np.uint16
-        pixels = (frame.pixels.astype(np.uint32) + 128) // 257 if deep else frame.pixels
-        yield pixels.astype(np.uint8, copy=False)
+        seen = frame.pixels
+        if frame.alpha is not None:
+            seen = place_on_white(seen, frame.alpha)
+        yield round_to_8_bits(seen)
 
 
 def plan_sink(

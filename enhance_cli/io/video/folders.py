@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from enhance_cli.io.files import replacing_folder
 from enhance_cli.io.image import Picture, check_writable, find_images, read_image, write_image
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.types import (
+    SRGB,
     WHOLE,
-    Colour,
     Frame,
     OutputPlan,
     Pixels,
@@ -28,7 +29,6 @@ from enhance_cli.io.video.types import (
 from enhance_cli.sizes import FrameSize
 
 NUMBER = re.compile(r"\d+")
-SRGB = Colour("tv", "bt709", "bt709", "bt709")  # the tags of videos that are made of pictures
 DIGITS = 6  # in the names of pictures that are made of a video file
 
 
@@ -73,9 +73,10 @@ class FolderSource:
 
     def _read_all(self, places: range) -> Iterator[Frame]:
         for place in places:
-            yield Frame(self._read(self.info.path / self.info.names[place]), place, 1)
+            pixels, alpha = self._read(self.info.path / self.info.names[place])
+            yield Frame(pixels, place, 1, alpha)
 
-    def _read(self, path: Path) -> Pixels:
+    def _read(self, path: Path) -> tuple[Pixels, Pixels | None]:
         picture = read_image(path)
         info = self.info
         if (picture.width, picture.height) != (info.width, info.height):
@@ -89,7 +90,7 @@ class FolderSource:
                 f"{path}: {depth}-bit, the frames before it have {info.depth} bits: "
                 "make them all alike"
             )
-        return np.repeat(picture.pixels, 3 // picture.pixels.shape[2], axis=2)
+        return np.repeat(picture.pixels, 3 // picture.pixels.shape[2], axis=2), picture.alpha
 
 
 def _describe(folder: Path, rate: Fraction) -> VideoInfo:
@@ -98,7 +99,6 @@ def _describe(folder: Path, rate: Fraction) -> VideoInfo:
         raise UsageError(f"rate {rate}: must be more than 0 frames a second")
     paths = numbered_pictures(folder)
     first = read_image(paths[0])
-    notices = ("its transparency is left out",) if first.alpha is not None else ()
     depth = first.pixels.dtype.itemsize * 8
     return VideoInfo(
         path=folder,
@@ -116,8 +116,8 @@ def _describe(folder: Path, rate: Fraction) -> VideoInfo:
         seconds=float(len(paths) / rate),
         kind=Kind.FRAMES,
         names=tuple(path.name for path in paths),
-        notices=notices,
         codec="png",
+        alpha=first.alpha is not None,
     )
 
 
@@ -230,7 +230,7 @@ def _plan(info: VideoInfo, target: Path, size: FrameSize) -> OutputPlan:
     width, height = size.rounded()
     shown = (height, width) if info.quarter_turns % 2 else (width, height)
     depth = 8 if info.depth == 8 else 16
-    check_writable(target / "0.png", shown[1], shown[0], depth=depth, alpha=False)
+    check_writable(target / "0.png", shown[1], shown[0], depth=depth, alpha=info.alpha)
     return OutputPlan(
         source=info,
         target=target,
@@ -247,6 +247,7 @@ def _plan(info: VideoInfo, target: Path, size: FrameSize) -> OutputPlan:
         time_base=info.time_base,
         rate=info.rate,
         notices=(*info.notices, *_losses(info, size.aspect)),
+        alpha=info.alpha,
     )
 
 
@@ -288,19 +289,20 @@ class FolderSegmentWriter:
         names = self._plan.source.names
         name = Path(names[frame.time]).stem if names else f"{self._count:0{DIGITS}}"
         pixels = _as_shown(frame.pixels, self._plan.source)
-        write_image(self._folder / f"{name}.png", Picture(np.ascontiguousarray(pixels)))
+        alpha = None if frame.alpha is None else _as_shown(frame.alpha, self._plan.source)
+        write_image(self._folder / f"{name}.png", Picture(pixels, alpha))
         self._count += 1
 
 
-def _as_shown(pixels: Pixels, info: VideoInfo) -> Pixels:
+def _as_shown(pixels: Pixels, info: VideoInfo) -> Any:
     """Turn and mirror a frame as players do."""
     if not info.mirrored:
-        return np.rot90(pixels, info.quarter_turns)
+        return np.ascontiguousarray(np.rot90(pixels, info.quarter_turns))
     # A pixel (x, y) is shown at (a x + c y, b x + d y), but for a shift.
     a, b, _, c, d = info.display_matrix[:5]
     if abs(b) > abs(a):
         pixels, a, d = pixels.swapaxes(0, 1), c, b
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

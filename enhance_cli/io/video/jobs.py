@@ -16,7 +16,48 @@ from enhance_cli.io.jobs import (
     is_file_name,
     plan_jobs,
 )
-from enhance_cli.io.video.types import VIDEO_SUFFIXES
+from enhance_cli.io.video.animated import is_animated
+
+# The suffixes by which videos are recognised in a folder.
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".asf",
+        ".3gp",
+        ".3g2",
+        ".dv",
+        ".divx",
+        ".f4v",
+        ".m1v",
+        ".m2v",
+        ".mpe",
+        ".ogm",
+        ".qt",
+        ".rm",
+        ".rmvb",
+        ".ogv",
+        ".vob",
+        ".mxf",
+        ".nut",
+        ".gif",
+        ".apng",
+        ".y4m",
+    }
+)
+# Suffixes of animated pictures; without several frames such a file is a picture.
+ANIMATED_SUFFIXES = frozenset({".gif", ".apng", ".png", ".webp", ".avif"})
 
 # Containers that results keep from their inputs.
 _KEPT_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
@@ -94,7 +135,7 @@ def video_suffix(source: Path) -> str:
 
 
 def find_videos(folder: Path, recursive: bool) -> list[Path]:
-    """The videos in a folder, sorted by name.
+    """The videos and animated pictures in a folder, sorted by name.
 
     Hidden files are left out, and so are the parts of a video whose making was interrupted.
 
@@ -104,9 +145,10 @@ def find_videos(folder: Path, recursive: bool) -> list[Path]:
     found = sorted(
         path
         for path in (folder.rglob("*") if recursive else folder.iterdir())
-        if path.suffix.lower() in VIDEO_SUFFIXES
+        if path.suffix.lower() in VIDEO_SUFFIXES | ANIMATED_SUFFIXES
         and path.is_file()
         and not _is_left_out(path.relative_to(folder))
+        and (path.suffix.lower() not in ANIMATED_SUFFIXES or is_animated(path))
     )
     if not found:
         hint = (
@@ -127,14 +169,17 @@ def _is_left_out(path: Path) -> bool:
 def is_frame_folder(path: Path) -> bool:
     """Whether a path is a folder of frames: it holds pictures and no videos.
 
-    A GIF counts as neither, since it may be a picture or a video.
+    GIF and APNG count as neither, since they may be pictures or videos. Of the others the first
+    tells: pictures that are animated are no frames.
     """
     try:
         if not path.is_dir():
             return False
-        if any(entry.suffix.lower() in VIDEO_SUFFIXES - {".gif"} for entry in path.iterdir()):
+        videos = VIDEO_SUFFIXES - ANIMATED_SUFFIXES
+        if any(entry.suffix.lower() in videos for entry in path.iterdir()):
             return False
-        return any(image.suffix.lower() not in VIDEO_SUFFIXES for image in find_images(path))
+        pictures = [found for found in find_images(path) if found.suffix.lower() != ".gif"]
+        return bool(pictures) and not is_animated(pictures[0])
     except OSError:  # The name is too long or may not be read; planning the jobs will say so.
         return False
 

@@ -219,6 +219,8 @@ def _notices(plan: OutputPlan, options: EncodeOptions) -> Iterator[str]:
     """What the user should know about the output, and first about the input."""
     info = plan.source
     yield from info.notices
+    if info.alpha:
+        yield "its transparency is placed on white, for videos have none"
     if options.pixel_format is None and not is_rgb(plan.pixel_format):
         yield from _chroma_notices(plan)
     if plan.depth < info.depth:

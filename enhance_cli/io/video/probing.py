@@ -29,9 +29,15 @@ from enhance_cli.io.video.colour import (
     has_alpha,
     is_rgb,
 )
-from enhance_cli.io.video.types import Clock, Colour, StaticHdr, StreamInfo, VideoInfo
+from enhance_cli.io.video.types import (
+    FRAME_LIMIT,
+    Clock,
+    Colour,
+    StaticHdr,
+    StreamInfo,
+    VideoInfo,
+)
 
-FRAME_LIMIT = 2**28  # pixels of a frame; a file of a few bytes can ask for any size
 LATE = 10  # seconds; a file that starts later counts from another clock than its own
 FAST = 240  # frames a second; a higher rate is a sign that the header was guessed
 
@@ -338,8 +344,6 @@ def _static_hdr(side_data: dict[SideData, bytes]) -> StaticHdr | None:
 
 def _is_transparent(stream: VideoStream, frame: av.VideoFrame) -> bool:
     """Whether a video has transparency, which decoders of WebM pass over."""
-    if stream.codec_context.name == "gif":  # All GIFs have the channel; few make use of it.
-        return bool(frame.to_ndarray(format="bgra")[..., 3].min() < 255)
     return has_alpha(frame.format.name) or stream.metadata.get("alpha_mode") == "1"
 
 

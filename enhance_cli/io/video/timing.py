@@ -106,6 +106,8 @@ def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
     duration, and else it is that of the frame before.
     """
     last = times[-1]
+    if plan.source.durations:
+        return plan.source.durations[plan.source.starts.index(last)]
     known, following = 0, None
     if plan.source.kind is Kind.VIDEO and plan.source.clock in (Clock.SHOWN, Clock.JOINED):
         with opened(plan.source.path) as source:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 from typing import Protocol
@@ -15,43 +16,7 @@ from numpy.typing import NDArray
 from enhance_cli.errors import UsageError
 from enhance_cli.io.jobs import Kind
 
-# The suffixes by which videos are recognised in a folder.
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".wmv",
-        ".flv",
-        ".asf",
-        ".3gp",
-        ".3g2",
-        ".dv",
-        ".divx",
-        ".f4v",
-        ".m1v",
-        ".m2v",
-        ".mpe",
-        ".ogm",
-        ".qt",
-        ".rm",
-        ".rmvb",
-        ".ogv",
-        ".vob",
-        ".mxf",
-        ".nut",
-        ".gif",
-        ".y4m",
-    }
-)
+FRAME_LIMIT = 2**28  # pixels of a frame; a file of a few bytes can ask for any size
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -145,6 +110,9 @@ class Colour:
     assumed: bool = False
 
 
+SRGB = Colour("tv", "bt709", "bt709", "bt709")  # the tags of videos that are made of pictures
+
+
 @dataclass(frozen=True)
 class StaticHdr:
     """Metadata of high dynamic range that holds for a whole video (SMPTE ST 2086, CTA-861.3).
@@ -181,7 +149,7 @@ class VideoInfo:
         rate: the average number of frames in a second.
         frames: the number of frames, roughly, if the file tells it.
         seconds: the duration, if the file tells it.
-        kind: whether it is a video file or a folder of numbered pictures.
+        kind: whether it is a video file, an animated picture or a folder of numbered pictures.
         streams: all streams of the file.
         names: the names of the pictures in a folder, in the order of their numbers.
         notices: what the user should know about the video, a line each.
@@ -193,6 +161,9 @@ class VideoInfo:
         static_hdr: the metadata of high dynamic range, if there is any.
         clock: where the times of the frames come from.
         late: the seconds by which all times are moved towards 0, because the file starts late.
+        alpha: whether frames come with their transparency.
+        durations: how long each frame of an animated picture stays, in units of the time base.
+        plays: how many times an animated picture is shown; 0 is for ever.
     """
 
     path: Path
@@ -219,6 +190,14 @@ class VideoInfo:
     static_hdr: StaticHdr | None = None
     clock: Clock = Clock.SHOWN
     late: Fraction = Fraction(0)
+    alpha: bool = False
+    durations: tuple[int, ...] = ()
+    plays: int = 0
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """When each frame of an animated picture appears, in units of the time base."""
+        return tuple(accumulate(self.durations[:-1], initial=0)) if self.durations else ()
 
     @property
     def quarter_turns(self) -> int:
@@ -241,11 +220,14 @@ class Frame:
             65535 whatever the depth of the video.
         time: when the frame appears, in the time base of the video.
         duration: how long it stays, in the same unit; 0 if unknown.
+        alpha: (H, W) of the same type as the pixels, where 0 is transparent; None if nothing is.
+            Colours are not multiplied by it.
     """
 
     pixels: Pixels
     time: int
     duration: int
+    alpha: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -293,6 +275,7 @@ class OutputPlan:
         notices: what the user should know about the output, a line each.
         audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
             ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
+        alpha: whether transparency is written.
     """
 
     source: VideoInfo
@@ -312,6 +295,7 @@ class OutputPlan:
     threads: int = 0
     notices: tuple[str, ...] = ()
     audio: str = "copy"
+    alpha: bool = False
 
 
 class FrameSource(Protocol):
