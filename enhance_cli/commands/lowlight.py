@@ -27,9 +27,10 @@ Strategy = Annotated[
 Ratio = Annotated[
     str,
     typer.Option(
-        metavar="auto|NUMBER",
+        metavar="auto[+-STOPS]|NUMBER",
         help="How many times brighter the result is, as if it had been exposed so many times "
-        "longer. auto estimates it for each picture.",
+        "longer. auto estimates it for each picture; auto+1 makes it a stop brighter than that, "
+        "auto-0.5 half a stop darker.",
     ),
 ]
 Like = Annotated[

@@ -196,8 +196,8 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         rich_help_panel=options.FILES,
-        help="Continue a run that was interrupted, where it stopped. Another --end may be given, as "
-        "long as it does not change the frames that are finished.",
+        help="Continue a run that was interrupted, where it stopped. Another --end may be given, "
+        "as long as it does not change the frames that are finished.",
     ),
 ]
 

@@ -7,31 +7,34 @@ from torch import Tensor
 from torch.nn import functional
 
 MAX_RATIO = 300.0  # of the darkest pictures that the networks have learned (ch. 2)
-# The share of a picture that may always become pure white, and the largest share that ever may.
-CLIPPED_SHARE, MAX_CLIPPED_SHARE = 0.01, 0.1
-# What is brighter than this does not count: lamps, skies and windows are nearly white already.
-_BRIGHT = 0.75
+# The largest share of a picture that may newly become pure white.
+MAX_CLIPPED_SHARE = 0.1
+# Lamps, skies and windows are nearly white already and do not count. Between these levels they
+# count less and less, so that a lamp's ratio does not jump.
+_BRIGHT, _WHITE = 0.6, 0.9
 # Side of the squares whose means are judged instead of single pixels, which in the dark are noise.
 _CELL = 8
-# The key is the log-average luminance of a well-exposed picture (Reinhard et al., Photographic
-# Tone Reproduction for Digital Images, SIGGRAPH 2002). The darkest night scenes get half of it.
-_KEY = 0.18
-_NIGHT_KEY = 0.09
+# Medians over 330 well-exposed photographs: the log-average luminance (Reinhard et al.,
+# Photographic Tone Reproduction for Digital Images, SIGGRAPH 2002, have 0.18), and the level of
+# the brightest channel that a fiftieth of the picture exceeds.
+_KEY, _HIGHLIGHT, _HIGHLIGHT_SHARE = 0.14, 0.66, 0.02
+# No picture is brought to a log-average above this, so that a plain night sky stays dark.
+_MAX_KEY = 0.25
 
 
-def choose_ratio(balanced: Tensor, relative_exposure: float | None = None) -> float:
+def choose_ratio(balanced: Tensor) -> float:
     """Choose the amplification that makes a picture well exposed.
 
-    The ratio brings the log-average luminance to a key. That is 0.18, or less for a scene that was
-    really dark, which shows in how it was exposed. If the ratio turned more than ``CLIPPED_SHARE``
-    of the picture white, it is moved half the way, in stops, to the ratio that turns just so much
-    white. It never turns more than ``MAX_CLIPPED_SHARE`` white. What was nearly white before does
-    not count.
+    One ratio brings the log-average luminance to 0.14, another the level that 2% of the picture
+    exceed to 0.66. The geometric mean of the two is taken, unless it brings the log-average above
+    0.25 or turns more than ``MAX_CLIPPED_SHARE`` of the picture white. What was nearly white
+    before does not count.
+
+    Only the picture is asked. How it was exposed tells how dark the scene was, but not how bright
+    its picture is wanted: a rule that kept night scenes darker was further from the truth.
 
     Args:
         balanced: (4, h, w) packed or (3, H, W), linear and white-balanced; 1 is white.
-        relative_exposure: exposure time in seconds times ISO over the squared f-number, which
-            tells the luminance of the scene; None if the file does not say.
 
     Returns:
         From 1, since nothing is ever darkened, to 300.
@@ -49,29 +52,17 @@ def choose_ratio(balanced: Tensor, relative_exposure: float | None = None) -> fl
         return MAX_RATIO
     # With a floor, so that black parts do not pull the log-average down to nothing.
     log_average = math.exp(float(light.clamp(min=average / 50).log().mean()))
-    wanted = _choose_key(average, relative_exposure) / log_average
     brightest = _thin(means.amax(0).flatten())
-    shares = torch.tensor([1 - CLIPPED_SHARE, 1 - MAX_CLIPPED_SHARE])
-    whites = torch.quantile(brightest.masked_fill(brightest > _BRIGHT, 0), shares)
-    careful, most = (1 / max(float(white), 1e-6) for white in whites)
-    ratio = min(wanted, math.sqrt(wanted * careful), most)
+    shares = torch.tensor([1 - _HIGHLIGHT_SHARE, 1 - MAX_CLIPPED_SHARE])
+    counted = ((_WHITE - brightest) / (_WHITE - _BRIGHT)).clamp(0, 1)
+    levels = torch.quantile(brightest * counted, shares)
+    highlight, tenth = (max(float(level), 1e-6) for level in levels)
+    ratio = min(
+        math.sqrt(_KEY / log_average * _HIGHLIGHT / highlight), _MAX_KEY / log_average, 1 / tenth
+    )
     return min(max(ratio, 1.0), MAX_RATIO)
 
 
 def _thin(values: Tensor) -> Tensor:
     """Take at most a million of the values, since ``torch.quantile`` takes at most 16 million."""
     return values[:: max(len(values) // 1_000_000, 1)]
-
-
-def _choose_key(average: float, relative_exposure: float | None) -> float:
-    """Choose the key of a scene by its absolute luminance.
-
-    For a luminance of L cd/m^2 it is 1.03 - 2 / (2 + log10(L + 1)) (Krawczyk et al., Lightness
-    Perception in Tone Reproduction for High Dynamic Range Images, Eurographics 2005). A sensor
-    saturates at 78 / ISO lux seconds (ISO 12232), which is 120 N^2 / (t ISO) cd/m^2 through a lens
-    of transmission 0.65.
-    """
-    if not relative_exposure:
-        return _KEY
-    scene = average * 120 / relative_exposure
-    return min(max(1.03 - 2 / (2 + math.log10(scene + 1)), _NIGHT_KEY), _KEY)

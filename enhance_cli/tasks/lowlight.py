@@ -1,5 +1,6 @@
 """Brighten dark pictures: camera RAW and sRGB files, mixed at will."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from enhance_cli.tasks.dark_files import DarkFile, find_dark_files, read_dark_fi
 
 SIZES = ("full", "half")
 LARGEST_RATIO = 10_000
+LARGEST_STOPS = 10
+_STOPS = re.compile(r"auto([+-]\d+(?:\.\d*)?|[+-]\.\d+)")
 _LEVEL_TYPES = {8: torch.uint8, 16: torch.uint16}
 
 
@@ -166,30 +169,39 @@ class _RatioRule:
         number: the ratio of every file, if the user gave one.
         reference: the exposure that results should have, if the user named such a file. Without
             either the ratio is estimated from each picture.
+        stops: how much brighter the result shall be than by the estimate; each stop doubles.
     """
 
     number: float | None = None
     reference: Exposure | None = None
+    stops: float = 0.0
 
     @classmethod
     def parse(cls, text: str, like: Path | None) -> "_RatioRule":
         """The rule of the options ``--ratio`` and ``--like``.
 
         Raises:
-            UsageError: if ``--ratio`` is neither ``auto`` nor a positive number, or both are given.
+            UsageError: if ``--ratio`` is neither ``auto``, with stops or without, nor a positive
+                number, or both are given.
             InputError: if the file of ``--like`` does not tell its exposure time.
         """
         if text == "auto":
             return cls(reference=None if like is None else _read_reference(like))
         if like is not None:
             raise UsageError("give either --ratio or --like, not both")
+        if match := _STOPS.fullmatch(text):
+            stops = float(match[1])
+            if abs(stops) > LARGEST_STOPS:
+                raise UsageError(f"--ratio {text}: at most {LARGEST_STOPS} stops more or less")
+            return cls(stops=stops)
         try:
             ratio = float(text)
         except ValueError:
             ratio = 0.0
         if not 0 < ratio <= LARGEST_RATIO:
             raise UsageError(
-                f"--ratio {text}: must be auto or a number from above 0 to {LARGEST_RATIO}"
+                f"--ratio {text}: must be auto, auto+1 or auto-0.5 (in stops), or a number from "
+                f"above 0 to {LARGEST_RATIO}"
             )
         return cls(ratio)
 
@@ -201,12 +213,10 @@ class _RatioRule:
         """
         if self.number is not None:
             return self.number
-        own = dark.exposure
         if self.reference is None:
-            light = None
-            if own.seconds and own.iso and own.f_number:
-                light = own.seconds * own.iso / own.f_number / own.f_number
-            return choose_ratio(dark.image.balanced(), light)
+            ratio = choose_ratio(dark.image.balanced()) * 2**self.stops
+            return min(max(ratio, 1 / LARGEST_RATIO), LARGEST_RATIO)
+        own = dark.exposure
         if not own.seconds:
             raise InputError(
                 f"{path}: its metadata has no exposure time to compare with that of "

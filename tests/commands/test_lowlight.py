@@ -109,8 +109,12 @@ def test_auto_brings_darkness_to_a_middle_level(tmp_path: Path, enhance: Callabl
     ran = enhance("lowlight", tmp_path / "night.dng", "--json")
     assert ran.code == 0
     result = json.loads(ran.out)["results"][0]
-    assert result["ratio"] == pytest.approx(0.18 / 0.004, rel=0.1)
-    assert read(tmp_path / "night_bright.png").mean() == pytest.approx(shown(0.18), abs=8)
+    assert result["ratio"] == pytest.approx(0.25 / 0.004, rel=0.1)
+    assert read(tmp_path / "night_bright.png").mean() == pytest.approx(shown(0.25), abs=8)
+    ran = enhance("lowlight", tmp_path / "night.dng", "--json", "--ratio", "auto-1", "--overwrite")
+    half = json.loads(ran.out)["results"][0]["ratio"]
+    assert half == pytest.approx(result["ratio"] / 2, rel=1e-4)
+    assert read(tmp_path / "night_bright.png").mean() == pytest.approx(shown(0.125), abs=8)
 
 
 def test_saturated_highlights_are_white_not_magenta(tmp_path: Path, enhance: Callable):
@@ -179,6 +183,8 @@ def test_like_takes_the_ratio_of_the_exposures(tmp_path: Path, enhance: Callable
     [
         (("--ratio", "bright"), "--ratio bright"),
         (("--ratio", "0"), "--ratio 0"),
+        (("--ratio", "auto+11"), "--ratio auto+11"),
+        (("--ratio", "auto1"), "--ratio auto1"),
         (("--ratio", "nan"), "--ratio nan"),
         (("--strategy", "best"), "unknown strategy 'best'"),
         (("--size", "third"), "unknown size 'third'"),

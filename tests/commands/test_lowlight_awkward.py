@@ -316,7 +316,7 @@ def test_dark_pictures_with_lamps_and_skies_are_brightened(shared_data: Path):
         ratio = choose_ratio(srgb_to_linear(values))
         assert ratio > 3, path
         shrunk = torch.nn.functional.avg_pool2d(values[None], 2)[0]
-        assert choose_ratio(srgb_to_linear(shrunk)) == pytest.approx(ratio, rel=0.2)
+        assert choose_ratio(srgb_to_linear(shrunk)) == pytest.approx(ratio, rel=0.25)
 
 
 def test_lamps_may_stay_white_but_a_lit_subject_may_not_become_so():

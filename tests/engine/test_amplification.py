@@ -33,12 +33,14 @@ def log_average(rgb: Tensor) -> float:
     return math.exp(float(light.log().mean()))
 
 
-def test_a_picture_is_brought_to_the_key() -> None:
-    dark = scene() / 40
-    ratio = choose_ratio(dark)
-    assert log_average(dark * ratio) == pytest.approx(0.18, rel=0.02)
+def test_a_picture_is_brought_between_key_and_highlight() -> None:
+    """As much above one of the two as below the other, in stops; by hand for two levels."""
+    picture = torch.full((3, 400, 400), 0.004)
+    picture[:, :40] = 0.02  # a tenth
+    keyed, lit = 0.14 / (0.004**0.9 * 0.02**0.1), 0.66 / 0.02
+    assert choose_ratio(picture) == pytest.approx(math.sqrt(keyed * lit), rel=1e-3)
     flat = torch.full((3, 64, 64), 0.002)
-    assert choose_ratio(flat) == pytest.approx(90, rel=1e-3)
+    assert choose_ratio(flat) == pytest.approx(0.25 / 0.002, rel=1e-3)
 
 
 @pytest.mark.parametrize("make", [packed, lambda rgb: rgb])
@@ -47,16 +49,6 @@ def test_the_ratio_is_inverse_to_the_exposure(make) -> None:  # type: ignore[no-
     first = choose_ratio(picture / 10) / 10
     for factor in (2.0, 3.7, 50.0, 200.0):
         assert choose_ratio(picture / factor) == pytest.approx(first * factor, rel=1e-3)
-
-
-def test_the_same_scene_exposed_otherwise_looks_the_same() -> None:
-    """Twice the time at twice the light collected is no other scene, at night or by day."""
-    picture = scene()
-    for full in (1e-3, 1.0, 100.0):  # seconds times ISO over N^2 of a full exposure
-        shown = [
-            choose_ratio(picture / factor, full / factor) / factor for factor in (4.0, 20.0, 100.0)
-        ]
-        assert max(shown) == pytest.approx(min(shown), rel=1e-3)
 
 
 def test_nothing_is_darkened_and_there_is_an_end() -> None:
@@ -74,13 +66,12 @@ def test_nothing_is_darkened_and_there_is_an_end() -> None:
 def test_black_pictures(value: float, size: tuple[int, int]) -> None:
     for planes in (3, 4):
         assert choose_ratio(torch.full((planes, *size), value)) == MAX_RATIO
-        assert choose_ratio(torch.full((planes, *size), value), 0.01) == MAX_RATIO
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (7, 3), (1, 501)])
 def test_tiny_pictures(size: tuple[int, int]) -> None:
     for planes in (3, 4):
-        assert choose_ratio(torch.full((planes, *size), 0.01)) == pytest.approx(18, rel=1e-3)
+        assert choose_ratio(torch.full((planes, *size), 0.01)) == pytest.approx(25, rel=1e-3)
 
 
 def test_packed_and_full_colours_are_judged_alike() -> None:
@@ -113,21 +104,23 @@ def test_black_parts_count_as_a_fiftieth_of_the_mean() -> None:
         picture = torch.full((3, 160, 160), 0.01)
         picture[:, :16] = level
         average = 0.9 * 0.01 + 0.1 * level
-        wanted = 0.18 / math.exp(0.9 * math.log(0.01) + 0.1 * math.log(average / 50))
-        assert wanted < 100
-        assert choose_ratio(picture) == pytest.approx(wanted, rel=1e-3)
+        keyed = 0.14 / math.exp(0.9 * math.log(0.01) + 0.1 * math.log(average / 50))
+        assert choose_ratio(picture) == pytest.approx(math.sqrt(keyed * 66), rel=1e-3)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.08, 0.12, 0.4])
+@pytest.mark.parametrize("share", [0.01, 0.04, 0.3])
 def test_what_would_burn_out_holds_the_ratio_back(share: float) -> None:
-    """Halfway in stops for more than a hundredth of the picture; all the way for a tenth."""
+    """Halfway in stops for a fiftieth of the picture; all the way for a tenth."""
     picture = torch.full((3, 400, 400), 0.001)
     rows = round(400 * share) // 8 * 8
     picture[:, :rows] = 0.05
-    wanted = 0.18 / (0.001 * 50 ** (rows / 400))
-    expected = 20 if share > MAX_CLIPPED_SHARE else math.sqrt(wanted * 20)
-    assert 20 <= expected < wanted
-    assert choose_ratio(picture) == pytest.approx(expected, rel=1e-3)
+    log_average = 0.001 * 50 ** (rows / 400)
+    expected = {
+        0.01: 0.25 / log_average,
+        0.04: math.sqrt(0.14 / log_average * 0.66 / 0.05),
+        0.3: 1 / 0.05,
+    }
+    assert choose_ratio(picture) == pytest.approx(expected[share], rel=1e-3)
 
 
 @pytest.mark.parametrize("power", [2, 4, 8])
@@ -142,17 +135,19 @@ def test_no_more_than_a_tenth_is_burnt_out(power: int) -> None:
 def test_what_is_nearly_white_may_become_white() -> None:
     picture = torch.full((3, 400, 400), 0.01)
     picture[:, :120] = 0.9
-    wanted = 0.18 / (0.01**0.7 * 0.9**0.3)
-    assert choose_ratio(picture) == pytest.approx(wanted, rel=1e-3)
-    picture[:, :120] = 0.7  # not so near
-    assert choose_ratio(picture) == pytest.approx(1 / 0.7, rel=1e-3)
+    log_average = 0.01**0.7 * 0.9**0.3
+    keyed = 0.14 / log_average
+    expected = min(math.sqrt(keyed * 0.66 / 0.01), 0.25 / log_average)
+    assert choose_ratio(picture) == pytest.approx(expected, rel=1e-3)
+    picture[:, :120] = 0.6  # not so near
+    assert choose_ratio(picture) == pytest.approx(1 / 0.6, rel=1e-3)
 
 
 def test_small_lamps_may_burn_out() -> None:
     picture = torch.full((3, 400, 400), 0.001)
     before = choose_ratio(picture)
     picture[:, :24, :32] = 0.5  # half of a hundredth
-    assert before == pytest.approx(180, rel=1e-3)
+    assert before == pytest.approx(250, rel=1e-3)
     assert choose_ratio(picture) == pytest.approx(before, rel=0.05)
 
 
@@ -162,30 +157,6 @@ def test_any_colour_can_burn_out() -> None:
         picture = torch.full((3, 64, 64), 1e-4)
         picture[plane] = 0.02
         assert choose_ratio(picture) <= 50 * 1.001
-
-
-def scene_luminance(mean: float, exposure: float) -> float:
-    """78 / ISO lux seconds saturate a sensor: 120 N^2 / (t ISO) cd/m^2 are white."""
-    return mean * 120 / exposure
-
-
-def test_night_scenes_stay_darker_than_bright_ones() -> None:
-    picture = torch.full((3, 64, 64), 0.005)
-    shown = {}
-    for luminance in (1e-4, 0.01, 0.3, 1.0, 3.0, 1e3):
-        exposure = 0.005 * 120 / luminance
-        assert scene_luminance(0.005, exposure) == pytest.approx(luminance)
-        shown[luminance] = choose_ratio(picture, exposure) * 0.005
-    keys = list(shown.values())
-    assert keys == sorted(keys)
-    assert shown[1e-4] == shown[0.01] == pytest.approx(0.09, rel=1e-3)
-    assert shown[1e3] == shown[3.0] == pytest.approx(0.18, rel=1e-3)
-    # Krawczyk et al.: 1.03 - 2 / (2 + log10(L + 1)).
-    for luminance in (0.3, 1.0):
-        key = 1.03 - 2 / (2 + math.log10(luminance + 1))
-        assert shown[luminance] == pytest.approx(min(max(key, 0.09), 0.18), rel=1e-3)
-    assert 0.09 < shown[0.3] < shown[1.0] < 0.18
-    assert choose_ratio(picture) * 0.005 == pytest.approx(0.18, rel=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 999_999, 1_500_000, 2_000_001, 40_000_000])
@@ -198,5 +169,5 @@ def test_a_quantile_of_few_enough_values(count: int) -> None:
 def test_the_picture_is_left_as_it_was() -> None:
     picture = packed(scene()) / 10
     kept = picture.clone()
-    choose_ratio(picture, 0.1)
+    choose_ratio(picture)
     assert torch.equal(picture, kept)
