@@ -182,6 +182,15 @@ Deinterlacing = Annotated[
         show_default=False,
     ),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse a video that is damaged or cut off; it is read once for that before any work. "
+        "Without this option a frame that cannot be decoded is replaced by the frame before it, a "
+        "file that is cut off ends there, and you are told.",
+    ),
+]
 KeepTime = Annotated[
     bool,
     typer.Option(
@@ -215,6 +224,7 @@ def video(
     end: End = None,
     preview: Preview = None,
     deinterlace: Deinterlacing = None,
+    strict: Strict = False,
     compare: Compare = False,
     codec: Codec = None,
     crf: Crf = None,
@@ -264,6 +274,7 @@ def video(
         resume=resume,
         keep_time=keep_time,
         deinterlace=find_deinterlace(deinterlace),
+        strict=strict,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_video(request, talk))

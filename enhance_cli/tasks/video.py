@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
+    Damage,
     Deinterlace,
     EncodeOptions,
     FrameSource,
@@ -89,6 +91,7 @@ class VideoRequest:
         resume: whether an interrupted run is continued.
         keep_time: whether an output gets the time at which its input was last changed.
         deinterlace: what becomes of the interlaced frames of files.
+        strict: whether damaged files are refused.
     """
 
     files: FileOptions
@@ -104,6 +107,7 @@ class VideoRequest:
     resume: bool = False
     keep_time: bool = False
     deinterlace: Deinterlace = "tell"
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,9 +182,8 @@ def parse_rate(text: str | None) -> Fraction | None:
 def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
     """Do one job, and return what is reported of it."""
     request = run.request
-    source = open_source(
-        job.source, job.source_kind, rate=run.rate, deinterlace=request.deinterlace
-    )
+    damage = Damage()
+    source = _open(job, run, damage)
     info = source.info
     size, model = _frame_size(info, run.networks)
     sink = plan_sink(
@@ -190,8 +193,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         _widened(info, size) if request.compare else size,
         request.encoding,
     )
-    for text in dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(info, job, request))):
-        bar.notice(text)
+    _tell(dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(info, job, request))), bar)
     if further := beyond(size, model.contract.scale):
         bar.notice(further)
     folder = WorkFolder(job.target, sink.segment_suffix)
@@ -215,6 +217,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
             progress=bar.frames,
         )
         pipeline.run(finished)
+        _tell(damage.tell(run.span), bar)
         sink.assemble(pipeline.segments, run.span, bar.notice)
     except BaseException:
         if not folder.remove_if_empty():
@@ -230,8 +233,29 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         "height": plan.height,
         "frames": pipeline.done,
         "cuts": pipeline.cuts,
+        **damage.row(run.span),
         **run.networks.row(model),
     }
+
+
+def _open(job: Job, run: _Run, damage: Damage) -> FrameSource:
+    """Open the input of a job; a strict run reads all of it first, to refuse it before any work."""
+    request = run.request
+    source = open_source(
+        job.source,
+        job.source_kind,
+        rate=run.rate,
+        deinterlace=request.deinterlace,
+        damage=None if request.strict else damage,
+    )
+    if request.strict:
+        next(source.frames(run.span, skip=sys.maxsize), None)
+    return source
+
+
+def _tell(notices: Iterable[str], bar: FileProgress) -> None:
+    for text in notices:
+        bar.notice(text)
 
 
 def _frame_size(info: VideoInfo, networks: Networks) -> tuple[FrameSize, Model]:

@@ -112,6 +112,8 @@ def test_json_and_quiet(tmp_path: Path, enhance: Run, tiny_frvsr: list):
                 "height": 96,
                 "frames": 2,
                 "cuts": [],
+                "damaged": [],
+                "cut_off": None,
             }
         ],
     }

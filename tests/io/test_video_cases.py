@@ -32,8 +32,8 @@ SLOW = {
     "sample_with_increasing_timestamps_320w_240h.mp4": 932,
 }
 BAD = {
-    "corrupted.mp4": "damaged around frame 28, 2.700 s",
-    "invalid-bitstream.webm": "its first frame is damaged",
+    "corrupted.mp4": r"damaged at frame 30, 3\.000 s",
+    "invalid-bitstream.webm": "none of its 51 frames decodes",
     "sample_audio_only.mp4": "no video stream, the file holds only audio",
 }
 

@@ -80,7 +80,7 @@ def test_damaged_in_the_middle(tmp_path: Path, suffix: str) -> None:
     middle = len(data) // 2
     data[middle : middle + 300] = bytes(300)
     (tmp_path / f"bad{suffix}").write_bytes(data)
-    refuse(tmp_path / f"bad{suffix}", r"damaged around frame \d+, \d\.\d+ s")
+    refuse(tmp_path / f"bad{suffix}", r"damaged at frame \d+, \d\.\d+ s")
 
 
 def test_cut_off(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_cut_off(tmp_path: Path) -> None:
         data = source.read_bytes()
         cut = tmp_path / f"cut{suffix}"
         cut.write_bytes(data[: len(data) * 6 // 10])
-        refuse(cut, "damaged around frame")
+        refuse(cut, r"damaged at frame \d+, .*the file is cut off there|damaged at frame")
 
 
 def test_range_outside(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from enhance_cli.io.image import place_on_white
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.picture import round_to_8_bits
 from enhance_cli.io.video.animated import AnimatedSource, may_be_animated
+from enhance_cli.io.video.damage import Damage
 from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
 from enhance_cli.io.video.jobs import VIDEO_SUFFIXES, plan_video_jobs
 from enhance_cli.io.video.scanning import Deinterlace, find_deinterlace
@@ -44,6 +45,7 @@ from enhance_cli.sizes import FrameSize
 __all__ = [
     "VIDEO_SUFFIXES",
     "WHOLE",
+    "Damage",
     "Deinterlace",
     "EncodeOptions",
     "Frame",
@@ -74,6 +76,7 @@ def open_source(
     rate: Fraction | None = None,
     threads: int = 0,
     deinterlace: Deinterlace = "no",
+    damage: Damage | None = None,
 ) -> FrameSource:
     """Open a video or an animated picture for reading, decode its first frame and describe it.
 
@@ -84,6 +87,8 @@ def open_source(
             tells this itself.
         threads: the number of threads of the decoder; 0 lets it choose.
         deinterlace: what becomes of the interlaced frames of a file.
+        damage: where the damage in a file is noted, which is then repaired; with None it is
+            refused.
 
     Raises:
         InputError: if it is no video that can be decoded, or PyAV is missing.
@@ -96,7 +101,7 @@ def open_source(
     _need_pyav(path, InputError)
     from enhance_cli.io.video.files import FileSource
 
-    return FileSource(path, threads=threads, deinterlace=deinterlace)
+    return FileSource(path, threads=threads, deinterlace=deinterlace, damage=damage)
 
 
 def probe(path: Path) -> VideoInfo:

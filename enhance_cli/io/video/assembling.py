@@ -30,7 +30,7 @@ from enhance_cli.io.video.copying import (
     needs_tee,
     open_tee,
 )
-from enhance_cli.io.video.probing import opened, reason
+from enhance_cli.io.video.opening import opened, reason
 from enhance_cli.io.video.sound import SoundConverter, find_encoder
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
 from enhance_cli.io.video.types import Clock, OutputPlan, Span

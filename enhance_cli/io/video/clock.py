@@ -59,13 +59,16 @@ class FrameClock:
         clock: where the times come from.
         rate: how many frames are shown in a second.
         time_base: the seconds that one unit of time stands for.
+
+    Attributes:
+        last: the time of the last frame; None before the first one, or if it is not known.
     """
 
     def __init__(self, clock: Clock, rate: Fraction, time_base: Fraction) -> None:
         self._clock = clock
         self._step = 1 / (rate * time_base)
         self._count = 0
-        self._last: int | None = None
+        self.last: int | None = None
 
     def time(self, frame: av.VideoFrame) -> int | None:
         """The time of the next frame, in units of the time base; None if it is not known."""
@@ -74,12 +77,21 @@ class FrameClock:
         elif self._clock is Clock.DECODED:
             time = frame.dts
             if time is None:  # The frames that come out last have no packet of their own.
-                time = frame.pts if self._last is None else self._last + round(self._step)
+                time = frame.pts if self.last is None else self.last + round(self._step)
         else:
             time = frame.pts
         self._count += 1
-        self._last = time
+        self.last = time
         return time
+
+    def skip(self) -> int | None:
+        """The time of a frame that did not come out of the decoder."""
+        if self._clock is Clock.COUNTED:
+            self.last = round(self._count * self._step)
+        elif self.last is not None:
+            self.last += round(self._step)
+        self._count += 1
+        return self.last
 
 
 class Joiner:

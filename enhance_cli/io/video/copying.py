@@ -11,7 +11,8 @@ import av
 from av.container import OutputContainer
 from av.stream import Discard, Disposition
 
-from enhance_cli.io.video.probing import codec_name, opened
+from enhance_cli.io.video.opening import opened
+from enhance_cli.io.video.probing import codec_name
 from enhance_cli.io.video.sound import find_encoder
 from enhance_cli.io.video.types import OutputPlan
 

@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from enhance_cli.errors import InputError, one_line
-from enhance_cli.io.files import open_input
-from enhance_cli.io.video.clock import FrameClock, clock_of
+from enhance_cli.errors import InputError
+from enhance_cli.io.video.clock import clock_of
 from enhance_cli.io.video.colour import (
     CONVERTIBLE,
     HDR_TRANSFERS,
@@ -29,6 +27,8 @@ from enhance_cli.io.video.colour import (
     has_alpha,
     is_rgb,
 )
+from enhance_cli.io.video.decoding import Decoded, Decoder, set_up
+from enhance_cli.io.video.opening import opened
 from enhance_cli.io.video.types import (
     FRAME_LIMIT,
     Clock,
@@ -40,31 +40,6 @@ from enhance_cli.io.video.types import (
 
 LATE = 10  # seconds; a file that starts later counts from another clock than its own
 FAST = 240  # frames a second; a higher rate is a sign that the header was guessed
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """Open a video file for reading in a ``with`` statement.
-
-    Raises:
-        InputError: if it is absent, may not be read, is empty, or is in no known format.
-    """
-    with open_input(path, "a video"):  # FFmpeg does not tell so well what is wrong with a file.
-        pass
-    try:
-        # The scheme is given because FFmpeg takes a name with a colon for an address.
-        container = av.open(f"file:{path.absolute()}", "r", metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a video that can be read, or damaged; convert it to MP4 or Matroska"
-        ) from error
-    with container:
-        yield container
-
-
-def reason(error: Exception) -> str:
-    """The reason that FFmpeg gives for an error, in one line."""
-    return one_line(str(getattr(error, "strerror", None) or error))
 
 
 def find_stream(path: Path, container: InputContainer) -> VideoStream:
@@ -88,50 +63,6 @@ def find_stream(path: Path, container: InputContainer) -> VideoStream:
     return max(known, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
 
 
-def check_encryption(path: Path, packet: "av.Packet[Any]", stream: VideoStream) -> None:
-    """Refuse a packet that cannot be decoded without a key.
-
-    Raises:
-        InputError: if the packet is encrypted.
-    """
-    if packet.has_sidedata("encryption_info") or str(stream.codec_context.codec_tag) == "encv":
-        raise InputError(f"{path}: encrypted (DRM), an unencrypted copy is needed")
-
-
-def is_cut_off(path: Path, stream: VideoStream) -> bool:
-    """Whether a file is shorter than its index or its header says.
-
-    FFmpeg takes the end of such a file for the end of the video. The index of an MP4 lists where
-    each packet lies; a Matroska file (EBML) begins with its own length.
-    """
-    length = path.stat().st_size
-    if any(entry.pos + entry.size > length for entry in stream.index_entries):
-        return True
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if not head.startswith(b"\x1a\x45\xdf\xa3"):
-        return False
-    header, width = _ebml_size(head, 4)
-    place = 4 + width + (header or 0)
-    if head[place : place + 4] != b"\x18\x53\x80\x67":
-        return False
-    size, width = _ebml_size(head, place + 4)
-    return size is not None and place + 4 + width + size > length
-
-
-def _ebml_size(data: bytes, place: int) -> tuple[int | None, int]:
-    """Read a size in EBML's variable length (RFC 8794, section 6).
-
-    Returns:
-        The size, None if the file leaves it open; and how many bytes it takes.
-    """
-    if place >= len(data) or not data[place]:
-        return None, 1
-    width = 9 - data[place].bit_length()
-    value = int.from_bytes(data[place : place + width], "big") & ((1 << 7 * width) - 1)
-    return (None if value == (1 << 7 * width) - 1 else value), width
-
-
 def probe_file(path: Path) -> VideoInfo:
     """Describe a video file; its first frame is decoded for it.
 
@@ -145,31 +76,30 @@ def probe_file(path: Path) -> VideoInfo:
                 "folder of numbered pictures"
             )
         stream = find_stream(path, container)
-        stream.codec_context.thread_count = (
-            1  # With more threads, frames after the first would be decoded as well.
-        )
+        # With more threads, frames after the first would be decoded as well.
+        set_up(stream, 1, exact=False)
         return describe(path, container, stream, _first_frame(path, container, stream))
 
 
-def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> av.VideoFrame:
-    packets = 0
-    try:
-        for packet in container.demux(stream):
-            packets += packet.size > 0
-            check_encryption(path, packet, stream)
-            for frame in packet.decode():
-                return frame
-    except av.FFmpegError as error:
-        raise InputError(
-            f"{path}: its first frame is damaged ({reason(error)}), get a fresh copy"
-        ) from error
-    if packets:
-        raise InputError(f"{path}: none of its {packets} packets decodes, get a fresh copy")
-    raise InputError(f"{path}: its video stream has no frames, get a fresh copy")
+def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> Decoded:
+    """The first frame that decodes, with the time of the first one."""
+    clock = clock_of(container)
+    decoder = Decoder(path, container, stream, clock, _rate(stream, clock))
+    time, failed, why = None, 0, ""
+    for decoded in decoder.carefully():
+        time = decoded.time if time is None else time
+        if decoded.frame is not None:
+            return decoded._replace(time=time)
+        failed, why = failed + 1, decoded.damage
+    if decoder.broken:
+        raise InputError(f"{path}: cannot be read ({decoder.broken}), get a fresh copy")
+    if failed:
+        raise InputError(f"{path}: none of its {failed} frames decodes ({why}), get a fresh copy")
+    raise InputError(f"{path}: its video stream has no frames that decode, get a fresh copy")
 
 
 def describe(
-    path: Path, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+    path: Path, container: InputContainer, stream: VideoStream, decoded: Decoded
 ) -> VideoInfo:
     """Describe a video file from its header and its first frame.
 
@@ -177,11 +107,13 @@ def describe(
         path: the file.
         container: the file, opened.
         stream: the video stream to work on.
-        frame: the first frame of that stream.
+        decoded: the first frame of that stream that decodes, and the time of the first one.
 
     Raises:
         InputError: if such frames are too large, have no times, or cannot be converted.
     """
+    frame, first = decoded.frame, decoded.time
+    assert frame is not None
     pixel_format = frame.format.name
     if frame.width * frame.height > FRAME_LIMIT:
         raise InputError(
@@ -200,7 +132,6 @@ def describe(
     time_base = stream.time_base or Fraction(1, 1000)
     clock = clock_of(container)
     rate = _rate(stream, clock)
-    first = FrameClock(clock, rate, time_base).time(frame)
     if first is None:
         raise InputError(f"{path}: its frames have no times, remux it to Matroska")
     late = _late(container)

@@ -7,20 +7,23 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.video.clock import FrameClock, Joiner, count_joins
+from enhance_cli.io.video.clock import count_joins
 from enhance_cli.io.video.colour import ToRgb
-from enhance_cli.io.video.deinterlacing import Deinterlacer, Timed, look_at
-from enhance_cli.io.video.probing import (
-    check_encryption,
-    is_cut_off,
-    opened,
-    probe_file,
-    reason,
+from enhance_cli.io.video.damage import Damage
+from enhance_cli.io.video.decoding import (
+    DamageError,
+    Decoded,
+    Decoder,
+    bears_exactness,
+    set_up,
+    tells_at_once,
 )
+from enhance_cli.io.video.deinterlacing import Deinterlacer, Timed, look_at
+from enhance_cli.io.video.opening import is_cut_off, opened
+from enhance_cli.io.video.probing import probe_file
 from enhance_cli.io.video.scanning import Deinterlace
 from enhance_cli.io.video.types import WHOLE, Clock, Frame, Pixels, Span, VideoInfo, exact_seconds
 
@@ -35,15 +38,27 @@ class FileSource:
         path: the file.
         threads: the number of threads of the decoder; 0 lets it choose.
         deinterlace: what becomes of interlaced frames.
+        damage: where damage is noted. What cannot be decoded is replaced by the frame before it, or
+            at the beginning by the one after it, and a file that is cut off ends there. With None
+            both are refused.
 
     Raises:
         InputError: if it is no video that can be decoded.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0, deinterlace: Deinterlace = "no") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 0,
+        deinterlace: Deinterlace = "no",
+        damage: Damage | None = None,
+    ) -> None:
         self.info: VideoInfo = probe_file(path)
         self._file = self.info  # as it is before anything is deinterlaced
         self._threads = threads
+        self._damage = damage
+        self._exact: bool | None = None
         self._converter: ToRgb | None = None
         self._deinterlacer: Deinterlacer | None = None
         if deinterlace != "no":
@@ -80,7 +95,7 @@ class FileSource:
         start = self._ticks(span.start) if span.start else None
         end = None if span.end is None else self._ticks(span.end)
         selected = 0
-        for number, time, frame in self._whole_frames(start):
+        for number, time, frame in self._whole_frames(start, span.end):
             if end is not None and time >= end:
                 break
             if start is not None and time < start:
@@ -97,23 +112,23 @@ class FileSource:
                 f"given, choose them within the video{length}"
             )
 
-    def _whole_frames(self, start: Fraction | None) -> Iterator[Timed]:
+    def _whole_frames(self, start: Fraction | None, end: float | None) -> Iterator[Timed]:
         """The frames from one at or before the start on, deinterlaced if that is asked for."""
         if self._deinterlacer is None:
-            return self._decode_from(start)
+            return self._decode_from(start, end)
         if start is not None:
             # Frames that are made of several must have those before them as in the whole video.
             start = start / self._deinterlacer.ticks - _RUN_UP / self._file.time_base
-        return self._deinterlacer.run(self._decode_from(start))
+        return self._deinterlacer.run(self._decode_from(start, end))
 
     def _ticks(self, seconds: float) -> Fraction:
         """A time of the user's on the clock of the video, in units of its time base."""
         return self.info.first + exact_seconds(seconds) / self.info.time_base
 
-    def _decode_from(self, start: Fraction | None) -> Iterator[Timed]:
-        """The frames from one at or before the start on."""
+    def _decode_from(self, start: Fraction | None, end: float | None) -> Iterator[Timed]:
+        """The frames from one at or before the start on; damage at or after the end is passed."""
         if start is not None and self._can_seek():
-            frames = self._decode(int(start))
+            frames = self._decode(int(start), end)
             try:
                 first = next(frames, None)
             except InputError:  # What follows a jump need not decode; reading from the first may.
@@ -123,7 +138,7 @@ class FileSource:
                 yield from frames
                 return
             frames.close()
-        yield from self._decode(None)
+        yield from self._decode(None, end)
 
     def _can_seek(self) -> bool:
         """Whether the frames after a jump have the times that they have without one."""
@@ -132,63 +147,106 @@ class FileSource:
         with opened(self.info.path) as container:
             return not count_joins(container)
 
-    def _decode(self, seek: int | None) -> Generator[Timed, None, None]:
+    def _decode(self, seek: int | None, end: float | None = None) -> Generator[Timed, None, None]:
+        """All frames, or those from a jump on; damaged ones are noted and replaced, or refused.
+
+        None come after a jump to damage, for what takes its place is in frames before it.
+        """
+        count = 0
+        last: int | None = None
+        before: av.VideoFrame | None = None
+        early: list[Decoded] = []  # damaged ones that have no frame before them
+        for decoded in self._decoded(seek):
+            number = count if seek is None else None
+            if decoded.damage and decoded.frame is None and decoded.time == last:
+                self._note(number, decoded, end)
+                continue
+            count += 1
+            last = self._checked_time(number, decoded.time, last)
+            if decoded.damage:
+                self._note(number, decoded, end)
+            if decoded.damage and before is None and seek is not None:
+                return
+            if decoded.frame is None and before is None:
+                early.append(decoded)
+                continue
+            frame = before = decoded.frame or before
+            assert frame is not None
+            for place, item in enumerate(early):
+                frame.duration = item.duration
+                yield place, item.time or 0, frame
+            early.clear()
+            frame.duration = decoded.duration
+            yield number, last, frame
+
+    def _decoded(self, seek: int | None) -> Iterator[Decoded]:
+        """The frames as they are decoded: with all threads to the first damage, then with one.
+
+        With several threads damage is told late, and frames that others are working on are lost.
+        """
+        last: int | None = None
+        if tells_at_once(self._file.codec):
+            try:
+                for decoded in self._opened(seek, self._threads, careful=False):
+                    last = decoded.time
+                    yield decoded
+                return
+            except DamageError:
+                pass
+        for decoded in self._opened(seek, 1, careful=True):
+            if last is None or decoded.time is None or decoded.time > last:
+                yield decoded
+
+    def _opened(self, seek: int | None, threads: int, *, careful: bool) -> Iterator[Decoded]:
         with opened(self.info.path) as container:
             stream = container.streams[self.info.stream]
             assert isinstance(stream, VideoStream)
-            stream.codec_context.thread_count = self._threads
-            stream.codec_context.thread_type = "AUTO"
+            set_up(stream, threads, exact=self._is_exact())
             if seek is not None:
                 try:
                     container.seek(seek, stream=stream)
                 except av.FFmpegError:
                     return
-            clock = FrameClock(self._file.clock, self._file.rate, self._file.time_base)
-            last: int | None = None
-            for count, frame in enumerate(self._decoded(container, stream, seek)):
-                number = count if seek is None else None
-                last = self._checked_time(number, clock.time(frame), last)
-                yield number, last, frame
+            file = self._file
+            decoder = Decoder(file.path, container, stream, file.clock, file.rate, seek)
+            time, count = file.first, 0
+            for decoded in decoder.carefully() if careful else decoder.quickly():
+                time, count = decoded.time or time, count + 1
+                yield decoded
+            if decoder.broken or is_cut_off(file.path, stream):
+                why = decoder.broken or "the file is cut off there"
+                if self._damage is None:
+                    raise self._refusal(count if seek is None else None, time, why)
+                self._damage.end = self._seconds(time)
 
-    def _decoded(
-        self, container: InputContainer, stream: VideoStream, seek: int | None
-    ) -> Iterator[av.VideoFrame]:
-        count, time = 0, None
-        try:
-            for packet in self._packets(container, stream):
-                check_encryption(self.info.path, packet, stream)
-                for frame in packet.decode():
-                    if frame.is_corrupt:
-                        if seek is not None and (frame.pts or 0) < seek:
-                            continue  # It is predicted from frames before the jump.
-                        raise self._damaged(count, frame.pts, "its data is not complete")
-                    time = frame.pts
-                    yield frame
-                    count += 1
-        except av.FFmpegError as error:
-            raise self._damaged(count, time, reason(error)) from error
-        if is_cut_off(self.info.path, stream):
-            raise self._damaged(count, time, "the file is cut off there")
+    def _is_exact(self) -> bool:
+        """Whether the decoder shall reject what is not complete."""
+        if self._exact is None:
+            self._exact = self._file.codec != "mjpeg"
+            if not self._exact:
+                with opened(self.info.path) as container:
+                    stream = container.streams[self.info.stream]
+                    assert isinstance(stream, VideoStream)
+                    self._exact = bears_exactness(container, stream)
+        return self._exact
 
-    def _packets(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator["av.Packet[VideoStream]"]:
-        if self.info.clock is not Clock.JOINED:
-            yield from container.demux(stream)
-            return
-        for packet in Joiner().demux(container):
-            if packet.stream_index == stream.index:
-                yield packet
+    def _note(self, number: int | None, decoded: Decoded, end: float | None) -> None:
+        time = self._file.first if decoded.time is None else decoded.time
+        seconds = self._seconds(time)
+        if self._damage is not None:
+            self._damage.frames[seconds] = decoded.frame is not None
+        elif end is None or seconds < exact_seconds(end):
+            raise self._refusal(number, time, decoded.damage)
 
-    def _damaged(self, count: int, time: int | None, why: str) -> InputError:
-        at = "" if time is None else f", {self._seconds(time):.3f} s"
+    def _refusal(self, number: int | None, time: int, why: str) -> InputError:
+        at = "" if number is None else f"frame {number}, "
         return InputError(
-            f"{self.info.path}: damaged around frame {count}{at} ({why}); get a fresh copy, or "
-            "cut the part before it with --end"
+            f"{self.info.path}: damaged at {at}{float(self._seconds(time)):.3f} s ({why}); get a "
+            "fresh copy, or cut the part before it with --end"
         )
 
-    def _seconds(self, time: int) -> float:
-        return float((time - self._file.first) * self._file.time_base)
+    def _seconds(self, time: int) -> Fraction:
+        return (time - self._file.first) * self._file.time_base
 
     def _checked_time(self, number: int | None, time: int | None, last: int | None) -> int:
         named = "a frame" if number is None else f"frame {number}"
@@ -197,7 +255,7 @@ class FileSource:
         if last is not None and time <= last:
             raise InputError(
                 f"{self.info.path}: {named} does not come after the one before it "
-                f"({self._seconds(time):.3f} s), remux the video"
+                f"({float(self._seconds(time)):.3f} s), remux the video"
             )
         return time
 

@@ -13,7 +13,7 @@ import av
 from enhance_cli.errors import OutputError
 from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.clock import FORWARD
-from enhance_cli.io.video.probing import opened
+from enhance_cli.io.video.opening import opened
 from enhance_cli.io.video.types import Clock, OutputPlan
 
 

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
 from enhance_cli.io.video.colour import MATRICES, PRIMARIES, RANGES, TRANSFERS, FromRgb, code
-from enhance_cli.io.video.probing import reason
+from enhance_cli.io.video.opening import reason
 from enhance_cli.io.video.types import Frame, OutputPlan
 
 
