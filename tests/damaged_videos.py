@@ -16,7 +16,7 @@ def spoil(path: Path, place: int, begin: float = 0.5) -> Path:
     with av.open(str(path)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     position, size = packets[place]
-    first = position + max(HEADERS.get(path.suffix, 4), int(size * begin))
+    first = position + min(size, max(HEADERS.get(path.suffix, 4), int(size * begin)))
     data = bytearray(path.read_bytes())
     data[first : position + size] = bytes(position + size - first)
     damaged = path.with_name(f"damaged-{path.name}")

@@ -1,5 +1,6 @@
 """Damaged frames: found, replaced, noted, and all others as if there were no damage."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damaged_videos import cut, spoil
-from media import convert, make_video
+from media import convert, ffmpeg, make_video, packets, sink_of, times, write_batch
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.video import Damage, Deinterlace, Frame, Span, open_source
@@ -168,3 +169,50 @@ def test_cut_off(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(InputError, match=r"damaged at .* s \(") as caught:
         list(open_source(short).frames())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("codec", ["libx265", "libsvtav1"])
+def test_what_the_decoder_passes_over_in_silence(tmp_path: Path, codec: str) -> None:
+    """Each packet of these codecs gives a frame, so what is missing is damaged."""
+    options = {"g": "10", "x265-params": "log-level=none:keyint=10", "preset": "ultrafast"}
+    if codec == "libsvtav1":
+        options = {"g": "10", "preset": "12"}
+    source = make_video(tmp_path / "a.mp4", TIMES, size=SIZE, codec=codec, options=options)
+    lost = 0
+    for packet in range(9, 20):
+        frames, damage = read(spoil(source, packet, 0))
+        assert [frame.time for frame in frames] == list(TIMES)
+        lost += len(damage.frames)
+    assert lost > 5
+
+
+def test_a_file_that_cannot_be_read_on_ends_there(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.y4m", TIMES, size=SIZE, codec="wrapped_avframe")
+    data = bytearray(source.read_bytes())
+    place = len(data) * 11 // 20
+    data[place : place + 20_000] = bytes(20_000)
+    source.write_bytes(data)
+    frames, damage = read(source)
+    assert len(frames) == 17 and not damage.frames
+    assert damage.end == (frames[-1].time - frames[0].time) * open_source(source).info.time_base
+    with pytest.raises(InputError, match=r"damaged at frame 17, "):
+        list(open_source(source).frames())
+
+
+def test_sound_ends_where_the_file_cannot_be_read_on(tmp_path: Path) -> None:
+    source = tmp_path / "a.rm"
+    made = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=30:d=1", "-f", "lavfi", "-i", "sine=d=1")
+    ffmpeg(*made, "-c:v", "rv10", source)
+    data = bytearray(source.read_bytes())
+    place = len(data) * 3 // 5
+    data[place : place + 500] = bytes(500)
+    source.write_bytes(data)
+    frames, damage = read(source)
+    assert damage.end is not None and 5 < len(frames) < 25
+    sink = sink_of(source, tmp_path / "o.mkv")
+    said: list[str] = []
+    sink.assemble([write_batch(sink, tmp_path / "0.nut", frames)], Span(), said.append)
+    (line,) = [line for line in said if "sound" in line]
+    assert re.match(r"sound and subtitles end at 0\.\d+ s too \(", line)
+    assert len(times(tmp_path / "o.mkv")) == len(frames)
+    assert packets(tmp_path / "o.mkv", "audio")

@@ -80,7 +80,11 @@ def assemble_file(
                 _copy_metadata(plan, window, source, output)
             place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)
             joiner = Joiner() if plan.source.clock is Clock.JOINED else None
-            for packet in _merge(plan, segments, timing, window, video, copies, source, joiner):
+            flows = [_video_packets(plan, segments, timing, window, video)]
+            if source is not None:
+                flows.append(_other_packets(plan, window, copies, source, joiner, notice))
+            # They are nearly in the order of their times; the muxer sorts what is left.
+            for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
                 output.mux(packet)
         if joiner is not None and joiner.joins:
             notice(f"its clock starts anew {joiner.joins} times: the parts follow each other")
@@ -209,24 +213,6 @@ def _clip(begin: Fraction, end: Fraction, window: Window) -> tuple[Fraction, Fra
     return (begin - window.shift, end - window.shift) if begin < end else None
 
 
-def _merge(
-    plan: OutputPlan,
-    segments: Sequence[Path],
-    timing: Timing,
-    window: Window,
-    video: VideoStream,
-    copies: dict[int, Any],
-    source: InputContainer | None,
-    joiner: Joiner | None,
-) -> Iterator["av.Packet[Any]"]:
-    """All packets, nearly in the order of their times; the muxer sorts what is left."""
-    flows = [_video_packets(plan, segments, timing, window, video)]
-    if source is not None:
-        flows.append(_other_packets(plan, window, copies, source, joiner))
-    for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
-        yield packet
-
-
 def _video_packets(
     plan: OutputPlan,
     segments: Sequence[Path],
@@ -255,6 +241,7 @@ def _other_packets(
     copies: dict[int, Any],
     source: InputContainer,
     joiner: Joiner | None,
+    notice: Callable[[str], None],
 ) -> Iterator[Timed]:
     streams = [
         source.streams[index]
@@ -265,30 +252,41 @@ def _other_packets(
     if not streams:
         return
     time = Fraction(0)
+    packets = joiner.demux(source) if joiner else source.demux(*streams)
+    for packet in _readable(packets, window, notice):
+        copy = copies.get(packet.stream.index)
+        if copy is None:
+            continue
+        if isinstance(copy, SoundConverter):
+            for converted in copy.convert(packet):
+                yield time, converted
+            continue
+        if is_cover(packet.stream) and packet.size:
+            packet.pts = packet.dts = 0
+        elif not packet.size or (packet.dts is None and packet.pts is None):
+            continue
+        elif _cut(packet, window):
+            known = packet.dts if packet.dts is not None else packet.pts
+            time = Fraction(known or 0) * packet.time_base
+        else:
+            continue
+        packet.stream = copy
+        yield time, packet
+
+
+def _readable(
+    packets: "Iterator[av.Packet[Any]]", window: Window, notice: Callable[[str], None]
+) -> "Iterator[av.Packet[Any]]":
+    """The packets to the end, or to where the file is so damaged that no more can be read."""
+    last = Fraction(0)
     try:
-        for packet in joiner.demux(source) if joiner else source.demux(*streams):
-            copy = copies.get(packet.stream.index)
-            if copy is None:
-                continue
-            if isinstance(copy, SoundConverter):
-                for converted in copy.convert(packet):
-                    yield time, converted
-                continue
-            if is_cover(packet.stream) and packet.size:
-                packet.pts = packet.dts = 0
-            elif not packet.size or (packet.dts is None and packet.pts is None):
-                continue
-            elif _cut(packet, window):
-                known = packet.dts if packet.dts is not None else packet.pts
-                time = Fraction(known or 0) * packet.time_base
-            else:
-                continue
-            packet.stream = copy
-            yield time, packet
+        for packet in packets:
+            last = last if packet.dts is None else packet.dts * packet.time_base
+            yield packet
     except av.FFmpegError as error:
-        raise InputError(
-            f"{plan.source.path}: cannot be read on ({reason(error)}), get a fresh copy"
-        ) from error
+        if window.end is None or last < window.end:
+            seconds = float(last - window.shift)
+            notice(f"sound and subtitles end at {seconds:.3f} s too ({reason(error)})")
 
 
 def _cut(packet: "av.Packet[Any]", window: Window) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop, heappush
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +26,12 @@ from enhance_cli.io.video.types import Clock
 
 # A frame that has not come out after so many further packets is lost: H.264 and HEVC keep 16 back.
 _LATEST = 17
+# Each packet of these gives one frame; those of others may give none, such as a field of H.264.
+_ONE_EACH = frozenset({"hevc", "av1"})
 _LOGGING = "ffv1"  # tells of damage in its log only
 _TRIED = 10  # packets of motion JPEG
 _LATE = "it comes too late"
+_MISSING = "nothing comes out of the decoder"
 _INCOMPLETE = "its data is not complete"
 _CHECKSUM = "a checksum is wrong"
 
@@ -102,6 +107,8 @@ class Decoder:
         unit = stream.time_base or Fraction(1, 1000)
         self._clock, self._step = FrameClock(clock, rate, unit), 1 / (rate * unit)
         self._context = stream.codec_context
+        told = clock in (Clock.SHOWN, Clock.JOINED)
+        self._one_each = told and self._context.codec.canonical_name in _ONE_EACH
         self.broken = ""
 
     def quickly(self) -> Iterator[Decoded]:
@@ -110,15 +117,27 @@ class Decoder:
         Raises:
             DamageError: at the first damage. The frames before it were given out, most of them.
         """
+        waiting: list[int] = []  # the times of packets whose frames have not come out
+        last = inf  # Frames before the first one may build on some that were not read.
         for packet in self._packets():
+            if self._one_each and packet.pts is not None and not packet.is_discard:
+                heappush(waiting, packet.pts)
             frames, damage = self._decode(packet)
             for frame in frames:
-                if frame.is_corrupt and not self._is_before(frame.pts):
-                    raise DamageError
-                if not frame.is_corrupt:
-                    yield Decoded(self._clock.time(frame), frame.duration or 0, frame)
+                if frame.is_corrupt:
+                    if not self._is_before(frame.pts):
+                        raise DamageError
+                    continue
+                time = self._clock.time(frame)
+                while waiting and time is not None and waiting[0] <= time:
+                    if last < heappop(waiting) < time:
+                        raise DamageError
+                last = last if time is None else time
+                yield Decoded(time, frame.duration or 0, frame)
             if damage:
                 raise DamageError
+        if any(time > last for time in waiting):
+            raise DamageError
 
     def carefully(self) -> Iterator[Decoded]:
         """Decode and name what is damaged; the decoder must have one thread.
@@ -144,6 +163,9 @@ class Decoder:
                     yield packet
         except av.FFmpegError as error:
             self.broken = reason(error)
+            last: Any = av.Packet()  # Without data it empties the decoder.
+            last.stream = self._stream
+            yield last
 
     def _decode(self, packet: "av.Packet[VideoStream]") -> tuple[list[av.VideoFrame], str]:
         """The frames that come out for a packet, and what is damaged in it, empty for nothing."""
@@ -175,6 +197,8 @@ class Decoder:
                 sent.damage, rejected = damage, sent
             elif rejected is not None:
                 sent.doubt = rejected.damage
+            elif self._one_each and last is not None:
+                sent.doubt = _MISSING
             if damage and not packet.size:  # What is left in the decoder does not come out.
                 for other in waiting:
                     other.doubt = damage
@@ -193,7 +217,7 @@ class Decoder:
             for due in _take_due(waiting, place if packet.size else None):
                 why = due.damage or ("" if due.frame else due.doubt)
                 if last is not None and due.time <= last:  # Its time is damaged, too.
-                    if why or due.frame:
+                    if due.damage or due.frame:
                         yield Decoded(last, 0, None, why or _LATE)
                 elif why or due.frame:
                     last = due.time
