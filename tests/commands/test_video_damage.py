@@ -83,8 +83,10 @@ def test_strict_refuses_before_any_work(tmp_path: Path, enhance: Run, tiny_sisr:
     assert names(tmp_path) == ["a.mkv", "cut-a.mkv", "damaged-a.mkv"]
     ran = enhance("video", source, *tiny_sisr, *LOSSLESS, "--strict", "--json")
     assert ran.code == 0 and json.loads(ran.out)["results"][0]["damaged"] == []
-    # What lies behind the end does not matter.
-    assert enhance("video", damaged, *tiny_sisr, *LOSSLESS, "--strict", "--end", 0.5).code == 0
+    # What lies outside the part does not matter.
+    for part in (("--end", 0.5), ("--start", 0.6)):
+        ran = enhance("video", damaged, *tiny_sisr, *LOSSLESS, "--strict", "--overwrite", *part)
+        assert ran.code == 0, ran.err
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".avi"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from enhance_cli.io.video.types import WHOLE, Span, exact_seconds
+from enhance_cli.io.video.types import WHOLE, Span
 
 _NAMED = 5  # damaged frames whose times are told; the others are counted
 
@@ -26,13 +26,7 @@ class Damage:
 
     def within(self, span: Span) -> dict[Fraction, bool]:
         """The damaged frames of a part of the video, in the order of their times."""
-        start = exact_seconds(span.start or 0)
-        end = None if span.end is None else exact_seconds(span.end)
-        return {
-            time: shown
-            for time, shown in sorted(self.frames.items())
-            if time >= start and (end is None or time < end)
-        }
+        return {time: shown for time, shown in sorted(self.frames.items()) if span.holds(time)}
 
     def row(self, span: Span = WHOLE) -> dict[str, Any]:
         """The entries of the JSON document: when frames are damaged, and when the file ends."""

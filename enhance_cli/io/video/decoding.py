@@ -158,7 +158,8 @@ class Decoder:
             else:
                 packets = Joiner().demux(self._container)
             for packet in packets:
-                if packet.stream_index == self._stream.index:
+                # The index in the packet itself is 0 in those that empty the decoders.
+                if packet.stream.index == self._stream.index:
                     check_encryption(self._path, packet, self._stream)
                     yield packet
         except av.FFmpegError as error:
@@ -221,7 +222,8 @@ class Decoder:
                         yield Decoded(last, 0, None, why or _LATE)
                 elif why or due.frame:
                     last = due.time
-                    yield Decoded(due.time, due.duration, due.frame, why)
+                    duration = due.frame.duration if due.frame else due.duration
+                    yield Decoded(due.time, duration or 0, due.frame, why)
 
     def _by_order(self) -> Iterator[Decoded]:
         """Packets do not tell the times of frames, but frames come out in the order of times."""

@@ -76,7 +76,7 @@ class FileSource:
     def _decodable(self) -> Iterator[av.VideoFrame]:
         """The frames from the first on to the first damage."""
         with suppress(InputError):
-            for _, _, frame in self._decode(None):
+            for _, _, frame in self._decode(None, WHOLE):
                 yield frame
 
     def frames(self, span: Span = WHOLE, skip: int = 0) -> Iterator[Frame]:
@@ -95,7 +95,7 @@ class FileSource:
         start = self._ticks(span.start) if span.start else None
         end = None if span.end is None else self._ticks(span.end)
         selected = 0
-        for number, time, frame in self._whole_frames(start, span.end):
+        for number, time, frame in self._whole_frames(start, span):
             if end is not None and time >= end:
                 break
             if start is not None and time < start:
@@ -112,23 +112,23 @@ class FileSource:
                 f"given, choose them within the video{length}"
             )
 
-    def _whole_frames(self, start: Fraction | None, end: float | None) -> Iterator[Timed]:
+    def _whole_frames(self, start: Fraction | None, span: Span) -> Iterator[Timed]:
         """The frames from one at or before the start on, deinterlaced if that is asked for."""
         if self._deinterlacer is None:
-            return self._decode_from(start, end)
+            return self._decode_from(start, span)
         if start is not None:
             # Frames that are made of several must have those before them as in the whole video.
             start = start / self._deinterlacer.ticks - _RUN_UP / self._file.time_base
-        return self._deinterlacer.run(self._decode_from(start, end))
+        return self._deinterlacer.run(self._decode_from(start, span))
 
     def _ticks(self, seconds: float) -> Fraction:
         """A time of the user's on the clock of the video, in units of its time base."""
         return self.info.first + exact_seconds(seconds) / self.info.time_base
 
-    def _decode_from(self, start: Fraction | None, end: float | None) -> Iterator[Timed]:
-        """The frames from one at or before the start on; damage at or after the end is passed."""
+    def _decode_from(self, start: Fraction | None, span: Span) -> Iterator[Timed]:
+        """The frames from one at or before the start on; damage outside the span is not refused."""
         if start is not None and self._can_seek():
-            frames = self._decode(int(start), end)
+            frames = self._decode(int(start), span)
             try:
                 first = next(frames, None)
             except InputError:  # What follows a jump need not decode; reading from the first may.
@@ -138,7 +138,7 @@ class FileSource:
                 yield from frames
                 return
             frames.close()
-        yield from self._decode(None, end)
+        yield from self._decode(None, span)
 
     def _can_seek(self) -> bool:
         """Whether the frames after a jump have the times that they have without one."""
@@ -147,7 +147,7 @@ class FileSource:
         with opened(self.info.path) as container:
             return not count_joins(container)
 
-    def _decode(self, seek: int | None, end: float | None = None) -> Generator[Timed, None, None]:
+    def _decode(self, seek: int | None, span: Span) -> Generator[Timed, None, None]:
         """All frames, or those from a jump on; damaged ones are noted and replaced, or refused.
 
         None come after a jump to damage, for what takes its place is in frames before it.
@@ -159,12 +159,12 @@ class FileSource:
         for decoded in self._decoded(seek):
             number = count if seek is None else None
             if decoded.damage and decoded.frame is None and decoded.time == last:
-                self._note(number, decoded, end)
+                self._note(number, decoded, span)
                 continue
             count += 1
             last = self._checked_time(number, decoded.time, last)
             if decoded.damage:
-                self._note(number, decoded, end)
+                self._note(number, decoded, span)
             if decoded.damage and before is None and seek is not None:
                 return
             if decoded.frame is None and before is None:
@@ -230,12 +230,12 @@ class FileSource:
                     self._exact = bears_exactness(container, stream)
         return self._exact
 
-    def _note(self, number: int | None, decoded: Decoded, end: float | None) -> None:
+    def _note(self, number: int | None, decoded: Decoded, span: Span) -> None:
         time = self._file.first if decoded.time is None else decoded.time
         seconds = self._seconds(time)
         if self._damage is not None:
             self._damage.frames[seconds] = decoded.frame is not None
-        elif end is None or seconds < exact_seconds(end):
+        elif span.holds(seconds):
             raise self._refusal(number, time, decoded.damage)
 
     def _refusal(self, number: int | None, time: int, why: str) -> InputError:

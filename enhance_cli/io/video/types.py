@@ -61,6 +61,11 @@ class Span:
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(f"--end {self.end:g}: must be after --start {self.start or 0:g}")
 
+    def holds(self, seconds: Fraction) -> bool:
+        """Whether a time, in seconds from the first frame, is in the part."""
+        begins = seconds >= exact_seconds(self.start or 0)
+        return begins and (self.end is None or seconds < exact_seconds(self.end))
+
 
 WHOLE = Span()
 
