@@ -84,6 +84,11 @@ def luminance(linear: Tensor) -> Tensor:
     return (linear * weights).sum(-3, keepdim=True)
 
 
+def packed_to_rgb(planes: Tensor) -> Tensor:
+    """The mean colours (3, h, w) of the cells of a packed mosaic, R, G1, B, G2 (4, h, w)."""
+    return torch.stack([planes[0], (planes[1] + planes[3]) / 2, planes[2]])
+
+
 def render(linear: Tensor, camera_to_srgb: Tensor, curve: ToneCurve, grey: bool = False) -> Tensor:
     """Turn white-balanced linear camera RGB into shown values: matrix, clipping and tone curve.
 

@@ -45,6 +45,11 @@ def lowlight_model(*, raw: bool, grey: bool) -> str:
     return defaults.variants["grey"] if grey else defaults.model
 
 
+# Low light. Tone curves, and the default ones: files in sRGB have a camera's contrast already.
+CURVES = ("camera", "flat", "linear")
+RAW_CURVE, SRGB_CURVE = "camera", "flat"
+STRENGTH = 1.0
+
 # Video. A scene begins where two frames differ by more than the threshold, from 0 to 1. In 14
 # clips no scene but one, with a camera thrown about, scores above 0.11 within; 400 cuts made
 # between their frames score 0.36 and more, those between two views of one street 0.24.

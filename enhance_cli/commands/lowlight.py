@@ -57,11 +57,29 @@ Size = Annotated[
         "can make no other size.",
     ),
 ]
+Strength = Annotated[
+    float,
+    typer.Option(
+        metavar="0..1",
+        help="How much of the noise is taken away. Below 1 the grain of the input is blended back; "
+        "0 brightens alone, and shows what the camera recorded.",
+    ),
+]
+Curve = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(defaults.CURVES),
+        show_default=f"{defaults.RAW_CURVE} for RAW, {defaults.SRGB_CURVE} for pictures",
+        help="How light becomes the levels of the result. camera has the contrast of a camera's "
+        "pictures; flat has none, for editing afterwards; both compress highlights and keep their "
+        "colours. linear keeps levels proportional to light, and cuts what is brighter than white.",
+    ),
+]
 Bits = Annotated[
     int | None,
     typer.Option(
         metavar="8|16",
-        show_default="those of the input, 8 for RAW",
+        show_default="those of the input, 8 for RAW, 16 for --curve linear",
         rich_help_panel=options.FILES,
         help="Bits of each colour in the output. 16 leave more room for editing afterwards.",
     ),
@@ -81,6 +99,8 @@ def lowlight(
     weights: options.Weights = None,
     grayscale: Grayscale = False,
     size: Size = "full",
+    strength: Strength = defaults.STRENGTH,
+    curve: Curve = None,
     bits: Bits = None,
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
@@ -112,6 +132,8 @@ def lowlight(
         like=like,
         grayscale=grayscale,
         size=size,
+        strength=strength,
+        curve=curve,
         bits=bits,
         quality=quality,
         metadata=not no_metadata,

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from enhance_cli.colour import packed_to_rgb
+
 MAX_RATIO = 300.0  # of the darkest pictures that the networks have learned (ch. 2)
 # The largest share of a picture that may newly become pure white.
 MAX_CLIPPED_SHARE = 0.1
@@ -39,11 +41,7 @@ def choose_ratio(balanced: Tensor) -> float:
     Returns:
         From 1, since nothing is ever darkened, to 300.
     """
-    rgb = (
-        balanced
-        if len(balanced) == 3
-        else torch.stack([balanced[0], (balanced[1] + balanced[3]) / 2, balanced[2]])
-    )
+    rgb = packed_to_rgb(balanced) if len(balanced) == 4 else balanced
     cell = min(_CELL, *rgb.shape[-2:])
     means = functional.avg_pool2d(rgb[None], cell)[0]
     light = (means * torch.tensor([0.2126, 0.7152, 0.0722]).view(3, 1, 1)).sum(0).flatten()

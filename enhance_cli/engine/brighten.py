@@ -19,9 +19,17 @@ from enhance_cli.colour import (
     srgb_to_linear,
 )
 from enhance_cli.engine.catalogue import Model
+from enhance_cli.engine.highlights import (
+    DEMOSAICING_HALO,
+    choose_tone,
+    expose_highlights,
+    find_saturation,
+    light_map,
+)
 from enhance_cli.engine.runnable import Network
 from enhance_cli.engine.tiled import Progress, TilePlan, run_tiled
 from enhance_cli.levels import to_levels
+from enhance_cli.tone import Curve, develop
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,36 @@ class DarkImage:
             return self.planes
         red, green, blue = self.gains
         return self.planes * torch.tensor([red, green, blue, green]).view(4, 1, 1)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a user wants a result to look.
+
+    Attributes:
+        curve: the tone curve; see ``tone.Tone``. Highlights are compressed by all but ``linear``.
+        strength: how much of the noise is taken away, from 0 to 1; see ``expose_highlights``.
+    """
+
+    curve: Curve
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is done with a picture.
+
+    Attributes:
+        y: (C, h, w), what the network is given.
+        network: from that to values that are not shown yet.
+        show: from these to what is shown, (N, C', H, W).
+        halo: pixels of ``y`` that ``network`` sees in each direction.
+    """
+
+    y: Tensor
+    network: Network
+    show: Callable[[Tensor], Tensor]
+    halo: int
 
 
 def _finish(network: Network, scale: int, show: Callable[[Tensor], Tensor]) -> Network:
@@ -85,12 +123,63 @@ def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
     return torch.cat([planes, noise_plane(planes[None])[0]])
 
 
+def _plan_direct(model: Model, image: DarkImage, ratio: float, grey: bool) -> _Steps:
+    """A network whose output is what is shown."""
+    amplified = (image.planes * ratio).clamp(0, 1)
+    y = amplified if image.is_raw else linear_to_srgb(amplified)
+
+    def show(result: Tensor) -> Tensor:
+        shown = result.clamp(0, 1)
+        return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
+
+    return _Steps(y, model.network, show, model.contract.halo)
+
+
+def _plan_fixed(model: Model, image: DarkImage, ratio: float, grey: bool) -> _Steps:
+    """A linear network, rendered by the curve that benchmarks and training have."""
+    y = _with_noise_plane(_amplify(image, ratio).clamp(*_bounds(image)), model.contract)
+
+    def show(result: Tensor) -> Tensor:
+        shown = render(result, image.camera_to_srgb.to(result.device), model.contract.curve)
+        return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
+
+    return _Steps(y, model.network, show, model.contract.halo)
+
+
+def _plan_look(model: Model, image: DarkImage, ratio: float, grey: bool, look: Look) -> _Steps:
+    """A linear network, rendered as a user wants it."""
+    contract, bounds = model.contract, _bounds(image)
+    amplified = _amplify(image, ratio)
+    light = light_map(amplified)
+    seen = _with_noise_plane((amplified / light).clamp(*bounds), contract)
+    y = torch.cat([amplified, light, seen[len(amplified) :]])
+    tone = choose_tone(amplified, look.curve, ratio * max(image.gains))
+    saturation = None
+    if image.is_raw and ratio >= 1:  # Below, what is saturated has been made grey already.
+        saturation = find_saturation(image.planes) * torch.tensor(image.gains) * ratio
+
+    def show(result: Tensor) -> Tensor:
+        matrix = image.camera_to_srgb.to(result.device)
+        return develop(result, matrix, tone, saturation=saturation, grey=grey)
+
+    halo = contract.halo
+    if image.is_raw and look.strength < 1:
+        halo = max(halo, DEMOSAICING_HALO)
+    network = expose_highlights(model.network, contract, bounds, look.strength)
+    return _Steps(y, network, show, halo)
+
+
+def _bounds(image: DarkImage) -> tuple[float, float]:
+    return AMPLIFIED_RANGE if image.is_raw else AMPLIFIED_SRGB_RANGE
+
+
 def brighten(
     model: Model,
     image: DarkImage,
     ratio: float,
     plan: TilePlan,
     *,
+    look: Look | None = None,
     half: bool = False,
     grey: bool = False,
     levels: torch.dtype = torch.float32,
@@ -105,6 +194,9 @@ def brighten(
         ratio: the amplification. The thesis's networks are given values that are clipped to 1
             after it (ch. 6). The others only lose far highlights and noise (``AMPLIFIED_RANGE``).
         plan: how to cut the picture. For RAW files its sides count packed pixels.
+        look: how the result is rendered. Without it highlights are cut at white and the curve is
+            that of the model's contract, as benchmarks and training have it. A network whose
+            output is shown as it is takes no look.
         half: whether the result has half of the width and height.
         grey: whether the result is a single plane, even if the model gives colours.
         levels, progress, notice: see ``run_tiled``.
@@ -116,28 +208,24 @@ def brighten(
     contract = model.contract
     direct = not contract.is_linear  # The output is shown as it is, without rendering.
     if direct:
-        amplified = (image.planes * ratio).clamp(0, 1)
-        y = amplified if image.is_raw else linear_to_srgb(amplified)
+        assert look is None, look
+        steps = _plan_direct(model, image, ratio, grey)
+    elif look is None:
+        steps = _plan_fixed(model, image, ratio, grey)
     else:
-        bounds = AMPLIFIED_RANGE if image.is_raw else AMPLIFIED_SRGB_RANGE
-        y = _with_noise_plane(_amplify(image, ratio).clamp(*bounds), contract)
-
-    def show(result: Tensor) -> Tensor:
-        matrix = image.camera_to_srgb.to(result.device)
-        shown = result.clamp(0, 1) if direct else render(result, matrix, contract.curve)
-        return _grey_of_shown(shown) if grey and shown.shape[1] == 3 else shown
-
-    run = partial(run_tiled, image=y, plan=plan, progress=progress, notice=notice)
+        steps = _plan_look(model, image, ratio, grey, look)
+    model = replace(model, network=steps.network, contract=replace(contract, halo=steps.halo))
+    run = partial(run_tiled, image=steps.y, plan=plan, progress=progress, notice=notice)
     if half and not contract.is_raw:  # This network keeps the size of the picture.
         light = run(model)[None]
         light = functional.avg_pool2d(light, [min(2, side) for side in light.shape[2:]])
-        return to_levels(show(light)[0], levels)
+        return to_levels(steps.show(light)[0], levels)
     shrink = 2 if half and not direct else 1
     finished = replace(
         model,
-        network=_finish(model.network, shrink, show),
+        network=_finish(steps.network, shrink, steps.show),
         contract=replace(
-            contract,
+            model.contract,
             scale=contract.scale // shrink,
             channels_out=1 if grey else contract.channels_out,
         ),

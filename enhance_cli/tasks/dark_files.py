@@ -14,6 +14,7 @@ from torch.nn import functional
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.brighten import DarkImage
 from enhance_cli.errors import InputError
+from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
@@ -74,17 +75,25 @@ class DarkFile:
             height, width = max(height // 2, 1), max(width // 2, 1)
         return (width, height) if self.orientation > 4 else (height, width)
 
-    def finish(self, planes: Tensor) -> Picture:
+    @property
+    def has_profile(self) -> bool:
+        """Whether the file's own picture has a colour profile."""
+        return self.picture is not None and self.picture.icc_profile is not None
+
+    def finish(self, planes: Tensor, *, linear: bool = False) -> Picture:
         """Turn a network's output upright, and add what belongs to the file.
 
         Args:
             planes: (C, H, W) levels, uint8 or uint16.
+            linear: whether levels are proportional to light; the profile of the result says so.
         """
         pixels = turn_upright(to_pixels(planes, planes.dtype), self.orientation)
         old = self.picture
         same_colours = old is not None and self.is_grey == (pixels.shape[2] == 1)
         profile = old.icc_profile if old is not None and same_colours else None
-        if profile is None and pixels.shape[2] == 3:
+        if linear:
+            profile = make_profile(BT709, 1.0, pixels.shape[2])
+        elif profile is None and pixels.shape[2] == 3:
             profile = srgb_profile()
         if old is None:
             return Picture(pixels, exif=self.exif, icc_profile=profile)

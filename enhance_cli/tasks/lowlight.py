@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from enhance_cli import __version__
-from enhance_cli.defaults import lowlight_model
+from enhance_cli.defaults import RAW_CURVE, SRGB_CURVE, STRENGTH, lowlight_model
 from enhance_cli.engine.amplification import choose_ratio
-from enhance_cli.engine.brighten import DarkImage, brighten
+from enhance_cli.engine.brighten import DarkImage, Look, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.strategies import choose_plan
@@ -23,6 +23,7 @@ from enhance_cli.io.raw import Exposure, read_exposure
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.dark_files import DarkFile, find_dark_files, read_dark_file, result_suffix
+from enhance_cli.tone import CURVES, Curve
 
 SIZES = ("full", "half")
 LARGEST_RATIO = 10_000
@@ -42,6 +43,8 @@ class LowLightRequest:
     like: Path | None = None
     grayscale: bool = False
     size: str = "full"
+    strength: float = STRENGTH
+    curve: str | None = None
     bits: int | None = None
     quality: int | None = None
     metadata: bool = True
@@ -80,7 +83,10 @@ def _brighten_file(
     dark = read_dark_file(job.source, progress.notice)
     model = models.choose(dark.image, job.source)
     ratio = rule.find(dark, job.source)
-    bits = request.bits or dark.bits
+    look = _choose_look(request, model, dark.image)
+    told = {} if look is None else {"curve": look.curve, "strength": look.strength}
+    linear = told.get("curve") == "linear"
+    bits = request.bits or (16 if linear else dark.bits)
     half = request.size == "half"
     height, width = dark.result_size(model.contract.scale, half=half)
     check_writable(job.target, height, width, depth=bits, alpha=dark.has_alpha)
@@ -89,19 +95,23 @@ def _brighten_file(
         dark.image,
         ratio,
         plan,
+        look=look,
         half=half,
         grey=request.grayscale or dark.is_grey,
         levels=_LEVEL_TYPES[bits],
         progress=progress.update,
         notice=progress.notice,
     )
-    result = dark.finish(planes)
+    result = dark.finish(planes, linear=linear)
+    if linear and dark.has_profile:
+        progress.notice("its colour profile is replaced by that of linear sRGB")
     if not request.metadata:
         result = result.without_metadata()
     for text in write_notices(job.target, result):
         progress.notice(text)
     if request.metadata:
         note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+        note += "".join(f", {name} {value}" for name, value in told.items())
         result = replace(result, exif=note_software(result.exif, note))
     write_image(job.target, result, request.quality)
     progress.notice(f"ratio {ratio:.4g}, {model.info.name}")
@@ -110,7 +120,16 @@ def _brighten_file(
         "height": result.height,
         "ratio": float(f"{ratio:.6g}"),
         "model": model.info.name,
+        **told,
     }
+
+
+def _choose_look(request: LowLightRequest, model: Model, image: DarkImage) -> Look | None:
+    """The look of one result; None for a network that gives what is shown."""
+    if not model.contract.is_linear:
+        return None
+    curve = request.curve or (RAW_CURVE if image.is_raw else SRGB_CURVE)
+    return Look(cast(Curve, curve), request.strength)
 
 
 def _check_options(request: LowLightRequest) -> None:
@@ -118,6 +137,10 @@ def _check_options(request: LowLightRequest) -> None:
         raise UnknownNameError("size", request.size, SIZES)
     if request.bits not in (None, *_LEVEL_TYPES):
         raise UsageError(f"--bits {request.bits}: must be 8 or 16")
+    if request.curve is not None and request.curve not in CURVES:
+        raise UnknownNameError("curve", request.curve, CURVES)
+    if not 0 <= request.strength <= 1:
+        raise UsageError(f"--strength {request.strength:g}: must be from 0 to 1")
 
 
 class _Models:
@@ -125,6 +148,8 @@ class _Models:
 
     def __init__(self, request: LowLightRequest, plan: TilePlan, talk: Talk) -> None:
         self._options, self._grey = request.model, request.grayscale
+        given = {"--curve": request.curve is not None, "--strength": request.strength != STRENGTH}
+        self._look_options = [option for option, is_given in given.items() if is_given]
         self._plan, self._talk = plan, talk
         self._loaded: dict[str | None, Model] = {}
         self._named = request.model.name is not None or request.model.weights is not None
@@ -156,6 +181,11 @@ class _Models:
 
     def _load(self, name: str | None) -> Model:
         model = replace(self._options, name=name).load("lowlight")
+        if self._look_options and not model.contract.is_linear:
+            raise UsageError(
+                f"{self._look_options[0]}: model {model.info.name!r} gives finished pictures, "
+                "leave the option out or choose another model"
+            )
         self._loaded[name] = model
         self._talk.explain(model.describe(tile_side(self._plan, model.contract, model.device)))
         return model

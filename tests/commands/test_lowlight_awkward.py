@@ -2,24 +2,28 @@
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
-from enhance_cli.colour import SRGB_TO_XYZ, TONE_CURVES, srgb_to_linear
+from enhance_cli.architectures.sid_net import SidNetConfig
+from enhance_cli.colour import SRGB_TO_XYZ, linear_to_srgb, srgb_to_linear
 from enhance_cli.engine import catalogue, weight_files
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
 from enhance_cli.io.metadata import TURNS
 from enhance_cli.io.raw import Exposure
+from enhance_cli.tone import Tone
 
 BLACK, WHITE = 256, 4095
 GAINS = np.array([2.0, 1.0, 1.6])
@@ -103,7 +107,7 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
     for orientation in TURNS:
         write_raw(tmp_path / f"{orientation}.dng", rgb / 8, size, order, orientation=orientation)
     assert enhance("lowlight", tmp_path, "--ratio", 8).code == 0
-    shown = TONE_CURVES["camera"][0](torch.from_numpy(rgb)).numpy() * 255
+    shown = Tone("camera").show(torch.from_numpy(rgb)).numpy() * 255
     for orientation, turn in TURNS.items():
         result, wanted = load(tmp_path / f"{orientation}_bright.png"), turn(shown)
         for y, x in np.ndindex(2, 2):  # the middles of the quarters
@@ -329,3 +333,96 @@ def test_lamps_may_stay_white_but_a_lit_subject_may_not_become_so():
     assert choose_ratio(subject) == pytest.approx(2.5, rel=1e-3)
     high_key = torch.full((3, 400, 400), 0.7)
     assert choose_ratio(high_key) == 1
+
+
+# --- curves and strength -----------------------------------------------------------------------
+
+
+def orange(tmp_path: Path) -> None:
+    """A dark scene with an orange lamp, as RAW and as a picture."""
+    rgb = np.full((48, 64, 3), 0.005)
+    rgb[:, 32:] = (0.4, 0.18, 0.032)
+    write_raw(tmp_path / "a.dng", rgb)
+    encoded = linear_to_srgb(torch.from_numpy(rgb)).numpy() * 255
+    Image.fromarray(encoded.round().astype(np.uint8)).save(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("name", ["a.dng", "b.png"])
+def test_an_orange_lamp_is_not_yellow(tmp_path: Path, enhance: Callable, name: str):
+    orange(tmp_path)
+    for curve in ("camera", "flat"):
+        out = tmp_path / f"{curve}.png"
+        ran = enhance("lowlight", tmp_path / name, "--ratio", 20, "--curve", curve, "-o", out)
+        assert ran.code == 0, ran.err
+        red, green, blue = load(out)[8:-8, 40:-8].mean((0, 1))
+        assert red < 254
+        assert 60 * (green - blue) / (red - blue) == pytest.approx(34, abs=6)
+
+
+def test_linear_levels_are_proportional_to_light(tmp_path: Path, enhance: Callable):
+    orange(tmp_path)
+    for name in ("a.dng", "b.png"):
+        out = tmp_path / "linear.tif"
+        ran = enhance(
+            "lowlight", tmp_path / name, "--ratio", 2, "--curve", "linear", "-o", out, "--overwrite"
+        )
+        assert ran.code == 0, ran.err
+        pixels = tifffile.imread(out)
+        assert pixels.dtype == np.uint16
+        lamp = pixels[8:-8, 40:-8].mean((0, 1)) / 65535
+        np.testing.assert_allclose(lamp, [0.8, 0.36, 0.064], rtol=0.05)
+        with Image.open(out) as image:
+            profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+        assert profile.profile.red_primary is not None
+        # Through its profile the lamp looks as it is.
+        level = ImageCms.profileToProfile(
+            Image.new("RGB", (1, 1), (204, 92, 16)), profile, ImageCms.createProfile("sRGB")
+        )
+        assert level is not None
+        shown = linear_to_srgb(torch.tensor([204, 92, 16]) / 255) * 255
+        np.testing.assert_allclose(level.getpixel((0, 0)), shown.numpy(), atol=3)
+
+
+def test_strength_is_told(tmp_path: Path, enhance: Callable):
+    write_raw(tmp_path / "a.dng", 0.01 + 0.004 * np.random.default_rng(0).random((48, 64, 3)))
+    for strength in (0, 1):
+        out = tmp_path / f"{strength}.png"
+        ran = enhance(
+            "lowlight",
+            tmp_path / "a.dng",
+            "--ratio",
+            20,
+            "--strength",
+            strength,
+            "-o",
+            out,
+            "--json",
+        )
+        assert ran.code == 0, ran.err
+        told = json.loads(ran.out)["results"][0]
+        assert (told["curve"], told["strength"]) == ("camera", strength)
+        with Image.open(out) as image:
+            assert f"strength {strength}" in image.getexif()[Base.Software]
+    assert not np.array_equal(load(tmp_path / "0.png"), load(tmp_path / "1.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--curve", "flatt"), "unknown curve 'flatt' (did you mean 'flat'?)"),
+        (("--strength", "1.5"), "--strength 1.5: must be from 0 to 1"),
+        (("--strength", "nan"), "--strength nan: must be from 0 to 1"),
+        (("--model", "sid-net-small", "--curve", "flat"), "--curve: model 'sid-net-small'"),
+        (("--model", "sid-net-small", "--strength", "0.5"), "--strength: model 'sid-net-small'"),
+    ],
+)
+def test_looks_that_cannot_be(
+    tmp_path: Path, enhance: Callable, weights: Path, arguments: tuple[str, ...], said: str
+):
+    architecture = ARCHITECTURES["sid-net"]
+    network = build(architecture, SidNetConfig(width=1, latent=2))
+    save_checkpoint(weights / "sid-net-small.safetensors", network, architecture, "sid-net-small")
+    write_raw(tmp_path / "a.dng")
+    ran = enhance("lowlight", tmp_path / "a.dng", *arguments)
+    assert ran.code == 2 and said in ran.err and len(ran.err.splitlines()) == 1
+    assert not list(tmp_path.glob("*_bright*"))

@@ -25,11 +25,15 @@ from enhance_cli.colour import (
     srgb_to_linear,
 )
 from enhance_cli.data.darkness import XYZ_TO_CAMERA
-from enhance_cli.engine.brighten import DarkImage, brighten
-from enhance_cli.engine.catalogue import Model
+from enhance_cli.demosaicing import demosaic_adaptive
+from enhance_cli.engine.brighten import DarkImage, Look, brighten
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.checkpoint import CheckpointInfo
+from enhance_cli.engine.highlights import choose_tone, find_saturation, light_map
 from enhance_cli.engine.strategies import STRATEGIES
 from enhance_cli.engine.tiled import TilePlan
+from enhance_cli.tasks.dark_files import read_dark_file
+from enhance_cli.tone import Tone, develop
 
 CPU = torch.device("cpu")
 WHOLE = TilePlan(tile=0)
@@ -342,3 +346,145 @@ def test_progress_reaches_the_end() -> None:
     brighten(model, dark("amplified-raw", 70, 90), 60, plan, progress=report)
     assert len(seen) > 1
     assert seen[-1][0] == seen[-1][1]
+
+
+# --- as users see it -------------------------------------------------------------------------
+
+LINEAR = ["balanced-raw", "linear-srgb"]
+
+
+def lamp(colour: str, height: int = 70, width: int = 101) -> DarkImage:
+    """A dark picture with a lamp, which becomes 30 times as bright as white at ratio 40."""
+    image = dark(colour, height, width, light=0.001)
+    image.planes[:, 20:40, 30:60] += torch.linspace(0, 0.75 / max(GAINS), 30)
+    return image
+
+
+@pytest.mark.parametrize("colour", LINEAR)
+def test_networks_are_not_shown_what_is_brighter_than_white(colour: str) -> None:
+    """And its brightness comes back behind them."""
+    model, network = known(colour)
+    image = lamp(colour)
+    amplified = image.balanced() * 40
+    shown = brighten(model, image, 40, WHOLE, look=Look("flat"))
+    assert amplified.max() > 10
+    assert network.seen[0].max() < 1.2
+    saturation = None
+    if image.is_raw:
+        saturation = find_saturation(image.planes) * torch.tensor(image.gains) * 40
+    tone = choose_tone(amplified, "flat", 40 * max(image.gains))
+    expected = develop(
+        network(amplified[None].clone())[0],
+        image.camera_to_srgb,
+        tone,
+        saturation=saturation,
+    )
+    assert tone.knee == 0.5
+    assert torch.allclose(shown, expected, atol=1e-5)
+
+
+def test_the_map_of_light_is_not_led_by_noise() -> None:
+    noise = torch.randn(4, 90, 120, generator=torch.Generator().manual_seed(0))
+    assert light_map(0.1 + 0.8 * noise).max() < 1.25
+    clean = torch.full((4, 20, 30), 0.2)
+    clean[:, 5, 7] = 6.0
+    assert light_map(clean).flatten().sort().values[-2:].tolist() == [1, 6]
+
+
+@pytest.mark.parametrize("colour", LINEAR)
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+def test_tiles_do_not_show_in_a_look(colour: str, strength: float) -> None:
+    model, _ = known(colour)
+    image = lamp(colour)
+    look = Look("camera", strength)
+    for half in (False, True):
+        whole = brighten(model, image, 40, WHOLE, look=look, half=half)
+        tiled = brighten(model, image, 40, TilePlan(tile=48), look=look, half=half)
+        assert torch.allclose(tiled, whole, rtol=0, atol=1e-4)
+    if strength == 1:
+        whole = brighten(model, image, 40, WHOLE, look=look)
+        for plan in STRATEGIES.values():
+            cut = brighten(model, image, 40, replace(plan, tile=32, overlap=10), look=look)
+            assert torch.allclose(cut, whole, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("colour", LINEAR)
+@pytest.mark.parametrize("grey", [False, True])
+def test_strength_blends_in_linear_light(colour: str, grey: bool) -> None:
+    """At 0 the network is not asked, and the result is the input: demosaiced, brighter."""
+    channels = 1 if grey else 3
+    model, network = known(colour, channels_out=channels)
+    image = replace(dark(colour, 32, 32), camera_to_srgb=torch.eye(3))
+    image = replace(image, planes=0.2 + 10 * image.planes)  # nothing that the file would cut
+    none, some, all_ = (
+        brighten(model, image, 1, WHOLE, look=Look("linear", strength))
+        for strength in (0.0, 0.3, 1.0)
+    )
+    assert len(network.seen) == 2
+    assert (none - all_).abs().max() > 0.05 or colour == "linear-srgb"
+    assert torch.allclose(some, torch.lerp(none, all_, 0.3), atol=1e-5)
+    plain = image.balanced()
+    if image.is_raw:
+        plain = demosaic_adaptive(functional.pixel_shuffle(plain[None, [0, 1, 3, 2]], 2))[0]
+    plain = luminance(plain) if grey else plain
+    assert torch.allclose(none, plain, atol=1e-5)
+
+
+def test_grey_is_the_luminance_of_light() -> None:
+    model, _ = known("linear-srgb")
+    image = lamp("linear-srgb")
+    colour, grey = (
+        brighten(model, image, 1, WHOLE, grey=grey, look=Look("linear")) for grey in (False, True)
+    )
+    assert torch.allclose(grey, luminance(colour), atol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 300.0])
+@pytest.mark.parametrize("gains", [GAINS, (1.0, 1.3, 2.9)])
+def test_a_saturated_sensor_is_white_in_every_look(
+    ratio: float, gains: tuple[float, float, float]
+) -> None:
+    """A sensor that saturates a little below its stated white level, too."""
+    model, _ = known("balanced-raw")
+    for level in (1.0, 0.9):
+        image = DarkImage(torch.full((4, 32, 32), level), gains, MATRIX)
+        for curve in ("camera", "flat", "linear"):
+            shown = brighten(model, image, ratio, WHOLE, look=Look(curve))  # type: ignore[arg-type]
+            assert shown.min() > 1 - 1e-4
+
+
+def test_a_picture_darkened_has_no_shoulder() -> None:
+    model, _ = known("balanced-raw")
+    image = DarkImage(torch.ones(4, 32, 32), GAINS, MATRIX)
+    shown = brighten(model, image, 0.5, WHOLE, look=Look("camera"))
+    expected = Tone("camera").show(torch.full_like(shown, 0.5))
+    assert torch.allclose(shown, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "ratio"),
+    [
+        ("dark/9.bmp", (120, 140), 9.13),
+        ("dark/4.bmp", (0, 0), 2.38),
+        ("raw/colorchart.dng", (20, 60), 8),
+    ],
+)
+def test_real_highlights_are_not_cut(
+    shared_data: Path, name: str, place: tuple[int, int], ratio: float
+) -> None:
+    """With the shipped network: an orange lamp, a sky, a window."""
+    image = read_dark_file(shared_data / name, lambda _: None).image
+    y, x = place
+    image = replace(image, planes=image.planes[:, y : y + 96, x : x + 96].clone())
+    options = ModelOptions(name="sid-fcn" if image.is_raw else "sid-fcn-srgb")
+    model = options.load("lowlight")
+    saturated = (image.planes > 0.95).any(0).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    if not image.is_raw:
+        saturated = (image.planes > 0.95).any(0)
+    shares = []
+    for look in (None, Look("camera" if image.is_raw else "flat")):
+        shown = brighten(model, image, ratio, TilePlan(), look=look, levels=torch.uint8)
+        white = (shown == 255).any(0)
+        shares.append(float((white & ~saturated).float().mean()))
+    assert shares[0] > 0.2
+    assert shares[1] < 0.01
