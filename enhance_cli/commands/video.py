@@ -33,7 +33,8 @@ def parse_seconds(text: str) -> float:
 Inputs = Annotated[
     list[str],
     options.inputs(
-        "Videos, folders of videos, folders of numbered pictures, or patterns of any of them."
+        "Videos, animated pictures, folders of both, folders of numbered pictures, or patterns of "
+        "any of them."
     ),
 ]
 Tile = Annotated[
@@ -252,7 +253,8 @@ def video(
 
     Sound, subtitles, chapters, metadata, frame times and colours stay as they are. The result
     lies beside the input as {stem}_x4.mp4, .mov, .mkv or .webm, or {stem}_1080p with --size 1080p,
-    unless -o says otherwise. A folder of numbered pictures gives such a folder.
+    unless -o says otherwise. A folder of numbered pictures gives such a folder, and an animated
+    picture (GIF, WebP, APNG, AVIF) a GIF, WebP or APNG, with its times, loops and transparency.
     """
     from enhance_cli.io.video import EncodeOptions, find_deinterlace
     from enhance_cli.subsampling import MIDDLE, find_phase

@@ -29,6 +29,7 @@ from enhance_cli.io.video import (
     VideoInfo,
     check_seconds,
     exact_seconds,
+    is_animation_name,
     open_source,
     plan_sink,
     plan_video_jobs,
@@ -288,8 +289,9 @@ def _unused(info: VideoInfo, job: Job, request: VideoRequest) -> Iterator[str]:
         for name in ("codec", "crf", "preset", "pixel_format", "audio")
         if getattr(request.encoding, name) is not None
     ]
-    if job.target_kind is Kind.FRAMES and given:
-        yield f"{', '.join(given)}: not used, for the output is a folder of PNGs"
+    if given and (job.target_kind is Kind.FRAMES or is_animation_name(job.target)):
+        made = "a folder of PNGs" if job.target_kind is Kind.FRAMES else "an animated picture"
+        yield f"{', '.join(given)}: not used, for the output is {made}"
 
 
 def _reaches(source: FrameSource, span: Span, lookahead: int, end: float, frames: int) -> bool:

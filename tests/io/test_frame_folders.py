@@ -116,7 +116,9 @@ def test_transparency_is_kept_in_pngs_and_said_where_it_is_not(tmp_path: Path) -
     assert (read_image(tmp_path / "out" / "0.png").alpha == 9).all()
     size = enlarged_by(1).of(tmp_path, 32, 24)
     video = plan_sink(source.info, tmp_path / "a.mp4", Kind.VIDEO, size, EncodeOptions())
-    assert "its transparency is placed on white, for videos have none" in video.plan.notices
+    assert (
+        "its transparency is placed on white: .webp, .apng and .gif keep it" in video.plan.notices
+    )
 
 
 def test_an_interrupted_segment_leaves_nothing(tmp_path: Path) -> None:

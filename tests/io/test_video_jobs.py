@@ -54,4 +54,7 @@ def test_frames_on_demand(inputs: tuple[Path, Path], tmp_path: Path) -> None:
 def test_suffix_of_a_result() -> None:
     kept = ["a.mp4", "a.MOV", "a.mkv", "a.webm"]
     assert [video_suffix(Path(name)) for name in kept] == [".mp4", ".MOV", ".mkv", ".webm"]
-    assert {video_suffix(Path(name)) for name in ("a.avi", "a.gif", "a.ts")} == {".mkv"}
+    assert {video_suffix(Path(name)) for name in ("a.avi", "a.ts")} == {".mkv"}
+    animated = ("a.gif", "a.webp", "a.PNG", "a.apng", "a.avif")
+    suffixes = [".gif", ".webp", ".apng", ".apng", ".webp"]
+    assert [video_suffix(Path(name)) for name in animated] == suffixes

@@ -24,7 +24,7 @@ from enhance_cli.io.picture import round_to_8_bits
 from enhance_cli.io.video.animated import AnimatedSource, may_be_animated
 from enhance_cli.io.video.damage import Damage
 from enhance_cli.io.video.folders import FolderSink, FolderSource, numbered_pictures
-from enhance_cli.io.video.jobs import VIDEO_SUFFIXES, plan_video_jobs
+from enhance_cli.io.video.jobs import VIDEO_SUFFIXES, is_animation_name, plan_video_jobs
 from enhance_cli.io.video.scanning import Deinterlace, find_deinterlace
 from enhance_cli.io.video.types import (
     WHOLE,
@@ -60,6 +60,7 @@ __all__ = [
     "check_seconds",
     "exact_seconds",
     "find_deinterlace",
+    "is_animation_name",
     "numbered_pictures",
     "open_source",
     "plan_sink",
@@ -137,7 +138,8 @@ def plan_sink(
         target: the file or folder to be written.
         kind: which of the two it is.
         size: the size of the frames, before players turn them.
-        options: what the user chose about the encoding. A folder has no use for it.
+        options: what the user chose about the encoding. Folders and animated pictures have no
+            use for it.
 
     Raises:
         UsageError: if an option is unknown or does not fit the codec.
@@ -147,6 +149,10 @@ def plan_sink(
     if kind is Kind.FRAMES:
         return FolderSink(info, target, size)
     _need_pyav(target, OutputError)
+    if is_animation_name(target):
+        from enhance_cli.io.video.animating import AnimatedSink
+
+        return AnimatedSink(info, target, size)
     from enhance_cli.io.video.files import FileSink
 
     return FileSink(info, target, size, options)

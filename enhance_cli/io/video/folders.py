@@ -193,7 +193,7 @@ class FolderSink:
     segment_suffix = ""
 
     def __init__(self, info: VideoInfo, target: Path, size: FrameSize) -> None:
-        self.plan: OutputPlan = _plan(info, target, size)
+        self.plan: OutputPlan = plan_pictures(info, target, target, "PNGs", size)
 
     @contextmanager
     def segment(self, path: Path) -> Iterator["FolderSegmentWriter"]:
@@ -226,11 +226,25 @@ class FolderSink:
                 _link_or_copy(source, temporary / name)
 
 
-def _plan(info: VideoInfo, target: Path, size: FrameSize) -> OutputPlan:
+def plan_pictures(
+    info: VideoInfo, target: Path, folder: Path, name: str, size: FrameSize
+) -> OutputPlan:
+    """Decide on an output that is made of pictures.
+
+    Args:
+        info: the description of the input.
+        target: the output.
+        folder: where it is written.
+        name: what the user knows such outputs as, in the plural.
+        size: the size of the frames, before they are turned.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
     width, height = size.rounded()
     shown = (height, width) if info.quarter_turns % 2 else (width, height)
     depth = 8 if info.depth == 8 else 16
-    check_writable(target / "0.png", shown[1], shown[0], depth=depth, alpha=info.alpha)
+    check_writable(folder / "0.png", shown[1], shown[0], depth=depth, alpha=info.alpha)
     return OutputPlan(
         source=info,
         target=target,
@@ -246,23 +260,23 @@ def _plan(info: VideoInfo, target: Path, size: FrameSize) -> OutputPlan:
         colour=info.colour,
         time_base=info.time_base,
         rate=info.rate,
-        notices=(*info.notices, *_losses(info, size.aspect)),
+        notices=(*info.notices, *_losses(info, size.aspect, name)),
         alpha=info.alpha,
     )
 
 
-def _losses(info: VideoInfo, aspect: Fraction) -> Iterator[str]:
-    """What a video file holds and a folder of PNGs cannot."""
+def _losses(info: VideoInfo, aspect: Fraction, name: str) -> Iterator[str]:
+    """What a video file holds and pictures cannot."""
     if info.kind is Kind.FRAMES:
         return
     left = sorted({stream.kind for stream in info.streams if stream.index != info.stream})
     if left:
-        yield f"PNGs hold only pictures: {', '.join(left)} left out"
+        yield f"{name} hold only pictures: {', '.join(left)} left out"
     if info.hdr:
-        yield f"PNGs do not say that their values are HDR ({info.hdr})"
+        yield f"{name} do not say that their values are HDR ({info.hdr})"
     if aspect != 1:
         yield (
-            f"PNGs have square pixels: the pixel aspect ratio {aspect} is lost, name a --size to "
+            f"{name} have square pixels: the pixel aspect ratio {aspect} is lost, name a --size to "
             "keep the shape"
         )
 
@@ -288,13 +302,13 @@ class FolderSegmentWriter:
         """
         names = self._plan.source.names
         name = Path(names[frame.time]).stem if names else f"{self._count:0{DIGITS}}"
-        pixels = _as_shown(frame.pixels, self._plan.source)
-        alpha = None if frame.alpha is None else _as_shown(frame.alpha, self._plan.source)
+        pixels = as_shown(frame.pixels, self._plan.source)
+        alpha = None if frame.alpha is None else as_shown(frame.alpha, self._plan.source)
         write_image(self._folder / f"{name}.png", Picture(pixels, alpha))
         self._count += 1
 
 
-def _as_shown(pixels: Pixels, info: VideoInfo) -> Any:
+def as_shown(pixels: Pixels, info: VideoInfo) -> Any:
     """Turn and mirror a frame as players do."""
     if not info.mirrored:
         return np.ascontiguousarray(np.rot90(pixels, info.quarter_turns))

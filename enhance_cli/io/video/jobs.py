@@ -58,6 +58,14 @@ VIDEO_SUFFIXES = frozenset(
 )
 # Suffixes of animated pictures; without several frames such a file is a picture.
 ANIMATED_SUFFIXES = frozenset({".gif", ".apng", ".png", ".webp", ".avif"})
+# What results are by the suffixes of their inputs; a .png is taken for a still picture by many.
+_ANIMATED_RESULTS = {
+    ".gif": ".gif",
+    ".webp": ".webp",
+    ".apng": ".apng",
+    ".png": ".apng",
+    ".avif": ".webp",
+}
 
 # Containers that results keep from their inputs.
 _KEPT_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
@@ -88,7 +96,7 @@ def plan_video_jobs(options: FileOptions, tag: str, *, frames: bool) -> JobList:
     if output is not None and is_file_name(output):
         if not alone:
             raise UsageError(f"-o {output}: one file for {len(names)} inputs, give a folder")
-        if frames and output.suffix.lower() in VIDEO_SUFFIXES:
+        if frames and output.suffix.lower() in VIDEO_SUFFIXES | set(_ANIMATED_RESULTS.values()):
             raise UsageError(
                 f"-o {output}: --frames writes a folder of pictures, name one or leave --frames out"
             )
@@ -129,9 +137,18 @@ def video_suffix(source: Path) -> str:
     """The suffix of the result of a video file.
 
     It is that of the input for MP4, MOV, Matroska and WebM, else ``.mkv``: Matroska holds nearly
-    every kind of audio and subtitles that the other formats come with.
+    every kind of audio and subtitles that the other formats come with. An animated picture stays
+    one, so that its transparency and the number of times that it is shown stay.
     """
+    animated = _ANIMATED_RESULTS.get(source.suffix.lower())
+    if animated is not None:
+        return animated
     return source.suffix if source.suffix.lower() in _KEPT_SUFFIXES else ".mkv"
+
+
+def is_animation_name(path: Path) -> bool:
+    """Whether an output of this name is an animated picture."""
+    return path.suffix.lower() in _ANIMATED_RESULTS.values()
 
 
 def find_videos(folder: Path, recursive: bool) -> list[Path]:

@@ -64,7 +64,8 @@ def plan_file(info: VideoInfo, target: Path, size: FrameSize, options: EncodeOpt
     if container is None:
         raise OutputError(
             f"{target}: cannot write {target.suffix} videos, use "
-            f"{', '.join(sorted(CONTAINERS))}, or no suffix for a folder of PNGs"
+            f"{', '.join(sorted(CONTAINERS))}, .gif, .webp or .apng for an animated picture, or "
+            "no suffix for a folder of PNGs"
         )
     check_audio(options.audio)
     wanted = _Wanted(info, target, container, *size.rounded(), options)
@@ -220,7 +221,7 @@ def _notices(plan: OutputPlan, options: EncodeOptions) -> Iterator[str]:
     info = plan.source
     yield from info.notices
     if info.alpha:
-        yield "its transparency is placed on white, for videos have none"
+        yield "its transparency is placed on white: .webp, .apng and .gif keep it"
     if options.pixel_format is None and not is_rgb(plan.pixel_format):
         yield from _chroma_notices(plan)
     if plan.depth < info.depth:

@@ -65,7 +65,7 @@ def read_timing(plan: OutputPlan, segments: Sequence[Path]) -> Timing:
     if len(ranks) != len(times):
         raise OutputError(f"{plan.target}: its parts overlap, remove them and run it anew")
     delay = max(index - ranks[time] for index, time in enumerate(order))
-    return Timing(tuple(times), delay, _last_duration(plan, times))
+    return Timing(tuple(times), delay, last_duration(plan, times))
 
 
 def _check_alike(plan: OutputPlan, segments: Sequence[Path]) -> None:
@@ -99,7 +99,7 @@ def segment_packets(plan: OutputPlan, segment: Path) -> Iterator[tuple[int, "av.
         ) from error
 
 
-def _last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
+def last_duration(plan: OutputPlan, times: Sequence[int]) -> int:
     """How long the last frame is shown.
 
     It ends with the next frame of the source if there is one. Else the source may tell the
