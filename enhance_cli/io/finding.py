@@ -19,6 +19,9 @@ READABLE_SUFFIXES = frozenset(
         ".bmp",
         ".gif",
         ".avif",
+        ".heic",
+        ".heif",
+        ".hif",
         ".jp2",
         ".j2k",
         ".jpx",
@@ -32,7 +35,7 @@ READABLE_SUFFIXES = frozenset(
 
 # Pictures that people have and that cannot be read; mimetypes does not know these suffixes.
 _OTHER_PICTURES = frozenset(
-    {".heic", ".heif", ".hif", ".jxl", ".psd", ".exr", ".hdr", ".jxr", ".tga"}
+    {".jxl", ".psd", ".exr", ".hdr", ".jxr", ".tga"}
 )
 # The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
 # name are recognised by their content.

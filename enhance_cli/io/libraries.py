@@ -9,7 +9,7 @@ from typing import Any
 
 from enhance_cli.errors import EnhanceError
 
-DECODERS = frozenset({"PIL", "pyvips", "tifffile", "rawpy", "av", "imageio"})
+DECODERS = frozenset({"PIL", "pyvips", "tifffile", "rawpy", "av", "imageio", "pillow_heif"})
 _settings_lock = threading.RLock()
 
 

@@ -3,7 +3,7 @@
 Pillow decodes whatever has 8 bits. libvips decodes PNG and TIFF of 16 bits, which Pillow would
 reduce to 8, and TIFF whose channels are stored apart; it is imported when it is first needed.
 
-The bits beyond 8 of AVIF and of JPEG 2000 in colour are not read: Pillow rounds them away.
+The bits beyond 8 of AVIF, HEIC and of JPEG 2000 in colour are not read: Pillow rounds them away.
 """
 
 import re
@@ -58,6 +58,7 @@ RGB = 2  # photometric interpretation of TIFF
 TAGGED_PHOTOMETRICS = (0, 1, RGB, 6)  # grey, RGB and YCbCr, whose colours tags may describe
 # The entry of an item of the kind tmap in an AVIF (ISO/IEC 14496-12, section 8.11.6).
 AVIF_GAIN_MAP = re.compile(rb"infe[\2\3]\0\0.(?:..|....)\0\0tmap", re.DOTALL)
+_NO_GAIN_MAP = "its gain map, which brightens it on HDR displays, is left out"
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
@@ -118,8 +119,11 @@ def read_image(
                 channels = 1 if planes.ndim == 2 or planes.shape[2] < 3 else 3
                 profile = find_tagged_profile(path, image, png, file, channels)
                 _tell_profile(profile, notice)
-            if _has_gain_map(image, file):
-                notice("its gain map, which brightens it on HDR displays, is left out")
+            if image.format == "HEIF":
+                for text in _left_out_of_heif(image):
+                    notice(text)
+            elif _has_gain_map(image, file):
+                notice(_NO_GAIN_MAP)
             texts = png.texts if png else {}
             return _picture(planes, image, exif, profile, texts=texts)
 
@@ -185,6 +189,19 @@ def _has_gain_map(image: ImageFile.ImageFile, file: IO[bytes]) -> bool:
     return image.format in ("JPEG", "MPO") and b"hdrgm:" in image.info.get("xmp", b"")
 
 
+def _left_out_of_heif(image: ImageFile.ImageFile) -> list[str]:
+    """What a HEIC holds beside its primary picture, a line on each."""
+    info, others = image.info, getattr(image, "n_frames", 1) - 1
+    texts = [f"holds {others} more pictures, only its primary one is read"] if others else []
+    if any("gainmap" in kind.lower() for kind in info.get("aux", {})):
+        texts.append(_NO_GAIN_MAP)
+    if info.get("depth_images"):
+        texts.append("its depth map is left out")
+    if (bits := info.get("bit_depth", 8)) > 8:
+        texts.append(f"its {bits} bits are rounded to 8")
+    return texts
+
+
 def _turn_to(image: ImageFile.ImageFile, place: int) -> ImageFile.ImageFile | None:
     """Turn to another picture of a TIFF; None if Pillow does not know its kind."""
     image.info.clear()  # Pillow keeps what the picture before had and this one has not.
@@ -238,7 +255,7 @@ def find_tagged_profile(
     file: IO[bytes],
     channels: int,
 ) -> bytes | None:
-    """An ICC profile of what a PNG or AVIF without one says of its colours; None for sRGB.
+    """An ICC profile of what a PNG, AVIF or HEIC without one says of its colours; None for sRGB.
 
     Args:
         path: the file, for messages.
@@ -259,6 +276,9 @@ def find_tagged_profile(
             return profile_of_gamma(info.get("gamma"), info.get("chromaticity"), channels)
         if image.format == "AVIF":
             return profile_of_code_points(*avif_code_points(file), channels)
+        if image.format == "HEIF" and (tags := info.get("nclx_profile")):
+            points = tags["color_primaries"], tags["transfer_characteristics"]
+            return profile_of_code_points(*points, channels)
     except ColourTagError as error:
         raise InputError(f"{path}: {error}") from error
     return None

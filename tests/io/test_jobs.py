@@ -163,12 +163,12 @@ def test_an_input_is_never_an_output(tmp_path: Path):
 
 def test_a_folder_tells_what_it_holds_and_cannot_be_read(tmp_path: Path):
     touch(
-        *(tmp_path / name for name in ("a.png", "b.HEIC", "c.jxl", "d.mp4", "e.cr2", "notes.txt"))
+        *(tmp_path / name for name in ("a.png", "b.PSD", "c.jxl", "d.mp4", "e.cr2", "notes.txt"))
     )
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
     found = plan_jobs(FileOptions([str(tmp_path)]), NAMING, find_images)
     assert [job.source.name for job in found.jobs] == ["a.png"]
-    assert [Path(name).name for name, _ in found.failures] == ["b.HEIC", "c.jxl", "gone.jpg"]
+    assert [Path(name).name for name, _ in found.failures] == ["b.PSD", "c.jxl", "gone.jpg"]
     assert [path.name for path, _ in found.skipped] == ["d.mp4", "e.cr2"]
 
 
