@@ -34,9 +34,7 @@ READABLE_SUFFIXES = frozenset(
 
 
 # Pictures that people have and that cannot be read; mimetypes does not know these suffixes.
-_OTHER_PICTURES = frozenset(
-    {".jxl", ".psd", ".exr", ".hdr", ".jxr", ".tga"}
-)
+_OTHER_PICTURES = frozenset({".jxl", ".psd", ".exr", ".hdr", ".jxr", ".tga"})
 # The suffix .raw is not among them, since files of bare numbers have it too; camera files of that
 # name are recognised by their content.
 RAW_SUFFIXES = frozenset(

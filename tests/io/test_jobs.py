@@ -162,9 +162,7 @@ def test_an_input_is_never_an_output(tmp_path: Path):
 
 
 def test_a_folder_tells_what_it_holds_and_cannot_be_read(tmp_path: Path):
-    touch(
-        *(tmp_path / name for name in ("a.png", "b.PSD", "c.jxl", "d.mp4", "e.cr2", "notes.txt"))
-    )
+    touch(*(tmp_path / name for name in ("a.png", "b.PSD", "c.jxl", "d.mp4", "e.cr2", "notes.txt")))
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
     found = plan_jobs(FileOptions([str(tmp_path)]), NAMING, find_images)
     assert [job.source.name for job in found.jobs] == ["a.png"]
