@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.dng_tags import read_dng_tags
+from enhance_cli.io.raw_area import cut_blocks, find_area
 from enhance_cli.io.raw_files import open_libraw
 
 _MAX_LEVEL = 65_535
@@ -46,17 +48,18 @@ def demosaic_linear(
 
     Returns:
         float32 (3, 2h, 2w), white-balanced linear camera RGB in [0, 1], where 1 is the white
-        level. It is the area from the first red pixel on that ``io.raw.read_raw`` gives as
-        planes (4, h, w).
+        level. It is the area that ``io.raw.read_raw`` gives as planes (4, h, w), with the same
+        margins beyond the picture.
 
     Raises:
         InputError: if the file cannot be decoded or is no Bayer mosaic, or rawpy is not
             installed.
     """
+    tags = read_dng_tags(source)
     with _open(source) as raw:
         import rawpy
 
-        top, left = _first_red(source, raw)
+        first, area = _first_red(source, raw), find_area(raw, tags)
         noise = rawpy.FBDDNoiseReductionMode
         options: dict[str, Any] = (
             {"use_camera_wb": True}
@@ -75,9 +78,8 @@ def demosaic_linear(
             fbdd_noise_reduction=noise.Full if fbdd else noise.Off,
             **options,
         )
-    pixels = pixels[top:, left:]
-    height, width = (side // 2 * 2 for side in pixels.shape[:2])
-    planes: NDArray[np.float32] = pixels[:height, :width].transpose(2, 0, 1).astype(np.float32)
+    pixels, _ = cut_blocks(pixels, area, first)
+    planes: NDArray[np.float32] = pixels.transpose(2, 0, 1).astype(np.float32)
     planes /= _MAX_LEVEL
     return planes
 

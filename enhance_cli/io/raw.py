@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.dng_tags import DngTags, read_dng_tags
 from enhance_cli.io.exposure import (
     Exposure,
     complete_exif,
@@ -26,6 +27,7 @@ from enhance_cli.io.exposure import (
 from enhance_cli.io.finding import RAW_SUFFIXES
 from enhance_cli.io.metadata import clean_exif
 from enhance_cli.io.picture import Picture
+from enhance_cli.io.raw_area import Margins, cut_blocks, find_area
 from enhance_cli.io.raw_files import DNG_VERSION, is_raw, open_libraw
 
 __all__ = [
@@ -47,6 +49,8 @@ PIXEL_LIMIT = 10**9
 ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 # White-balance gains that differ by more than this factor come from a damaged file.
 GAIN_LIMIT = 100.0
+# The widest pixels of a camera were twice as wide as high.
+ASPECT_LIMIT = 4.0
 # A gain that is estimated from the picture may differ from that of green by this factor.
 GREY_WORLD_LIMIT = 4.0
 # Pixels above this share of the white level may be clipped and do not count in the estimate.
@@ -70,8 +74,8 @@ class RawImage:
     """A Bayer mosaic as four linear planes, in the sensor's orientation.
 
     Attributes:
-        planes: float32 (4, h, w), half as high and as wide as the sensor. The planes hold red,
-            the green of the red rows, blue, and the green of the blue rows. Each value is
+        planes: float32 (4, h, w), the blocks of 2x2 pixels that hold the picture. The planes hold
+            red, the green of the red rows, blue, and the green of the blue rows. Each value is
             (value - black) / (white - black) with the levels of its channel: the white level
             becomes 1, and noise below the black level is negative. Nothing is clipped.
         white_balance: the gains of red, green and blue that make a grey card grey. The smallest
@@ -89,6 +93,9 @@ class RawImage:
         exif: EXIF in Pillow's byte form, with the orientation set to 1 and without a thumbnail,
             or None.
         bits: the number of bits that the white level fills.
+        margins: how many rows and columns the blocks have beyond the picture: at the top, left,
+            bottom and right. They are 0 or 1.
+        pixel_aspect: how many times as wide as high the sensor's pixels are.
     """
 
     planes: NDArray[np.float32]
@@ -101,6 +108,8 @@ class RawImage:
     bits: int = 16
     white_balance_source: WhiteBalanceSource = "camera"
     colour_source: ColourSource = "file"
+    margins: Margins = (0, 0, 0, 0)
+    pixel_aspect: float = 1.0
 
     def __post_init__(self) -> None:
         assert self.planes.ndim == 3 and self.planes.shape[0] == 4, self.planes.shape
@@ -112,8 +121,9 @@ class RawImage:
 def read_raw(path: Path) -> RawImage:
     """Read the Bayer mosaic of a camera RAW file.
 
-    The mosaic is the visible area of the sensor, from its first red pixel on, in whole blocks of
-    2x2 pixels.
+    The picture is what the camera shows (:func:`enhance_cli.io.raw_area.find_area`). The mosaic
+    holds it in whole blocks of 2x2 pixels that begin with red. ``margins`` tells which of their
+    rows and columns do not belong to it.
 
     Raises:
         NotBayerError: if LibRaw decodes the file to something else: X-Trans, a linear DNG, a
@@ -121,16 +131,17 @@ def read_raw(path: Path) -> RawImage:
         InputError: if the file cannot be decoded, holds no picture, or has levels that make no
             sense.
     """
-    exif = read_raw_exif(path)
+    exif, tags = read_raw_exif(path), read_dng_tags(path)
     with open_libraw(path) as raw:
         _check_size(path, raw)
-        planes = _read_planes(path, raw)
+        planes, margins = _read_planes(path, raw, tags)
         if planes.max() <= 0 or planes.max() == planes.min():
             raise InputError(_nothing_in(path))
         white_balance, white_balance_source = _white_balance(raw, planes)
         camera_to_srgb, colour_source = _colour_matrix(raw)
         orientation = ORIENTATIONS.get(raw.sizes.flip, 1)
         bits = int(raw.white_level).bit_length()
+        aspect = float(raw.sizes.pixel_aspect)
         complete_exif(exif, raw)
     return RawImage(
         planes,
@@ -143,6 +154,8 @@ def read_raw(path: Path) -> RawImage:
         bits,
         white_balance_source,
         colour_source,
+        margins,
+        aspect if 1 / ASPECT_LIMIT <= aspect <= ASPECT_LIMIT else 1.0,
     )
 
 
@@ -199,24 +212,24 @@ def _check_size(path: Path, raw: Any) -> None:
         raise InputError(f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts")
 
 
-def _read_planes(path: Path, raw: Any) -> NDArray[np.float32]:
-    """The planes (4, h, w) of :class:`RawImage`."""
+def _read_planes(path: Path, raw: Any, tags: DngTags) -> tuple[NDArray[np.float32], Margins]:
+    """The planes (4, h, w) of :class:`RawImage`, and its margins."""
     pattern = _bayer_pattern(path, raw)
     red = raw.color_desc.index(b"R")
     (top,), (left,) = np.nonzero(pattern == red)
-    mosaic = raw.raw_image_visible[top:, left:]
-    height, width = mosaic.shape[0] // 2, mosaic.shape[1] // 2
-    if not height or not width:
+    visible = raw.raw_image_visible
+    if min(visible.shape) < 2:
         raise InputError(
-            f"{path}: {mosaic.shape[1]}x{mosaic.shape[0]} pixels, at least 2x2 are needed"
+            f"{path}: {visible.shape[1]}x{visible.shape[0]} pixels, at least 2x2 are needed"
         )
-    planes = np.empty((4, height, width), np.float32)
+    mosaic, margins = cut_blocks(visible, find_area(raw, tags), (int(top), int(left)))
+    planes = np.empty((4, mosaic.shape[0] // 2, mosaic.shape[1] // 2), np.float32)
     for plane, (y, x) in zip(planes, ((0, 0), (0, 1), (1, 1), (1, 0)), strict=True):
         channel = int(pattern[(top + y) % 2, (left + x) % 2])
         black, white = _levels(path, raw, channel)
-        np.subtract(mosaic[y : y + 2 * height : 2, x : x + 2 * width : 2], black, out=plane)
+        np.subtract(mosaic[y::2, x::2], black, out=plane)
         plane /= white - black
-    return planes
+    return planes, margins
 
 
 def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:

@@ -60,6 +60,22 @@ def find_tiff_pages(file: IO[bytes]) -> list[TiffPage]:
     return pages
 
 
+def read_directory(file: IO[bytes], place: int) -> dict[int, Any]:
+    """The values of one directory of an open TIFF by the numbers of their tags.
+
+    Args:
+        file: the file.
+        place: where the directory begins.
+
+    Raises:
+        Exception: of any kind if the directory is broken.
+    """
+    directory = Directory(_read_header(file))
+    file.seek(place)
+    directory.load(file)
+    return dict(directory)  # dict() reads the values
+
+
 def find_tiff_exif(file: IO[bytes], place: int | None = None) -> Pillow.Exif:
     """The EXIF of an open TIFF; it is empty if it cannot be read.
 
@@ -133,9 +149,7 @@ def append_tiff(path: Path, link: int, page: Path, picture: Picture) -> int:
 
 def _walk(file: IO[bytes]) -> Iterator[tuple[int, Directory]]:
     """Yield the place and the content of each directory."""
-    file.seek(0)
-    header = file.read(16)
-    header = header if header[2:4] in (b"+\0", b"\0+") else header[:8]  # BigTIFF has 16
+    header = _read_header(file)
     place, seen = Directory(header).next, set[int]()
     while place and place not in seen:
         seen.add(place)
@@ -144,6 +158,12 @@ def _walk(file: IO[bytes]) -> Iterator[tuple[int, Directory]]:
         directory.load(file)
         yield place, directory
         place = directory.next
+
+
+def _read_header(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    header = file.read(16)
+    return header if header[2:4] in (b"+\0", b"\0+") else header[:8]  # BigTIFF has 16
 
 
 def _first_directory(file: IO[bytes]) -> Directory:

@@ -27,7 +27,8 @@ from enhance_cli.io.raw import (
     read_raw,
     read_rendered,
 )
-from enhance_cli.levels import to_pixels, to_planes, to_values
+from enhance_cli.levels import to_levels, to_pixels, to_planes, to_values
+from enhance_cli.resize import resample
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class DarkFile:
         bits: 8 or 16, the depth of the result unless the user asks for another.
         orientation: the EXIF orientation, 1 to 8, that has not been applied to ``image`` yet.
         picture: the file's own picture; None for a RAW file.
+        margins: rows and columns of a RAW file's mosaic beyond the picture, as in ``RawImage``.
+        pixel_aspect: how many times as wide as high the pixels of ``image`` are.
     """
 
     image: DarkImage
@@ -49,6 +52,8 @@ class DarkFile:
     bits: int = 8
     orientation: int = 1
     picture: Picture | None = None
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pixel_aspect: float = 1.0
 
     @property
     def is_grey(self) -> bool:
@@ -69,10 +74,11 @@ class DarkFile:
             half: whether the result is to be half as high and wide as the full one.
         """
         height, width = self.image.planes.shape[-2:]
-        if self.image.is_raw and not half:
-            height, width = (side * scale for side in (height, width))
-        elif half and not self.image.is_raw:
+        if self.image.is_raw:
+            height, width = self._picture_size(1 if half else scale)
+        elif half:
             height, width = max(height // 2, 1), max(width // 2, 1)
+        height, width = self._square(height, width)
         return (width, height) if self.orientation > 4 else (height, width)
 
     @property
@@ -80,13 +86,35 @@ class DarkFile:
         """Whether the file's own picture has a colour profile."""
         return self.picture is not None and self.picture.icc_profile is not None
 
+    def _picture_size(self, scale: int) -> tuple[int, int]:
+        """Height and width of the picture within blocks of ``scale`` x ``scale`` pixels."""
+        top, left, bottom, right = self.margins
+        height, width = self.image.planes.shape[-2:]
+        rows, columns = 2 * height - top - bottom, 2 * width - left - right
+        return rows * scale // 2, columns * scale // 2
+
+    def _square(self, height: int, width: int) -> tuple[int, int]:
+        """The size that a picture has when its pixels are made square; no side gets shorter."""
+        return (
+            round(height * max(1 / self.pixel_aspect, 1)),
+            round(width * max(self.pixel_aspect, 1)),
+        )
+
     def finish(self, planes: Tensor, *, linear: bool = False) -> Picture:
-        """Turn a network's output upright, and add what belongs to the file.
+        """Cut and turn a network's output, and add what belongs to the file.
 
         Args:
             planes: (C, H, W) levels, uint8 or uint16.
             linear: whether levels are proportional to light; the profile of the result says so.
         """
+        if self.image.is_raw:
+            scale = planes.shape[-1] // self.image.planes.shape[-1]
+            height, width = self._picture_size(scale)
+            top, left = (margin * scale // 2 for margin in self.margins[:2])
+            planes = planes[:, top : top + height, left : left + width]
+        if self.pixel_aspect != 1:
+            square = resample(to_values(planes), *self._square(*planes.shape[-2:]))
+            planes = to_levels(square, planes.dtype)
         pixels = turn_upright(to_pixels(planes, planes.dtype), self.orientation)
         old = self.picture
         same_colours = old is not None and self.is_grey == (pixels.shape[2] == 1)
@@ -145,12 +173,24 @@ def _exposure_or_none(path: Path) -> Exposure:
 def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> DarkFile:
     if raw.white_balance_source != "camera":
         notice(f"no white balance in the file, taken from: {raw.white_balance_source}")
+    if raw.pixel_aspect != 1:
+        notice(
+            f"the sensor's pixels are {raw.pixel_aspect:.4g} times as wide as high, the result is "
+            "stretched to square ones"
+        )
     if raw.colour_source == "none":
         notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
     image = DarkImage(
         torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
     )
-    return DarkFile(image, raw.exposure, raw.exif, orientation=raw.orientation)
+    return DarkFile(
+        image,
+        raw.exposure,
+        raw.exif,
+        orientation=raw.orientation,
+        margins=raw.margins,
+        pixel_aspect=raw.pixel_aspect,
+    )
 
 
 def _from_picture(picture: Picture, exposure: Exposure, bits: int) -> DarkFile:

@@ -275,7 +275,7 @@ def test_strategies_agree_with_exact_tiles_for_a_local_network(
     assert enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, "-o", whole).code == 0
     ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 20, "-o", cut, "--strategy", strategy)
     assert ran.code == 0, ran.err
-    assert read(cut).shape == (size[0] // 2 * 2, size[1] // 2 * 2, 3)
+    assert read(cut).shape == (*size, 3)
     np.testing.assert_allclose(read(whole), read(cut), atol=1)
 
 

@@ -20,6 +20,7 @@ from enhance_cli.colour import SRGB_TO_XYZ, linear_to_srgb, srgb_to_linear
 from enhance_cli.engine import catalogue, weight_files
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
+from enhance_cli.io import dng
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
 from enhance_cli.io.metadata import TURNS
 from enhance_cli.io.raw import Exposure
@@ -110,6 +111,7 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
     shown = Tone("camera").show(torch.from_numpy(rgb)).numpy() * 255
     for orientation, turn in TURNS.items():
         result, wanted = load(tmp_path / f"{orientation}_bright.png"), turn(shown)
+        assert result.shape == wanted.shape
         for y, x in np.ndindex(2, 2):  # the middles of the quarters
             (h, w), (hh, ww) = result.shape[:2], wanted.shape[:2]
             part = result[h * (2 * y + 1) // 4 - 3 :, w * (2 * x + 1) // 4 - 3 :][:6, :6]
@@ -121,12 +123,44 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
             )
 
 
+@pytest.mark.parametrize(("order", "odd"), list(zip(BAYER_ORDERS, (0, 1, 1, 0), strict=True)))
+def test_every_pixel_lies_where_the_sensor_saw_it(
+    tmp_path: Path, enhance: Callable, order: str, odd: int
+):
+    """White lines at known rows and columns; a half-size result does not lose its borders."""
+    rgb = np.full((48 - odd, 64 - odd, 3), 0.02)
+    rgb[20:22], rgb[:, 31:33] = 0.9, 0.9
+    write_raw(tmp_path / "a.dng", rgb, rgb.shape[:2], order)
+    for size, step in (("full", 1), ("half", 2)):
+        out = tmp_path / f"{size}.png"
+        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 1, "--size", size, "-o", out)
+        assert ran.code == 0, ran.err
+        shown = load(out)[..., 1]
+        assert shown.shape == (rgb.shape[0] // step, rgb.shape[1] // step)
+        for line, place in ((shown[:, 8], 20.5), (shown[8], 31.5)):
+            light = line - np.median(line)
+            middle = (light @ np.arange(len(line)) / light.sum() + 0.5) * step - 0.5
+            assert middle == pytest.approx(place, abs=0.6 * step)
+
+
+def test_pixels_that_are_not_square_become_so(
+    tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    encode = dng._encode
+    scale = dng._rationals(50718, (2, 1))  # DefaultScale
+    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, scale]))
+    write_raw(tmp_path / "a.dng", orientation=6)
+    ran = enhance("lowlight", tmp_path / "a.dng")
+    assert ran.code == 0 and "2 times as wide as high" in ran.err
+    assert load(tmp_path / "a_bright.png").shape == (128, 48, 3)
+
+
 @pytest.mark.parametrize("size", [(22, 22), (23, 1501)])
 def test_tiny_and_very_wide_raw(tmp_path: Path, enhance: Callable, size: tuple[int, int]):
     write_raw(tmp_path / "a.dng", size=size)
     for strategy in ((), ("--strategy", "fastest")):
         assert enhance("lowlight", tmp_path / "a.dng", "--overwrite", *strategy).code == 0
-        assert load(tmp_path / "a_bright.png").shape == (size[0] // 2 * 2, size[1] // 2 * 2, 3)
+        assert load(tmp_path / "a_bright.png").shape == (*size, 3)
 
 
 def test_a_ratio_below_one_leaves_saturation_grey(tmp_path: Path, enhance: Callable):

@@ -44,7 +44,10 @@ def test_planes_come_back(pattern: str, shape: tuple[int, int], tmp_path: Path) 
     mosaic, blacks = noise(*shape), (400, 500, 600, 700)
     write_dng(tmp_path / "a.dng", mosaic, pattern=pattern, black=blacks, white=16_383, **COLOURS)
     planes = read_raw(tmp_path / "a.dng").planes
-    np.testing.assert_allclose(planes, linear(mosaic, pattern, blacks, 16_383), atol=1e-6)
+    expected = linear(mosaic, pattern, blacks, 16_383)
+    top, left = divmod(pattern.index("R"), 2)  # mirrored, where not 0, and not looked at here
+    whole = planes[:, top : top + expected.shape[1], left : left + expected.shape[2]]
+    np.testing.assert_allclose(whole, expected, atol=1e-6)
     assert planes.min() < -0.01
 
 

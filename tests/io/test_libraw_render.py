@@ -10,6 +10,7 @@ import pytest
 from enhance_cli.errors import InputError
 from enhance_cli.io.dng import write_dng
 from enhance_cli.io.libraw_render import demosaic_linear, measure_wavelet_noise
+from enhance_cli.io.raw import read_raw
 
 BLACK, WHITE = 512, 16_383
 GAINS = np.array([2.0, 1.0, 1.6])
@@ -54,9 +55,11 @@ def test_the_area_is_that_of_read_raw(tmp_path: Path) -> None:
     mosaic = ramp(33, 42, 0.5).round()
     write(mosaic, tmp_path / "a.dng", pattern="BGGR")
     rendered = demosaic_linear(tmp_path / "a.dng")
-    assert rendered.shape == (3, 32, 40)
-    red = (mosaic[1::2, 1:41:2] - BLACK) / (WHITE - BLACK) * GAINS[0]
-    np.testing.assert_allclose(rendered[0, ::2, ::2], red.clip(max=1), atol=2 / 65_535)
+    red, _, blue = read_raw(tmp_path / "a.dng").planes[:3]
+    assert rendered.shape == (3, 34, 44)
+    for colour, plane, (y, x) in ((0, red, (0, 0)), (2, blue, (1, 1))):
+        expected = (plane * GAINS[colour]).clip(max=1)
+        np.testing.assert_allclose(rendered[colour, y::2, x::2], expected, atol=2 / 65_535)
 
 
 def noisy(deviation: float, light: float) -> tuple[np.ndarray, BytesIO]:

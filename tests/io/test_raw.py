@@ -24,19 +24,63 @@ from enhance_cli.io.raw import (
 
 @pytest.mark.parametrize("size", [(36, 40), (35, 43)])
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_every_order_is_the_same_scene(
+def test_every_order_gives_the_whole_picture_in_its_place(
     top: int, left: int, size: tuple[int, int], tmp_path: Path
 ) -> None:
     """A mosaic without its first row or column is one of another order."""
-    mosaic = scene()
-    write_dng(tmp_path / "whole.dng", mosaic, black=64, **OPTIONS)
-    cut = mosaic[top : top + size[0], left : left + size[1]]
-    write_dng(tmp_path / "cut.dng", cut, black=64, pattern=BAYER_ORDERS[2 * top + left], **OPTIONS)
-    planes = read_raw(tmp_path / "cut.dng").planes
-    height, width = (size[0] - top) // 2, (size[1] - left) // 2
-    assert planes.shape == (4, height, width)
-    whole = read_raw(tmp_path / "whole.dng").planes
-    np.testing.assert_array_equal(planes, whole[:, top : top + height, left : left + width])
+    mosaic = scene()[top : top + size[0], left : left + size[1]]
+    write_dng(tmp_path / "a.dng", mosaic, black=64, pattern=BAYER_ORDERS[2 * top + left], **OPTIONS)
+    raw = read_raw(tmp_path / "a.dng")
+    height, width = (side + first for side, first in zip(size, (top, left), strict=True))
+    assert raw.margins == (top, left, height % 2, width % 2)
+    # numpy's "reflect" mirrors at the last pixel, so that colours stay in their places.
+    whole = np.pad(mosaic.astype(float), ((top, height % 2), (left, width % 2)), "reflect")
+    np.testing.assert_allclose(unpacked(raw.planes), (whole - 64) / (WHITE - 64), rtol=1e-6)
+
+
+def unpacked(planes: np.ndarray) -> np.ndarray:
+    _, height, width = planes.shape
+    mosaic = np.empty((2 * height, 2 * width), np.float32)
+    for plane, (y, x) in zip(planes, [(0, 0), (0, 1), (1, 1), (1, 0)], strict=True):
+        mosaic[y::2, x::2] = plane
+    return mosaic
+
+
+@pytest.mark.parametrize("origin", [(0, 0), (3, 5), (4, 7)])
+def test_the_camera_s_crop_within_the_visible_area(
+    origin: tuple[int, int], changed_tags: Callable[..., None], tmp_path: Path
+) -> None:
+    """Rows and columns that complete the blocks come from the mosaic."""
+    mosaic, (top, left) = scene(60, 70), origin
+    changed_tags(
+        {
+            50829: ("I", 4, (4, 6, 54, 66)),  # ActiveArea
+            50719: ("I", 2, (left, top)),  # DefaultCropOrigin
+            50720: ("I", 2, (41, 35)),  # DefaultCropSize
+        }
+    )
+    write_dng(tmp_path / "a.dng", mosaic, black=64, **OPTIONS)
+    raw = read_raw(tmp_path / "a.dng")
+    above, before, below, behind = raw.margins
+    assert (above, before) == (top % 2, left % 2)
+    found = unpacked(raw.planes) * (WHITE - 64) + 64
+    part = mosaic[4 + top - above : 4 + top + 35 + below, 6 + left - before :][:, : 41 + before]
+    np.testing.assert_allclose(found[:, : 41 + before], part, atol=0.01)
+    assert found.shape == (above + 35 + below, before + 41 + behind)
+
+
+@pytest.mark.parametrize(
+    ("origin", "size"), [((0, 0), (3, 3)), ((60, 60), (40, 30)), ((0, 0), (0, 0))]
+)
+def test_a_crop_that_leaves_hardly_anything_is_none(
+    origin: tuple[int, int],
+    size: tuple[int, int],
+    changed_tags: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    changed_tags({50719: ("I", 2, origin), 50720: ("I", 2, size)})
+    write_dng(tmp_path / "a.dng", scene(), **OPTIONS)
+    assert read_raw(tmp_path / "a.dng").planes.shape == (4, 20, 24)
 
 
 def test_black_and_white_levels_are_0_and_1_and_nothing_is_clipped(tmp_path: Path) -> None:
@@ -207,20 +251,26 @@ def test_white_below_black_is_refused(changed_tags: Callable[..., None], tmp_pat
 
 
 def test_a_real_mosaic_of_another_order(raw_folder: Path) -> None:
-    """PiDNG's begins with green over red: a row goes."""
+    """PiDNG's begins with green over red: a mirrored row comes first, and one last."""
     raw = read_raw(raw_folder / "pidng_10bit.dng")
     with rawpy.imread(str(raw_folder / "pidng_10bit.dng")) as file:
         stored = file.raw_image.copy()
-    assert raw.planes.shape == (4, 239, 320)
+    assert (raw.planes.shape, raw.margins) == ((4, 241, 320), (1, 0, 1, 0))
     assert raw.bits == 10
-    np.testing.assert_allclose(raw.planes[0] * 1023, stored[1:479:2, 0::2], atol=1e-3)
-    np.testing.assert_allclose(raw.planes[2] * 1023, stored[2:480:2, 1::2], atol=1e-3)
+    np.testing.assert_allclose(raw.planes[0, 1:] * 1023, stored[1::2, 0::2], atol=1e-3)
+    np.testing.assert_allclose(raw.planes[2, :-1] * 1023, stored[0::2, 1::2], atol=1e-3)
     assert (raw.white_balance_source, raw.colour_source) == ("grey world", "none")
     assert raw.camera == ""
 
 
-@pytest.mark.parametrize("name", ["colorchart.dng", "Blackmagic.dng"])
-def test_agrees_with_libraw(name: str, raw_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "crop"),
+    [
+        ("colorchart.dng", np.s_[:, :]),
+        ("Blackmagic.dng", np.s_[4 : 4 + 1080, 8 : 8 + 2048]),  # blocks of its DefaultCrop
+    ],
+)
+def test_agrees_with_libraw(name: str, crop: tuple[slice, slice], raw_folder: Path) -> None:
     """At half size LibRaw takes the blocks as they are: no demosaicing is in between."""
     raw = read_raw(raw_folder / name)
     with rawpy.imread(str(raw_folder / name)) as file:
@@ -233,7 +283,7 @@ def test_agrees_with_libraw(name: str, raw_folder: Path) -> None:
             user_flip=0,
             output_bps=16,
             adjust_maximum_thr=0,  # else the brightest value of a picture becomes its white
-        )
+        )[crop]
     red, green, blue, other_green = np.maximum(raw.planes, 0)  # as LibRaw does, before the mean
     camera = np.stack([red, (green + other_green) / 2, blue], axis=-1) * raw.white_balance
     ours = (camera @ raw.camera_to_srgb.T).clip(0, 1)
