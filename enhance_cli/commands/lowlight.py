@@ -41,6 +41,25 @@ Like = Annotated[
         "give the ratio.",
     ),
 ]
+Black = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|file|LEVEL",
+        help="The level that the pixels of a RAW file hold without light. auto takes that of the "
+        "file, and corrects it where masked pixels or the darkest parts of the picture show that it "
+        "is wrong. A veil over dark parts, or a cast in them, comes from a wrong level.",
+    ),
+]
+WhiteBalance = Annotated[
+    str,
+    typer.Option(
+        "--wb",
+        metavar="camera|auto|daylight|R,G,B",
+        help="The white balance of a RAW file: as the camera set it, estimated from the picture, "
+        "that of the camera for daylight, or the gains of red, green and blue, such as 2,1,1.5. "
+        "What camera and daylight lack in a file is estimated.",
+    ),
+]
 Grayscale = Annotated[
     bool,
     typer.Option(
@@ -95,6 +114,8 @@ def lowlight(
     strategy: Strategy = None,
     ratio: Ratio = "auto",
     like: Like = None,
+    black: Black = "auto",
+    wb: WhiteBalance = "camera",
     model: Annotated[str | None, options.model(_DEFAULT_MODELS)] = None,
     weights: options.Weights = None,
     grayscale: Grayscale = False,
@@ -130,6 +151,8 @@ def lowlight(
         strategy=strategy,
         ratio=ratio,
         like=like,
+        black=black,
+        white_balance=wb,
         grayscale=grayscale,
         size=size,
         strength=strength,

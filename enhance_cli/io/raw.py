@@ -29,21 +29,37 @@ from enhance_cli.io.metadata import clean_exif
 from enhance_cli.io.picture import Picture
 from enhance_cli.io.raw_area import Margins, cut_blocks, find_area
 from enhance_cli.io.raw_files import DNG_VERSION, is_raw, open_libraw
+from enhance_cli.io.raw_mosaic import (
+    AS_STORED,
+    BLACK_RULES,
+    WHITE_BALANCE_RULES,
+    Mosaic,
+    Notice,
+    RawSettings,
+    WhiteBalanceRule,
+    read_mosaic,
+)
 
 __all__ = [
+    "AS_STORED",
+    "BLACK_RULES",
     "RAW_SUFFIXES",
+    "WHITE_BALANCE_RULES",
+    "WhiteBalanceRule",
     "Exposure",
     "NotBayerError",
     "RawImage",
+    "RawSettings",
     "is_raw",
     "read_exposure",
     "read_raw",
     "read_rendered",
 ]
 
-WhiteBalanceSource = Literal["camera", "daylight", "grey world"]
+WhiteBalanceSource = Literal["camera", "daylight", "grey world", "given"]
 ColourSource = Literal["file", "camera table", "none"]
 
+RED = 0
 PIXEL_LIMIT = 10**9
 # LibRaw has its own numbers for the eight orientations; the values are those of EXIF.
 ORIENTATIONS = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
@@ -82,7 +98,7 @@ class RawImage:
             of them is 1.
         white_balance_source: "camera" if the gains are those that the camera set, "daylight" if
             they are the camera's gains for daylight, "grey world" if they were estimated from
-            the planes.
+            the planes, "given" if they were given.
         camera_to_srgb: float32 (3, 3), the matrix that takes a column of white-balanced camera
             RGB to linear sRGB. Each row sums to 1, so that grey stays grey.
         colour_source: "file" if the matrix is the file's own, "camera table" if it comes from
@@ -118,12 +134,21 @@ class RawImage:
         assert self.orientation in range(1, 9), self.orientation
 
 
-def read_raw(path: Path) -> RawImage:
+def read_raw(
+    path: Path,
+    settings: RawSettings = AS_STORED,
+    notice: Notice = lambda _: None,
+) -> RawImage:
     """Read the Bayer mosaic of a camera RAW file.
 
     The picture is what the camera shows (:func:`enhance_cli.io.raw_area.find_area`). The mosaic
     holds it in whole blocks of 2x2 pixels that begin with red. ``margins`` tells which of their
     rows and columns do not belong to it.
+
+    Args:
+        path: the file.
+        settings: how it is read besides what the file says; by default nothing is added.
+        notice: is called with a line on each thing that the user should know.
 
     Raises:
         NotBayerError: if LibRaw decodes the file to something else: X-Trans, a linear DNG, a
@@ -134,10 +159,13 @@ def read_raw(path: Path) -> RawImage:
     exif, tags = read_raw_exif(path), read_dng_tags(path)
     with open_libraw(path) as raw:
         _check_size(path, raw)
-        planes, margins = _read_planes(path, raw, tags)
+        _check_bayer(path, raw)
+        gains = _usable_gains(raw.camera_whitebalance)
+        mosaic = read_mosaic(path, raw, tags, gains, settings, notice)
+        planes, margins = _pack(raw, tags, mosaic)
         if planes.max() <= 0 or planes.max() == planes.min():
             raise InputError(_nothing_in(path))
-        white_balance, white_balance_source = _white_balance(raw, planes)
+        white_balance, white_balance_source = _white_balance(raw, planes, settings)
         camera_to_srgb, colour_source = _colour_matrix(raw)
         orientation = ORIENTATIONS.get(raw.sizes.flip, 1)
         bits = int(raw.white_level).bit_length()
@@ -212,28 +240,15 @@ def _check_size(path: Path, raw: Any) -> None:
         raise InputError(f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts")
 
 
-def _read_planes(path: Path, raw: Any, tags: DngTags) -> tuple[NDArray[np.float32], Margins]:
+def _pack(raw: Any, tags: DngTags, mosaic: Mosaic) -> tuple[NDArray[np.float32], Margins]:
     """The planes (4, h, w) of :class:`RawImage`, and its margins."""
-    pattern = _bayer_pattern(path, raw)
-    red = raw.color_desc.index(b"R")
-    (top,), (left,) = np.nonzero(pattern == red)
-    visible = raw.raw_image_visible
-    if min(visible.shape) < 2:
-        raise InputError(
-            f"{path}: {visible.shape[1]}x{visible.shape[0]} pixels, at least 2x2 are needed"
-        )
-    mosaic, margins = cut_blocks(visible, find_area(raw, tags), (int(top), int(left)))
-    planes = np.empty((4, mosaic.shape[0] // 2, mosaic.shape[1] // 2), np.float32)
-    for plane, (y, x) in zip(planes, ((0, 0), (0, 1), (1, 1), (1, 0)), strict=True):
-        channel = int(pattern[(top + y) % 2, (left + x) % 2])
-        black, white = _levels(path, raw, channel)
-        np.subtract(mosaic[y::2, x::2], black, out=plane)
-        plane /= white - black
-    return planes, margins
+    (top,), (left,) = np.nonzero(mosaic.colours == RED)
+    blocks, margins = cut_blocks(mosaic.values, find_area(raw, tags), (int(top), int(left)))
+    planes = [blocks[y::2, x::2] for y, x in ((0, 0), (0, 1), (1, 1), (1, 0))]
+    return np.stack(planes), margins
 
 
-def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
-    """The indices (2, 2) of the colours in the first block of the visible area."""
+def _check_bayer(path: Path, raw: Any) -> None:
     pattern = raw.raw_pattern
     if pattern is not None and pattern.shape == (2, 2) and raw.num_colors == 3:
         letters = [chr(raw.color_desc[channel]) for channel in pattern.flat]
@@ -243,36 +258,25 @@ def _bayer_pattern(path: Path, raw: Any) -> NDArray[np.uint8]:
             and "G" in (first, second)
             and (first == fourth or second == third)
         ):
-            return np.asarray(pattern)
+            return
     raise NotBayerError(
         f"{path}: not a Bayer mosaic of red, green and blue, convert it to a 16-bit TIFF"
     )
 
 
-def _levels(path: Path, raw: Any, channel: int) -> tuple[float, float]:
-    """The black and the white level of a channel, given its index in the pattern."""
-    black = float(raw.black_level_per_channel[channel])
-    white = float(raw.white_level)
-    by_channel = raw.camera_white_level_per_channel
-    # Some files give the levels of the channels on another scale than the stored values.
-    if by_channel and black < by_channel[channel] and white / 2 < by_channel[channel] <= white:
-        white = float(by_channel[channel])
-    if white <= black:
-        raise InputError(
-            f"{path}: its white level {white:g} is not above its black level "
-            f"{black:g}, get a fresh copy"
-        )
-    return black, white
-
-
 def _white_balance(
-    raw: Any, planes: NDArray[np.float32]
+    raw: Any, planes: NDArray[np.float32], settings: RawSettings
 ) -> tuple[tuple[float, float, float], WhiteBalanceSource]:
-    if gains := _usable_gains(raw.camera_whitebalance):
+    rule = settings.white_balance
+    if not isinstance(rule, str):
+        assert min(rule) > 0, rule
+        red, green, blue = (gain / min(rule) for gain in rule)
+        return (red, green, blue), "given"
+    if rule == "camera" and (gains := _usable_gains(raw.camera_whitebalance)):
         return gains, "camera"
     daylight = _usable_gains(raw.daylight_whitebalance)
     # LibRaw gives three ones for a camera that it does not know.
-    if daylight and daylight != (1.0, 1.0, 1.0):
+    if rule != "auto" and daylight and daylight != (1.0, 1.0, 1.0):
         return daylight, "daylight"
     return _grey_world(planes), "grey world"
 

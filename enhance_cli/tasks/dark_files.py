@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from torch.nn import functional
 
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.brighten import DarkImage
-from enhance_cli.errors import InputError
+from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
+    AS_STORED,
+    BLACK_RULES,
+    GAIN_LIMIT,
     RAW_SUFFIXES,
+    WHITE_BALANCE_RULES,
     Exposure,
     NotBayerError,
     RawImage,
+    RawSettings,
     is_raw,
     read_exposure,
     read_raw,
@@ -139,19 +145,58 @@ def result_suffix(source: Path) -> str:
     return ".png" if source.suffix.lower() in RAW_SUFFIXES else picture_suffix(source)
 
 
-def read_dark_file(path: Path, notice: Callable[[str], None]) -> DarkFile:
+def parse_raw_settings(black: str, white_balance: str) -> RawSettings:
+    """How RAW files are read by the options ``--black`` and ``--wb``.
+
+    Raises:
+        UsageError: if one of them is none of its choices.
+    """
+    settings = RawSettings(repair=True)
+    if black in BLACK_RULES:
+        settings = replace(settings, black=BLACK_RULES[black])
+    elif (level := _numbers(black)) and len(level) == 1:
+        settings = replace(settings, black=level[0])
+    else:
+        raise UsageError(f"--black {black}: must be auto, file or a level of at least 0, like 512")
+    if white_balance in WHITE_BALANCE_RULES:
+        return replace(settings, white_balance=WHITE_BALANCE_RULES[white_balance])
+    gains = _numbers(white_balance)
+    if len(gains) != 3 or min(gains) == 0 or max(gains) > GAIN_LIMIT * min(gains):
+        raise UsageError(
+            f"--wb {white_balance}: must be camera, auto, daylight or the gains of red, green and "
+            "blue, like 2,1,1.5"
+        )
+    red, green, blue = gains
+    return replace(settings, white_balance=(red, green, blue))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """The numbers from 0 on that a text lists with commas, or nothing."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return ()
+    return numbers if all(0 <= number < inf for number in numbers) else ()
+
+
+def read_dark_file(
+    path: Path, notice: Callable[[str], None], settings: RawSettings = AS_STORED
+) -> DarkFile:
     """Read a RAW file or a picture.
 
     Args:
         path: the file; its content, not its name, says which kind it is.
         notice: is called with a line on each thing that the user should know.
+        settings: how a RAW file is read.
 
     Raises:
         InputError: if the file cannot be read.
     """
     if is_raw(path):
         try:
-            return _from_raw(read_raw(path), notice)
+            raw = read_raw(path, settings, notice)
+            _tell_sources(raw, settings, notice)
+            return _from_raw(raw)
         except NotBayerError:
             picture = read_rendered(path)
             notice(
@@ -170,9 +215,13 @@ def _exposure_or_none(path: Path) -> Exposure:
         return Exposure()
 
 
-def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> DarkFile:
-    if raw.white_balance_source != "camera":
-        notice(f"no white balance in the file, taken from: {raw.white_balance_source}")
+def _tell_sources(raw: RawImage, settings: RawSettings, notice: Callable[[str], None]) -> None:
+    """Tell what had to come from elsewhere than from the file, or than the user wanted."""
+    wanted, source = settings.white_balance, raw.white_balance_source
+    if wanted == "daylight" != source:
+        notice(f"no white balance for daylight is known of this camera, taken from: {source}")
+    elif wanted == "camera" != source:
+        notice(f"no white balance in the file, taken from: {source}")
     if raw.pixel_aspect != 1:
         notice(
             f"the sensor's pixels are {raw.pixel_aspect:.4g} times as wide as high, the result is "
@@ -180,6 +229,9 @@ def _from_raw(raw: RawImage, notice: Callable[[str], None]) -> DarkFile:
         )
     if raw.colour_source == "none":
         notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
+
+
+def _from_raw(raw: RawImage) -> DarkFile:
     image = DarkImage(
         torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
     )

@@ -19,10 +19,16 @@ from enhance_cli.errors import InputError, UnknownNameError, UsageError
 from enhance_cli.io.image import check_writable, write_image, write_notices
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.io.metadata import note_software
-from enhance_cli.io.raw import Exposure, read_exposure
+from enhance_cli.io.raw import Exposure, RawSettings, read_exposure
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
-from enhance_cli.tasks.dark_files import DarkFile, find_dark_files, read_dark_file, result_suffix
+from enhance_cli.tasks.dark_files import (
+    DarkFile,
+    find_dark_files,
+    parse_raw_settings,
+    read_dark_file,
+    result_suffix,
+)
 from enhance_cli.tone import CURVES, Curve
 
 SIZES = ("full", "half")
@@ -41,6 +47,8 @@ class LowLightRequest:
     strategy: str | None = None
     ratio: str = "auto"
     like: Path | None = None
+    black: str = "auto"
+    white_balance: str = "camera"
     grayscale: bool = False
     size: str = "full"
     strength: float = STRENGTH
@@ -61,12 +69,13 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     """
     rule = _RatioRule.parse(request.ratio, request.like)
     _check_options(request)
+    settings = parse_raw_settings(request.black, request.white_balance)
     plan = choose_plan(request.strategy, request.model.tile)
     models = _Models(request, plan, talk)
     jobs = plan_jobs(request.files, Naming("_bright", result_suffix), find_dark_files)
 
     def work(job: Job, progress: FileProgress) -> dict[str, Any]:
-        return _brighten_file(job, request, rule, plan, models, progress)
+        return _brighten_file(job, request, settings, rule, plan, models, progress)
 
     return run_batch(jobs, work, talk, {"strategy": request.strategy})
 
@@ -74,13 +83,14 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
 def _brighten_file(
     job: Job,
     request: LowLightRequest,
+    settings: RawSettings,
     rule: "_RatioRule",
     plan: TilePlan,
     models: "_Models",
     progress: FileProgress,
 ) -> dict[str, Any]:
     """Read, brighten and write one file; gives what is to be reported of it."""
-    dark = read_dark_file(job.source, progress.notice)
+    dark = read_dark_file(job.source, progress.notice, settings)
     model = models.choose(dark.image, job.source)
     ratio = rule.find(dark, job.source)
     look = _choose_look(request, model, dark.image)

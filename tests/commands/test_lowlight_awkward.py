@@ -460,3 +460,37 @@ def test_looks_that_cannot_be(
     ran = enhance("lowlight", tmp_path / "a.dng", *arguments)
     assert ran.code == 2 and said in ran.err and len(ran.err.splitlines()) == 1
     assert not list(tmp_path.glob("*_bright*"))
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--black", "dark", "--black dark: must be auto, file or a level"),
+        ("--black", "-3", "--black -3: must be"),
+        ("--black", "9,9", "--black 9,9: must be"),
+        ("--wb", "cloudy", "--wb cloudy: must be camera, auto, daylight or the gains"),
+        ("--wb", "1,0,1", "--wb 1,0,1: must be"),
+        ("--wb", "1,1,nan", "--wb 1,1,nan: must be"),
+    ],
+)
+def test_black_and_white_that_are_no_choice(
+    tmp_path: Path, enhance: Callable, option: str, value: str, told: str
+):
+    write_raw(tmp_path / "a.dng")
+    ran = enhance("lowlight", tmp_path / "a.dng", option, value)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1) and told in ran.err
+
+
+def test_black_and_white_as_given(tmp_path: Path, enhance: Callable):
+    """Twice the gain of red against green shows; the file's own black level gives way."""
+    write_raw(tmp_path / "a.dng", 0.1)
+    shown = {}
+    for name, options in {
+        "own": (),
+        "red": ("--wb", "4,1,1.6"),
+        "dark": ("--black", BLACK + 0.05 * (WHITE - BLACK)),
+    }.items():
+        out = tmp_path / f"{name}.png"
+        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 2, "-o", out, *options)
+        assert ran.code == 0, ran.err
+        shown[name] = load(out)[8:-8, 8:-8].mean((0, 1))
+    assert shown["red"][0] > shown["own"][0] + 30
+    assert shown["dark"].max() < shown["own"].min() - 20

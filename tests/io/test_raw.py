@@ -16,6 +16,8 @@ from enhance_cli.io.dng import BAYER_ORDERS, write_dng
 from enhance_cli.io.metadata import load_exif, turn_upright
 from enhance_cli.io.raw import (
     NotBayerError,
+    RawSettings,
+    WhiteBalanceRule,
     is_raw,
     read_raw,
     read_rendered,
@@ -300,3 +302,25 @@ def test_a_scan_is_rendered_as_its_own_preview_shows_it(raw_folder: Path) -> Non
         expected = np.asarray(preview).mean(axis=(0, 1))
     np.testing.assert_allclose(picture.pixels.mean(axis=(0, 1)) / 257, expected, atol=1)
     assert load_exif(picture.exif or b"")[Base.Model] == "Nikon COOLSCAN IV ED"
+
+
+@pytest.mark.parametrize(
+    ("rule", "source"),
+    [
+        ("camera", "camera"),
+        ("daylight", "daylight"),
+        ("auto", "grey world"),
+        ((3.0, 1.5, 6.0), "given"),
+    ],
+)
+def test_the_white_balance_that_is_wanted(
+    rule: WhiteBalanceRule | tuple[float, float, float], source: str, tmp_path: Path
+) -> None:
+    mosaic = np.tile(np.array([[400, 900], [900, 300]], np.uint16), (20, 20))
+    mosaic[0, 0] += 1
+    write_dng(tmp_path / "a.dng", mosaic, **OPTIONS)
+    raw = read_raw(tmp_path / "a.dng", RawSettings(white_balance=rule))
+    expected = {"camera": (2, 1, 1.6), "grey world": (2.25, 1, 3), "given": (2, 1, 4)}
+    assert raw.white_balance_source == source
+    if source in expected:
+        np.testing.assert_allclose(raw.white_balance, expected[source], rtol=1e-3)
