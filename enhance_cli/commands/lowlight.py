@@ -46,8 +46,8 @@ Black = Annotated[
     typer.Option(
         metavar="auto|file|LEVEL",
         help="The level that the pixels of a RAW file hold without light. auto takes that of the "
-        "file, and corrects it where masked pixels or the darkest parts of the picture show that it "
-        "is wrong. A veil over dark parts, or a cast in them, comes from a wrong level.",
+        "file, and corrects it where masked pixels or the darkest parts of the picture show that "
+        "it is wrong. A veil over dark parts, or a cast in them, comes from a wrong level.",
     ),
 ]
 WhiteBalance = Annotated[

@@ -37,6 +37,7 @@ from enhance_cli.io.raw_mosaic import (
     Notice,
     RawSettings,
     WhiteBalanceRule,
+    nothing_in,
     read_mosaic,
 )
 
@@ -163,8 +164,6 @@ def read_raw(
         gains = _usable_gains(raw.camera_whitebalance)
         mosaic = read_mosaic(path, raw, tags, gains, settings, notice)
         planes, margins = _pack(raw, tags, mosaic)
-        if planes.max() <= 0 or planes.max() == planes.min():
-            raise InputError(_nothing_in(path))
         white_balance, white_balance_source = _white_balance(raw, planes, settings)
         camera_to_srgb, colour_source = _colour_matrix(raw)
         orientation = ORIENTATIONS.get(raw.sizes.flip, 1)
@@ -200,7 +199,7 @@ def read_rendered(path: Path) -> Picture:
         _check_size(path, raw)
         stored = raw.raw_image_visible
         if stored.max() == stored.min():
-            raise InputError(_nothing_in(path))
+            raise InputError(nothing_in(path))
         rendered = np.array(
             raw.postprocess(no_auto_bright=True, output_bps=16, **_rendering(raw, exif)),
             np.uint16,
@@ -225,13 +224,6 @@ def _rendering(raw: Any, exif: Pillow.Exif) -> dict[str, Any]:
             "user_sat": max(white, int(raw.tone_curve[white])),
         }
     return {"use_camera_wb": True, "gamma": (2.4, 12.92)}  # the curve of sRGB
-
-
-def _nothing_in(path: Path) -> str:
-    return (
-        f"{path}: every pixel has the same level, or none is above black, as in damaged files; "
-        "get a fresh copy, or expose longer"
-    )
 
 
 def _check_size(path: Path, raw: Any) -> None:

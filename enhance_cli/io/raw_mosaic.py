@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.bad_pixels import repair_alone
 from enhance_cli.io.black_levels import (
     BlackLevels,
     find_black_levels,
@@ -105,6 +106,10 @@ def read_mosaic(
     for y, x in np.ndindex(pattern.shape):
         part = values[y :: len(pattern), x :: len(pattern)]
         part /= spans[y, x]
+    if values.max() <= 0 or values.max() == values.min():
+        raise InputError(nothing_in(path))
+    if settings.repair:
+        repair_alone(values, colours)
     if settings.black == "auto":
         masked = (read_masked(raw, tags).astype(np.float32) - blacks.mean) / spans.mean()
         residue = find_residue(values, colours, masked, gains)
@@ -116,6 +121,14 @@ def read_mosaic(
                 "is used; --black file keeps the file's"
             )
     return Mosaic(values, colours)
+
+
+def nothing_in(path: Path) -> str:
+    """What a user is told whose file holds no picture."""
+    return (
+        f"{path}: every pixel has the same level, or none is above black, as in damaged files; "
+        "get a fresh copy, or expose longer"
+    )
 
 
 def _spans(

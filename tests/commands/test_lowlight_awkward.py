@@ -460,6 +460,8 @@ def test_looks_that_cannot_be(
     ran = enhance("lowlight", tmp_path / "a.dng", *arguments)
     assert ran.code == 2 and said in ran.err and len(ran.err.splitlines()) == 1
     assert not list(tmp_path.glob("*_bright*"))
+
+
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
