@@ -1,11 +1,13 @@
 """Times of containers that do not tell them, tell them wrongly, or start late or anew."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from media import convert, ffmpeg, frame_times, make_video, packets, times
 
+from enhance_cli.errors import InputError
 from enhance_cli.io.video import Span, open_source, probe
 
 av = pytest.importorskip("av")
@@ -40,10 +42,14 @@ def packed(data: list[bytes]) -> list[bytes]:
     return groups
 
 
-def test_packed_b_frames(tmp_path: Path) -> None:
-    """As DivX and Xvid wrote them into AVI, which has no place for frames in another order."""
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
+def test_packed_b_frames(suffix: str, tmp_path: Path) -> None:
+    """As DivX and Xvid wrote them into AVI, which has no place for frames in another order.
+
+    Programs that only copy packets carry them on into other files.
+    """
     plain = made(tmp_path / "plain.avi", "-c:v", "mpeg4", "-bf", "1", "-sc_threshold", "1000000000")
-    source = tmp_path / "packed.avi"
+    source = tmp_path / f"packed{suffix}"
     with av.open(str(plain)) as reader, av.open(str(source), "w") as writer:
         stream = reader.streams.video[0]
         copy = writer.add_stream_from_template(stream)
@@ -58,7 +64,33 @@ def test_packed_b_frames(tmp_path: Path) -> None:
     assert told != sorted(told)
     found = frame_seconds(source)
     assert len(found) == 30
-    assert {b - a for a, b in zip(found, found[1:], strict=False)} == {Fraction(1, 30)}
+    steps = [float(b - a) for a, b in zip(found, found[1:], strict=False)]
+    assert steps == pytest.approx([1 / 30] * 29, abs=0.0011)  # Matroska counts milliseconds.
+    assert found[0] == (Fraction(1, 30) if suffix == ".avi" else 0)
+
+
+def test_times_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in recordings whose packets lost their headers; the program knows what they were."""
+    whole = made(tmp_path / "whole.ts", "-c:v", "libx264", "-bf", "2", "-g", "10")
+    data = bytearray(whole.read_bytes())
+    places = [found.end() for found in re.finditer(rb"\x00\x00\x01\xe0..", bytes(data), re.DOTALL)]
+    for place in places[5:7] + places[12:15]:
+        length = data[place + 2]
+        data[place + 1] &= 0x3F  # the bits that announce the times
+        data[place + 3 : place + 3 + length] = b"\xff" * length
+    source = tmp_path / "in.ts"
+    source.write_bytes(data)
+    with av.open(str(source)) as container:
+        assert None in [frame.pts for frame in container.decode(video=0)]
+    assert frame_seconds(source) == frame_seconds(whole)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", missing)
+    with pytest.raises(InputError, match="has no time, .* pip install imageio-ffmpeg"):
+        frame_seconds(source)
+
+
+def missing() -> str:
+    """As the package says that there is no program in it."""
+    raise RuntimeError("No ffmpeg exe could be found.")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +162,15 @@ def test_joined_recordings(tmp_path: Path, suffix: str, video: tuple[str, ...]) 
     for place in range(3):  # Sound and picture of each part begin as they do in the first.
         begin = sound[place * len(sound) // 3] - float(found[place * count])
         assert begin == pytest.approx(sound[0] - float(found[0]), abs=0.06)
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out", "out.gif"])
+def test_one_join_is_told_whatever_is_written(tmp_path: Path, target: str) -> None:
+    one = made(tmp_path / "one.ts", "-c:v", "libx264", "-preset", "ultrafast", seconds=0.2)
+    source = tmp_path / "joined.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    _, said = convert(source, tmp_path / target)
+    assert "its clock starts anew once: the parts follow each other" in said
 
 
 def test_a_part_of_joined_recordings(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from media import convert, ffmpeg, make_video, packets
 
 from enhance_cli.errors import UnknownNameError
-from enhance_cli.io.video import EncodeOptions, Span
+from enhance_cli.io.video import EncodeOptions, Span, probe
 
 av = pytest.importorskip("av")
 
@@ -140,3 +140,34 @@ def test_an_unknown_choice(tmp_path: Path) -> None:
     source = make_video(tmp_path / "in.mp4")
     with pytest.raises(UnknownNameError, match="mp3"):
         convert(source, tmp_path / "out.mkv", options=EncodeOptions(audio="mp3"))
+
+
+@pytest.mark.parametrize("late", [0, 3600])
+def test_sound_without_a_decoder_is_copied_by_the_program(
+    late: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPEG-H stands for what phones record and FFmpeg cannot decode; PyAV copies none of it."""
+    made = with_sound(tmp_path / "made.mp4", "libx264", "aac")
+    if late:
+        ffmpeg("-i", made, "-c", "copy", "-output_ts_offset", late, tmp_path / "late.mp4")
+        made = tmp_path / "late.mp4"
+    source = tmp_path / "in.mp4"
+    source.write_bytes(made.read_bytes().replace(b"mp4a", b"mhm1", 1).replace(b"esds", b"free", 1))
+    with av.open(str(source)) as container:
+        assert container.streams.audio[0].codec_context is None
+    _, said = convert(source, tmp_path / "out.mp4")
+    assert not any("stream 1" in line for line in said)
+    before, after = packets(source, "audio"), packets(tmp_path / "out.mp4", "audio")
+    assert [digest for digest, _ in after] == [digest for digest, _ in before]
+    assert [float(time) for _, time in after] == pytest.approx(
+        [float(time - probe(source).late) for _, time in before], abs=0.001
+    )
+    convert(made, tmp_path / "known.mp4")  # with sound that PyAV knows
+    assert packets(tmp_path / "out.mp4", "video") == packets(tmp_path / "known.mp4", "video")
+    _, said = convert(source, tmp_path / "part.mp4", span=Span(end=0.3))
+    assert "stream 1: can only be copied with the whole video, left out" in said
+    monkeypatch.setattr("enhance_cli.io.video.program.find_program", lambda: None)
+    monkeypatch.setattr("enhance_cli.io.video.copying.find_program", lambda: None)
+    _, said = convert(source, tmp_path / "without.mp4")
+    advice = "cannot be copied, left out; run: pip install imageio-ffmpeg, which may copy it"
+    assert f"stream 1 (audio, unknown): {advice}" in said

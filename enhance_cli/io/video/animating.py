@@ -21,6 +21,7 @@ from enhance_cli.io.video.animated_files import (
     apng_delay,
 )
 from enhance_cli.io.video.folders import as_shown, plan_pictures
+from enhance_cli.io.video.probing import join_notices
 from enhance_cli.io.video.timing import last_duration
 from enhance_cli.io.video.types import Frame, OutputPlan, Span, VideoInfo
 from enhance_cli.sizes import FrameSize
@@ -81,7 +82,7 @@ class AnimatedSink:
         shown = _arrange(
             [(time - times[0]) * plan.time_base for time in (*times, ends[-1])], self._format
         )
-        for text in _time_notices(self._format, shown, len(paths)):
+        for text in (*join_notices(plan.source), *_time_notices(self._format, shown, len(paths))):
             notice(text)
         # What is transparent in a GIF shows the frame before, unless that is cleared as a whole.
         whole = plan.alpha and self._format.name == "GIF"

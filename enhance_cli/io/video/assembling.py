@@ -26,11 +26,14 @@ from enhance_cli.io.video.copying import (
     copy_stream,
     has_foreign_keys,
     is_cover,
+    is_for_program,
     kept_metadata,
     needs_tee,
     open_tee,
 )
 from enhance_cli.io.video.opening import opened, reason
+from enhance_cli.io.video.probing import join_notices
+from enhance_cli.io.video.program import copy_streams
 from enhance_cli.io.video.sound import SoundConverter, find_encoder
 from enhance_cli.io.video.timing import Timing, milliseconds_lose, read_timing, segment_packets
 from enhance_cli.io.video.types import Clock, OutputPlan, Span
@@ -86,9 +89,36 @@ def assemble_file(
             # They are nearly in the order of their times; the muxer sorts what is left.
             for _, packet in heapq.merge(*flows, key=lambda timed: timed[0]):
                 output.mux(packet)
-        if joiner is not None and joiner.joins:
-            notice(f"its clock starts anew {joiner.joins} times: the parts follow each other")
+        for text in join_notices(plan.source):
+            notice(text)
+        if source is not None:
+            _copy_the_rest(plan, window, source, temporary, notice)
         check_written(target, temporary, len(timing.times), place)
+
+
+def _copy_the_rest(
+    plan: OutputPlan,
+    window: Window,
+    source: InputContainer,
+    output: Path,
+    notice: Callable[[str], None],
+) -> None:
+    """Let the program copy the streams that PyAV cannot copy."""
+    rest = [stream.index for stream in source.streams if is_for_program(plan, stream)]
+    if not rest:
+        return
+    named = f"stream {', '.join(map(str, rest))}"
+    if window.begin is not None or window.end is not None:
+        notice(f"{named}: can only be copied with the whole video, left out")
+    elif not copy_streams(
+        plan.source.path,
+        rest,
+        output,
+        plan.container,
+        _muxer_options(plan, source),
+        plan.source.late,
+    ):
+        notice(f"{named}: could not be copied, left out")
 
 
 def _window(plan: OutputPlan, timing: Timing, span: Span) -> Window:

@@ -5,13 +5,16 @@ times at all, AVI tells only when a frame is decoded, and the clock of transport
 starts anew where recordings are joined.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from enhance_cli.io.video.types import Clock
 
@@ -21,6 +24,7 @@ RAW_FORMATS = frozenset(
 )
 # As in FFmpeg: a stream that falls back by more, or leaps ahead by more, has a new clock.
 BACKWARD, FORWARD = Fraction(1, 10), 10
+_PACKED_FRAMES = 32  # that are decoded to find packed ones
 
 
 def clock_of(container: InputContainer) -> Clock:
@@ -69,13 +73,18 @@ class FrameClock:
         self._step = 1 / (rate * time_base)
         self._count = 0
         self.last: int | None = None
+        self._ahead = 0  # by how much the first frame is decoded later than it is shown
 
     def time(self, frame: av.VideoFrame) -> int | None:
         """The time of the next frame, in units of the time base; None if it is not known."""
         if self._clock is Clock.COUNTED:
             time: int | None = round(self._count * self._step)
-        elif self._clock is Clock.DECODED:
+        elif self._clock in (Clock.DECODED, Clock.PACKED):
             time = frame.dts
+            if self._clock is Clock.PACKED and time is not None:
+                if self._count == 0 and frame.pts is not None:
+                    self._ahead = time - frame.pts
+                time -= self._ahead
             if time is None:  # The frames that come out last have no packet of their own.
                 time = frame.pts if self.last is None else self.last + round(self._step)
         else:
@@ -163,3 +172,27 @@ def count_joins(container: InputContainer) -> int:
     for _ in joiner.demux(container):
         pass
     return joiner.joins
+
+
+def is_packed(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> bool:
+    """Whether two frames lie in one packet, as in AVI, in a file that was remuxed from it.
+
+    The packets then tell in their order when frames are decoded, but decoders give them in another
+    order. Some more frames are decoded to find out.
+
+    Args:
+        container: the file.
+        stream: its video stream, from which the first frame was decoded.
+        first: that frame.
+    """
+    times = [(first.pts, first.dts)]
+    with suppress(av.FFmpegError):  # Reading the file tells what is damaged.
+        for frame in islice(container.decode(stream), _PACKED_FRAMES):
+            if isinstance(frame, av.VideoFrame) and frame.dts is not None:
+                times.append((frame.pts, frame.dts))
+    shown, decoded = zip(*times, strict=True)
+    return None not in shown and not _rises(shown) and None not in decoded and _rises(decoded)
+
+
+def _rises(times: Sequence[int]) -> bool:
+    return all(before < after for before, after in zip(times, times[1:], strict=False))

@@ -13,11 +13,13 @@ from av.stream import Discard, Disposition
 
 from enhance_cli.io.video.opening import opened
 from enhance_cli.io.video.probing import codec_name
+from enhance_cli.io.video.program import can_copy_stream, find_program
 from enhance_cli.io.video.sound import find_encoder
 from enhance_cli.io.video.types import OutputPlan
 
 MP4_LIKE = ("mp4", "mov")
 PICTURE_TYPES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+_FOR_PROGRAM = ("audio", "subtitle")  # kinds of streams
 # The beginnings of metadata keys that the muxers write anew, or that hold of the old file only.
 STALE_KEYS = (
     "major_brand",
@@ -44,6 +46,7 @@ def stream_notices(plan: OutputPlan) -> list[str]:
             if (
                 stream.index == plan.source.stream
                 or can_copy(plan, stream)
+                or is_for_program(plan, stream)
                 or _is_written_anew(plan, stream)
             ):
                 continue
@@ -52,6 +55,8 @@ def stream_notices(plan: OutputPlan) -> list[str]:
             if _only_tee_holds(plan, stream):
                 why = "cannot be copied beside chapters"
             advice = "; use an .mkv output" if held and plan.container != "matroska" else ""
+            if stream.type in _FOR_PROGRAM and not held and find_program() is None:
+                advice = "; run: pip install imageio-ffmpeg, which may copy it"
             encoder = find_encoder(plan, stream)
             done = f"converted to {encoder.removeprefix('lib')}" if encoder else "left out"
             notices.append(
@@ -92,6 +97,15 @@ def can_copy(plan: OutputPlan, stream: Any) -> bool:
     ):
         return False
     return _holds(plan, stream) or needs_tee(plan, stream)
+
+
+def is_for_program(plan: OutputPlan, stream: Any) -> bool:
+    """Whether a stream that PyAV cannot copy, for it has no decoder, is copied by the program."""
+    return (
+        stream.type in _FOR_PROGRAM
+        and stream.codec_context is None
+        and can_copy_stream(plan.source.path, stream.index, plan.container)
+    )
 
 
 def copy_stream(output: OutputContainer, stream: Any) -> Any:

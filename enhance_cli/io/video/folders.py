@@ -19,6 +19,7 @@ from enhance_cli.io.jobs import Kind
 from enhance_cli.io.video.types import (
     SRGB,
     WHOLE,
+    Clock,
     Frame,
     OutputPlan,
     Pixels,
@@ -221,6 +222,11 @@ class FolderSink:
             names = [path.name for path in sources]
         else:
             names = [f"{number:0{DIGITS}}.png" for number in range(len(sources))]
+        if self.plan.source.clock is Clock.JOINED:
+            from enhance_cli.io.video.probing import join_notices  # It needs PyAV.
+
+            for text in join_notices(self.plan.source):
+                notice(text)
         with replacing_folder(self.plan.target) as temporary:
             for source, name in zip(sources, names, strict=True):
                 _link_or_copy(source, temporary / name)

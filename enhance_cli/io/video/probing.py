@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.video.clock import clock_of
+from enhance_cli.io.video.clock import clock_of, count_joins, is_packed
 from enhance_cli.io.video.colour import (
     CONVERTIBLE,
     HDR_TRANSFERS,
@@ -29,6 +29,7 @@ from enhance_cli.io.video.colour import (
 )
 from enhance_cli.io.video.decoding import Decoded, Decoder, set_up
 from enhance_cli.io.video.opening import opened
+from enhance_cli.io.video.program import hint, read_frame_times
 from enhance_cli.io.video.types import (
     FRAME_LIMIT,
     Clock,
@@ -98,6 +99,21 @@ def _first_frame(path: Path, container: InputContainer, stream: VideoStream) -> 
     raise InputError(f"{path}: its video stream has no frames that decode, get a fresh copy")
 
 
+def join_notices(info: VideoInfo) -> Iterator[str]:
+    """Tell how often the clock of a joined recording starts anew; all of it is read for this.
+
+    Raises:
+        InputError: if the file is gone.
+    """
+    if info.clock is not Clock.JOINED:
+        return
+    with opened(info.path) as container:
+        joins = count_joins(container)
+    if joins:
+        times = "once" if joins == 1 else f"{joins} times"
+        yield f"its clock starts anew {times}: the parts follow each other"
+
+
 def describe(
     path: Path, container: InputContainer, stream: VideoStream, decoded: Decoded
 ) -> VideoInfo:
@@ -131,9 +147,18 @@ def describe(
     matrix = _display_matrix(side_data.get(SideData.DISPLAYMATRIX))
     time_base = stream.time_base or Fraction(1, 1000)
     clock = clock_of(container)
+    if (
+        clock is Clock.SHOWN
+        and stream.codec_context.name == "mpeg4"
+        and is_packed(container, stream, frame)
+    ):
+        clock = Clock.PACKED
     rate = _rate(stream, clock)
     if first is None:
-        raise InputError(f"{path}: its frames have no times, remux it to Matroska")
+        times = read_frame_times(path, stream.index, time_base)
+        if not times:
+            raise InputError(f"{path}: its frames have no times, remux it to Matroska{hint()}")
+        first = times[0]
     late = _late(container)
     seconds = _seconds(container, stream)
     return VideoInfo(

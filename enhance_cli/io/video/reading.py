@@ -24,6 +24,7 @@ from enhance_cli.io.video.decoding import (
 from enhance_cli.io.video.deinterlacing import Deinterlacer, Timed, look_at
 from enhance_cli.io.video.opening import is_cut_off, opened
 from enhance_cli.io.video.probing import probe_file
+from enhance_cli.io.video.program import hint, read_frame_times
 from enhance_cli.io.video.scanning import Deinterlace
 from enhance_cli.io.video.types import WHOLE, Clock, Frame, Pixels, Span, VideoInfo, exact_seconds
 
@@ -155,6 +156,7 @@ class FileSource:
         count = 0
         last: int | None = None
         before: av.VideoFrame | None = None
+        known: Iterator[int] | None = None  # from the program, once packets fail to tell
         early: list[Decoded] = []  # damaged ones that have no frame before them
         for decoded in self._decoded(seek):
             number = count if seek is None else None
@@ -162,7 +164,12 @@ class FileSource:
                 self._note(number, decoded, span)
                 continue
             count += 1
-            last = self._checked_time(number, decoded.time, last)
+            time = decoded.time
+            if not decoded.damage:
+                if known is None and (time is None or (last is not None and time <= last)):
+                    known = self._times_after(last, started=seek is None)
+                time = time if known is None else next(known, time)
+            last = self._checked_time(number, time, last)
             if decoded.damage:
                 self._note(number, decoded, span)
             if decoded.damage and before is None and seek is not None:
@@ -219,6 +226,17 @@ class FileSource:
                     raise self._refusal(count if seek is None else None, time, why)
                 self._damage.end = self._seconds(time)
 
+    def _times_after(self, last: int | None, *, started: bool) -> Iterator[int]:
+        """The times of the frames after one, or of all from the first on, as the program tells.
+
+        There are none where the program does not know the one before either.
+        """
+        file = self._file
+        times = read_frame_times(file.path, file.stream, file.time_base)
+        if last is None:
+            return iter(times if started else ())
+        return iter(times[times.index(last) + 1 :] if last in times else ())
+
     def _is_exact(self) -> bool:
         """Whether the decoder shall reject what is not complete."""
         if self._exact is None:
@@ -251,11 +269,11 @@ class FileSource:
     def _checked_time(self, number: int | None, time: int | None, last: int | None) -> int:
         named = "a frame" if number is None else f"frame {number}"
         if time is None:
-            raise InputError(f"{self.info.path}: {named} has no time, remux it to Matroska")
+            raise InputError(f"{self.info.path}: {named} has no time, remux it to Matroska{hint()}")
         if last is not None and time <= last:
             raise InputError(
                 f"{self.info.path}: {named} does not come after the one before it "
-                f"({float(self._seconds(time)):.3f} s), remux the video"
+                f"({float(self._seconds(time)):.3f} s), remux the video{hint()}"
             )
         return time
 

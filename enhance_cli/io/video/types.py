@@ -75,6 +75,7 @@ class Clock(Enum):
 
     SHOWN = "shown"  # Each frame tells when it is shown.
     DECODED = "decoded"  # It tells when it is decoded, in the order in which frames are shown.
+    PACKED = "packed"  # As DECODED, but the first frame tells when it is shown.
     COUNTED = "counted"  # Frames follow each other at a steady rate.
     JOINED = "joined"  # As SHOWN, but the clock may start anew.
 
