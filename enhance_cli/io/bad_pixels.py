@@ -83,6 +83,30 @@ def repair_alone(values: Plane, colours: NDArray[np.uint8]) -> int:
     return count
 
 
+def fill(values: Plane, colours: NDArray[np.uint8], bad: NDArray[np.bool_]) -> None:
+    """Give bad pixels the mean of the good ones among their neighbours, in place.
+
+    Args:
+        values: (H, W), the mosaic.
+        colours: (p, p), the colours of the block that repeats from the first pixel on.
+        bad: (H, W), which pixels are bad. One without a good neighbour stays.
+    """
+    if min(values.shape) <= _REACH:
+        return
+    padded, good = (np.pad(plane, _REACH, "reflect") for plane in (values, ~bad))
+    period = len(colours)
+    for y, x in np.ndindex(*colours.shape):
+        rows, columns = np.nonzero(bad[y::period, x::period])
+        rows, columns = rows * period + y, columns * period + x
+        light, known = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+        for dy, dx in _same_neighbours(colours, y, x):
+            at = rows + _REACH + dy, columns + _REACH + dx
+            light += np.where(good[at], padded[at], 0)
+            known += good[at]
+        found = known > 0
+        values[rows[found], columns[found]] = light[found] / known[found]
+
+
 def _same_neighbours(colours: NDArray[np.uint8], y: int, x: int) -> list[tuple[int, int]]:
     """How far the nearest pixels of the same colour lie from a place of the block."""
     period = len(colours)

@@ -10,12 +10,14 @@ from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
+from enhance_cli.errors import InputError
 from enhance_cli.io.raw_files import COLOUR_FILTER_ARRAY, DNG_VERSION, PHOTOMETRIC, SUB_IFDS
 from enhance_cli.io.tiff import NEW_SUBFILE_TYPE, find_tiff_pages, read_directory
 
 LINEAR_RAW = 34892  # the value of PHOTOMETRIC for sensor data that have all colours at each pixel
 DEFAULT_CROP_ORIGIN, DEFAULT_CROP_SIZE = 50719, 50720
-_IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
+_IMAGE_WIDTH, _IMAGE_LENGTH, _COMPRESSION = 256, 257, 259
+_JPEG_XL = 52546  # the value of the compression, since DNG 1.7
 
 
 class DngTags:
@@ -62,6 +64,19 @@ def read_dng_tags(source: Path | BytesIO) -> DngTags:
             return _find(source)
     except Exception:  # Directories are broken in every way there is; LibRaw has the last word.
         return DngTags()
+
+
+def check_compression(path: Path, tags: DngTags) -> None:
+    """Refuse a file whose data have a compression that LibRaw does not read.
+
+    Raises:
+        InputError: if they have.
+    """
+    if tags.numbers(_COMPRESSION) == (_JPEG_XL,):
+        raise InputError(
+            f"{path}: JPEG XL inside DNG is not supported, save it as a DNG with lossless "
+            "compression"
+        )
 
 
 def _find(file: IO[bytes]) -> DngTags:

@@ -124,6 +124,8 @@ def why_overlooked(path: Path) -> tuple[str, bool] | None:
         return "a video, for enhance video", False
     if suffix == ".apng":
         return "an animated picture, for enhance video", False
+    if suffix == ".raw":
+        return ".raw of this kind is not supported", False
     if suffix in RAW_SUFFIXES:
         return "a camera RAW file, for enhance lowlight", False
     if kind == "image" or suffix in _OTHER_PICTURES | READABLE_SUFFIXES:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.dng_tags import DngTags, read_dng_tags
+from enhance_cli.io.dng_tags import DngTags, check_compression, read_dng_tags
 from enhance_cli.io.exposure import (
     Exposure,
     complete_exif,
@@ -158,6 +158,7 @@ def read_raw(
             sense.
     """
     exif, tags = read_raw_exif(path), read_dng_tags(path)
+    check_compression(path, tags)
     with open_libraw(path) as raw:
         _check_size(path, raw)
         _check_bayer(path, raw)
@@ -195,6 +196,7 @@ def read_rendered(path: Path) -> Picture:
         InputError: if the file cannot be decoded or holds no picture.
     """
     exif = read_raw_exif(path)
+    check_compression(path, read_dng_tags(path))
     with open_libraw(path) as raw:
         _check_size(path, raw)
         stored = raw.raw_image_visible

@@ -49,6 +49,8 @@ PHOTOMETRIC, SUB_IFDS, DNG_VERSION = 262, 330, 50706  # numbers of TIFF tags
 COLOUR_FILTER_ARRAY = 32803  # the value of PHOTOMETRIC for a mosaic
 # A directory with more entries is damaged; the limit keeps it from making us read for ever.
 ENTRY_LIMIT = 1024
+# No compression of sensor data holds more: even lens caps have noise.
+PIXELS_IN_A_BYTE = 256
 
 # What LibRaw prints when it decodes around damage without raising an error.
 _DAMAGE = re.compile(rb"unexpected end|premature end|corrupt", re.IGNORECASE)
@@ -132,18 +134,32 @@ def open_libraw(path: Path) -> Iterator[Any]:
         pass
     try:
         with _caught_stderr() as said, _imread(rawpy, path) as raw:
+            _check_bytes(path, raw.sizes.raw_width, raw.sizes.raw_height)
             yield raw
     except EnhanceError:
         raise
     except MemoryError as error:
         raise InputError(f"{path}: too large for the memory of this machine") from error
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise InputError(
+            f"{path}: no camera RAW file of a kind that is supported, give a DNG or a picture"
+        ) from error
     except Exception as error:  # rawpy's own types, and what numpy makes of odd sizes
         raise InputError(
-            f"{path}: cannot be decoded as camera RAW ({_reason(error)}), get a fresh copy or "
-            "convert it to DNG"
+            f"{path}: cannot be decoded as camera RAW ({_reason(error)}), get a fresh copy"
         ) from error
     if _DAMAGE.search(said):
         raise InputError(f"{path}: damaged or cut off, get a fresh copy")
+
+
+def _check_bytes(path: Path, width: int, height: int) -> None:
+    """Refuse a file that has too few bytes for its pixels, which LibRaw would make up."""
+    size = path.stat().st_size
+    if size * PIXELS_IN_A_BYTE < width * height:
+        raise InputError(
+            f"{path}: {size:,} bytes cannot hold its {width}x{height} pixels, most of the file is "
+            "missing; get a whole copy"
+        )
 
 
 def _import_rawpy(path: Path) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.bad_pixels import repair_alone
+from enhance_cli.io.bad_pixels import fill, repair_alone
 from enhance_cli.io.black_levels import (
     BlackLevels,
     find_black_levels,
@@ -17,6 +17,7 @@ from enhance_cli.io.black_levels import (
     read_masked,
 )
 from enhance_cli.io.dng_tags import DngTags
+from enhance_cli.io.opcodes import Sensor, apply_opcodes, find_bad_pixels
 
 BlackRule = Literal["auto", "file"]
 WhiteBalanceRule = Literal["camera", "auto", "daylight"]
@@ -108,6 +109,10 @@ def read_mosaic(
         part /= spans[y, x]
     if values.max() <= 0 or values.max() == values.min():
         raise InputError(nothing_in(path))
+    sensor = Sensor(colours, (raw.sizes.top_margin, raw.sizes.left_margin))
+    bad = find_bad_pixels(tags, visible, sensor)
+    if bad.any():
+        fill(values, colours, bad)
     if settings.repair:
         repair_alone(values, colours)
     if settings.black == "auto":
@@ -120,6 +125,8 @@ def read_mosaic(
                 f"{blacks.mean + residue.value * spans.mean():.5g} by its {residue.source}, which "
                 "is used; --black file keeps the file's"
             )
+    if left_out := apply_opcodes(tags, values, sensor):
+        notice(f"not applied of what the DNG file prescribes: {', '.join(left_out)}")
     return Mosaic(values, colours)
 
 

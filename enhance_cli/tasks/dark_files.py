@@ -136,8 +136,12 @@ class DarkFile:
 
 
 def find_dark_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """RAW files and pictures in a folder, known by their suffixes, sorted by path."""
-    return find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES)
+    """RAW files and pictures in a folder, sorted by path.
+
+    They are known by their suffixes. The suffix ``.raw`` says little, so there the content counts.
+    """
+    found = find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES | {".raw"})
+    return [path for path in found if path.suffix.lower() != ".raw" or is_raw(path)]
 
 
 def result_suffix(source: Path) -> str:
@@ -204,6 +208,10 @@ def read_dark_file(
                 "sRGB model"
             )
             return _from_picture(picture, _exposure_or_none(path), bits=8)
+    if path.suffix.lower() == ".raw" and path.is_file():
+        raise InputError(
+            f"{path}: .raw of this kind is not supported, give another RAW format or a picture"
+        )
     picture = read_image(path, notice)
     return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
 

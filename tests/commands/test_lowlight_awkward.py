@@ -20,7 +20,6 @@ from enhance_cli.colour import SRGB_TO_XYZ, linear_to_srgb, srgb_to_linear
 from enhance_cli.engine import catalogue, weight_files
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.checkpoint import build, save_checkpoint
-from enhance_cli.io import dng
 from enhance_cli.io.dng import BAYER_ORDERS, write_dng
 from enhance_cli.io.metadata import TURNS
 from enhance_cli.io.raw import Exposure
@@ -121,38 +120,6 @@ def test_bayer_orders_and_orientations_show_the_same_picture(
                 atol=4,
                 err_msg=f"orientation {orientation}",
             )
-
-
-@pytest.mark.parametrize(("order", "odd"), list(zip(BAYER_ORDERS, (0, 1, 1, 0), strict=True)))
-def test_every_pixel_lies_where_the_sensor_saw_it(
-    tmp_path: Path, enhance: Callable, order: str, odd: int
-):
-    """White lines at known rows and columns; a half-size result does not lose its borders."""
-    rgb = np.full((48 - odd, 64 - odd, 3), 0.02)
-    rgb[20:22], rgb[:, 31:33] = 0.9, 0.9
-    write_raw(tmp_path / "a.dng", rgb, rgb.shape[:2], order)
-    for size, step in (("full", 1), ("half", 2)):
-        out = tmp_path / f"{size}.png"
-        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 1, "--size", size, "-o", out)
-        assert ran.code == 0, ran.err
-        shown = load(out)[..., 1]
-        assert shown.shape == (rgb.shape[0] // step, rgb.shape[1] // step)
-        for line, place in ((shown[:, 8], 20.5), (shown[8], 31.5)):
-            light = line - np.median(line)
-            middle = (light @ np.arange(len(line)) / light.sum() + 0.5) * step - 0.5
-            assert middle == pytest.approx(place, abs=0.6 * step)
-
-
-def test_pixels_that_are_not_square_become_so(
-    tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
-):
-    encode = dng._encode
-    scale = dng._rationals(50718, (2, 1))  # DefaultScale
-    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, scale]))
-    write_raw(tmp_path / "a.dng", orientation=6)
-    ran = enhance("lowlight", tmp_path / "a.dng")
-    assert ran.code == 0 and "2 times as wide as high" in ran.err
-    assert load(tmp_path / "a_bright.png").shape == (128, 48, 3)
 
 
 @pytest.mark.parametrize("size", [(22, 22), (23, 1501)])
@@ -460,39 +427,3 @@ def test_looks_that_cannot_be(
     ran = enhance("lowlight", tmp_path / "a.dng", *arguments)
     assert ran.code == 2 and said in ran.err and len(ran.err.splitlines()) == 1
     assert not list(tmp_path.glob("*_bright*"))
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "told"),
-    [
-        ("--black", "dark", "--black dark: must be auto, file or a level"),
-        ("--black", "-3", "--black -3: must be"),
-        ("--black", "9,9", "--black 9,9: must be"),
-        ("--wb", "cloudy", "--wb cloudy: must be camera, auto, daylight or the gains"),
-        ("--wb", "1,0,1", "--wb 1,0,1: must be"),
-        ("--wb", "1,1,nan", "--wb 1,1,nan: must be"),
-    ],
-)
-def test_black_and_white_that_are_no_choice(
-    tmp_path: Path, enhance: Callable, option: str, value: str, told: str
-):
-    write_raw(tmp_path / "a.dng")
-    ran = enhance("lowlight", tmp_path / "a.dng", option, value)
-    assert (ran.code, len(ran.err.splitlines())) == (2, 1) and told in ran.err
-
-
-def test_black_and_white_as_given(tmp_path: Path, enhance: Callable):
-    """Twice the gain of red against green shows; the file's own black level gives way."""
-    write_raw(tmp_path / "a.dng", 0.1)
-    shown = {}
-    for name, options in {
-        "own": (),
-        "red": ("--wb", "4,1,1.6"),
-        "dark": ("--black", BLACK + 0.05 * (WHITE - BLACK)),
-    }.items():
-        out = tmp_path / f"{name}.png"
-        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 2, "-o", out, *options)
-        assert ran.code == 0, ran.err
-        shown[name] = load(out)[8:-8, 8:-8].mean((0, 1))
-    assert shown["red"][0] > shown["own"][0] + 30
-    assert shown["dark"].max() < shown["own"].min() - 20

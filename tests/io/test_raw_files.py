@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from enhance_cli.io.raw import (
     read_rendered,
 )
 
+SIZES = SimpleNamespace(raw_width=800, raw_height=600)
 READABLE = ["Blackmagic.dng", "colorchart.dng", "pidng_10bit.dng", "not_bayer_coolscan.nef"]
 # Whole pictures, or empty: the reader of pictures deals with them.
 NOT_RAW = {"jpeg_renamed.arw", "empty.arw"}
@@ -207,6 +210,29 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
         "sys.exit(bool({'rawpy', 'tifffile', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_too_few_bytes_for_the_pixels_are_refused(tmp_path: Path) -> None:
+    """LibRaw decodes what is missing to zeros; here the strips are said to be compressed."""
+    path = tmp_path / "a.dng"
+    write_dng(path, np.zeros((600, 800), np.uint16), **OPTIONS)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        offset = file.pages.first.dataoffsets[0]
+    with path.open("r+b") as file:
+        file.truncate(offset + 100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rawpy.imread", lambda _: nullcontext(SimpleNamespace(sizes=SIZES)))
+        for read in (read_raw, read_rendered):
+            assert "cannot hold its 800x600 pixels" in refusal(read, path)
+
+
+def test_jpeg_xl_inside_dng_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.dng"
+    write_dng(path, scene(), **OPTIONS)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["Compression"].overwrite(52546)
+    for read in (read_raw, read_rendered):
+        assert "JPEG XL inside DNG is not supported" in refusal(read, path)
 
 
 @pytest.mark.parametrize("name", READABLE)

@@ -1,0 +1,149 @@
+"""``enhance lowlight`` on what cameras' sensors do: orders, crops, black levels, bad pixels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from enhance_cli.architectures import ARCHITECTURES
+from enhance_cli.architectures.sid_fcn import SidFcnConfig
+from enhance_cli.colour import SRGB_TO_XYZ
+from enhance_cli.engine.checkpoint import build, save_checkpoint
+from enhance_cli.io import dng
+from enhance_cli.io.dng import BAYER_ORDERS, write_dng
+
+BLACK, WHITE = 256, 4095
+GAINS = np.array([2.0, 1.0, 1.6])
+XYZ_TO_SRGB = np.linalg.inv(SRGB_TO_XYZ.double().numpy())
+
+
+@pytest.fixture(autouse=True)
+def weights(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Networks that give their input, demosaiced."""
+    folder = tmp_path_factory.mktemp("awkward")
+    architecture = ARCHITECTURES["sid-fcn"]
+    for name, source in (("sid-fcn", "raw"), ("sid-fcn-srgb", "srgb")):
+        torch.manual_seed(0)
+        network = build(architecture, SidFcnConfig(width=2, latent=2, source=source))
+        torch.nn.init.zeros_(network.out.weight)
+        with torch.no_grad():
+            network.out.bias[12::5] = 30  # the sharpest of the means that it blends
+        save_checkpoint(folder / f"{name}.safetensors", network, architecture, name)
+    monkeypatch.setenv("ENHANCE_WEIGHTS", str(folder))
+    monkeypatch.setenv("ENHANCE_CACHE", str(folder / "none"))
+    return folder
+
+
+def write_raw(
+    path: Path,
+    light: object = 0.01,
+    size: tuple[int, int] = (48, 64),
+    pattern: str = "RGGB",
+    **settings: object,
+) -> None:
+    """A DNG of white-balanced linear sRGB: a number, a colour or (H, W, 3)."""
+    rgb = np.broadcast_to(np.asarray(light, float), (*size, 3)) / GAINS
+    mosaic = np.empty(size)
+    for place, colour in enumerate(pattern):
+        y, x = divmod(place, 2)
+        mosaic[y::2, x::2] = rgb[y::2, x::2, "RGB".index(colour)]
+    levels = np.round(np.minimum(mosaic, 1) * (WHITE - BLACK) + BLACK).astype(np.uint16)
+    levels[0, 0] = BLACK - 3  # noise below black
+    write_dng(
+        path,
+        levels,
+        black=BLACK,
+        white=WHITE,
+        as_shot_neutral=tuple(1 / GAINS),
+        color_matrix=XYZ_TO_SRGB,
+        pattern=pattern,
+        **settings,
+    )
+
+
+def load(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image).astype(float)
+
+
+@pytest.mark.parametrize(("order", "odd"), list(zip(BAYER_ORDERS, (0, 1, 1, 0), strict=True)))
+def test_every_pixel_lies_where_the_sensor_saw_it(
+    tmp_path: Path, enhance: Callable, order: str, odd: int
+):
+    """White lines at known rows and columns; a half-size result does not lose its borders."""
+    rgb = np.full((48 - odd, 64 - odd, 3), 0.02)
+    rgb[20:22], rgb[:, 31:33] = 0.9, 0.9
+    write_raw(tmp_path / "a.dng", rgb, rgb.shape[:2], order)
+    for size, step in (("full", 1), ("half", 2)):
+        out = tmp_path / f"{size}.png"
+        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 1, "--size", size, "-o", out)
+        assert ran.code == 0, ran.err
+        shown = load(out)[..., 1]
+        assert shown.shape == (rgb.shape[0] // step, rgb.shape[1] // step)
+        for line, place in ((shown[:, 8], 20.5), (shown[8], 31.5)):
+            light = line - np.median(line)
+            middle = (light @ np.arange(len(line)) / light.sum() + 0.5) * step - 0.5
+            assert middle == pytest.approx(place, abs=0.6 * step)
+
+
+def test_pixels_that_are_not_square_become_so(
+    tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    encode = dng._encode
+    scale = dng._rationals(50718, (2, 1))  # DefaultScale
+    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, scale]))
+    write_raw(tmp_path / "a.dng", orientation=6)
+    ran = enhance("lowlight", tmp_path / "a.dng")
+    assert ran.code == 0 and "2 times as wide as high" in ran.err
+    assert load(tmp_path / "a_bright.png").shape == (128, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--black", "dark", "--black dark: must be auto, file or a level"),
+        ("--black", "-3", "--black -3: must be"),
+        ("--black", "9,9", "--black 9,9: must be"),
+        ("--wb", "cloudy", "--wb cloudy: must be camera, auto, daylight or the gains"),
+        ("--wb", "1,0,1", "--wb 1,0,1: must be"),
+        ("--wb", "1,1,nan", "--wb 1,1,nan: must be"),
+    ],
+)
+def test_black_and_white_that_are_no_choice(
+    tmp_path: Path, enhance: Callable, option: str, value: str, told: str
+):
+    write_raw(tmp_path / "a.dng")
+    ran = enhance("lowlight", tmp_path / "a.dng", option, value)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1) and told in ran.err
+
+
+def test_black_and_white_as_given(tmp_path: Path, enhance: Callable):
+    """Twice the gain of red against green shows; the file's own black level gives way."""
+    write_raw(tmp_path / "a.dng", 0.1)
+    shown = {}
+    for name, options in {
+        "own": (),
+        "red": ("--wb", "4,1,1.6"),
+        "dark": ("--black", BLACK + 0.05 * (WHITE - BLACK)),
+    }.items():
+        out = tmp_path / f"{name}.png"
+        ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 2, "-o", out, *options)
+        assert ran.code == 0, ran.err
+        shown[name] = load(out)[8:-8, 8:-8].mean((0, 1))
+    assert shown["red"][0] > shown["own"][0] + 30
+    assert shown["dark"].max() < shown["own"].min() - 20
+
+
+def test_raw_that_is_not_supported_is_named(tmp_path: Path, enhance: Callable):
+    """Also in a folder, where the other files go on; a camera's file named .raw is read."""
+    (tmp_path / "kodak.raw").write_bytes(b"bare numbers" * 40)
+    write_raw(tmp_path / "b.dng")
+    (tmp_path / "b.dng").rename(tmp_path / "camera.RAW")
+    ran = enhance("lowlight", tmp_path)
+    assert ran.code == 0 and "kodak.raw: skipped, .raw of this kind is not supported" in ran.err
+    assert (tmp_path / "camera_bright.png").exists()
+    ran = enhance("lowlight", tmp_path / "kodak.raw")
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1) and "not supported" in ran.err
