@@ -95,11 +95,9 @@ class JobList:
                 file is to be written, or the reverse.
         """
         target, folder = job.target, job.target_kind.is_folder
-        place = target.resolve()
+        place = self._find_place(target)
         if place in originals:
             raise UsageError(f"{target}: an input would be replaced, choose another -o")
-        if place not in self.claimed and _ignores_case(place.parent):
-            place = next((p for p in self.claimed if _folded(p) == _folded(place)), place)
         if place in self.claimed:
             raise OutputError(
                 f"{job.source}: {self.claimed[place]} is written to {target} already, "
@@ -119,6 +117,17 @@ class JobList:
             )
         else:
             self.jobs.append(job)
+
+    def claimant(self, target: Path) -> Path | None:
+        """The input whose output takes a place already, or None."""
+        return self.claimed.get(self._find_place(target))
+
+    def _find_place(self, target: Path) -> Path:
+        """The place of an output on the disk, which names that differ in case may share."""
+        place = target.resolve()
+        if place not in self.claimed and _ignores_case(place.parent):
+            place = next((p for p in self.claimed if _folded(p) == _folded(place)), place)
+        return place
 
     @contextmanager
     def failing_alone(self, name: str) -> Iterator[None]:
@@ -164,6 +173,10 @@ class Naming:
         """The name, without its folder, of the result of an input."""
         return f"{source.stem}{self.tag}{self.suffix(source)}"
 
+    def longer_name(self, source: Path) -> str:
+        """Another name, with the suffix of the input: ``a_jpg_x4.png`` for ``a.jpg``."""
+        return f"{source.stem}_{source.suffix[1:]}{self.tag}{self.suffix(source)}"
+
 
 def plan_jobs(
     files: FileOptions,
@@ -173,6 +186,9 @@ def plan_jobs(
     exact: bool = False,
 ) -> JobList:
     """Expand file names, patterns and folders, and give each input its output.
+
+    Where the outputs of two inputs with different suffixes would have one name, as those of a RAW
+    file and of a HEIC beside it, the second gets the longer name.
 
     Args:
         files: the inputs and the output as the user named them.
@@ -221,11 +237,13 @@ def plan_jobs(
     originals = {_resolve(source) for source, _ in sources.values()}
     for source, root in sources.values():
         with plan.failing_alone(str(source)):
-            target = (
-                output
-                if single and output is not None
-                else _folder(source, root, output) / naming.name(source)
-            )
+            if single and output is not None:
+                target = output
+            else:
+                target = _folder(source, root, output) / naming.name(source)
+                other = plan.claimant(target)
+                if other and other.suffix.lower() != source.suffix.lower() != "":
+                    target = target.with_name(naming.longer_name(source))
             job = Job(source, target, naming.source_kind, naming.target_kind)
             plan.add(job, files, originals)
     return plan
@@ -326,8 +344,9 @@ def _earlier_outputs(
     folder of inputs.
     """
     made = {
-        _resolve(_folder(source, root, output)) / naming.name(source)
+        _resolve(_folder(source, root, output)) / name
         for source, root in sources.values()
+        for name in (naming.name(source), naming.longer_name(source))
     }
     inside = _resolve(output) if output else None
     return [

@@ -140,14 +140,17 @@ def test_nothing_but_bad_files_make_no_grid(tmp_path: Path, enhance: Run, tiny_a
     assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
 
 
-def test_double_stems_are_refused_in_a_folder_and_fine_in_a_grid(
+def test_double_stems_get_two_names_in_a_folder_and_are_fine_in_a_grid(
     tmp_path: Path, enhance: Run, tiny_autoencoder: list
 ):
     noise(tmp_path / "a.png")
     noise(tmp_path / "a.bmp")
     ran = enhance("sample", *tiny_autoencoder, "--reconstruct", "a.png", "a.bmp", "-o", "out")
-    assert ran.code == 1
-    assert "a.png is written to out/a_reconstructed.png already" in ran.err
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a_bmp_reconstructed.png",
+        "a_reconstructed.png",
+    ]
     ran = enhance("sample", *tiny_autoencoder, "--reconstruct", "a.png", "a.bmp", "-o", "grid.png")
     assert ran.code == 0, ran.err
 

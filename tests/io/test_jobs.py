@@ -152,6 +152,17 @@ def test_of_two_inputs_with_one_output_the_second_fails(tmp_path: Path):
     assert "is written to" in str(found.failures[0][1])
 
 
+def test_of_two_inputs_of_one_stem_the_second_gets_a_longer_name(tmp_path: Path):
+    touch(tmp_path / "a.bmp", tmp_path / "a.jpg", tmp_path / "b.jpg")
+    naming = Naming("_x4", lambda _: ".png")
+    found = plan_jobs(FileOptions([str(tmp_path)]), naming, find_images)
+    targets = [job.target.name for job in found.jobs]
+    assert targets == ["a_x4.png", "a_jpg_x4.png", "b_x4.png"] and found.failures == []
+    touch(*(tmp_path / name for name in targets))  # which are no inputs the next time
+    found = plan_jobs(FileOptions([str(tmp_path)], skip_existing=True), naming, find_images)
+    assert found.jobs == found.failures == [] and len(found.skipped) == 6
+
+
 def test_an_input_is_never_an_output(tmp_path: Path):
     touch(tmp_path / "a.png", tmp_path / "a_x4.png")
     with pytest.raises(UsageError, match="an input would be replaced"):
