@@ -61,10 +61,12 @@ class Sensor:
     Attributes:
         colours: uint8 (p, p), the colours of the block that repeats from the first pixel on.
         origin: the row and column of the visible area's first pixel on the sensor.
+        linear: whether the file has all colours at each pixel, of which the mosaic is a choice.
     """
 
     colours: NDArray[np.uint8]
     origin: tuple[int, int]
+    linear: bool = False
 
 
 def find_bad_pixels(tags: DngTags, stored: NDArray[np.uint16], sensor: Sensor) -> NDArray[np.bool_]:
@@ -137,7 +139,8 @@ def _read(tags: DngTags) -> list[_Opcode]:
 class _Target:
     """The pixels that an operation is for: rows and columns of an area, in steps, of some planes.
 
-    The second list knows one plane, the mosaic. In the third the planes are the colours.
+    The second list knows one plane, the mosaic. In the third, and in files without a mosaic, the
+    planes are the colours.
     """
 
     rows: slice
@@ -160,7 +163,7 @@ class _Target:
             np.arange(*part.indices(side))
             for part, side in zip((self.rows, self.columns), size, strict=True)
         )
-        if opcode.list < 2:
+        if opcode.list < 2 and not sensor.linear:
             return [_Part(rows, columns, 0)]
         period = len(sensor.colours)
         parts = []

@@ -1,4 +1,4 @@
-"""Reads camera RAW files, either as the sensor's Bayer mosaic or as a finished picture.
+"""Reads camera RAW files, either as a Bayer mosaic or as a finished picture.
 
 A digital camera's sensor measures one colour at each pixel, in a repeating block of 2x2 pixels
 (one red, two green, one blue) that is called a Bayer mosaic. :func:`read_raw` gives this mosaic
@@ -37,9 +37,13 @@ from enhance_cli.io.raw_mosaic import (
     Notice,
     RawSettings,
     WhiteBalanceRule,
+    is_linear,
+    is_monochrome,
+    is_mosaic,
     nothing_in,
     read_mosaic,
 )
+from enhance_cli.io.remosaic import BAYER, to_bayer
 
 __all__ = [
     "AS_STORED",
@@ -83,7 +87,7 @@ SRGB_TO_XYZ = np.array(
 
 
 class NotBayerError(InputError):
-    """LibRaw can decode the file, but its sensor has no 2x2 mosaic of red, green and blue."""
+    """LibRaw can decode the file, but its sensor does not see red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class RawImage:
         margins: how many rows and columns the blocks have beyond the picture: at the top, left,
             bottom and right. They are 0 or 1.
         pixel_aspect: how many times as wide as high the sensor's pixels are.
+        grey: whether the sensor sees no colours; all four planes then hold light as such.
     """
 
     planes: NDArray[np.float32]
@@ -127,6 +132,7 @@ class RawImage:
     colour_source: ColourSource = "file"
     margins: Margins = (0, 0, 0, 0)
     pixel_aspect: float = 1.0
+    grey: bool = False
 
     def __post_init__(self) -> None:
         assert self.planes.ndim == 3 and self.planes.shape[0] == 4, self.planes.shape
@@ -140,7 +146,10 @@ def read_raw(
     settings: RawSettings = AS_STORED,
     notice: Notice = lambda _: None,
 ) -> RawImage:
-    """Read the Bayer mosaic of a camera RAW file.
+    """Read a camera RAW file as a Bayer mosaic.
+
+    Of the mosaic of X-Trans the Bayer one is estimated, and of a linear DNG, which has all colours
+    at each pixel, those of the mosaic are taken. A monochrome sensor's pixels stand as they are.
 
     The picture is what the camera shows (:func:`enhance_cli.io.raw_area.find_area`). The mosaic
     holds it in whole blocks of 2x2 pixels that begin with red. ``margins`` tells which of their
@@ -152,8 +161,8 @@ def read_raw(
         notice: is called with a line on each thing that the user should know.
 
     Raises:
-        NotBayerError: if LibRaw decodes the file to something else: X-Trans, a linear DNG, a
-            scan, a monochrome or a four-colour sensor. :func:`read_rendered` reads these.
+        NotBayerError: if LibRaw decodes the file to something else, a scan or a sensor of other
+            colours. :func:`read_rendered` reads these.
         InputError: if the file cannot be decoded, holds no picture, or has levels that make no
             sense.
     """
@@ -161,12 +170,19 @@ def read_raw(
     check_compression(path, tags)
     with open_libraw(path) as raw:
         _check_size(path, raw)
-        _check_bayer(path, raw)
+        grey = is_monochrome(raw)
+        if not (grey or is_mosaic(raw) or is_linear(raw, tags)):
+            raise NotBayerError(
+                f"{path}: no sensor of red, green and blue, convert it to a 16-bit TIFF"
+            )
         gains = _usable_gains(raw.camera_whitebalance)
         mosaic = read_mosaic(path, raw, tags, gains, settings, notice)
-        planes, margins = _pack(raw, tags, mosaic)
+        planes, margins = _pack(raw, tags, mosaic, gains)
         white_balance, white_balance_source = _white_balance(raw, planes, settings)
         camera_to_srgb, colour_source = _colour_matrix(raw)
+        if grey:  # There are no colours to balance or to turn into others.
+            white_balance, white_balance_source = (1.0, 1.0, 1.0), "camera"
+            camera_to_srgb, colour_source = np.eye(3, dtype=np.float32), "file"
         orientation = ORIENTATIONS.get(raw.sizes.flip, 1)
         bits = int(raw.white_level).bit_length()
         aspect = float(raw.sizes.pixel_aspect)
@@ -184,6 +200,7 @@ def read_raw(
         colour_source,
         margins,
         aspect if 1 / ASPECT_LIMIT <= aspect <= ASPECT_LIMIT else 1.0,
+        grey,
     )
 
 
@@ -234,28 +251,19 @@ def _check_size(path: Path, raw: Any) -> None:
         raise InputError(f"{path}: more than {PIXEL_LIMIT:,} pixels, cut it into parts")
 
 
-def _pack(raw: Any, tags: DngTags, mosaic: Mosaic) -> tuple[NDArray[np.float32], Margins]:
+def _pack(
+    raw: Any, tags: DngTags, mosaic: Mosaic, gains: tuple[float, float, float] | None
+) -> tuple[NDArray[np.float32], Margins]:
     """The planes (4, h, w) of :class:`RawImage`, and its margins."""
-    (top,), (left,) = np.nonzero(mosaic.colours == RED)
-    blocks, margins = cut_blocks(mosaic.values, find_area(raw, tags), (int(top), int(left)))
+    values, first = mosaic.values, (0, 0)
+    if mosaic.colours.shape == BAYER.shape:
+        (top,), (left,) = np.nonzero(mosaic.colours == RED)
+        first = int(top), int(left)
+    elif mosaic.colours.size > 1:
+        values = to_bayer(values, mosaic.colours, gains)
+    blocks, margins = cut_blocks(values, find_area(raw, tags), first)
     planes = [blocks[y::2, x::2] for y, x in ((0, 0), (0, 1), (1, 1), (1, 0))]
     return np.stack(planes), margins
-
-
-def _check_bayer(path: Path, raw: Any) -> None:
-    pattern = raw.raw_pattern
-    if pattern is not None and pattern.shape == (2, 2) and raw.num_colors == 3:
-        letters = [chr(raw.color_desc[channel]) for channel in pattern.flat]
-        first, second, third, fourth = letters
-        if (
-            sorted(letters) == ["B", "G", "G", "R"]
-            and "G" in (first, second)
-            and (first == fourth or second == third)
-        ):
-            return
-    raise NotBayerError(
-        f"{path}: not a Bayer mosaic of red, green and blue, convert it to a 16-bit TIFF"
-    )
 
 
 def _white_balance(

@@ -16,8 +16,10 @@ from enhance_cli.io.black_levels import (
     find_residue,
     read_masked,
 )
-from enhance_cli.io.dng_tags import DngTags
+from enhance_cli.io.dng_tags import LINEAR_RAW, DngTags
 from enhance_cli.io.opcodes import Sensor, apply_opcodes, find_bad_pixels
+from enhance_cli.io.raw_files import PHOTOMETRIC
+from enhance_cli.io.remosaic import BAYER
 
 BlackRule = Literal["auto", "file"]
 WhiteBalanceRule = Literal["camera", "auto", "daylight"]
@@ -80,7 +82,8 @@ def read_mosaic(
 
     Args:
         path: the file's name, for messages.
-        raw: rawpy's ``RawPy`` object. Its sensor sees red, green and blue.
+        raw: rawpy's ``RawPy`` object of a file that :func:`is_mosaic`, :func:`is_linear` or
+            :func:`is_monochrome` knows.
         tags: what a DNG file says about its data.
         gains: the white balance by the camera; None if it did not tell.
         settings: what is done to the mosaic besides.
@@ -89,14 +92,14 @@ def read_mosaic(
     Raises:
         InputError: if the levels make no sense.
     """
-    pattern = np.asarray(raw.raw_pattern)
-    visible = raw.raw_image_visible
+    pattern, visible = _layout(raw)
     if min(visible.shape) < 2:
         raise InputError(
             f"{path}: {visible.shape[1]}x{visible.shape[0]} pixels, at least 2x2 are needed"
         )
-    colours = np.array(["RGB".index(chr(raw.color_desc[place])) for place in pattern.flat])
-    colours = colours.reshape(pattern.shape).astype(np.uint8)
+    grey, linear = is_monochrome(raw), is_linear(raw, tags)
+    names = ["G" if grey else chr(raw.color_desc[place]) for place in pattern.flat]
+    colours = np.array(["RGB".index(name) for name in names], np.uint8).reshape(pattern.shape)
     by_libraw = np.array(raw.black_level_per_channel, np.float32)[pattern]
     blacks = find_black_levels(tags, by_libraw, *visible.shape)
     if not isinstance(settings.black, str):
@@ -109,14 +112,15 @@ def read_mosaic(
         part /= spans[y, x]
     if values.max() <= 0 or values.max() == values.min():
         raise InputError(nothing_in(path))
-    sensor = Sensor(colours, (raw.sizes.top_margin, raw.sizes.left_margin))
+    sensor = Sensor(colours, (raw.sizes.top_margin, raw.sizes.left_margin), linear)
     bad = find_bad_pixels(tags, visible, sensor)
     if bad.any():
         fill(values, colours, bad)
-    if settings.repair:
+    if settings.repair and not linear:
         repair_alone(values, colours)
-    if settings.black == "auto":
-        masked = (read_masked(raw, tags).astype(np.float32) - blacks.mean) / spans.mean()
+    if settings.black == "auto" and not grey:
+        border = np.empty((0, 0)) if linear else read_masked(raw, tags)
+        masked = (border.astype(np.float32) - blacks.mean) / spans.mean()
         residue = find_residue(values, colours, masked, gains)
         if residue is not None:
             values -= np.float32(residue.value)
@@ -128,6 +132,42 @@ def read_mosaic(
     if left_out := apply_opcodes(tags, values, sensor):
         notice(f"not applied of what the DNG file prescribes: {', '.join(left_out)}")
     return Mosaic(values, colours)
+
+
+def is_mosaic(raw: Any) -> bool:
+    """Whether each pixel of an open file has one of red, green and blue: Bayer or X-Trans."""
+    pattern = raw.raw_pattern
+    if pattern is None or raw.num_colors != 3:
+        return False
+    letters = "".join(chr(raw.color_desc[place]) for place in np.asarray(pattern).flat)
+    if pattern.shape == (6, 6):
+        return letters.count("G") == 20 and letters.count("R") == letters.count("B") == 8
+    # The greens of Bayer's block lie on a diagonal.
+    return pattern.shape == (2, 2) and letters in ("RGGB", "GRBG", "GBRG", "BGGR")
+
+
+def is_linear(raw: Any, tags: DngTags) -> bool:
+    """Whether an open file is a DNG with all three colours at each pixel, as after demosaicing."""
+    kind = tags.numbers(PHOTOMETRIC)
+    return kind == (LINEAR_RAW,) and raw.raw_type.name == "Stack" and raw.num_colors == 3
+
+
+def is_monochrome(raw: Any) -> bool:
+    """Whether the sensor of an open file sees no colours."""
+    return bool(raw.num_colors == 1 and raw.raw_image_visible.ndim == 2)
+
+
+def _layout(raw: Any) -> tuple[NDArray[Any], NDArray[np.uint16]]:
+    """LibRaw's numbers of the channels in the block that repeats, and the levels (H, W)."""
+    visible = raw.raw_image_visible
+    if is_monochrome(raw):
+        return np.zeros((1, 1), int), visible
+    if visible.ndim == 2:
+        return np.asarray(raw.raw_pattern), visible
+    # Of three colours at each pixel we take that of Bayer's mosaic, of the order RGGB.
+    height, width = visible.shape[:2]
+    taken = np.tile(BAYER, (height // 2 + 1, width // 2 + 1))[:height, :width, None]
+    return BAYER.astype(int), np.take_along_axis(visible, taken.astype(int), axis=2)[:, :, 0]
 
 
 def nothing_in(path: Path) -> str:

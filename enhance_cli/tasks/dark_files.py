@@ -50,6 +50,7 @@ class DarkFile:
         picture: the file's own picture; None for a RAW file.
         margins: rows and columns of a RAW file's mosaic beyond the picture, as in ``RawImage``.
         pixel_aspect: how many times as wide as high the pixels of ``image`` are.
+        monochrome: whether a RAW file's sensor sees no colours.
     """
 
     image: DarkImage
@@ -60,11 +61,12 @@ class DarkFile:
     picture: Picture | None = None
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
     pixel_aspect: float = 1.0
+    monochrome: bool = False
 
     @property
     def is_grey(self) -> bool:
-        """Whether the file's own picture is without colour."""
-        return self.picture is not None and self.picture.pixels.shape[2] == 1
+        """Whether the file's own picture, or its sensor, is without colour."""
+        return self.monochrome or (self.picture is not None and self.picture.pixels.shape[2] == 1)
 
     @property
     def has_alpha(self) -> bool:
@@ -204,8 +206,7 @@ def read_dark_file(
         except NotBayerError:
             picture = read_rendered(path)
             notice(
-                "no Bayer mosaic of red, green and blue: LibRaw's rendering goes through the "
-                "sRGB model"
+                "no sensor of red, green and blue: LibRaw's rendering goes through the sRGB model"
             )
             return _from_picture(picture, _exposure_or_none(path), bits=8)
     if path.suffix.lower() == ".raw" and path.is_file():
@@ -250,6 +251,7 @@ def _from_raw(raw: RawImage) -> DarkFile:
         orientation=raw.orientation,
         margins=raw.margins,
         pixel_aspect=raw.pixel_aspect,
+        monochrome=raw.grey,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -147,3 +148,13 @@ def test_raw_that_is_not_supported_is_named(tmp_path: Path, enhance: Callable):
     assert (tmp_path / "camera_bright.png").exists()
     ran = enhance("lowlight", tmp_path / "kodak.raw")
     assert (ran.code, len(ran.err.splitlines())) == (1, 1) and "not supported" in ran.err
+
+
+def test_a_monochrome_sensor_gives_a_grey_picture(tmp_path: Path, enhance: Callable):
+    write_raw(tmp_path / "a.dng", 0.1 * GAINS)  # the same levels at all pixels
+    with tifffile.TiffFile(tmp_path / "a.dng", mode="r+") as file:
+        file.pages.first.tags["PhotometricInterpretation"].overwrite(34892)
+    ran = enhance("lowlight", tmp_path / "a.dng", "--ratio", 2)
+    assert ran.code == 0 and "white balance" not in ran.err
+    shown = load(tmp_path / "a_bright.png")
+    assert shown.ndim == 2 and np.ptp(shown[8:-8, 8:-8]) <= 2

@@ -170,23 +170,25 @@ def test_grey_world_where_the_file_says_nothing(
     np.testing.assert_array_equal(raw.camera_to_srgb, np.eye(3))
 
 
-def test_linear_dng_is_not_bayer_and_is_rendered(tmp_path: Path) -> None:
-    """Three samples a pixel: no mosaic, but LibRaw renders it."""
+def test_linear_dng_is_read_below_black_too(tmp_path: Path) -> None:
+    """Three samples a pixel, of which Bayer's mosaic is taken; nothing is clipped."""
     path = tmp_path / "a.dng"
-    levels = np.zeros((30, 40, 3), np.uint16)
-    levels[:15], levels[15:, :20] = 3000, 40_000
-    write_linear_dng(path, levels)
+    levels = np.random.default_rng(3).integers(0, 3000, (31, 40, 3), dtype=np.uint16)
+    write_linear_dng(path, levels, black=500)
     assert is_raw(path)
-    with pytest.raises(NotBayerError, match="not a Bayer mosaic"):
-        read_raw(path)
+    raw = read_raw(path)
+    assert (raw.planes.shape, raw.margins, raw.grey) == ((4, 16, 20), (0, 0, 1, 0), False)
+    taken = (levels[::2, ::2, 0], levels[::2, 1::2, 1], levels[1::2, 1::2, 2], levels[1::2, ::2, 1])
+    for plane, values in zip(raw.planes, taken, strict=True):
+        expected = (values.astype(float) - 500) / (65_535 - 500)
+        np.testing.assert_allclose(plane[: len(values)], expected, atol=1e-6)
     picture = read_rendered(path)
-    assert picture.pixels.shape == (30, 40, 3)
-    assert picture.pixels.dtype == np.uint16
-    assert picture.pixels[20, 5].min() > picture.pixels[5, 5].max() > picture.pixels[25, 30].max()
+    assert picture.pixels.shape == (31, 40, 3)
 
 
-def write_linear_dng(path: Path, levels: np.ndarray) -> None:
+def write_linear_dng(path: Path, levels: np.ndarray, black: int = 0) -> None:
     tags = [
+        (50714, "H", 3, (black,) * 3, True),
         (50706, "B", 4, (1, 4, 0, 0), True),
         (50708, "s", 0, "any", True),
         (50717, "H", 3, (65_535,) * 3, True),
@@ -205,22 +207,54 @@ def write_linear_dng(path: Path, levels: np.ndarray) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("size", "colours"),
-    [
-        # X-Trans, of which LibRaw has its own kind; and a sensor without any red.
-        (6, "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"),
-        (2, "GBBG"),
-    ],
-)
-def test_other_mosaics_are_not_bayer(
-    size: int, colours: str, changed_tags: Callable[..., None], tmp_path: Path
+X_TRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
+
+
+def test_a_sensor_without_red_is_none_of_ours(
+    changed_tags: Callable[..., None], tmp_path: Path
 ) -> None:
-    codes = tuple("RGB".index(colour) for colour in colours)
-    changed_tags({33421: ("H", 2, (size, size)), 33422: ("B", size * size, codes)})
+    changed_tags({33422: ("B", 4, (1, 2, 2, 1))})
     write_dng(tmp_path / "a.dng", scene(48, 60), **OPTIONS)
     with pytest.raises(NotBayerError):
         read_raw(tmp_path / "a.dng")
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 60), (41, 55)])
+def test_x_trans_keeps_colours_places_and_noise_below_black(
+    height: int, width: int, changed_tags: Callable[..., None], tmp_path: Path
+) -> None:
+    """A red and a dark blue half; measured colours stay as they are."""
+    rgb = np.empty((height, width, 3))
+    rgb[:, : width // 2], rgb[:, width // 2 :] = (900, 300, 200), (10, 20, 60)
+    kinds = np.array(["RGB".index(colour) for colour in X_TRANS]).reshape(6, 6)
+    kinds = np.tile(kinds, (9, 12))[:height, :width, None]
+    mosaic = np.take_along_axis(rgb, kinds, 2)[..., 0]
+    mosaic += np.random.default_rng(0).normal(0, 30, mosaic.shape)
+    levels = (mosaic + 200).round().astype(np.uint16)
+    changed_tags({33421: ("H", 2, (6, 6)), 33422: ("B", 36, tuple(map(int, kinds[:6, :6].flat)))})
+    write_dng(tmp_path / "a.dng", levels, black=200, **OPTIONS)
+    raw = read_raw(tmp_path / "a.dng")
+    assert raw.margins == (0, 0, height % 2, width % 2)
+    span = WHITE - 200
+    middle = width // 4  # of the planes
+    for plane, colour in zip(raw.planes * span, (0, 1, 2, 1), strict=True):
+        assert plane[:, 3 : middle - 3].mean() == pytest.approx(rgb[0, 0, colour], abs=10)
+        assert plane[:, middle + 3 : -3].mean() == pytest.approx(rgb[0, -1, colour], abs=10)
+    assert raw.planes.min() < 0
+    measured = kinds[: height // 2 * 2 : 2, ::2, 0] == 0
+    red = raw.planes[0, : len(measured), : measured.shape[1]] * span
+    stored = levels[: height // 2 * 2 : 2, ::2].astype(float) - 200
+    np.testing.assert_allclose(red[measured], stored[measured], atol=0.01)
+
+
+def test_a_monochrome_sensor_is_grey(tmp_path: Path) -> None:
+    path = tmp_path / "a.dng"
+    write_dng(path, scene(), black=64, **OPTIONS)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["PhotometricInterpretation"].overwrite(34892)
+    raw = read_raw(path)
+    assert raw.grey and raw.white_balance == (1, 1, 1)
+    np.testing.assert_allclose(unpacked(raw.planes), (scene() - 64.0) / (WHITE - 64), atol=1e-6)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
