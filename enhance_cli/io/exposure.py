@@ -17,6 +17,7 @@ from PIL import UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 
 from enhance_cli.errors import InputError
+from enhance_cli.io.captions import Captions, find_captions
 from enhance_cli.io.metadata import DIRECTORIES, find_exif
 from enhance_cli.io.raw_files import is_raw, open_libraw
 from enhance_cli.io.tiff import find_tiff_exif
@@ -98,6 +99,11 @@ def read_raw_exif(path: Path) -> Pillow.Exif:
             return _load_directories(_find_raw_exif(file))
     except Exception:  # broken metadata must not keep anyone from the picture
         return Pillow.Exif()
+
+
+def read_raw_captions(path: Path) -> Captions:
+    """Read the XMP and IPTC of a camera RAW file that is a TIFF or nearly one, as DNG files are."""
+    return find_captions(None, read_raw_exif(path), {})
 
 
 def complete_exif(exif: Pillow.Exif, raw: Any) -> None:

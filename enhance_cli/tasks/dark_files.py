@@ -15,7 +15,9 @@ from torch.nn import functional
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.engine.brighten import DarkImage
 from enhance_cli.errors import InputError, UsageError
+from enhance_cli.io.captions import Captions
 from enhance_cli.io.colour_tags import BT709, make_profile
+from enhance_cli.io.exposure import read_raw_captions
 from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
@@ -45,6 +47,7 @@ class DarkFile:
         image: the light that the camera recorded.
         exposure: exposure time, sensitivity and aperture, as far as the file tells them.
         exif: the metadata block that the result gets.
+        captions: XMP and IPTC of a RAW file, which the result gets.
         bits: 8 or 16, the depth of the result unless the user asks for another.
         orientation: the EXIF orientation, 1 to 8, that has not been applied to ``image`` yet.
         picture: the file's own picture; None for a RAW file.
@@ -62,6 +65,7 @@ class DarkFile:
     margins: tuple[int, int, int, int] = (0, 0, 0, 0)
     pixel_aspect: float = 1.0
     monochrome: bool = False
+    captions: Captions = Captions()
 
     @property
     def is_grey(self) -> bool:
@@ -132,7 +136,7 @@ class DarkFile:
         elif profile is None and pixels.shape[2] == 3:
             profile = srgb_profile()
         if old is None:
-            return Picture(pixels, exif=self.exif, icc_profile=profile)
+            return Picture(pixels, exif=self.exif, icc_profile=profile, captions=self.captions)
         alpha = None if old.alpha is None else _fit_alpha(old.alpha, pixels)
         return replace(old, pixels=pixels, alpha=alpha, icc_profile=profile)
 
@@ -199,12 +203,13 @@ def read_dark_file(
         InputError: if the file cannot be read.
     """
     if is_raw(path):
+        captions = read_raw_captions(path)
         try:
             raw = read_raw(path, settings, notice)
             _tell_sources(raw, settings, notice)
-            return _from_raw(raw)
+            return _from_raw(raw, captions)
         except NotBayerError:
-            picture = read_rendered(path)
+            picture = replace(read_rendered(path), captions=captions)
             notice(
                 "no sensor of red, green and blue: LibRaw's rendering goes through the sRGB model"
             )
@@ -240,7 +245,7 @@ def _tell_sources(raw: RawImage, settings: RawSettings, notice: Callable[[str], 
         notice("no colour matrix in the file, the sensor's colours are taken for sRGB")
 
 
-def _from_raw(raw: RawImage) -> DarkFile:
+def _from_raw(raw: RawImage, captions: Captions) -> DarkFile:
     image = DarkImage(
         torch.from_numpy(raw.planes), raw.white_balance, torch.from_numpy(raw.camera_to_srgb)
     )
@@ -252,6 +257,7 @@ def _from_raw(raw: RawImage) -> DarkFile:
         margins=raw.margins,
         pixel_aspect=raw.pixel_aspect,
         monochrome=raw.grey,
+        captions=captions,
     )
 
 

@@ -102,6 +102,25 @@ def test_pixels_that_are_not_square_become_so(
     assert load(tmp_path / "a_bright.png").shape == (128, 48, 3)
 
 
+def test_rating_and_title_are_kept(
+    tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r xmp:Rating="4" tiff:Orientation="6"/></x:xmpmeta>'
+    )
+    encode, tag = dng._encode, (700, "B", len(xmp), xmp, True)
+    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, tag]))
+    write_raw(tmp_path / "a.dng", orientation=6)
+    out = tmp_path / "a.jpg"
+    assert enhance("lowlight", tmp_path / "a.dng", "-o", out).code == 0
+    with Image.open(out) as image:
+        assert image.info["xmp"] == xmp.replace(b"6", b"1") and image.size == (48, 64)
+    ran = enhance("lowlight", tmp_path / "a.dng", "-o", out, "--overwrite", "--no-metadata")
+    assert ran.code == 0, ran.err
+    with Image.open(out) as image:
+        assert "xmp" not in image.info
+
+
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
