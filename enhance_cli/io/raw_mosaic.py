@@ -17,6 +17,7 @@ from enhance_cli.io.black_levels import (
     read_masked,
 )
 from enhance_cli.io.dng_tags import LINEAR_RAW, DngTags
+from enhance_cli.io.line_noise import remove_line_noise
 from enhance_cli.io.opcodes import Sensor, apply_opcodes, find_bad_pixels
 from enhance_cli.io.raw_files import PHOTOMETRIC
 from enhance_cli.io.remosaic import BAYER
@@ -44,7 +45,7 @@ class RawSettings:
             next of these that is known is taken. Three numbers are the gains of red, green and
             blue themselves.
         repair: whether pixels that stand out alone, as hot and dead ones do, get the value of
-            their neighbours.
+            their neighbours, and noise that whole rows or columns share is removed.
     """
 
     black: BlackRule | float = "file"
@@ -118,6 +119,7 @@ def read_mosaic(
         fill(values, colours, bad)
     if settings.repair and not linear:
         repair_alone(values, colours)
+        remove_line_noise(values, len(colours))
     if settings.black == "auto" and not grey:
         border = np.empty((0, 0)) if linear else read_masked(raw, tags)
         masked = (border.astype(np.float32) - blacks.mean) / spans.mean()
