@@ -124,25 +124,28 @@ def find_residue(
     colours: NDArray[np.uint8],
     masked: NDArray[np.float32],
     gains: tuple[float, float, float] | None,
+    step: float,
 ) -> Residue | None:
     """Judge a black level by the masked border of the sensor, or else by the darkest data.
 
     No light is below black, so the darkest squares of each colour limit what black can be. They
     also show it: an offset is the same in all colours, while grey light leaves red and blue the
     share of green that the white balance makes up for. Measured on 33 photographs at ratios of 30
-    to 250: of tags 4 levels of 14 bits too low 42% were corrected, of tags 8 too low 68%, to within
-    0.7 levels at the median. Of right tags 2% were changed.
+    to 250: of tags 4 levels of 14 bits too low 33% were corrected, of tags 8 too low 55%, to within
+    0.8 levels at the median. Of right tags 2% were changed.
 
     Args:
         values: (H, W), the mosaic after the file's black level; 1 is white.
         colours: (p, p), the colours 0, 1 and 2 (red, green and blue) of the block that repeats.
         masked: (h, w) masked pixels in the same units; empty if there are none.
         gains: the white balance by the camera; None if it did not tell.
+        step: the difference of two neighbouring levels. Less than half of it can be the rounding of
+            dark data, whose noise is smaller than a level.
 
     Returns:
         None if the level is right as far as can be told.
     """
-    least = _LEVELS / 2**14
+    least = max(_LEVELS / 2**14, step / 2)
     if min(values.shape) // _CELL * (max(values.shape) // _CELL) < 4 * _LEAST_CELLS:
         return None
     darkest, error = _darkest_means(values, colours)

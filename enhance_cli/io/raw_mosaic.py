@@ -123,7 +123,7 @@ def read_mosaic(
     if settings.black == "auto" and not grey:
         border = np.empty((0, 0)) if linear else read_masked(raw, tags)
         masked = (border.astype(np.float32) - blacks.mean) / spans.mean()
-        residue = find_residue(values, colours, masked, gains)
+        residue = find_residue(values, colours, masked, gains, 1 / float(spans.mean()))
         if residue is not None:
             values -= np.float32(residue.value)
             notice(

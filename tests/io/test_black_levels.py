@@ -130,3 +130,14 @@ def test_masked_pixels_show_it_best(
         assert "masked border" in told[0]
     else:
         assert (shift, told) == (0, [])
+
+
+def test_dark_data_that_are_rounded_are_no_proof(tmp_path: Path) -> None:
+    """Without noise what lies at 63.6 is stored as 64; all that is brighter is right."""
+    levels = (dark_scene(0) - 512.0) / 16 + 63.6
+    rounded = levels.clip(63.6).round().astype(np.uint16)
+    options = OPTIONS | {"white": 1023, "as_shot_neutral": tuple(1 / GAINS)}
+    write_dng(tmp_path / "a.dng", rounded, black=63.6, **options)
+    told: list[str] = []
+    read_raw(tmp_path / "a.dng", AUTO, told.append)
+    assert told == []
