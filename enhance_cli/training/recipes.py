@@ -15,7 +15,7 @@ from enhance_cli.training.lowlight_recipes import LOWLIGHT_RECIPES
 from enhance_cli.training.mnist import MNIST_RECIPES
 from enhance_cli.training.optimisation import Optimisation
 from enhance_cli.training.perceptual import LossWeights
-from enhance_cli.training.stages import Recipe, make_recipe, named_network
+from enhance_cli.training.stages import Recipe, Stage, make_recipe, named_network
 from enhance_cli.training.start import EarlierStage, NamedModel
 from enhance_cli.training.superres import SuperResolutionStage
 from enhance_cli.training.video import VideoStage
@@ -73,45 +73,71 @@ def _enet_losses(kind: str) -> LossWeights:
     The table's weights are for other features: they make perceptual and texture losses a thousand
     times stronger here, where conv3_1 stands for pool5 and every mean activation is 1. These give
     the perceptual loss about the gradients of all textures together, a third of them from each
-    layer, and the adversary a tenth of that before it has learned. The table weighs the squared
-    error by none; a weight of 1 on [0, 1] would be nothing beside the adversary.
+    layer, and the adversary four tenths of that before it has learned. The table weighs the
+    squared error by none; a weight of 1 on [0, 1] would be nothing beside the adversary.
     """
     return LossWeights(
         euclidean=1000.0 if "e" in kind else 0.0,
         perceptual=(0.01, 0.005) if "p" in kind else (0.0, 0.0),
-        adversarial=1.0 if "a" in kind else 0.0,
+        adversarial=4.0 if "a" in kind else 0.0,
         texture=(1.5e-9, 2e-8, 6e-9) if "t" in kind else (0.0, 0.0, 0.0),
     )
 
 
 _ENET_LOSSES = {kind: _enet_losses(kind) for kind in ("p", "ea", "pa", "eat", "pat")}
+_ONE_STAGE = ("p", "ea", "pa", "eat")
+
+
+def _textured(steps: int, horizon: int = 0) -> Optimisation:
+    """Ch. 2.5.8 trains anew at a fixed rate of 1e-4 for up to 24 hours.
+
+    From a network that enlarges already far fewer steps are needed, at a higher rate that falls.
+    """
+    return Optimisation(
+        steps=steps,
+        horizon=horizon,
+        learning_rate=2e-4,
+        ema=0.998,
+        clip=100.0,
+        validate_every=250,
+        keep="last",
+    )
 
 
 def _enet_perceptual_x4(kind: str) -> Recipe:
-    """ENet of one of the combinations, from the weights of ENet-E.
-
-    Ch. 2.5.8 trains each anew at a fixed rate of 1e-4 for up to 24 hours; from ENet-E far fewer
-    steps are needed, at a higher rate that falls.
-    """
+    """ENet of one of the combinations, from the weights of ENet-E."""
     stage = SuperResolutionStage(
         **named_network("enet-e-x4"),
         start=(NamedModel("enet-e-x4"),),
         batch=8,
         l1_share=0.0,
         losses=_ENET_LOSSES[kind],
-        optimisation=Optimisation(
-            steps=1400,
-            learning_rate=2e-4,
-            ema=0.998,
-            clip=100.0,
-            validate_every=200,
-            keep="last",
-        ),
+        optimisation=_textured(1400),
     )
     losses = " + ".join(_LOSS_NAMES[letter] for letter in kind)
     return Recipe(
         f"enet-{kind}-x4", f"EnhanceNet x4, {losses}: ENet-{kind.upper()} of table 2.3", (stage,)
     )
+
+
+def _heeding_more(gentle: SuperResolutionStage, then: Optimisation) -> tuple[Stage, ...]:
+    """A stage in which the adversary counts a quarter, and one in which it counts in full."""
+    losses = _ENET_LOSSES["pat"]
+    return (
+        replace(gentle, losses=replace(losses, adversarial=losses.adversarial / 4)),
+        replace(gentle, losses=losses, start=(EarlierStage(1),), optimisation=then),
+    )
+
+
+def _enet_pat_x4() -> Recipe:
+    gentle = SuperResolutionStage(
+        **named_network("enet-pat-x4"),
+        start=(NamedModel("enet-e-x4"),),
+        batch=8,
+        l1_share=0.0,
+        optimisation=_textured(2855, 5000),
+    )
+    return make_recipe("enet-pat-x4", *_heeding_more(gentle, _textured(1603, 3600)))
 
 
 def _enet_real_e_x4() -> Recipe:
@@ -131,17 +157,14 @@ def _enet_real_e_x4() -> Recipe:
 
 def _enet_real_x4() -> Recipe:
     """The same pairs with ENet-PAT's losses."""
-    stage = DistillationStage(
+    gentle = DistillationStage(
         **named_network("enet-real-x4"),
         start=(NamedModel("enet-real-e-x4"),),
         batch=8,
         l1_share=0.0,
-        losses=_ENET_LOSSES["pat"],
-        optimisation=Optimisation(
-            steps=6000, learning_rate=2e-4, ema=0.998, clip=100.0, validate_every=250, keep="last"
-        ),
+        optimisation=_textured(1196, 6000),
     )
-    return make_recipe("enet-real-x4", stage)
+    return make_recipe("enet-real-x4", *_heeding_more(gentle, _textured(2000, 3600)))
 
 
 def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:
@@ -311,7 +334,8 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         _enet_e_x4(),
         _enet_e_x2(),
-        *map(_enet_perceptual_x4, _ENET_LOSSES),
+        *map(_enet_perceptual_x4, _ONE_STAGE),
+        _enet_pat_x4(),
         _enet_real_e_x4(),
         _enet_real_x4(),
         _fast(4),

@@ -37,6 +37,7 @@ CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
 MODELS = (
     "enet-e-x2",
     "enet-e-x4",
+    "enet-pat-x4",
     "frvsr-3-64",
     "frvsr-real",
     "sid-fcn",
