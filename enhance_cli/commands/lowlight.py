@@ -15,6 +15,15 @@ _DEFAULT_MODELS = (
     f"{defaults.lowlight_model(raw=False, grey=False)} for pictures"
 )
 
+Output = Annotated[
+    Path | None,
+    options.output(
+        "beside the input",
+        "Where to write: a file for one input, a folder for several. A folder is made if there is "
+        "none. A name with .dng makes of a RAW file a linear DNG for RAW editors: denoised, and as "
+        "dark as the input.",
+    ),
+]
 Strategy = Annotated[
     str | None,
     typer.Option(
@@ -110,7 +119,7 @@ def lowlight(
         list[str],
         options.inputs("The pictures to brighten: files, folders, or patterns such as '*.dng'."),
     ],
-    output: options.Output = None,
+    output: Output = None,
     strategy: Strategy = None,
     ratio: Ratio = "auto",
     like: Like = None,

@@ -12,6 +12,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.colour import (
     AMPLIFIED_RANGE,
     AMPLIFIED_SRGB_RANGE,
+    apply_matrix,
     linear_to_srgb,
     luminance,
     noise_plane,
@@ -68,10 +69,11 @@ class Look:
 
     Attributes:
         curve: the tone curve; see ``tone.Tone``. Highlights are compressed by all but ``linear``.
+            None is no rendering at all: white-balanced linear camera RGB, divided by the ratio.
         strength: how much of the noise is taken away, from 0 to 1; see ``expose_highlights``.
     """
 
-    curve: Curve
+    curve: Curve | None
     strength: float = 1.0
 
 
@@ -110,9 +112,11 @@ def _grey_of_shown(shown: Tensor) -> Tensor:
     return linear_to_srgb(luminance(srgb_to_linear(shown)))
 
 
-def _amplify(image: DarkImage, ratio: float) -> Tensor:
+def _amplify(image: DarkImage, ratio: float, *, shown: bool = True) -> Tensor:
     balanced = image.balanced()
-    if ratio < 1:  # Saturated pixels become grey, and do not take the colour of the gains.
+    if (
+        ratio < 1 and shown
+    ):  # Saturated pixels become grey, and do not take the colour of the gains.
         balanced = balanced.clamp(max=1)
     return balanced * ratio
 
@@ -146,14 +150,19 @@ def _plan_fixed(model: Model, image: DarkImage, ratio: float, grey: bool) -> _St
     return _Steps(y, model.network, show, model.contract.halo)
 
 
-def _plan_look(model: Model, image: DarkImage, ratio: float, grey: bool, look: Look) -> _Steps:
-    """A linear network, rendered as a user wants it."""
-    contract, bounds = model.contract, _bounds(image)
-    amplified = _amplify(image, ratio)
-    light = light_map(amplified)
-    seen = _with_noise_plane((amplified / light).clamp(*bounds), contract)
-    y = torch.cat([amplified, light, seen[len(amplified) :]])
-    tone = choose_tone(amplified, look.curve, ratio * max(image.gains))
+def _choose_rendering(
+    image: DarkImage, amplified: Tensor, ratio: float, grey: bool, curve: Curve | None
+) -> Callable[[Tensor], Tensor]:
+    """What turns amplified camera RGB into what is shown, or undoes the amplification."""
+
+    def undo(result: Tensor) -> Tensor:
+        if grey and result.shape[1] == 3:
+            result = luminance(apply_matrix(result, image.camera_to_srgb.to(result.device)))
+        return result / ratio
+
+    if curve is None:
+        return undo
+    tone = choose_tone(amplified, curve, ratio * max(image.gains))
     saturation = None
     if image.is_raw and ratio >= 1:  # Below, what is saturated has been made grey already.
         saturation = find_saturation(image.planes) * torch.tensor(image.gains) * ratio
@@ -162,6 +171,17 @@ def _plan_look(model: Model, image: DarkImage, ratio: float, grey: bool, look: L
         matrix = image.camera_to_srgb.to(result.device)
         return develop(result, matrix, tone, saturation=saturation, grey=grey)
 
+    return show
+
+
+def _plan_look(model: Model, image: DarkImage, ratio: float, grey: bool, look: Look) -> _Steps:
+    """A linear network, rendered as a user wants it."""
+    contract, bounds = model.contract, _bounds(image)
+    amplified = _amplify(image, ratio, shown=look.curve is not None)
+    light = light_map(amplified)
+    seen = _with_noise_plane((amplified / light).clamp(*bounds), contract)
+    y = torch.cat([amplified, light, seen[len(amplified) :]])
+    show = _choose_rendering(image, amplified, ratio, grey, look.curve)
     halo = contract.halo
     if image.is_raw and look.strength < 1:
         halo = max(halo, DEMOSAICING_HALO)
@@ -202,8 +222,8 @@ def brighten(
         levels, progress, notice: see ``run_tiled``.
 
     Returns:
-        (C, H', W'), shown values in [0, 1] or levels. A network of the thesis gives half of the
-        sensor's width and height in any case.
+        (C, H', W'), shown values in [0, 1] or levels, or light of any range if the look has no
+        curve. A network of the thesis gives half of the sensor's width and height in any case.
     """
     contract = model.contract
     direct = not contract.is_linear  # The output is shown as it is, without rendering.

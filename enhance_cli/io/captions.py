@@ -57,10 +57,15 @@ def find_captions(
         except UnicodeDecodeError:
             texts = {COMMENT: comment.decode("latin-1")}
     return Captions(
-        _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if xmp else None,
+        orient_xmp(xmp, 1) if xmp else None,
         _as_bytes(iptc or tiff_tags.get(TIFF_IPTC)),
         tuple(texts.items()),
     )
+
+
+def orient_xmp(xmp: bytes, orientation: int) -> bytes:
+    """Change the orientation that XMP states, if it does, to another of EXIF's numbers."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>%d" % orientation, xmp)
 
 
 def _as_bytes(value: object) -> bytes | None:

@@ -137,7 +137,7 @@ def check_writable(path: Path, height: int, width: int, *, depth: int, alpha: bo
                 f"{path}: {width}x{height} pixels are too many, {format_.name} holds at most "
                 f"{limit} {unit}: use .png or .tif"
             )
-    _check_folder(path)
+    check_folder(path)
 
 
 def write_notices(path: Path, picture: Picture) -> list[str]:
@@ -196,7 +196,12 @@ def find_format(path: Path) -> Format:
     return format_
 
 
-def _check_folder(path: Path) -> None:
+def check_folder(path: Path) -> None:
+    """Check that a file can be written where a path says.
+
+    Raises:
+        OutputError: if its folder may not be written or is none, or there is a folder of its name.
+    """
     try:
         exists_as_folder = path.is_dir()
     except OSError as error:  # a name that is too long

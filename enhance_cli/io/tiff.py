@@ -114,7 +114,7 @@ def finish_tiff(path: Path, picture: Picture) -> int:
     """
     with path.open("r+b") as file:
         directory = _first_directory(file)
-        _describe(directory, picture)
+        describe(directory, picture)
         return _add_directory(file, directory, 8 if directory._bigtiff else 4)
 
 
@@ -142,7 +142,7 @@ def append_tiff(path: Path, link: int, page: Path, picture: Picture) -> int:
         if not directory._bigtiff and file.tell() > 2**32 - 2**24:  # its metadata comes yet
             raise OverflowError("more than 4 GB")
         directory[TILE_OFFSETS] = tuple(start + offset for offset in directory[TILE_OFFSETS])
-        _describe(directory, picture)
+        describe(directory, picture)
         directory[NEW_SUBFILE_TYPE] = PAGE
         return _add_directory(file, directory, link)
 
@@ -170,7 +170,7 @@ def _first_directory(file: IO[bytes]) -> Directory:
     return next(_walk(file))[1]
 
 
-def _describe(directory: Directory, picture: Picture) -> None:
+def describe(directory: Directory, picture: Picture) -> None:
     """Put the metadata of a picture into its directory; its resolution in inches is there."""
     exif = load_exif(picture.exif) if picture.exif else Pillow.Exif()
     kept = set(dict(directory))

@@ -19,6 +19,7 @@ from enhance_cli.io.captions import Captions
 from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.exposure import read_raw_captions
 from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
+from enhance_cli.io.linear_dng import SensorPicture, read_colours
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
     AS_STORED,
@@ -112,6 +113,38 @@ class DarkFile:
             round(width * max(self.pixel_aspect, 1)),
         )
 
+    def _cut(self, planes: Tensor) -> Tensor:
+        """Cut a network's output down to the picture."""
+        if not self.image.is_raw:
+            return planes
+        scale = planes.shape[-1] // self.image.planes.shape[-1]
+        height, width = self._picture_size(scale)
+        top, left = (margin * scale // 2 for margin in self.margins[:2])
+        return planes[:, top : top + height, left : left + width]
+
+    def finish_light(self, planes: Tensor, path: Path) -> SensorPicture:
+        """Turn a network's output back into what the sensor of a RAW file would have recorded.
+
+        Args:
+            planes: (C, H, W), white-balanced linear camera RGB or grey, where 1 is the level at
+                which the sensor saturates.
+            path: the RAW file.
+
+        Raises:
+            InputError: if the file cannot be opened.
+        """
+        gains, matrix = self.image.gains, self.image.camera_to_srgb.numpy()
+        light = self._cut(planes).movedim(0, -1) / torch.tensor(gains)
+        return SensorPicture(
+            light.numpy(),
+            gains,
+            read_colours(path, gains, matrix),
+            self.orientation,
+            self.pixel_aspect,
+            self.exif,
+            self.captions,
+        )
+
     def finish(self, planes: Tensor, *, linear: bool = False) -> Picture:
         """Cut and turn a network's output, and add what belongs to the file.
 
@@ -119,11 +152,7 @@ class DarkFile:
             planes: (C, H, W) levels, uint8 or uint16.
             linear: whether levels are proportional to light; the profile of the result says so.
         """
-        if self.image.is_raw:
-            scale = planes.shape[-1] // self.image.planes.shape[-1]
-            height, width = self._picture_size(scale)
-            top, left = (margin * scale // 2 for margin in self.margins[:2])
-            planes = planes[:, top : top + height, left : left + width]
+        planes = self._cut(planes)
         if self.pixel_aspect != 1:
             square = resample(to_values(planes), *self._square(*planes.shape[-2:]))
             planes = to_levels(square, planes.dtype)

@@ -1,11 +1,14 @@
 """Brighten dark pictures: camera RAW and sRGB files, mixed at will."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from enhance_cli import __version__
 from enhance_cli.defaults import RAW_CURVE, SRGB_CURVE, STRENGTH, lowlight_model
@@ -16,8 +19,10 @@ from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.strategies import choose_plan
 from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import InputError, UnknownNameError, UsageError
+from enhance_cli.io.captions import Captions
 from enhance_cli.io.image import check_writable, write_image, write_notices
-from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
+from enhance_cli.io.jobs import FileOptions, Job, Naming, is_file_name, plan_jobs
+from enhance_cli.io.linear_dng import check_dng, write_linear_dng
 from enhance_cli.io.metadata import note_software
 from enhance_cli.io.raw import Exposure, RawSettings, read_exposure
 from enhance_cli.talk import Talk
@@ -57,6 +62,12 @@ class LowLightRequest:
     quality: int | None = None
     metadata: bool = True
 
+    @property
+    def makes_dng(self) -> bool:
+        """Whether the output is a DNG file."""
+        output = self.files.output
+        return output is not None and is_file_name(output) and output.suffix.lower() == ".dng"
+
 
 def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     """Brighten every input of a request.
@@ -91,53 +102,101 @@ def _brighten_file(
 ) -> dict[str, Any]:
     """Read, brighten and write one file; gives what is to be reported of it."""
     dark = read_dark_file(job.source, progress.notice, settings)
+    if request.makes_dng and not dark.image.is_raw:
+        raise InputError(
+            f"{job.source}: only RAW files of sensors with red, green and blue become DNG, name a "
+            ".png or .tif with -o"
+        )
     model = models.choose(dark.image, job.source)
     ratio = rule.find(dark, job.source)
     look = _choose_look(request, model, dark.image)
-    told = {} if look is None else {"curve": look.curve, "strength": look.strength}
-    linear = told.get("curve") == "linear"
-    bits = request.bits or (16 if linear else dark.bits)
-    half = request.size == "half"
-    height, width = dark.result_size(model.contract.scale, half=half)
-    check_writable(job.target, height, width, depth=bits, alpha=dark.has_alpha)
-    planes = brighten(
+    told: dict[str, Any] = {}
+    if look is not None:
+        told = {"strength": look.strength}
+        if look.curve is not None:
+            told = {"curve": look.curve, **told}
+    note = None
+    if request.metadata:
+        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+        note += "".join(f", {name} {value}" for name, value in told.items())
+    run = partial(
+        brighten,
         model,
         dark.image,
         ratio,
         plan,
         look=look,
-        half=half,
+        half=request.size == "half",
         grey=request.grayscale or dark.is_grey,
-        levels=_LEVEL_TYPES[bits],
         progress=progress.update,
         notice=progress.notice,
     )
-    result = dark.finish(planes, linear=linear)
-    if linear and dark.has_profile:
-        progress.notice("its colour profile is replaced by that of linear sRGB")
-    if not request.metadata:
-        result = result.without_metadata()
-    for text in write_notices(job.target, result):
-        progress.notice(text)
-    if request.metadata:
-        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
-        note += "".join(f", {name} {value}" for name, value in told.items())
-        result = replace(result, exif=note_software(result.exif, note))
-    write_image(job.target, result, request.quality)
+    write = _write_dng if request.makes_dng else _write_picture
+    height, width = write(job, request, dark, model.contract.scale, run, note, progress)
     progress.notice(f"ratio {ratio:.4g}, {model.info.name}")
     return {
-        "width": result.width,
-        "height": result.height,
+        "width": width,
+        "height": height,
         "ratio": float(f"{ratio:.6g}"),
         "model": model.info.name,
         **told,
     }
 
 
+def _write_picture(
+    job: Job,
+    request: LowLightRequest,
+    dark: DarkFile,
+    scale: int,
+    run: Callable[..., Tensor],
+    note: str | None,
+    progress: FileProgress,
+) -> tuple[int, int]:
+    """Brighten a file and write it as a picture; gives its height and width."""
+    linear = request.curve == "linear"
+    bits = request.bits or (16 if linear else dark.bits)
+    height, width = dark.result_size(scale, half=request.size == "half")
+    check_writable(job.target, height, width, depth=bits, alpha=dark.has_alpha)
+    result = dark.finish(run(levels=_LEVEL_TYPES[bits]), linear=linear)
+    if linear and dark.has_profile:
+        progress.notice("its colour profile is replaced by that of linear sRGB")
+    if note is None:
+        result = result.without_metadata()
+    for text in write_notices(job.target, result):
+        progress.notice(text)
+    if note is not None:
+        result = replace(result, exif=note_software(result.exif, note))
+    write_image(job.target, result, request.quality)
+    return result.height, result.width
+
+
+def _write_dng(
+    job: Job,
+    request: LowLightRequest,
+    dark: DarkFile,
+    scale: int,
+    run: Callable[..., Tensor],
+    note: str | None,
+    progress: FileProgress,
+) -> tuple[int, int]:
+    """Clean a RAW file and write it as a linear DNG file; gives its height and width."""
+    check_dng(job.target, *dark.result_size(scale, half=request.size == "half"))
+    result = dark.finish_light(run(), job.source)
+    if note is None:
+        result = replace(result, exif=None, captions=Captions())
+    else:
+        result = replace(result, exif=note_software(result.exif, note))
+    write_linear_dng(job.target, result)
+    height, width = result.light.shape[:2]
+    return height, width
+
+
 def _choose_look(request: LowLightRequest, model: Model, image: DarkImage) -> Look | None:
     """The look of one result; None for a network that gives what is shown."""
     if not model.contract.is_linear:
         return None
+    if request.makes_dng:
+        return Look(None, request.strength)
     curve = request.curve or (RAW_CURVE if image.is_raw else SRGB_CURVE)
     return Look(cast(Curve, curve), request.strength)
 
@@ -149,6 +208,12 @@ def _check_options(request: LowLightRequest) -> None:
         raise UsageError(f"--bits {request.bits}: must be 8 or 16")
     if request.curve is not None and request.curve not in CURVES:
         raise UnknownNameError("curve", request.curve, CURVES)
+    if request.makes_dng and request.curve is not None:
+        raise UsageError(
+            f"--curve {request.curve}: a DNG holds light as the sensor records it, leave it out"
+        )
+    if request.makes_dng and request.bits == 8:
+        raise UsageError("--bits 8: a DNG has 16, leave it out")
     if not 0 <= request.strength <= 1:
         raise UsageError(f"--strength {request.strength:g}: must be from 0 to 1")
 
@@ -158,7 +223,11 @@ class _Models:
 
     def __init__(self, request: LowLightRequest, plan: TilePlan, talk: Talk) -> None:
         self._options, self._grey = request.model, request.grayscale
-        given = {"--curve": request.curve is not None, "--strength": request.strength != STRENGTH}
+        given = {
+            "--curve": request.curve is not None,
+            "--strength": request.strength != STRENGTH,
+            f"-o {request.files.output}": request.makes_dng,
+        }
         self._look_options = [option for option, is_given in given.items() if is_given]
         self._plan, self._talk = plan, talk
         self._loaded: dict[str | None, Model] = {}
