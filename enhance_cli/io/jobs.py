@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path, PosixPath
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
-from enhance_cli.io.finding import looks_like_video, walk_files, why_overlooked
+from enhance_cli.io.finding import RAW_SUFFIXES, looks_like_video, walk_files, why_overlooked
 
 
 class Kind(Enum):
@@ -225,7 +225,7 @@ def plan_jobs(
                 for source in found:
                     sources.setdefault(source.parent.resolve() / source.name, (source, root))
     single = output is not None and (exact or is_file_name(output)) and not named_folder
-    if named_folder and output and is_file_name(output) and mimetypes.guess_type(output.name)[0]:
+    if named_folder and output and is_file_name(output) and _names_known_file(output):
         raise UsageError(
             f"-o {output}: one file for a folder, name a folder (with / at its end if it has a dot)"
         )
@@ -247,6 +247,12 @@ def plan_jobs(
             job = Job(source, target, naming.source_kind, naming.target_kind)
             plan.add(job, files, originals)
     return plan
+
+
+def _names_known_file(output: Path) -> bool:
+    """Whether a name with a suffix is that of a file of a known kind, and hardly of a folder."""
+    known = output.suffix.lower() in RAW_SUFFIXES  # which mimetypes does not know
+    return known or mimetypes.guess_type(output.name)[0] is not None
 
 
 def _resolve(path: Path) -> Path:

@@ -208,8 +208,9 @@ def test_names_that_mean_nothing(tmp_path: Path):
     touch(tmp_path / "a.png")
     with pytest.raises(UsageError, match="without a name"):
         plan("")
-    with pytest.raises(UsageError, match="one file for a folder"):
-        plan(tmp_path, output=tmp_path / "one.png")
+    for name in ("one.png", "one.DNG"):
+        with pytest.raises(UsageError, match="one file for a folder"):
+            plan(tmp_path, output=tmp_path / name)
     for text in ("", "-"):
         with pytest.raises(UsageError, match="results go to files"):
             parse_output(text)
