@@ -164,7 +164,7 @@ def _enet_real_x4() -> Recipe:
         l1_share=0.0,
         optimisation=_textured(1196, 6000),
     )
-    return make_recipe("enet-real-x4", *_heeding_more(gentle, _textured(2000, 3600)))
+    return make_recipe("enet-real-x4", *_heeding_more(gentle, _textured(2610, 3600)))
 
 
 def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:

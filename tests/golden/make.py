@@ -38,6 +38,8 @@ MODELS = (
     "enet-e-x2",
     "enet-e-x4",
     "enet-pat-x4",
+    "enet-real-e-x4",
+    "enet-real-x4",
     "frvsr-3-64",
     "frvsr-real",
     "sid-fcn",
