@@ -338,7 +338,7 @@ RECIPES: dict[str, Recipe] = {
         _enet_pat_x4(),
         _enet_real_e_x4(),
         _enet_real_x4(),
-        _fast(4),
+        _fast(4, steps=4600, validate_every=250),
         _fast(2, NamedModel("fast-x4"), steps=5000),
         *LOWLIGHT_RECIPES,
         _frvsr_real(),

@@ -40,6 +40,7 @@ MODELS = (
     "enet-pat-x4",
     "enet-real-e-x4",
     "enet-real-x4",
+    "fast-x4",
     "frvsr-3-64",
     "frvsr-real",
     "sid-fcn",
