@@ -1,5 +1,6 @@
 """Small videos and networks to test ``enhance video`` with."""
 
+import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -128,6 +129,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int, error: type = Keyboar
         nonlocal count
         if count == after:
             monkeypatch.setattr(FrameEnlarger, "step", original)
+            time.sleep(0.5)  # in which the encoder finishes what it has been given
             raise error
         count += 1
         return original(*arguments)

@@ -393,7 +393,7 @@ CASES = (
     "video_90.mov",
 )
 BAD = {  # in their first part
-    "invalid-bitstream.webm": "damaged",
+    "invalid-bitstream.webm": "none of its 51 frames decodes",
     "sample_audio_only.mp4": "no video stream, the file holds only audio",
 }
 
