@@ -167,17 +167,27 @@ def _enet_real_x4() -> Recipe:
     return make_recipe("enet-real-x4", *_heeding_more(gentle, _textured(2610, 3600)))
 
 
-def _fast(scale: int, *start: NamedModel, **optimisation: Any) -> Recipe:
-    model = f"fast-x{scale}"
-    return make_recipe(
-        model,
-        SuperResolutionStage(
-            **named_network(model),
-            patch=48,
-            start=start,
-            optimisation=Optimisation(**{"learning_rate": 1e-3, "clip": 1.0, **optimisation}),
-        ),
+def _fast_x4() -> Recipe:
+    """A short schedule from fresh weights, and another from where it ended."""
+    stage = SuperResolutionStage(
+        **named_network("fast-x4"),
+        patch=48,
+        optimisation=Optimisation(steps=4600, learning_rate=1e-3, clip=1.0, validate_every=250),
     )
+    again = replace(stage.optimisation, steps=2600, learning_rate=6e-4, validate_every=200)
+    return make_recipe(
+        "fast-x4", stage, replace(stage, start=(EarlierStage(1),), optimisation=again)
+    )
+
+
+def _fast_x2() -> Recipe:
+    stage = SuperResolutionStage(
+        **named_network("fast-x2"),
+        patch=48,
+        start=(NamedModel("fast-x4"),),
+        optimisation=Optimisation(steps=5000, learning_rate=1e-3, clip=1.0),
+    )
+    return make_recipe("fast-x2", stage)
 
 
 # --- video --------------------------------------------------------------------------------------
@@ -338,8 +348,8 @@ RECIPES: dict[str, Recipe] = {
         _enet_pat_x4(),
         _enet_real_e_x4(),
         _enet_real_x4(),
-        _fast(4, steps=4600, validate_every=250),
-        _fast(2, NamedModel("fast-x4"), steps=5000),
+        _fast_x4(),
+        _fast_x2(),
         *LOWLIGHT_RECIPES,
         _frvsr_real(),
         _frvsr_3_64(),
