@@ -114,9 +114,8 @@ def _grey_of_shown(shown: Tensor) -> Tensor:
 
 def _amplify(image: DarkImage, ratio: float, *, shown: bool = True) -> Tensor:
     balanced = image.balanced()
-    if (
-        ratio < 1 and shown
-    ):  # Saturated pixels become grey, and do not take the colour of the gains.
+    # Saturated pixels become grey, and do not take the colour of the gains.
+    if ratio < 1 and shown:
         balanced = balanced.clamp(max=1)
     return balanced * ratio
 

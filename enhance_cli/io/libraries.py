@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,17 @@ from enhance_cli.errors import EnhanceError
 
 DECODERS = frozenset({"PIL", "pyvips", "tifffile", "rawpy", "av", "imageio", "pillow_heif"})
 _settings_lock = threading.RLock()
+
+
+@cache
+def prepare_pillow() -> None:
+    """Make Pillow know all of its formats, and HEIC; the first call does it."""
+    from PIL import Image
+    from pillow_heif import register_heif_opener
+
+    Image.init()
+    # Thumbnails are not wanted; depth maps are told, but not decoded.
+    register_heif_opener(thumbnails=False, depth_images=True)
 
 
 @contextmanager

@@ -9,11 +9,10 @@ from typing import IO
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageFile, UnidentifiedImageError
-from pillow_heif import register_heif_opener
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.jpeg import close_jpeg, lacks_scans
-from enhance_cli.io.libraries import pillow_setting
+from enhance_cli.io.libraries import pillow_setting, prepare_pillow
 from enhance_cli.io.metadata import find_exif, to_srgb
 from enhance_cli.io.picture import Samples
 
@@ -113,9 +112,7 @@ def _too_many_pixels(path: Path) -> str:
 
 def identify(path: Path, file: IO[bytes]) -> ImageFile.ImageFile | None:
     """Read the header; None means a TIFF of a kind that only libvips knows."""
-    Pillow.init()
-    # Thumbnails are not wanted; depth maps are told, but not decoded.
-    register_heif_opener(thumbnails=False, depth_images=True)
+    prepare_pillow()
     known = [name for name in READABLE_FORMATS if name in Pillow.OPEN]
     with decoding(path):
         try:

@@ -10,10 +10,13 @@ from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.sid_fcn import SidFcnConfig
 from enhance_cli.colour import SRGB_TO_XYZ
 from enhance_cli.engine.checkpoint import build, save_checkpoint
-from enhance_cli.io.dng import write_dng
+from enhance_cli.io import dng
+from enhance_cli.io.dng import Tag, write_dng
 
 BLACK, WHITE = 256, 4095
 GAINS = np.array([2.0, 1.0, 1.6])
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r xmp:Rating="4" tiff:Orientation="6"/></x:xmpmeta>'
+XMP_TAG: Tag = (700, "B", len(XMP), XMP, True)
 XYZ_TO_SRGB = np.linalg.inv(SRGB_TO_XYZ.double().numpy())
 
 
@@ -30,6 +33,12 @@ def use_networks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENHANCE_WEIGHTS", str(folder))
     monkeypatch.setenv("ENHANCE_CACHE", str(folder / "none"))
     return folder
+
+
+def add_tag(monkeypatch: pytest.MonkeyPatch, tag: Tag) -> None:
+    """Let all DNG files that are written from now on have one more tag."""
+    encode = dng._encode
+    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, tag]))
 
 
 def write_raw(

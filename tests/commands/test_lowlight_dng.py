@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import rawpy
 import tifffile
-from dark_pictures import use_networks, write_raw
+from dark_pictures import XMP, XMP_TAG, add_tag, use_networks, write_raw
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from enhance_cli.io import dng
 from enhance_cli.io.raw import Exposure, read_exposure
 
 # Of a Sony A7S II, as Adobe's tables have it.
@@ -69,11 +68,7 @@ def test_libraw_shows_the_brightness_and_colours_of_the_raw(tmp_path: Path, enha
 def test_half_size_grey_and_turned_with_all_that_is_said_about_it(
     tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ):
-    xmp = (
-        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r xmp:Rating="4" tiff:Orientation="6"/></x:xmpmeta>'
-    )
-    encode, tag = dng._encode, (700, "B", len(xmp), xmp, True)
-    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, tag]))
+    add_tag(monkeypatch, XMP_TAG)
     write_patches(tmp_path / "a.dng", orientation=6, make="Acme", exposure=Exposure(0.04, 400, 4))
     out = tmp_path / "half.DNG"
     options = ["--model", "sid-fcn", "--grayscale", "--size", "half", "--ratio", "12"]
@@ -83,7 +78,7 @@ def test_half_size_grey_and_turned_with_all_that_is_said_about_it(
     assert upright.shape == (96, 24, 3)
     assert np.ptp(upright, axis=2).max() < 0.02 * upright.max()
     tags = tags_of(out)
-    assert tags[Base.Orientation] == 6 and tags[700] == xmp and tags[Base.Make] == "Acme"
+    assert tags[Base.Orientation] == 6 and tags[700] == XMP and tags[Base.Make] == "Acme"
     assert "ratio 12" in tags[Base.Software] and "strength 1" in tags[Base.Software]
     assert read_exposure(out) == Exposure(0.04, 400, 4)
     matrix = np.array(tags[50721]).reshape(9, 2)

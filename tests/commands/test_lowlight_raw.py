@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from dark_pictures import BLACK, GAINS, WHITE, use_networks, write_raw
+from dark_pictures import BLACK, GAINS, WHITE, XMP, XMP_TAG, add_tag, use_networks, write_raw
 from PIL import Image
 
 from enhance_cli.io import dng
@@ -47,9 +47,7 @@ def test_every_pixel_lies_where_the_sensor_saw_it(
 def test_pixels_that_are_not_square_become_so(
     tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ):
-    encode = dng._encode
-    scale = dng._rationals(50718, (2, 1))  # DefaultScale
-    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, scale]))
+    add_tag(monkeypatch, dng._rationals(50718, (2, 1)))  # DefaultScale
     write_raw(tmp_path / "a.dng", orientation=6)
     ran = enhance("lowlight", tmp_path / "a.dng")
     assert ran.code == 0 and "2 times as wide as high" in ran.err
@@ -59,16 +57,12 @@ def test_pixels_that_are_not_square_become_so(
 def test_rating_and_title_are_kept(
     tmp_path: Path, enhance: Callable, monkeypatch: pytest.MonkeyPatch
 ):
-    xmp = (
-        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r xmp:Rating="4" tiff:Orientation="6"/></x:xmpmeta>'
-    )
-    encode, tag = dng._encode, (700, "B", len(xmp), xmp, True)
-    monkeypatch.setattr(dng, "_encode", lambda mosaic, tags: encode(mosaic, [*tags, tag]))
+    add_tag(monkeypatch, XMP_TAG)
     write_raw(tmp_path / "a.dng", orientation=6)
     out = tmp_path / "a.jpg"
     assert enhance("lowlight", tmp_path / "a.dng", "-o", out).code == 0
     with Image.open(out) as image:
-        assert image.info["xmp"] == xmp.replace(b"6", b"1") and image.size == (48, 64)
+        assert image.info["xmp"] == XMP.replace(b"6", b"1") and image.size == (48, 64)
     ran = enhance("lowlight", tmp_path / "a.dng", "-o", out, "--overwrite", "--no-metadata")
     assert ran.code == 0, ran.err
     with Image.open(out) as image:
