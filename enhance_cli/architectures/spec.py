@@ -1,10 +1,10 @@
 """What every network declares about itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from enhance_cli.colour import ToneCurve
 
@@ -41,6 +41,8 @@ class Contract:
             picture, ``blended`` if tiles must overlap and be averaged, and ``forbidden`` if the
             network must see the whole picture.
         lookahead: how many frames after the current one a video network must be shown.
+        draws: whether the network can draw several answers to one input; it is a
+            ``DrawingNetwork`` then.
     """
 
     scale: int
@@ -53,6 +55,7 @@ class Contract:
     auto_tile: int | None = None
     tiling: Tiling = "exact"
     lookahead: int = 0
+    draws: bool = False
 
     @property
     def is_raw(self) -> bool:
@@ -68,6 +71,38 @@ class Contract:
     def curve(self) -> ToneCurve:
         """The curve by which linear output is rendered."""
         return "camera" if self.is_raw and self.is_linear else "srgb"
+
+
+class DrawingNetwork(Protocol):
+    """A network with chance in it: it gives a distribution over large pictures for a small one.
+
+    Its chance is in latents, one block of Gaussian values for each stochastic layer. Whoever runs
+    it brings the noise, so that noise can be tied to places and parts of a picture can agree.
+    """
+
+    def forward(self, frame_lr: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> (N, 3, scale * H, scale * W), every latent at its mean."""
+
+    def latent_shapes(self, height_lr: int, width_lr: int) -> tuple[tuple[int, int, int], ...]:
+        """Channels, height and width of the latents of each stochastic layer, in their order.
+
+        Args:
+            height_lr: height of the input in pixels.
+            width_lr: width of the input in pixels.
+        """
+
+    def draw(self, frame_lr: Tensor, temperature: float, noises: Sequence[Tensor]) -> Tensor:
+        """One of the answers: every latent is ``mean + temperature * std * noise``.
+
+        Args:
+            frame_lr: (N, 3, H, W) in [0, 1].
+            temperature: 0 gives what ``forward`` gives, 1 the distribution that was learned.
+            noises: standard normal values (N, C, h, w) of each stochastic layer, whose shapes
+                ``latent_shapes`` tells.
+
+        Returns:
+            (N, 3, scale * H, scale * W).
+        """
 
 
 @dataclass(frozen=True)
