@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.data.pairs import Pairs, PairSampler, load_pairs, split_pairs
 from enhance_cli.errors import DatasetError
@@ -23,9 +24,12 @@ class DistillationStage(SuperResolutionStage):
     Attributes:
         teacher_share: Share of the patches whose target is the teacher's picture; that of the
             others is the truth.
+        teacher_margin: The truth is the target also where the teacher's PSNR is so many dB or more
+            below that of a bicubic enlargement: there it paints. None heeds it everywhere.
     """
 
     teacher_share: float = 0.5
+    teacher_margin: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,7 +69,8 @@ class DistillationStage(SuperResolutionStage):
                 )
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        source = _Taught(PairSampler(pairs, self.patch), self.teacher_share, device)
+        sampler = PairSampler(pairs, self.patch)
+        source = _Taught(sampler, self.teacher_share, self.teacher_margin, device)
         shown = list(zip(held.input, held.truth, strict=True))
         about = f"{len(pairs.input)} pairs"
         return SuperResolution(self, network, source, about, criterion, shown, device)
@@ -77,10 +82,28 @@ class _Taught:
 
     sampler: PairSampler
     teacher_share: float
+    teacher_margin: float | None
     device: torch.device
 
     def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pairs: Pairs = self.sampler.batch(count, generator)
         taught = torch.rand(count, generator=generator) < self.teacher_share
+        if self.teacher_margin is not None:
+            taught &= _near(pairs, self.teacher_margin)
         target = torch.where(taught[:, None, None, None], pairs.teacher, pairs.truth)
         return pairs.input.to(self.device), target.to(self.device)
+
+
+def _near(pairs: Pairs, margin: float) -> Tensor:
+    """Which of the teacher's pictures are hardly worse than bicubic ones: (N,), bool.
+
+    Args:
+        pairs: N pictures in [0, 1].
+        margin: how many dB of PSNR less are still heeded.
+    """
+    bicubic = functional.interpolate(pairs.input, pairs.truth.shape[-2:], mode="bicubic")
+    taught, plain = (
+        (made.clamp(0, 1) - pairs.truth).square().mean((1, 2, 3))
+        for made in (pairs.teacher, bicubic)
+    )
+    return taught < plain * 10 ** (margin / 10)

@@ -14,7 +14,9 @@ from enhance_cli.training.optimisation import step_generator
 from enhance_cli.training.superres import SuperResolution
 
 
-def prepare(folder: Path, teacher_share: float, scale: int = 2) -> SuperResolution:
+def prepare(
+    folder: Path, teacher_share: float, scale: int = 2, margin: float | None = None
+) -> SuperResolution:
     """A task on 40 grey pairs: the teacher's pictures are white, the true ones black."""
     side = 18
     save_file(
@@ -34,20 +36,34 @@ def prepare(folder: Path, teacher_share: float, scale: int = 2) -> SuperResoluti
         batch=64,
         l1_share=1.0,
         teacher_share=teacher_share,
+        teacher_margin=margin,
     )
     return stage.prepare(folder, None, CPU)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_targets_are_the_teacher_s_to_the_share(tmp_path: Path, share: float) -> None:
-    task = prepare(tmp_path, share)
+def share_of_the_teacher(task: SuperResolution) -> float:
+    """Which part of the targets is white, by the loss."""
     torch.nn.init.zeros_(task.network.out.weight)  # type: ignore[union-attr, arg-type]
     losses = [
         float(task.loss(step, step_generator(0, step), slice(None)).detach()) for step in range(8)
     ]
     # What bicubic makes of a grey of 128/255 misses white by 127/255, and black by 128/255.
-    white = (128 / 255 - sum(losses) / 8) * 255
-    assert white == pytest.approx(share, abs=0.1)
+    return (128 / 255 - sum(losses) / 8) * 255
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_targets_are_the_teacher_s_to_the_share(tmp_path: Path, share: float) -> None:
+    assert share_of_the_teacher(prepare(tmp_path, share)) == pytest.approx(share, abs=0.1)
+
+
+@pytest.mark.parametrize(("margin", "share"), [(-0.1, 0.0), (0.0, 1.0)])
+def test_a_teacher_that_paints_is_heeded_only_within_the_margin(
+    tmp_path: Path, margin: float, share: float
+) -> None:
+    # White instead of black misses by 255, and the grey of 128/255 that bicubic makes by 128.
+    worse = 20 * math.log10(255 / 128)
+    task = prepare(tmp_path, 1.0, margin=worse + margin + 0.05)
+    assert share_of_the_teacher(task) == pytest.approx(share, abs=0.01)
 
 
 def test_every_twentieth_photograph_is_for_validation_against_the_truth(tmp_path: Path) -> None:
