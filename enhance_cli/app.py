@@ -60,13 +60,13 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """Run a command and leave with its exit code; this is the console's entry point.
 
-    The code is 0 if all was done, 1 if an input failed, 2 if the command was wrong, 130 if it was
-    interrupted and 143 if it was terminated by SIGTERM. Each error is told in one line. For an
-    error that is the program's own fault a traceback is shown if the environment variable
-    ``ENHANCE_DEBUG`` is set to anything.
+    The code is 0 if all was done, 1 if an input failed, 2 if the command was wrong, and 128 plus
+    the number of the signal if one ended it: 130 for Ctrl-C, 143 for SIGTERM, 129 where the
+    terminal was closed. Each error is told in one line. For an error that is the program's own
+    fault a traceback is shown if the environment variable ``ENHANCE_DEBUG`` is set to anything.
     """
     try:
-        with _terminable():
+        with _stoppable():
             code = app(prog_name="enhance", standalone_mode=False)
         if code == 130:  # Typer makes this of an interruption, without a word
             raise KeyboardInterrupt
@@ -76,8 +76,8 @@ def main() -> None:
         _leave_usage(error)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
-    except _Terminated:
-        _leave("terminated", 128 + signal.SIGTERM)
+    except _Stopped as stop:
+        _leave(_STOPS[stop.signal], 128 + stop.signal)
     except OSError as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
@@ -89,23 +89,39 @@ def main() -> None:
     sys.exit(code)
 
 
-class _Terminated(SystemExit):
-    """SIGTERM has come. Like every exit it passes through what cleans up, and nothing stops it."""
+_STOPS = {signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
+
+
+class _Stopped(SystemExit):
+    """A signal ends the program. Like every exit it passes through what cleans up."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(128 + number)
+        self.signal = number
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the body of a ``with`` statement as an exception, so that it cleans up."""
+def _stoppable() -> Iterator[None]:
+    """Let signals end the body of a ``with`` statement as exceptions, so that it cleans up.
 
-    def terminate(_signal: int, _frame: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second one must not disturb the cleaning.
-        raise _Terminated
+    SIGINT does so even where the parent has it ignored, as shells do with what they run in the
+    background: there somebody has sent it on purpose. SIGHUP stays ignored under ``nohup``.
+    """
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def stop(number: int, _frame: object) -> NoReturn:
+        for each in _STOPS:  # A second one must not disturb the cleaning.
+            signal.signal(each, signal.SIG_IGN)
+        raise _Stopped(signal.Signals(number))
+
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    for number in _STOPS:
+        if number is signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave(text: str, code: int) -> None:

@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # The tests' tensors are small: more threads cost more than they bring.
 torch.set_num_threads(1)
+# Shells ignore it in what they run in the background, and children inherit that; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -100,14 +100,25 @@ def test_a_decoder_that_fails_is_told_from_a_fault_of_ours(monkeypatch: pytest.M
         decode(b"no directory")
 
 
-def test_sigterm_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, tiny: list):
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGTERM, "terminated"),
+        (signal.SIGINT, "interrupted"),
+        (signal.SIGHUP, "the terminal was closed"),
+    ],
+)
+def test_a_signal_is_told_in_one_line_and_leaves_nothing(
+    number: signal.Signals, said: str, tmp_path: Path, tiny: list
+):
     source = save(tmp_path / "a.png", side=1500)
     command = [sys.executable, "-m", "enhance_cli", "superres", source, "-v", *map(str, tiny)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as ran:
+    background = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell runs it there
+    with subprocess.Popen([*background, *command], stderr=subprocess.PIPE, text=True) as ran:
         assert ran.stderr is not None
         ran.stderr.readline()  # the model is loaded, and the work begins
         time.sleep(0.1)
-        ran.send_signal(signal.SIGTERM)
-        assert ran.stderr.read() == "error: terminated\n"
-    assert ran.returncode == 143
+        ran.send_signal(number)
+        assert ran.stderr.read() == f"error: {said}\n"
+    assert ran.returncode == 128 + number
     assert list(tmp_path.iterdir()) == [source]
