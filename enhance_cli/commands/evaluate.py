@@ -12,6 +12,7 @@ from enhance_cli.evaluation.benchmarks import (
     CLIP_PROTOCOL,
     EXPERIMENTS,
     PICTURE_PROTOCOLS,
+    SQUARE_PROTOCOLS,
     known_metrics,
     names_by_kind,
 )
@@ -78,8 +79,9 @@ def evaluate(
         str | None,
         typer.Option(
             rich_help_panel=MEASURES,
-            metavar="|".join((*PICTURE_PROTOCOLS, CLIP_PROTOCOL)),
-            help="What is compared: luma without a border, all of RGB, or luma of video.",
+            metavar="|".join((*PICTURE_PROTOCOLS, *SQUARE_PROTOCOLS, CLIP_PROTOCOL)),
+            help="What is compared: luma without a border, all of RGB, luma of small squares that "
+            "are cut from the pictures first, or luma of video.",
             show_default="y-crop, for dark pictures and lpips rgb, for video video-y",
         ),
     ] = None,

@@ -36,6 +36,11 @@ DATASETS: dict[str, Dataset] = {
     "set14": Dataset("Set14", 14, _SELFEXSR),
     "bsd100": Dataset("BSD100", 100, _SELFEXSR),
     "urban100": Dataset("Urban100", 100, _SELFEXSR),
+    "manga109": Dataset("Manga109", 109, "its authors give it on request (Matsui et al., 2017)"),
+    "t91": Dataset("T91", 91, "the training set of Yang et al. (CVPR 2008) serves"),
+    "general100": Dataset(
+        "General100", 100, "the FSRCNN release (Dong et al., ECCV 2016) holds it"
+    ),
     "photos-val": Dataset("photos_val", 16, "any folder of sharp photographs serves"),
 }
 

@@ -24,6 +24,9 @@ CLIP_METRICS = ("psnr", "ssim")
 SET_METRICS = ("frechet", "fid", "prd", "jsd")
 PICTURE_PROTOCOLS = ("y-crop", "rgb")
 CLIP_PROTOCOL = "video-y"
+# Thesis 002, ch. 3.2: pictures are made squares of so many pixels, and enlarged 4 times.
+SQUARE_PROTOCOLS = {"thesis-64": 64, "thesis-256": 256}
+SQUARE_SCALE = 4
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class Benchmark:
         if not metrics and self.metrics:
             raise UsageError(f"--metrics names none: choose from {', '.join(self.metrics)}")
         if self.protocols and protocol not in self.protocols:
+            if protocol in SQUARE_PROTOCOLS:
+                raise UsageError(
+                    f"--protocol {protocol}: makes small pictures of large ones, so it needs the "
+                    "--dataset of pictures to enlarge, such as set5"
+                )
             if protocol not in PICTURE_PROTOCOLS:
                 raise UnknownNameError("protocol", protocol, self.protocols)
             raise UsageError(
@@ -129,7 +137,7 @@ _IMAGES = Benchmark(
     entry="pictures:open_images",
     options=_MODELS | _COMPARISON | {"-x", "--tile", "--wear"},
     baselines=("bicubic",),
-    protocols=PICTURE_PROTOCOLS,
+    protocols=(*PICTURE_PROTOCOLS, *SQUARE_PROTOCOLS),
     metrics=(*PICTURE_METRICS, LPIPS),
     default_metrics=("psnr", "ssim"),
     border=None,
@@ -167,6 +175,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "set14": _IMAGES,
     "bsd100": _IMAGES,
     "urban100": _IMAGES,
+    "manga109": _IMAGES,
+    "t91": _IMAGES,
+    "general100": _IMAGES,
     "photos-val": _IMAGES,
     "sid": _DARK_PICTURES,
     "lol": _DARK_PICTURES,
@@ -184,6 +195,7 @@ FOLDERS: dict[str, Benchmark] = {
         entry="pictures:open_pairs",
         options=_COMPARISON | {"-x"},
         baselines=(),
+        protocols=PICTURE_PROTOCOLS,
         metrics=PICTURE_METRICS,
     ),
     "perceptual": Benchmark(

@@ -1,6 +1,7 @@
 """Pictures against their truth, one after the other: enlarged by models, or made elsewhere."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.data.benchmarks import Pair, load_pairs, match_folders
+from enhance_cli.data.squares import cut_square
 from enhance_cli.data.wear import WEAR, wear_out
 from enhance_cli.defaults import SCALE
 from enhance_cli.engine.catalogue import Model
@@ -16,7 +18,7 @@ from enhance_cli.engine.features import load_perceptual_distance
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
-from enhance_cli.evaluation.benchmarks import LPIPS, Measures
+from enhance_cli.evaluation.benchmarks import LPIPS, SQUARE_PROTOCOLS, SQUARE_SCALE, Measures
 from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers, net_roots
 from enhance_cli.evaluation.request import EvaluationRequest
@@ -49,16 +51,20 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
     if wear is not None and wear not in WEAR:
         raise UnknownNameError("wear", wear, WEAR)
     distance, notes = _open_distance(request, measures)
+    side, comparison = SQUARE_PROTOCOLS.get(measures.protocol), measures
+    if side is not None:
+        comparison = replace(measures, protocol="y-crop", border=measures.border or 0)
+        notes = [*notes, _square_note(measures.protocol, side, scale)]
 
     def score_pair(pair: Pair) -> dict[str, Score]:
-        reference, source = _read_pair(pair, scale)
+        reference, source = _read_pair(pair, scale) if side is None else _read_square(pair, side)
         if wear is not None:
             source = wear_out(wear, reference.expand(3, -1, -1), scale, pair.name)
         source = source.expand(3, -1, -1)
         scores = {}
         for name, enlarge in enlargers.items():
             estimate = enlarge(source)
-            scores[name] = compare_pictures(pair.name, estimate, reference, measures, scale)
+            scores[name] = compare_pictures(pair.name, estimate, reference, comparison, scale)
             if distance is not None:
                 truth = reference.expand(3, -1, -1)
                 scores[name][LPIPS] = _measure_distance(distance, estimate, truth)
@@ -152,15 +158,25 @@ def _read_levels(path: Path) -> Tensor:
     return to_planes(read_image(path).pixels)
 
 
+def _read_reference(path: Path) -> Tensor:
+    """uint8 (C, H, W) levels of a picture's colour, C = 1 or 3.
+
+    Raises:
+        DatasetError: if it has 16 bits.
+    """
+    reference = _read_levels(path)
+    if reference.dtype != torch.uint8:
+        raise DatasetError(f"{path}: 16-bit, benchmarks are 8-bit pictures")
+    return reference
+
+
 def _read_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
     """Reference and small picture, uint8 (C, H, W) and (C, h, w).
 
     Raises:
         DatasetError: if their sizes do not fit together.
     """
-    reference = _read_levels(pair.reference)
-    if reference.dtype != torch.uint8:
-        raise DatasetError(f"{pair.reference}: 16-bit, benchmarks are 8-bit pictures")
+    reference = _read_reference(pair.reference)
     if pair.source is None:
         height, width = (side - side % scale for side in reference.shape[-2:])
         reference = reference[:, :height, :width]
@@ -172,6 +188,30 @@ def _read_pair(pair: Pair, scale: int) -> tuple[Tensor, Tensor]:
             f"reference, {reference.shape[-1]}x{reference.shape[-2]}"
         )
     return reference, source
+
+
+def _square_note(protocol: str, side: int, scale: int) -> str:
+    """What must be said beside figures of squares.
+
+    Raises:
+        UsageError: if the models enlarge by another factor than the thesis's.
+    """
+    if scale != SQUARE_SCALE:
+        raise UsageError(
+            f"--protocol {protocol}: is of pictures enlarged {SQUARE_SCALE} times, not {scale}: "
+            f"choose models of x{SQUARE_SCALE}"
+        )
+    return (
+        f"{protocol}: the shorter side is resized to {side} pixels (bilinear), also where it is "
+        f"smaller, the middle {side}x{side} cut out, reduced {scale} times (bicubic) and enlarged; "
+        "luma of all of it is compared"
+    )
+
+
+def _read_square(pair: Pair, side: int) -> tuple[Tensor, Tensor]:
+    """The middle of a reference and its reduced copy, uint8 (C, side, side) and (C, s, s)."""
+    square = cut_square(_read_reference(pair.reference), side)
+    return square, imresize(square, 1 / SQUARE_SCALE)
 
 
 def _enlarge_bicubic(image: Tensor, scale: int) -> Tensor:

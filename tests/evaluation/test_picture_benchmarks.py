@@ -51,6 +51,51 @@ def test_bicubic_figures(dataset: str, scale: int, shared_data: Path, enhance: C
     assert result["mean"]["ssim"] == pytest.approx(ssim, abs=0.0006)
 
 
+# Thesis 002, tables 6.1 and 6.2.
+SQUARES = {
+    ("set5", 64): (23.13, 0.6621),
+    ("set14", 64): (23.43, 0.6385),
+    ("set5", 256): (28.88, 0.8185),
+    ("set14", 256): (26.09, 0.7261),
+}
+
+
+@pytest.mark.parametrize(("dataset", "side"), SQUARES)
+def test_bicubic_figures_of_squares(
+    dataset: str, side: int, shared_data: Path, enhance: Callable, tmp_path: Path
+):
+    """PSNR is the thesis's; its SSIM must have been computed with another window."""
+    ran = enhance(
+        *("evaluate", "--dataset", dataset, "--protocol", f"thesis-{side}", "--model", "bicubic"),
+        *("--json", "--data-root", shared_data / "benchmarks"),
+    )
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert document["protocol"] == f"thesis-{side}"
+    psnr, ssim = SQUARES[dataset, side]
+    mean = document["results"][0]["mean"]
+    assert mean["psnr"] == pytest.approx(psnr, abs=0.04)
+    assert mean["ssim"] == pytest.approx(ssim, abs=0.03)
+
+
+def test_squares_and_a_model(tmp_path: Path, enhance: Callable, tiny_weights: dict):
+    """Wide, small and grey pictures become squares; another scale is refused."""
+    for index, (height, width, mode) in enumerate([(70, 200, "RGB"), (90, 40, "L")]):
+        photo(tmp_path / "T91" / f"{index}.png", height, width, index, mode=mode)
+    what = ["evaluate", "--dataset", "t91", "--protocol", "thesis-64", "--data-root", tmp_path]
+    ran = enhance(*what, "--weights", tiny_weights[4], "--json")
+    assert ran.code == 0, ran.err
+    document = json.loads(ran.out)
+    assert [result["model"] for result in document["results"]] == ["bicubic", "tiny-x4"]
+    assert "middle 64x64" in document["notes"][0]
+    ran = enhance(*what, "--weights", tiny_weights[2])
+    assert ran.code == 2
+    assert "--protocol thesis-64: is of pictures enlarged 4 times, not 2" in ran.err
+    ran = enhance(*what[:1], "--pred", tmp_path, "--gt", tmp_path, *what[3:5])
+    assert ran.code == 2
+    assert "--protocol thesis-64: makes small pictures of large ones" in ran.err
+
+
 def test_a_model_beside_bicubic(tmp_path: Path, enhance: Callable, tiny_weights: dict):
     for index in range(2):
         photo(tmp_path / "Set5" / "HR" / f"{index}.png", 66, 50, index)
@@ -249,7 +294,11 @@ def test_lpips_of_a_dataset(tmp_path: Path, enhance: Callable, shared_data: Path
     [
         ([], 2, "give --dataset NAME, or --pred DIR and --gt DIR"),
         (["--dataset", "set15"], 2, "unknown dataset 'set15' (did you mean"),
-        (["--dataset", "set5", "--protocol", "hsv"], 2, "choose from rgb, y-crop"),
+        (
+            ["--dataset", "set5", "--protocol", "hsv"],
+            2,
+            "choose from rgb, thesis-256, thesis-64, y-crop",
+        ),
         (["--dataset", "set5", "--metrics", "psnr,prd"], 2, "unknown metric 'prd'"),
         (["--dataset", "set5", "--wear", "rain"], 2, "unknown wear 'rain': choose from"),
         (["--dataset", "set5", "--model", "srgan"], 2, "unknown model 'srgan'"),
