@@ -56,16 +56,6 @@ class Model(Runnable):
             return text
         return f"{text}, tiles of at most {tile_side} pixels" if tile_side else f"{text}, untiled"
 
-    def as_grey(self) -> Runnable:
-        """The network for one plane: it is fed as R = G = B, and the mean of R, G, B comes out."""
-
-        def run(plane: Tensor) -> Tensor:
-            result: Tensor = self.network(plane.expand(-1, self.contract.channels_in, -1, -1))
-            return result.mean(1, keepdim=True)
-
-        contract = replace(self.contract, channels_in=1, channels_out=1)
-        return replace(self, network=run, contract=contract)
-
 
 @dataclass(frozen=True)
 class ModelOptions:

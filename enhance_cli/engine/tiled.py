@@ -38,7 +38,8 @@ class TilePlan:
         merger: key of ``MERGERS``, or None for ``crop`` where tiling is exact, and elsewhere for
             ``inverse-distance``, as the thesis merges patches (000, eq. 16 with p = 2).
         overlap: pixels that neighbouring tiles share at least, vertically and horizontally. None
-            is twice the halo for exact tiling, and an eighth of the tile for blended tiling.
+            is twice the halo for exact tiling, and an eighth of the tile for blended tiling, or a
+            quarter where networks draw, since what one invents must pass into what another does.
         power: p of the inverse-distance merger.
         batch: how many tiles of one shape run together; None for what suits the device.
     """
@@ -170,12 +171,12 @@ def _arrange(
                 f"--tile {plan.tile}: this network must see the whole picture, use --tile 0"
             )
         tile = longest
-    overlap = (
-        plan.overlap if plan.overlap is not None else (2 * contract.halo if exact else tile // 8)
-    )
+    usual = 2 * contract.halo if exact else tile // (4 if contract.draws else 8)
+    overlap = usual if plan.overlap is None else plan.overlap
     both = (overlap, overlap) if isinstance(overlap, int) else overlap
-    if merger == "crop":  # It is exact only if tiles begin at multiples of the size multiple.
+    if merger == "crop":
         both = (max(both[0], 2 * contract.halo), max(both[1], 2 * contract.halo))
+    if _begins_at_multiples(merger, contract):
         both = (math.ceil(both[0] / multiple) * multiple, math.ceil(both[1] / multiple) * multiple)
     if tile < longest and tile < 2 * max(both):  # Most of the work would be overlap.
         raise UsageError(
@@ -190,9 +191,17 @@ def _arrange(
     return _Layout(tile, grid, merger, both, settings, plan.batch or _AUTO_BATCH[device.type])
 
 
+def _begins_at_multiples(merger: str, contract: Contract) -> bool:
+    """Whether tiles must begin at multiples of the size multiple.
+
+    Cropped tiles are exact only there, and noise has a place for each latent. Networks of fixed
+    patches may have latents as large as a patch, and no overlap would be left.
+    """
+    return merger == "crop" or (contract.draws and not contract.patch_size)
+
+
 def _boxes(layout: _Layout, contract: Contract, height: int, width: int) -> list[Box]:
-    """The boxes of a layout; if tiles are cropped, they begin at multiples of the size multiple."""
-    unit = contract.size_multiple if layout.merger == "crop" else 1
+    unit = contract.size_multiple if _begins_at_multiples(layout.merger, contract) else 1
     tile = min(layout.tile, max(height, width))
     if tile == max(height, width):
         return [Box(0, 0, height, width)]
@@ -223,7 +232,7 @@ def _run(
     for group in _batches(boxes, layout.batch):
         tiles = torch.stack([image[:, box.top : box.bottom, box.left : box.right] for box in group])
         tiles = tiles.to(model.device).contiguous(memory_format=torch.channels_last)
-        for box, result in zip(group, model.run(tiles).cpu(), strict=True):
+        for box, result in zip(group, model.run_tiles(tiles, group).cpu(), strict=True):
             canvas.add(box.scaled(scale), result)
             done += box.height * box.width
         progress(done, total)
