@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 # Of options that several commands have. ``auto`` is what suits the machine or the model.
-DEVICE = PRECISION = TILE = "auto"
+DEVICE = PRECISION = TILE = BACKEND = "auto"
 QUALITY = 95  # of JPEG, WebP and AVIF, from 1 to 100
 SCALE = 4  # how many times wider and higher an enlargement is
 

@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from enhance_cli.architectures.enhancenet import EnhanceNetConfig
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# Golden outputs and the tests of commands are of torch, the reference; OpenVINO has its own tests.
+os.environ["ENHANCE_BACKEND"] = "torch"
 
 # The tests' tensors are small: more threads cost more than they bring.
 torch.set_num_threads(1)

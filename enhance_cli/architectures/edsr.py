@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, conv3x3, receptive_halo
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 
 # Of the training pictures of DIV2K, red, green and blue in [0, 1], as in the authors' code.
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -86,6 +86,7 @@ class Edsr(nn.Module):
         for step in steps:
             chain += [Convolution(), Enlarge(step)]
         self.contract = Contract(scale=config.scale, halo=receptive_halo([*chain, Convolution()]))
+        self.learned = LearnedPart("forward")
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""

@@ -14,7 +14,7 @@ from enhance_cli.architectures.layers import (
     conv3x3,
     receptive_halo,
 )
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 from enhance_cli.resize import imresize
 
 
@@ -61,6 +61,7 @@ class EnhanceNet(nn.Module):
             scale=config.scale,
             halo=receptive_halo([*trunk, *enlargement, Convolution(), Convolution()]),
         )
+        self.learned = LearnedPart("residual")
         self._initialise()
 
     def _initialise(self) -> None:
@@ -80,15 +81,19 @@ class EnhanceNet(nn.Module):
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
+        residual = self.residual(frame_lr)
+        # The sum has the precision of the input, so that autocast rounds the residual alone.
+        enlarged = imresize(frame_lr, self.config.scale)
+        return enlarged + residual.to(enlarged.dtype)
+
+    def residual(self, frame_lr: Tensor) -> Tensor:
+        """What is added to the bicubic enlargement; as ``forward`` in shape."""
         features = self.body(functional.relu(self.head(frame_lr)))
         for name in self.doublings:
             features = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = functional.relu(self.get_submodule(name)(features))
-        residual = self.out(functional.relu(self.hr(features)))
-        # The sum has the precision of the input, so that autocast rounds the residual alone.
-        enlarged = imresize(frame_lr, self.config.scale)
-        frame_hr: Tensor = enlarged + residual.to(enlarged.dtype)
-        return frame_hr
+        residual: Tensor = self.out(functional.relu(self.hr(features)))
+        return residual
 
 
 ENHANCENET = Architecture(

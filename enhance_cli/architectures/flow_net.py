@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import conv3x3
+from enhance_cli.architectures.spec import LearnedPart
 from enhance_cli.architectures.warping import Interpolation, warp
 
 
@@ -71,6 +72,7 @@ class FlowNet(nn.Module):
         )
         self.last = conv3x3(64, 32)
         self.out = conv3x3(32, 2)
+        self.learned = LearnedPart("estimate", (6,))
 
     @staticmethod
     def _pair(before: int, after: int) -> nn.Sequential:
@@ -108,7 +110,13 @@ class FlowNet(nn.Module):
             functional.pad(frame.float(), margin, mode="replicate")
             for frame in (previous_lr, frame_lr)
         )
-        features = _relative_to_contrast(before, now)
+        flow = self.limit * torch.tanh(
+            self.estimate(_relative_to_contrast(before, now)).float() / self.limit
+        )
+        return flow[..., :height, :width]
+
+    def estimate(self, features: Tensor) -> Tensor:
+        """The flow before it is limited, (N, 2, h, w), from (N, 6, h, w), sides multiples of 8."""
         for pair in self.encoder:
             features = functional.max_pool2d(pair(features), 2)
         for pair in self.decoder:
@@ -116,8 +124,8 @@ class FlowNet(nn.Module):
                 pair(features), scale_factor=2, mode="bilinear", align_corners=False
             )
         features = functional.leaky_relu(self.last(features), 0.2)
-        flow: Tensor = self.limit * torch.tanh(self.out(features).float() / self.limit)
-        return flow[..., :height, :width]
+        flow: Tensor = self.out(features)
+        return flow
 
 
 def _relative_to_contrast(before: Tensor, now: Tensor, window: int = 9) -> Tensor:

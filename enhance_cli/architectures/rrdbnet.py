@@ -14,7 +14,7 @@ from enhance_cli.architectures.layers import (
     conv3x3,
     receptive_halo,
 )
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 
 # In cells, see ``RrdbNet``. Tiles are mostly halo unless they are large.
 _HALO, _TILE = 80, 480
@@ -123,6 +123,7 @@ class RrdbNet(nn.Module):
             size_multiple=config.unshuffle,
             auto_tile=_TILE * config.unshuffle,
         )
+        self.learned = LearnedPart("forward")
 
     def _receptive_radius(self) -> int:
         """In input pixels."""

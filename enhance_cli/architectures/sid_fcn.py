@@ -40,7 +40,7 @@ from enhance_cli.architectures.layers import (
     receptive_halo,
 )
 from enhance_cli.architectures.sid_net import double_block
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 from enhance_cli.architectures.variational import PosteriorNetwork
 from enhance_cli.colour import LUMINANCE, compress_range, expand_range
 from enhance_cli.demosaicing import demosaic_adaptive, demosaic_gradient_corrected
@@ -221,6 +221,11 @@ class SidFcn(nn.Module):
         if self.out_sharp is not None:
             nn.init.zeros_(self.out_sharp.weight)
         self.contract = self._contract()
+        self.learned = LearnedPart(
+            "correct",
+            (config.planes + config.noise_plane, *[config.colours] * (_BLOCKS - 1)),
+            tuple(1 << level for level in range(_BLOCKS)),
+        )
 
     def _contract(self) -> Contract:
         block: Chain = [Convolution(), Convolution()]
@@ -242,6 +247,12 @@ class SidFcn(nn.Module):
 
     def prior(self, y: Tensor) -> tuple[Tensor, Any]:
         """Mean of p(z|y), (N, latent, h/16, w/16), and what the decoder sees of y."""
+        planes, means, seen = self._see(y)
+        z, skips = self._encode(*seen)
+        return z, (planes, means, skips)
+
+    def _see(self, y: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The packed planes, their means, and what the learned part is shown of both."""
         colours = self.config.planes // (4 if self.config.source == "srgb" else 1)
         planes, noise = y[:, :colours], y[:, colours:]
         if self.config.source == "srgb":
@@ -250,28 +261,48 @@ class SidFcn(nn.Module):
             functional.avg_pool2d(_block_means(planes, self.config), 1 << level)
             for level in range(1, _BLOCKS)
         ]
-        outputs = self.down(
-            torch.cat([compress_range(planes), noise], 1), [compress_range(m) for m in means]
-        )
-        return self.to_latent(outputs[-1]), (planes, means, outputs[:-1])
+        shown = torch.cat([compress_range(planes), noise], 1)
+        return planes, means, [shown, *(compress_range(mean) for mean in means)]
+
+    def _encode(self, shown: Tensor, *means: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Mean of p(z|y), and the features that the decoder gets besides."""
+        outputs = self.down(shown, means)
+        return self.to_latent(outputs[-1]), outputs[:-1]
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
         """Mean of p(x|y, z): (N, latent, h/16, w/16) -> (N, C, 2h, 2w) linear."""
         planes, means, skips = context
+        return self._render(planes, means, self._decode(z, skips))
+
+    def correct(self, shown: Tensor, *means: Tensor) -> Tensor:
+        """The learned part: correction, and logits of the blend, from what ``_see`` shows it.
+
+        Returns:
+            (N, (4 + 5) * colours, h, w), and ``colours`` planes more if there is a demosaicing.
+        """
+        return self._decode(*self._encode(shown, *means))
+
+    def _decode(self, z: Tensor, skips: Sequence[Tensor]) -> Tensor:
         x = functional.leaky_relu(self.from_latent(z), 0.2)
         for enlarge, block, skip in zip(self.enlarge, self.blocks, reversed(skips), strict=True):
             x = block(torch.cat([enlarge(x), skip], 1))
         for refine in self.refine:
             x = refine(x)
+        result: Tensor = self.out(x)
+        return result if self.out_sharp is None else torch.cat([result, self.out_sharp(x)], 1)
+
+    def _render(self, planes: Tensor, means: Sequence[Tensor], result: Tensor) -> Tensor:
+        """The blend and the correction, as ``forward`` returns them."""
         # In the input's precision, so that autocast rounds only weights and correction.
-        result = self.out(x).to(planes.dtype)
-        correction, logits = result.tensor_split([4 * self.config.colours], 1)
-        sharp = None if self.out_sharp is None else self.out_sharp(x).to(planes.dtype)
+        colours = self.config.colours
+        correction, logits, sharp = result.to(planes.dtype).tensor_split(
+            [4 * colours, (4 + _BLOCKS) * colours], 1
+        )
         blended = self._blend(planes, means, logits, sharp)
         return expand_range(functional.pixel_shuffle(blended + correction, 2))
 
     def _blend(
-        self, planes: Tensor, means: Sequence[Tensor], logits: Tensor, sharp: Tensor | None
+        self, planes: Tensor, means: Sequence[Tensor], logits: Tensor, sharp: Tensor
     ) -> Tensor:
         """The input at several resolutions, blended in compressed values: (N, 4 * C, h, w).
 
@@ -279,13 +310,13 @@ class SidFcn(nn.Module):
             planes: the input.
             means: of it, over 2, 4, 8 and 16 packed pixels.
             logits: (N, 5 * C, h, w) of the weights of the input and its means.
-            sharp: (N, C, h, w) logits of the fixed demosaicing's, if there is one.
+            sharp: (N, C, h, w) logits of the fixed demosaicing's, without a plane if there is none.
         """
         count, _, height, width = planes.shape
         by_colour = (count, self.config.colours, -1, height, width)
         logits = logits.reshape(by_colour)
         details = [compress_range(_demosaic_nearest(planes, self.config))]
-        if sharp is not None:
+        if self.out_sharp is not None:
             logits = torch.cat([sharp.reshape(by_colour), logits], 2)
             details.insert(0, _demosaic_sharp(planes, self.config))
         weights = logits.softmax(2)[:, :, :, None]
@@ -311,7 +342,8 @@ class SidFcn(nn.Module):
         Returns:
             (N, colours, 2h, 2w) linear, in the colours of the input, not clamped.
         """
-        return self.decode(*self.prior(y))
+        planes, means, shown = self._see(y)
+        return self._render(planes, means, self.correct(*shown))
 
     def make_posterior(self) -> PosteriorNetwork:
         """A fresh encoder q(z|x) for training; x is linear, like the output."""

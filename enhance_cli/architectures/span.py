@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import Convolution, Enlarge, conv3x3, receptive_halo
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,17 @@ class Span(nn.Module):
             scale=config.scale,
             halo=receptive_halo([*[Convolution()] * convolutions, Enlarge(config.scale)]),
         )
+        self.learned = LearnedPart("residual")
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
+        residual = self.residual(frame_lr)
+        scale = float(self.config.scale)
+        enlarged = functional.interpolate(frame_lr, scale_factor=scale, mode="nearest")
+        return enlarged + residual.to(enlarged.dtype)
+
+    def residual(self, frame_lr: Tensor) -> Tensor:
+        """What is added to the enlargement by nearest neighbours; as ``forward`` in shape."""
         head = self.head(frame_lr)
         features, first_block, inner = head, head, head
         for index, block in enumerate(self.body):
@@ -76,11 +84,7 @@ class Span(nn.Module):
             if index == 0:
                 first_block = features
         merged = self.merge(torch.cat([head, self.tail(features), first_block, inner], 1))
-        residual = functional.pixel_shuffle(self.out(merged), self.config.scale)
-        scale = float(self.config.scale)
-        enlarged = functional.interpolate(frame_lr, scale_factor=scale, mode="nearest")
-        frame_hr: Tensor = enlarged + residual.to(enlarged.dtype)
-        return frame_hr
+        return functional.pixel_shuffle(self.out(merged), self.config.scale)
 
 
 SPAN = Architecture(

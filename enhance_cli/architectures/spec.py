@@ -106,6 +106,26 @@ class DrawingNetwork(Protocol):
 
 
 @dataclass(frozen=True)
+class LearnedPart:
+    """What is learned of a network, apart from its fixed operations.
+
+    A network tells it in its attribute ``learned``. Then another engine may run the part, and in a
+    reduced precision, while what is fixed stays in torch and in float32. A network without the
+    attribute runs in torch alone.
+
+    Attributes:
+        method: name of the network's method that applies it. It takes as many tensors as there
+            are ``planes`` and gives one, all (N, C, h, w).
+        planes: number of planes of each input.
+        shrink: how many times smaller each input is than the first.
+    """
+
+    method: str
+    planes: tuple[int, ...] = (3,)
+    shrink: tuple[int, ...] = (1,)
+
+
+@dataclass(frozen=True)
 class Architecture:
     """One entry of ``ARCHITECTURES``.
 

@@ -18,7 +18,7 @@ from enhance_cli.architectures.layers import (
     conv3x3,
     receptive_halo,
 )
-from enhance_cli.architectures.spec import Contract
+from enhance_cli.architectures.spec import Contract, LearnedPart
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class SuperResolutionNet(nn.Module):
             for _ in range(doublings)
         )
         self.out = conv3x3(width, 3)
+        self.learned = LearnedPart("residual", (channels_in,))
         # A transposed convolution looks no farther than doubling and a convolution would.
         enlargement: Chain = [Enlarge(2), Convolution()] * doublings
         trunk: Chain = [Convolution()] * (1 + 2 * config.blocks)

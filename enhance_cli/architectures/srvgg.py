@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, conv3x3, receptive_halo
-from enhance_cli.architectures.spec import Architecture, Contract
+from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,19 @@ class Srvgg(nn.Module):
         self.body = nn.Sequential(*layers, conv3x3(width, 3 * config.scale**2))
         chain: Chain = [*[Convolution()] * (config.layers + 2), Enlarge(config.scale)]
         self.contract = Contract(scale=config.scale, halo=receptive_halo(chain))
+        self.learned = LearnedPart("residual")
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
         scale = self.config.scale
-        residual = functional.pixel_shuffle(self.body(frame_lr), scale)
+        residual = self.residual(frame_lr)
         enlarged = functional.interpolate(frame_lr, scale_factor=scale, mode="nearest")
         # The sum has the precision of the input, so that autocast rounds the residual alone.
         return enlarged + residual.to(enlarged.dtype)
+
+    def residual(self, frame_lr: Tensor) -> Tensor:
+        """What is added to the enlargement by nearest neighbours; as ``forward`` in shape."""
+        return functional.pixel_shuffle(self.body(frame_lr), self.config.scale)
 
 
 SRVGG = Architecture(

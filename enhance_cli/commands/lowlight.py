@@ -135,6 +135,7 @@ def lowlight(
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
+    backend: options.Backend = defaults.BACKEND,
     quality: options.Quality = None,
     no_metadata: options.NoMetadata = False,
     recursive: options.Recursive = False,
@@ -156,7 +157,7 @@ def lowlight(
 
     request = LowLightRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
-        model=options.model_options(model, weights, device, precision, tile),
+        model=options.model_options(model, weights, device, precision, tile, backend=backend),
         strategy=strategy,
         ratio=ratio,
         like=like,

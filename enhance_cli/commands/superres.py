@@ -65,6 +65,7 @@ def superres(
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
+    backend: options.Backend = defaults.BACKEND,
     quality: options.Quality = None,
     pages: Pages = None,
     no_metadata: options.NoMetadata = False,
@@ -87,7 +88,7 @@ def superres(
 
     request = SuperResolutionRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
-        model=options.model_options(model, weights, device, precision, tile, texture),
+        model=options.model_options(model, weights, device, precision, tile, texture, backend),
         size=parse_size(scale, size),
         quality=quality,
         metadata=not no_metadata,

@@ -240,6 +240,7 @@ def video(
     tile: Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
+    backend: options.Backend = defaults.BACKEND,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -264,7 +265,7 @@ def video(
 
     request = VideoRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
-        model=options.model_options(model, weights, device, precision, tile),
+        model=options.model_options(model, weights, device, precision, tile, backend=backend),
         size=parse_size(scale, size),
         part=PartOptions(start, end, preview),
         encoding=EncodeOptions(codec, crf, preset, pixel_format, audio=audio),

@@ -12,6 +12,7 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.frame_by_frame import FrameByFrame
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
+from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
 from enhance_cli.engine.checkpoint import (
     CheckpointInfo,
@@ -22,7 +23,8 @@ from enhance_cli.engine.checkpoint import (
     read_checkpoint_info,
     read_tensors,
 )
-from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
+from enhance_cli.engine.compiling import CompilationError, compile_network
+from enhance_cli.engine.device import keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.weight_files import (
     find_entry,
@@ -30,7 +32,7 @@ from enhance_cli.engine.weight_files import (
     find_weights,
     weight_folders,
 )
-from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
+from enhance_cli.errors import CheckpointError, DeviceError, UnknownNameError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,21 @@ class Model(Runnable):
 
     Attributes:
         info: description and notes of the checkpoint.
+        compiled: the precision in which OpenVINO runs the learned part of the network, for example
+            ``bf16``; None if torch runs all of it.
+        notice: what users should know of how it runs; empty if there is nothing.
     """
 
     info: CheckpointInfo
+    compiled: str | None = None
+    notice: str = ""
+
+    @property
+    def precision(self) -> str:
+        """In which precision it is computed, and by what."""
+        if self.compiled:
+            return f"{self.compiled} by OpenVINO"
+        return str(self.dtype).removeprefix("torch.")
 
     def describe(self, tile_side: int | None = None) -> str:
         """Describe in one line what runs where.
@@ -50,8 +64,7 @@ class Model(Runnable):
             tile_side: side of the tiles in input pixels, or 0 for the whole picture at once. None
                 says nothing about tiles.
         """
-        precision = str(self.dtype).removeprefix("torch.")
-        text = f"{self.info.name} from {self.info.path}, on {self.device} in {precision}"
+        text = f"{self.info.name} from {self.info.path}, on {self.device} in {self.precision}"
         if tile_side is None:
             return text
         return f"{text}, tiles of at most {tile_side} pixels" if tile_side else f"{text}, untiled"
@@ -64,8 +77,7 @@ class ModelOptions:
     Attributes:
         name: full or of a family, see :func:`resolve_name`; None is the task's default.
         weights: a checkpoint file that is used instead of the model's own.
-        device: see :func:`choose_device`.
-        precision: see :func:`choose_dtype`.
+        device, precision, backend: see :func:`choose_engine`. Torch is the reference.
         tile: side of the tiles in input pixels, 0 for the whole picture at once, None for the
             size that suits the model and the device.
         texture: see :func:`load_model`.
@@ -77,6 +89,16 @@ class ModelOptions:
     precision: str = PRECISION
     tile: int | None = None
     texture: float | None = None
+    backend: str = "torch"
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the model.
+
+        Raises:
+            EnhanceError: see :func:`choose_engine`.
+        """
+        return choose_engine(self.backend, self.device, self.precision)
 
     def load(self, task: str, scale: Fraction | int | None = None) -> Model:
         """Load the model of a task onto its device.
@@ -87,18 +109,43 @@ class ModelOptions:
                 :func:`resolve_name`. The network's own scale may be another.
 
         Raises:
-            EnhanceError: if the device or the precision is unknown; see also :func:`load_model`.
+            EnhanceError: see :func:`choose_engine`, :func:`load_model` and :func:`speed_up`.
         """
-        device = choose_device(self.device)
-        return load_model(
+        engine = self.engine
+        model = load_model(
             task,
             name=self.name,
             weights=self.weights,
             scale=scale,
             texture=self.texture,
-            device=device,
-            dtype=choose_dtype(self.precision, device),
+            device=engine.device,
+            dtype=engine.dtype,
         )
+        return speed_up(model, engine)
+
+
+def speed_up(model: Model, engine: Engine) -> Model:
+    """Let an engine run a model that torch runs.
+
+    Args:
+        model: on the engine's device; its network is changed.
+        engine: what shall run it.
+
+    Raises:
+        DeviceError: if the engine must be OpenVINO, and it does not run the network.
+    """
+    if engine.compiled is None:
+        return replace(model, notice=engine.notice)
+    assert isinstance(model.network, nn.Module)
+    try:
+        failure = compile_network(model.network, engine.compiled)
+    except CompilationError as error:
+        told = f"OpenVINO does not run {model.info.name}: {error}"
+        if engine.required:
+            raise DeviceError(f"--backend openvino: {told}; use --backend torch") from error
+        return replace(model, notice=f"torch runs the network, which is slower: {told}")
+    notice = f"the compiled network cannot be kept: {failure}" if failure else ""
+    return replace(model, dtype=torch.float32, compiled=engine.compiled, notice=notice)
 
 
 def resolve_name(

@@ -1,6 +1,6 @@
 """The networks that serve one size, which may be another than they make themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,11 @@ class Networks:
         """
         reach = (model for model in self.models if model.contract.scale >= size.factor)
         return next(reach, self.models[-1])
+
+    def tell(self, say: Callable[[str], object]) -> None:
+        """Say what users should know of how the networks run, each line once."""
+        for text in dict.fromkeys(model.notice for model in self.models if model.notice):
+            say(text)
 
     def row(self, model: Model) -> dict[str, Any]:
         """What the JSON document says of the network that served one input."""

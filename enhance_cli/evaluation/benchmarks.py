@@ -128,7 +128,7 @@ class Experiment(Benchmark):
     needs: str = ""
 
 
-_MODELS = frozenset({"--model", "--weights", "--precision"})
+_MODELS = frozenset({"--model", "--weights", "--precision", "--backend"})
 _COMPARISON = frozenset({"--protocol", "--metrics", "--border"})
 _SETS = frozenset({"--features", "--count", "--seed", "--study"})
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.defaults import SCALE
-from enhance_cli.engine.catalogue import Model, load_model
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.backend import choose_engine
+from enhance_cli.engine.catalogue import Model, load_model, speed_up
 from enhance_cli.engine.weight_files import cache_folder, find_weights
 from enhance_cli.errors import UsageError
 from enhance_cli.evaluation.request import EvaluationRequest, ModelChoice
@@ -42,7 +42,7 @@ def load_models(
 
     Args:
         task: that they must serve.
-        choice: names, checkpoint, scale, device and precision.
+        choice: names, checkpoint, scale, and what runs them.
         usual: names to take where none is asked for.
         baselines: names among those asked for that need no weights.
         left: what is scored where no usual model has weights, for the line that says so.
@@ -62,13 +62,20 @@ def load_models(
         chosen = [(name, None) for name in usual if _is_trained(name)]
         if not chosen:
             talk.console.print(f"no weights for {', '.join(usual)}: {left} only")
-    device = choose_device(choice.device)
-    dtype = choose_dtype(choice.precision, device)
+    engine = choose_engine(choice.backend, choice.device, choice.precision)
     models: dict[str, Model] = {}
     for name, path in chosen:
         model = load_model(
-            task, name=name, weights=path, scale=choice.scale, device=device, dtype=dtype
+            task,
+            name=name,
+            weights=path,
+            scale=choice.scale,
+            device=engine.device,
+            dtype=engine.dtype,
         )
+        model = speed_up(model, engine)
+        if model.notice:
+            talk.console.print(model.notice)
         label, scale = str(model.info.name), model.contract.scale
         if choice.scale not in (None, scale):
             raise UsageError(f"-x{choice.scale}: model {label!r} enlarges by {scale}, leave -x out")

@@ -56,6 +56,7 @@ class ModelChoice:
     tile: int | None = _option("--tile")
     device: str = "auto"
     precision: str = _option("--precision", "auto")
+    backend: str = _option("--backend", "torch")
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from enhance_cli.defaults import RAW_CURVE, SRGB_CURVE, STRENGTH, lowlight_model
 from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, Look, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
-from enhance_cli.engine.device import choose_device, choose_dtype
 from enhance_cli.engine.strategies import choose_plan
 from enhance_cli.engine.tiled import TilePlan, tile_side
-from enhance_cli.errors import InputError, UnknownNameError, UsageError
+from enhance_cli.errors import InputError, UnknownNameError, UsageError, one_line
 from enhance_cli.io.captions import Captions
 from enhance_cli.io.image import check_writable, write_image, write_notices
 from enhance_cli.io.jobs import FileOptions, Job, Naming, is_file_name, plan_jobs
@@ -236,7 +235,7 @@ class _Models:
         if self._named:
             self._load(request.model.name)
         else:
-            choose_dtype(request.model.precision, choose_device(request.model.device))
+            _ = request.model.engine
 
     def choose(self, image: DarkImage, path: Path) -> Model:
         """The model for a file: the one the user named, or else the default for its kind.
@@ -265,6 +264,8 @@ class _Models:
                 f"{self._look_options[0]}: model {model.info.name!r} gives finished pictures, "
                 "leave the option out or choose another model"
             )
+        if model.notice and all(model.notice != other.notice for other in self._loaded.values()):
+            self._talk.console.print(one_line(model.notice))
         self._loaded[name] = model
         self._talk.explain(model.describe(tile_side(self._plan, model.contract, model.device)))
         return model

@@ -64,6 +64,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     plan = TilePlan(tile=request.model.tile)
     for model in networks.models:
         talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
+    networks.tell(talk.console.print)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
     return run_batch(jobs, _Work(request, networks, plan, sources), talk, networks.header)
 

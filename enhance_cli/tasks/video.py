@@ -147,6 +147,7 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
     jobs = plan_video_jobs(request.files, networks.size.tag, frames=request.frames)
     for model in networks.models:
         talk.explain(model.describe(FrameEnlarger(model, run.tiles).tile_side))
+    networks.tell(talk.console.print)
     fitted = False  # whether the options did fit one of the inputs
 
     def work(job: Job, bar: FileProgress) -> dict[str, Any]:
@@ -320,7 +321,7 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
         "model": [model.info.name, _digest(model.info.path)],
         "version": __version__,
         "device": model.device.type,
-        "precision": str(model.dtype),
+        "precision": model.precision,
         "-x or --size": [str(value) for value in (size.width, size.height, size.aspect)],
         "start": run.span.start,
         "end": run.span.end,
