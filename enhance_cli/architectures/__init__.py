@@ -16,6 +16,8 @@ from enhance_cli.architectures.data_consistent import (
     DataConsistentFrvsrConfig,
     DataConsistentSisrConfig,
 )
+from enhance_cli.architectures.dcgan import DCGAN, DcganConfig
+from enhance_cli.architectures.digit_classifier import DIGIT_CLASSIFIER, DigitClassifierConfig
 from enhance_cli.architectures.edsr import EDSR
 from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
 from enhance_cli.architectures.flow_net import FlowConfig
@@ -48,6 +50,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         SISR_DC,
         VSR,
         AUTOENCODER,
+        DCGAN,
+        DIGIT_CLASSIFIER,
         *MNIST_ARCHITECTURES,
     )
 }
@@ -79,6 +83,23 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
             "tables 6.1 to 6.3",
         )
         for kind, summary, settings in kinds
+    )
+
+
+# The chapter trains DCGAN on digits, and on faces LSGAN, which has no batch normalisation.
+_GANS = {
+    "digits": (DcganConfig(side=28, padding=2), "colour digits"),
+    "mnist": (DcganConfig(side=28, padding=2, channels=1), "digits"),
+    "faces": (DcganConfig(normalised=False), "faces of 32x32"),
+}
+
+
+def _gans() -> tuple[ModelSpec, ...]:
+    """A generator with a lens and one without for each set of pictures."""
+    return tuple(
+        ModelSpec(f"{family}-{kind}", "dcgan", config, f"{what}: {how}", "fig. 4.3")
+        for family, (config, what) in _GANS.items()
+        for kind, how in (("tempered", "GAN with a lens"), ("gan", "plain GAN"))
     )
 
 
@@ -252,6 +273,13 @@ MODELS: dict[str, ModelSpec] = {
         ),
         *_autoencoders("digits", _DIGITS),
         *_autoencoders("faces", _FACES),
+        *_gans(),
+        ModelSpec(
+            "digits-classifier",
+            "digit-classifier",
+            DigitClassifierConfig(),
+            "reads digits, to judge",
+        ),
         ModelSpec(
             "faces-vae-white",
             "autoencoder",

@@ -72,6 +72,43 @@ def read_digits(path: Path) -> PictureSets:
     return PictureSets(pictures[~held], pictures[held], mnist.test.pictures[:, None])
 
 
+def read_colour_digits(path: Path) -> PictureSets:
+    """Read colour MNIST: pictures (N, 3, 28, 28) of three digits each (dissertation, ch. 4.4.1).
+
+    A digit drawn at random is put into each of the three channels, so that there are 1000
+    combinations. Each part is made of the same part of ``read_digits``, and shows each of its
+    digits once in each channel; which three come together is drawn once and for all.
+
+    Args:
+        path: as for ``read_digits``, which also says what is raised.
+    """
+    digits = read_digits(path)
+    generator = torch.Generator().manual_seed(0)
+
+    def stack(pictures: Tensor) -> Tensor:
+        orders = [torch.randperm(len(pictures), generator=generator) for _ in range(3)]
+        return torch.cat([pictures[order] for order in orders], 1)
+
+    return PictureSets(stack(digits.train), stack(digits.validation), stack(digits.test))
+
+
+def read_small_faces(path: Path) -> PictureSets:
+    """Read the faces of ``read_faces`` at half their size, (N, 3, 32, 32).
+
+    Each level is the mean of 2x2 pixels.
+
+    Args:
+        path: as for ``read_faces``, which also says what is raised.
+    """
+    faces = read_faces(path)
+
+    def halve(pictures: Tensor) -> Tensor:
+        fours = [pictures[..., y::2, x::2].int() for y in (0, 1) for x in (0, 1)]
+        return ((torch.stack(fours).sum(0) + 2) // 4).to(torch.uint8)
+
+    return PictureSets(halve(faces.train), halve(faces.validation), halve(faces.test))
+
+
 def read_faces(path: Path) -> PictureSets:
     """Read aligned faces as RGB pictures (N, 3, 64, 64).
 
@@ -128,7 +165,13 @@ def _decode(file: Path, index: int, data: bytes) -> Tensor:
 
 PICTURE_SETS: dict[str, PictureSource] = {
     "mnist": PictureSource(FILE_NAME, read_digits, "MNIST as Keras distributes it"),
+    "colour-mnist": PictureSource(
+        FILE_NAME, read_colour_digits, "MNIST as Keras distributes it, three digits to a picture"
+    ),
     "faces": PictureSource(FACES_FILE, read_faces, "5,000 aligned faces of CelebA at 64x64"),
+    "faces-32": PictureSource(
+        FACES_FILE, read_small_faces, "5,000 aligned faces of CelebA, reduced to 32x32"
+    ),
 }
 
 

@@ -1,9 +1,9 @@
-"""Run an autoencoder: samples, codes, reconstructions, and the ways between two codes."""
+"""Run a network that draws: samples, and of an autoencoder codes, reconstructions and ways."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -18,19 +18,48 @@ Notice = Callable[[str], None]
 BATCH = 100  # pictures that run at once; with the width of table 6.1 they take some 100 MB
 
 
-def default_density(network: Autoencoder) -> str:
+class CodeDensities(Protocol):
+    """What codes are drawn from; see ``architectures.autoencoder.Densities``."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are ``gaussian`` and ``mixture``."""
+
+    def sample(
+        self, density: str, count: int, temperature: float, generator: torch.Generator
+    ) -> Tensor:
+        """Draw codes (count, D)."""
+
+
+class DrawingNetwork(Protocol):
+    """A network that turns codes into pictures: an autoencoder, or a GAN's generator.
+
+    Attributes:
+        config: its hyperparameters, among them ``side`` and ``channels`` of the pictures, and
+            ``prior``, whether codes may be drawn from N(0, I).
+        densities: what its codes are drawn from.
+    """
+
+    config: Any
+    densities: Any
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Pictures (N, C, side, side) for codes (N, D)."""
+
+
+def default_density(network: DrawingNetwork) -> str:
     """The mixture, which gives the best samples (table 6.2), or the prior if none was fitted."""
     return "mixture" if network.densities.fitted else "prior"
 
 
-def usable_densities(network: Autoencoder) -> list[str]:
+def usable_densities(network: DrawingNetwork) -> list[str]:
     """The entries of ``DENSITIES`` from which the codes of a model can be drawn."""
     fitted = ["gaussian", "mixture"] if network.densities.fitted else []
     return (["prior"] if network.config.prior else []) + fitted
 
 
 def draw_codes(
-    network: Autoencoder, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
+    network: DrawingNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Tensor:
     """Draw codes (count, D) on the CPU, all those of :func:`iterate_codes` together."""
     return torch.cat(
@@ -39,7 +68,7 @@ def draw_codes(
 
 
 def iterate_codes(
-    network: Autoencoder, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
+    network: DrawingNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Tensor]:
     """Draw codes on the CPU in blocks of at most ``BATCH``, so that any number fits in memory.
 
@@ -52,7 +81,8 @@ def iterate_codes(
     """
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, count, BATCH):
-        block = network.densities.sample(density, BATCH, temperature, generator)
+        densities: CodeDensities = network.densities
+        block = densities.sample(density, BATCH, temperature, generator)
         yield block[: count - start]
 
 
@@ -178,13 +208,13 @@ def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:
 
 def _run_batches(
     model: Model,
-    function: Callable[[Autoencoder, Tensor], Tensor],
+    function: Callable[[Any, Tensor], Tensor],
     blocks: Iterable[Tensor],
     batch: int,
     notice: Notice,
 ) -> Iterator[Tensor]:
     """Apply a function to blocks in parts of at most ``batch``, or fewer once memory runs out."""
-    part_of_model = replace(model, network=partial(function, cast(Autoencoder, model.network)))
+    part_of_model = replace(model, network=partial(function, model.network))
 
     def run_first(count: int, block: Tensor) -> Tensor:
         return part_of_model.run(to_values(block[:count])).cpu()

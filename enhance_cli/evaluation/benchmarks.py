@@ -185,7 +185,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "vid4": _CLIPS,
     "video-val": _CLIPS,
     "mnist": _SAMPLES,
+    "colour-mnist": _SAMPLES,
     "faces": _SAMPLES,
+    "faces-32": _SAMPLES,
 }
 
 # One folder against another; which of them it is follows from the metrics and the files.
@@ -247,6 +249,15 @@ EXPERIMENTS: dict[str, Experiment] = {
         summary="dropped and added classes (fig. 5.5 and 5.12)",
         datasets=("mnist",),
         needs="pictures with labels",
+    ),
+    "triples": Experiment(
+        kind="sample set",
+        entry="experiments.triples:open_triples",
+        options=_MODELS | {"--count", "--seed", "--study"},
+        baselines=("data",),
+        summary="combinations of digits (ch. 4.4.1)",
+        datasets=("colour-mnist",),
+        needs="digits of three channels",
     ),
 }
 

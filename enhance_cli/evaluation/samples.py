@@ -4,7 +4,7 @@ As ch. 6.8 has it, reconstructions and interpolations are of validation pictures
 compared with test pictures, of which there are as many. ``gaussian`` is the prior for models that
 were trained towards one, else the Gaussian fitted to the codes. The line ``data`` has the
 validation pictures themselves, so it is what a model without any loss would reach; ``train`` has
-training pictures.
+training pictures. A GAN's generator has only the column ``gaussian``, of its prior.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ from enhance_cli.data.picture_sets import PICTURE_SETS, find_picture_set
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.engine.generation import (
+    DrawingNetwork,
     decode_codes,
+    default_density,
     draw_codes,
     elbo,
     encode_pictures,
@@ -69,7 +71,7 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
         few=f"{path}: its smallest part has {there} pictures",
         what=f"the pictures of {dataset}",
     )
-    models = _load_models(request, sets.test, talk)
+    models = load_fitting_models(request, sets.test, talk)
     extractor = choose_features(request, talk)
     test, validation, train = (
         draw_from(pictures, count, request.seed)
@@ -89,8 +91,14 @@ def open_samples(request: EvaluationRequest, measures: Measures, talk: Talk) -> 
     return Evaluation(dataset, "pictures", cases, report, weights)
 
 
-def _load_models(request: EvaluationRequest, pictures: Tensor, talk: Talk) -> dict[str, Model]:
-    """Those asked for, else every model of such pictures that has weights."""
+def load_fitting_models(
+    request: EvaluationRequest, pictures: Tensor, talk: Talk
+) -> dict[str, Model]:
+    """Those asked for, else every model with weights that draws such pictures (N, C, side, side).
+
+    Raises:
+        UsageError: if one that is asked for draws others.
+    """
     dataset = request.subject.name
     channels, side = pictures.shape[1:3]
     fitting = models_of("sample", channels=channels, side=side)
@@ -141,22 +149,20 @@ class _Judge:
             source: self._compare(self._make_pictures(model, source, density), advance)
             for source, density in _sources_of(model).items()
         }
-        bounds = elbo(model, self._test, seed=self._seed)
+        bounds = elbo(model, self._test, seed=self._seed) if _encodes(model) else None
         size = self._test[0].numel()
         bound = None if bounds is None else float(bounds.double().mean()) / size
         return {name: {**dict.fromkeys(SOURCES), **found, "elbo": bound}}
 
     def _make_pictures(self, model: Model, source: str, density: str | None) -> Tensor:
         """As many pictures of a model as there are to validate on, uint8 (N, C, side, side)."""
-        if density is None:
-            codes = encode_pictures(model, self._validation)
-        else:
-            network = cast(Autoencoder, model.network)
-            codes = draw_codes(network, density, len(self._validation), seed=self._seed)
+        if density is not None:
+            return draw_samples(model, len(self._validation), self._seed, density)
+        codes = encode_pictures(model, self._validation)
         if source == "interpolation":
             # The pictures come in random order, so neighbours are random pairs.
             codes = slerp(codes, codes.roll(1, 0), 0.5)
-        return torch.cat([to_levels(part) for part in decode_codes(model, codes)])
+        return _decode(model, codes)
 
     def _compare(self, pictures: Tensor, advance: Advance) -> Score:
         if self._reference is None:  # a run that is resumed may not need it at all
@@ -170,15 +176,40 @@ class _Judge:
         return found
 
 
+def draw_samples(model: Model, count: int, seed: int, density: str | None = None) -> Tensor:
+    """Samples of a model as a file would hold them, uint8 (N, C, side, side).
+
+    Args:
+        model: what draws.
+        count: how many are drawn.
+        seed: of their codes.
+        density: what codes are drawn from; None is the model's default.
+    """
+    network = cast(DrawingNetwork, model.network)
+    return _decode(
+        model, draw_codes(network, density or default_density(network), count, seed=seed)
+    )
+
+
+def _decode(model: Model, codes: Tensor) -> Tensor:
+    return torch.cat([to_levels(part) for part in decode_codes(model, codes)])
+
+
 def _sources_of(model: Model) -> dict[str, str | None]:
     """Those of ``SOURCES`` that a model has, with the density that is drawn from, if one is."""
-    usable = usable_densities(cast(Autoencoder, model.network))
+    usable = usable_densities(cast(DrawingNetwork, model.network))
     sources: dict[str, str | None] = {"reconstruction": None}
     if usable:
         sources["gaussian"] = usable[0]  # the prior where there is one, as in table 6.2
     if "mixture" in usable:
         sources["mixture"] = "mixture"
-    return {**sources, "interpolation": None}
+    sources["interpolation"] = None
+    return sources if _encodes(model) else {"gaussian": sources["gaussian"]}
+
+
+def _encodes(model: Model) -> bool:
+    """Whether a model takes pictures, so that it can reconstruct them."""
+    return isinstance(model.network, Autoencoder)
 
 
 # --- what is told ---------------------------------------------------------------------------------

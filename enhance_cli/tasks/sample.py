@@ -1,4 +1,4 @@
-"""Draw pictures from autoencoders: samples, and the way from one picture to another."""
+"""Draw pictures from models: samples, and the way from one picture to another."""
 
 from collections.abc import Iterator
 
@@ -46,6 +46,7 @@ def run_sample(request: SampleRequest, talk: Talk) -> int:
     torch.backends.cudnn.deterministic = True  # the same seed, the same bytes
     model = request.model.load("sample")
     run = SampleRun(request, model, talk, talk.console)
+    run.check_encoder()
     run.header.update(
         kind=request.kind, model=model.info.name, density=None, temperature=None, seed=None
     )

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rich.console import Console
 
 from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.engine.catalogue import Model, ModelOptions
+from enhance_cli.engine.generation import DrawingNetwork
 from enhance_cli.errors import OutputError, UsageError, one_line
 from enhance_cli.io.jobs import FileOptions, is_file_name
 from enhance_cli.talk import Talk, print_json
@@ -16,6 +17,7 @@ from enhance_cli.talk import Talk, print_json
 SampleKind = Literal["samples", "interpolation", "reconstructions"]
 
 TEMPERATURE_LIMIT = 2.0
+_OPTIONS = {"interpolation": "interpolate", "reconstructions": "reconstruct"}
 ZOOM_LIMIT = 16
 
 
@@ -137,10 +139,23 @@ class SampleRun:
     header: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def network(self) -> Autoencoder:
-        """The model's network: every model of this task is an autoencoder."""
-        assert isinstance(self.model.network, Autoencoder)
-        return self.model.network
+    def network(self) -> DrawingNetwork:
+        """The model's network."""
+        return cast(DrawingNetwork, self.model.network)
+
+    def check_encoder(self) -> None:
+        """See that the model can take pictures, if any are to go in.
+
+        Raises:
+            UsageError: if it only draws.
+        """
+        if self.request.kind == "samples" or isinstance(self.model.network, Autoencoder):
+            return
+        raise UsageError(
+            f"model {self.model.info.name!r} draws samples alone, it has no encoder that pictures "
+            f"go through: leave --{_OPTIONS[self.request.kind]} out or choose an autoencoder of "
+            "enhance models"
+        )
 
     def say(self, text: str) -> None:
         """Print one line for people."""

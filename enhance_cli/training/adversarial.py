@@ -4,6 +4,8 @@ The losses are those of dissertation 003, ch. 2, eq. 2.7 and 2.8. They take logi
 before the sigmoid, and give the mean over a batch.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +20,12 @@ def discriminator_loss(logits_true: Tensor, logits_made: Tensor) -> Tensor:
     """The loss -log D(x) - log(1 - D(G(z))) of a discriminator (eq. 2.8), from logits (N,)."""
     on_true = functional.softplus(-logits_true.float()).mean()
     return on_true + functional.softplus(logits_made.float()).mean()
+
+
+def as_fixed(discriminator: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The discriminator as a function whose parameters are constants: gradients pass, none stay."""
+    fixed = {name: value.detach() for name, value in discriminator.named_parameters()}
+    return lambda pictures: torch.func.functional_call(discriminator, fixed, (pictures,))
 
 
 class Adversary(nn.Module):
@@ -52,8 +60,7 @@ class Adversary(nn.Module):
         Returns:
             Both losses; None for the second in steps in which the discriminator pauses.
         """
-        fixed = {name: value.detach() for name, value in self.discriminator.named_parameters()}
-        logits_made = torch.func.functional_call(self.discriminator, fixed, (made,))
+        logits_made = as_fixed(self.discriminator)(made)
         loss = generator_loss(logits_made)
         if bool((self.performance < self.winning).any()):
             logits_true = self.discriminator(true)

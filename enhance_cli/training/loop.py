@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import EnhanceError
-from enhance_cli.training.optimisation import Optimisation, step_generator
+from enhance_cli.training.optimisation import step_generator
 from enhance_cli.training.processes import Processes, interruptible
 from enhance_cli.training.resume import STATE_FILE, Learner, RunState, TrainingLog, check_folder
 from enhance_cli.training.stages import TrainingTask
@@ -52,7 +52,11 @@ class Report:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the steps of a run share: its task, where it computes and where it writes."""
+    """What the steps of a run share: its task, where it computes and where it writes.
+
+    Attributes:
+        saved: The checkpoints written so far, and the steps that they have behind them.
+    """
 
     task: TrainingTask
     out: Path
@@ -61,11 +65,17 @@ class _Run:
     device: torch.device
     dtype: torch.dtype
     processes: Processes
+    saved: dict[str, int] = field(default_factory=dict)
+
+    def autocast(self) -> torch.autocast:
+        """The context in which losses are computed, in the run's precision."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def save(
         self, file: str, tensors: Mapping[str, Tensor], step: int, score: float | None
     ) -> None:
         """Write a checkpoint of some values of the network that the other commands can load."""
+        self.saved[file] = step
         if self.processes.rank != 0:
             return
         task = self.task
@@ -140,12 +150,13 @@ def train(
     run = _Run(task, out, name, notes or {}, device, dtype, Processes(device))
     state = RunState(
         network=network,
-        optimiser=_make_adam(network, plan),
+        optimiser=_make_optimiser(task, network),
         average={k: v.detach().clone() for k, v in network.state_dict().items()},
-        adversary=None if rival is None else Learner(rival, _make_adam(rival, plan)),
+        adversary=None if rival is None else Learner(rival, _make_optimiser(task, rival)),
     )
     if resume:
         state.restore(out / STATE_FILE, fingerprint)
+        run.saved["last.safetensors"] = state.step
     main = run.processes.rank == 0
     log = TrainingLog(out / "curve.csv", state.step) if main else None
     before, start = state.seconds, time.monotonic()
@@ -161,23 +172,24 @@ def train(
             state.seconds = before + now - start
             stop = run.processes.agree(interrupted() or now - start > seconds, device)
             ended = state.step == plan.steps
+            due = ended or stop or time.monotonic() - saved > save_every_seconds
+            judged = ended or state.step % plan.validate_every == 0
+            # Reading the loss waits for a GPU, so there it is not done at every step.
+            if due or judged or device.type == "cpu":
+                _check_losses(run, state)
             score, kept = None, state.average
-            if ended or state.step % plan.validate_every == 0:
+            if judged:
+                mean = float(torch.stack(state.losses).mean())
                 score, kept = _validate(run, state)
-            if stop or score is not None:
-                mean = _mean_loss(state, name)
-            if score is not None:
                 state.losses.clear()
                 if log:
                     log.add(state.step, state.seconds, rate, mean, score)
-            due = ended or stop or time.monotonic() - saved > save_every_seconds
-            # Reading the loss waits for the GPU, so it is not done at every step.
-            if due or score is not None or time.monotonic() - reported > report_every_seconds:
+            if due or judged or time.monotonic() - reported > report_every_seconds:
                 speed = (state.step - first_step) / (time.monotonic() - start)
                 latest = Report(state.step, plan.steps, float(loss), rate, speed, score, state.best)
                 report(latest)
                 reported = time.monotonic()
-            if due and math.isfinite(latest.loss):
+            if due:
                 if main:
                     state.save(out / STATE_FILE, fingerprint)
                 run.save("last.safetensors", kept, state.step, score)
@@ -187,38 +199,53 @@ def train(
     return latest
 
 
-def _make_adam(network: nn.Module, plan: Optimisation) -> torch.optim.Adam:
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas)
-
-
-def _mean_loss(state: RunState, name: str) -> float:
-    """The mean loss since the last row of the log.
+def _check_losses(run: _Run, state: RunState) -> None:
+    """See that all losses since the last row of the log are numbers, before anything is saved.
 
     Raises:
-        EnhanceError: If it is not finite.
+        EnhanceError: If one is not, or one of its gradients; it says what has been kept.
     """
-    mean = float(torch.stack(state.losses).mean())
-    if not math.isfinite(mean):
-        raise EnhanceError(
-            f"{name}: the loss is {mean} at step {state.step}, lower the learning "
-            "rate (--set learning_rate=...) or use --precision fp32"
-        )
-    return mean
+    total = float(torch.stack(state.losses).sum())
+    if math.isfinite(total):
+        return
+    kept = "no checkpoint had been written yet"
+    if run.saved:
+        file = max(run.saved, key=lambda name: run.saved[name])
+        kept = f"{run.out / file} is kept, of step {run.saved[file]}"
+    raise EnhanceError(
+        f"{run.name}: the loss is {total} at step {state.step}; {kept}: lower the learning "
+        "rate (--set learning_rate=...) or use --precision fp32"
+    )
+
+
+def _make_optimiser(task: TrainingTask, network: nn.Module) -> torch.optim.Optimizer:
+    return task.make_optimiser([p for p in network.parameters() if p.requires_grad])
 
 
 def _descend(run: _Run, state: RunState, rate: float) -> Tensor:
-    """Make one step of Adam and of the average; returns the detached loss."""
-    plan = run.task.stage.optimisation
+    """Make one step of all optimisers and of the average; returns the detached loss."""
+    plan, rival, part = run.task.stage.optimisation, state.adversary, run.processes.share
     state.network.train()
     generator = step_generator(plan.seed, state.step)
-    with torch.autocast(run.device.type, run.dtype, enabled=run.dtype != torch.float32):
-        loss, adversary_loss = run.task.losses(state.step, generator, run.processes.share)
+    others: list[Tensor] = []
+    updates = iter(run.task.earlier_updates(state.step, generator, part))
+    while True:
+        with run.autocast():
+            earlier = next(updates, None)
+        if earlier is None:
+            break
+        assert rival is not None
+        others.append(_apply(run, rival.optimiser, earlier, rate))
+    with run.autocast():
+        loss, adversary_loss = run.task.losses(state.step, generator, part)
     loss = _apply(run, state.optimiser, loss, rate)
-    if state.adversary is not None:
+    if rival is not None:
         if adversary_loss is not None:
-            _apply(run, state.adversary.optimiser, adversary_loss, rate)
-        run.processes.average(list(state.adversary.network.buffers()))
+            others.append(_apply(run, rival.optimiser, adversary_loss, rate))
+        run.processes.average(list(rival.network.buffers()))
+    if others:
+        # What has spoilt the adversary counts as a loss that is no number, too.
+        loss = loss.where(torch.stack(others).isfinite().all(), math.nan)
     state.step += 1
     state.losses.append(loss)
     share = plan.average_share(state.step)
@@ -231,8 +258,11 @@ def _descend(run: _Run, state: RunState, rate: float) -> Tensor:
     return loss
 
 
-def _apply(run: _Run, optimiser: torch.optim.Adam, loss: Tensor, rate: float) -> Tensor:
-    """Descend a loss once; returns it detached, as the mean over the processes."""
+def _apply(run: _Run, optimiser: torch.optim.Optimizer, loss: Tensor, rate: float) -> Tensor:
+    """Descend a loss once; returns it detached, as the mean over the processes.
+
+    It is returned as NaN if a gradient is not finite, which spoils the weights.
+    """
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -240,9 +270,9 @@ def _apply(run: _Run, optimiser: torch.optim.Adam, loss: Tensor, rate: float) ->
     loss.backward()  # type: ignore[no-untyped-call]
     loss = loss.detach()
     run.processes.average([p.grad for p in parameters if p.grad is not None] + [loss])
-    nn.utils.clip_grad_norm_(parameters, run.task.stage.optimisation.clip)
+    norm = nn.utils.clip_grad_norm_(parameters, run.task.stage.optimisation.clip)
     optimiser.step()
-    return loss
+    return loss.where(norm.isfinite(), math.nan)
 
 
 def _validate(run: _Run, state: RunState) -> tuple[float, dict[str, Tensor]]:

@@ -18,6 +18,7 @@ from enhance_cli.training.perceptual import LossWeights
 from enhance_cli.training.stages import Recipe, Stage, make_recipe, named_network
 from enhance_cli.training.start import EarlierStage, NamedModel
 from enhance_cli.training.superres import SuperResolutionStage
+from enhance_cli.training.tempered_recipes import TEMPERED_RECIPES
 from enhance_cli.training.video import VideoStage
 
 # --- super-resolution ---------------------------------------------------------------------------
@@ -361,6 +362,7 @@ RECIPES: dict[str, Recipe] = {
             _autoencoder,
             (name for name, spec in MODELS.items() if spec.architecture == "autoencoder"),
         ),
+        *TEMPERED_RECIPES,
         *MNIST_RECIPES,
     )
 }

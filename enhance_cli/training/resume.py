@@ -20,10 +20,10 @@ LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
 
 @dataclass
 class Learner:
-    """A network and the Adam that trains it."""
+    """A network and the optimiser that trains it."""
 
     network: nn.Module
-    optimiser: torch.optim.Adam
+    optimiser: torch.optim.Optimizer
 
 
 @dataclass
@@ -32,7 +32,7 @@ class RunState:
 
     Attributes:
         network: The network as it is trained.
-        optimiser: Adam with its moments.
+        optimiser: The optimiser with its moments.
         average: Average of the network's tensors, which is what is validated and kept.
         step: Steps done.
         seconds: Time spent, over all parts of the run.
@@ -42,7 +42,7 @@ class RunState:
     """
 
     network: nn.Module
-    optimiser: torch.optim.Adam
+    optimiser: torch.optim.Optimizer
     average: dict[str, Tensor]
     step: int = 0
     seconds: float = 0.0
@@ -105,7 +105,7 @@ class RunState:
         self.best = float(metadata["best"])
 
 
-def _moments(group: str, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+def _moments(group: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The moments of an optimiser, named by group, parameter and moment."""
     return {
         f"{group}.{index}.{name}": value
@@ -114,7 +114,7 @@ def _moments(group: str, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
     }
 
 
-def _restore_moments(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     moments: dict[int, dict[str, Tensor]] = defaultdict(dict)
     for key, value in tensors.items():
         index, _, name = key.partition(".")

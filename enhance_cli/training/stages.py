@@ -6,6 +6,7 @@ subclass of ``Stage``, a frozen dataclass whose ``prepare`` gives a ``TrainingTa
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ class TrainingTask(ABC):
         unit: Unit of the validation score.
         score_name: How checkpoints call the score.
         model: What checkpoints hold: the network, or that part of it which is used later.
-        adversary: A second network that learns beside the first one, with a loss and an Adam of
-            its own, and is not kept in checkpoints; None for most tasks.
+        adversary: A second network that learns beside the first one, with a loss and an optimiser
+            of its own, and is not kept in checkpoints; None for most tasks.
     """
 
     adversary: nn.Module | None = None
@@ -122,6 +123,20 @@ class TrainingTask(ABC):
         agree on that, so it may depend only on the step and on the adversary's tensors.
         """
         return self.loss(step, generator, share), None
+
+    def earlier_updates(
+        self, step: int, generator: torch.Generator, share: slice
+    ) -> Iterable[Tensor]:
+        """Losses that the adversary descends one by one in a step, before that of ``losses``.
+
+        Each is asked for after the adversary was updated by the one before. Most tasks have none.
+        """
+        return ()
+
+    def make_optimiser(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimiser of the network, or of the adversary: Adam by the stage's plan."""
+        plan = self.stage.optimisation
+        return torch.optim.Adam(parameters, lr=plan.learning_rate, betas=plan.betas)
 
     @abstractmethod
     def validate(self, network: nn.Module) -> float:

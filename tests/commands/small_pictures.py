@@ -8,6 +8,7 @@ import torch
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.autoencoder import Autoencoder, AutoencoderConfig
+from enhance_cli.architectures.dcgan import DcganConfig
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.engine.generation import decode_codes, draw_codes
@@ -34,6 +35,15 @@ def save_tiny(path: Path, *, fitted: bool = True, **settings: object) -> Path:
             network.densities.mixture_means.copy_(torch.tensor([[-3.0, 0, 0], [3, 1, 0]]))
             network.densities.mixture_factors.copy_(torch.eye(LATENT).expand(2, -1, -1))
     save_checkpoint(path, network, architecture, path.stem)
+    return path
+
+
+def save_tiny_generator(path: Path) -> Path:
+    """A checkpoint of a very small GAN's generator of colour digits."""
+    torch.manual_seed(0)
+    config = DcganConfig(side=28, padding=2, latent=LATENT, width=2)
+    architecture = ARCHITECTURES["dcgan"]
+    save_checkpoint(path, build(architecture, config), architecture, path.stem)
     return path
 
 

@@ -5,7 +5,8 @@
 Writes what each shipped model makes of one corner of examples/astronaut.png, in fp32 on the CPU,
 and PROVENANCE.md: enlargements, and for low light what becomes of the corner after it has been
 darkened 50 times and given noise (seed 0); for video the last of five frames of a pan over it.
-Models that draw show six samples of their mixture (seed 0).
+Models that draw show six samples of the density that they draw from (seed 0). The classifier of
+digits shows, in a row for each of ten such samples, how probable it holds the digits from 0 to 9.
 """
 
 import hashlib
@@ -18,13 +19,13 @@ from PIL import Image
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures import MODELS as MODEL_SPECS
-from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.architectures.frvsr import VideoNetwork
 from enhance_cli.colour import srgb_to_linear
 from enhance_cli.data.darkness import pack
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
-from enhance_cli.engine.generation import decode_codes, draw_codes
+from enhance_cli.engine.digits import CLASSIFIER, load_classifier
+from enhance_cli.engine.generation import decode_codes, default_density, draw_codes
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.io.image import read_rgb8
@@ -40,6 +41,7 @@ MODELS = (
     "enet-pat-x4",
     "enet-real-e-x4",
     "enet-real-x4",
+    CLASSIFIER,
     "fast-x4",
     "frvsr-3-64",
     "frvsr-real",
@@ -94,19 +96,38 @@ def pan(name: str) -> torch.Tensor:
     return enhance_clip(model.network, frames)[3].mul(255).round().to(torch.uint8)
 
 
+def sample(name: str, count: int) -> torch.Tensor:
+    """(count, C, side, side) float32: samples of a shipped model."""
+    model = load_model("sample", name=name, device=torch.device("cpu"))
+    codes = draw_codes(model.network, default_density(model.network), count)
+    (pictures,) = decode_codes(model, codes)
+    return pictures
+
+
 def draw(name: str) -> torch.Tensor:
     """(3 or 1, side, 6 * side) uint8: six samples side by side."""
-    model = load_model("sample", name=name, device=torch.device("cpu"))
-    assert isinstance(model.network, Autoencoder)
-    codes = draw_codes(model.network, "mixture", 6)
-    (pictures,) = decode_codes(model, codes)
-    return torch.cat(list(pictures), 2).mul(255).round().to(torch.uint8)
+    return torch.cat(list(sample(name, 6)), 2).mul(255).round().to(torch.uint8)
+
+
+@torch.no_grad()
+def classify(name: str) -> torch.Tensor:
+    """(1, 10, 10) uint8: the probabilities of ten samples of digits-rae-l2."""
+    assert name == CLASSIFIER
+    classifier = load_classifier(torch.device("cpu"))
+    probabilities = classifier(sample("digits-rae-l2", 10)).softmax(1)
+    return probabilities[None].mul(255).round().to(torch.uint8)
 
 
 def make(name: str) -> torch.Tensor:
     """What is stored for a model."""
     task = ARCHITECTURES[MODEL_SPECS[name].architecture].task
-    makers = {"superres": enlarge, "lowlight": brighten_corner, "video": pan, "sample": draw}
+    makers = {
+        "superres": enlarge,
+        "lowlight": brighten_corner,
+        "video": pan,
+        "sample": draw,
+        "evaluate": classify,
+    }
     return makers[task](name)
 
 

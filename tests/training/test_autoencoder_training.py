@@ -3,18 +3,15 @@
 import json
 import math
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from enhance_cli.architectures import MODELS
 from enhance_cli.architectures.autoencoder import Autoencoder
 from enhance_cli.architectures.blur_error import BlurGaussian
-from enhance_cli.data.picture_sets import FACES_FILE
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.errors import UsageError
 from enhance_cli.training.autoencoder import (
@@ -34,34 +31,9 @@ ALL += ["faces-vae-white", "faces-vae-blur"]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both sets, very small: soft blobs at random places."""
-    folder = tmp_path_factory.mktemp("sets")
-    rng = np.random.default_rng(0)
-
-    def blob(side: int) -> np.ndarray:
-        y, x = np.mgrid[:side, :side] / side - rng.uniform(0.3, 0.7, (2, 1, 1))
-        return (255 * np.exp(-(x**2 + y**2) / 0.03)).astype(np.uint8)
-
-    digits = np.stack([blob(28) for _ in range(60)])
-    np.savez(
-        folder / "mnist.npz",
-        x_train=digits,
-        y_train=np.zeros(60, np.uint8),
-        x_test=digits[:10],
-        y_test=np.zeros(10, np.uint8),
-    )
-    files = []
-    for _ in range(50):
-        file = BytesIO()
-        Image.fromarray(np.stack([blob(64)] * 3, -1)).save(file, "JPEG", quality=95)
-        files.append(file.getvalue())
-    np.savez(
-        folder / FACES_FILE,
-        data=np.frombuffer(b"".join(files), np.uint8),
-        offsets=np.cumsum([0, *map(len, files)]),
-    )
-    return folder
+def data(small_sets: Path) -> Path:
+    """Both sets, very small."""
+    return small_sets
 
 
 def small(name: str, **settings: object) -> AutoencoderStage:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_tasks import (
     PLAN,
     TASKS,
+    Contest,
     Regression,
     RegressionStage,
     assert_same_run,
@@ -281,6 +282,40 @@ def test_weights_that_diverged_never_replace_good_ones(tmp_path: Path) -> None:
         for key, value in load_file(path).items():
             assert value.isfinite().all(), (path.name, key)
     assert (tmp_path / "model.safetensors").exists()
+
+
+def test_the_error_names_the_last_good_checkpoint(tmp_path: Path) -> None:
+    """That of step 4, for the fifth step has the bad loss; no step comes after it."""
+    plan = replace(PLAN, validate_every=2, keep="last")
+    with pytest.raises(
+        EnhanceError, match=r"nan at step 5; .*model.safetensors is kept, of step 4"
+    ):
+        run(tmp_path, lambda: Diverging(RegressionStage(optimisation=plan)))
+    assert notes(tmp_path / "model.safetensors")["step"] == 4
+    plan = replace(PLAN, validate_every=6)
+    with pytest.raises(EnhanceError, match="no checkpoint had been written yet"):
+        run(tmp_path / "none", lambda: Diverging(RegressionStage(optimisation=plan)))
+
+
+class Exploding(Contest):
+    """Its adversary's gradient is infinite in the fifth step, though no loss is."""
+
+    def losses(
+        self, step: int, generator: torch.Generator, share: slice
+    ) -> tuple[Tensor, Tensor | None]:
+        loss, rival = super().losses(step, generator, share)
+        assert self.adversary is not None
+        weight = next(self.adversary.parameters())
+        if step == 4:
+            rival = (weight - weight.detach()).abs().sqrt().sum()
+        return loss, rival
+
+
+def test_a_spoilt_adversary_ends_the_run_too(tmp_path: Path) -> None:
+    with pytest.raises(EnhanceError, match="nan at step 5; .*of step 4"):
+        run(tmp_path, Exploding, save_every_seconds=-1)
+    for key, value in load_file(tmp_path / "state.safetensors").items():
+        assert value.isfinite().all(), key
 
 
 def test_every_step_has_its_own_random_numbers() -> None:
