@@ -56,6 +56,9 @@ STRENGTH = 1.0
 CUT_THRESHOLD = 0.25
 FRAME_RATE = Fraction(25)  # frames a second of a folder of pictures
 
+# Super-resolution with chance in it: the truest temperature of thesis 002, tables 6.1 and 6.2.
+DRAWING_TEMPERATURE = 0.2
+
 # Samples.
 SAMPLE_COUNT = 64
 TEMPERATURE = 1.0

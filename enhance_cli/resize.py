@@ -33,7 +33,7 @@ def _keys_cubic(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _contributions(length: int, scale: float) -> tuple[Tensor, Tensor]:
+def contributions(length: int, scale: float) -> tuple[Tensor, Tensor]:
     """The input pixels along one axis that every output pixel is made of, and their weights.
 
     Returns:
@@ -60,7 +60,7 @@ def _taps(length: int, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _resize_axis(image: Tensor, axis: int, scale: float) -> Tensor:
-    indices, weights = _contributions(image.shape[axis], scale)
+    indices, weights = contributions(image.shape[axis], scale)
     indices = indices.to(image.device)
     weights = weights.to(image.device, image.dtype)
     shape = [1] * image.ndim

@@ -209,7 +209,7 @@ def test_gradient_is_the_transpose() -> None:
 
 def test_use_in_inference_mode_leaves_later_training_alone() -> None:
     """The cache of taps must not keep tensors that autograd refuses."""
-    resize._contributions.cache_clear()
+    resize.contributions.cache_clear()
     with torch.inference_mode():
         imresize(torch.rand(1, 6, 6), 2)
     image = torch.rand(1, 6, 6, requires_grad=True)

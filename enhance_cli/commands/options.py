@@ -58,6 +58,18 @@ def scale(networks: str) -> Any:
     )
 
 
+def seed(panel: str | None = None) -> Any:
+    """Where chance begins; ``panel`` is a heading of the help."""
+    return typer.Option(
+        show_default="0",
+        min=0,
+        max=2**63 - 1,
+        rich_help_panel=panel,
+        help="Where the random numbers start. The same seed on the same device gives the same "
+        "bytes, another seed other results.",
+    )
+
+
 def phase(text: str) -> Any:
     """Where small frames sample the large ones; ``text`` is the help."""
     return typer.Option("--phase", metavar="middle|first", show_default="middle", help=text)
@@ -173,16 +185,7 @@ NoMetadata = Annotated[
         "keywords, for example before you publish a picture. Colour profiles stay.",
     ),
 ]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        show_default="0",
-        min=0,
-        max=2**63 - 1,
-        help="Where the random numbers start. The same seed on the same device gives the same "
-        "bytes, another seed other results.",
-    ),
-]
+Seed = Annotated[int | None, seed()]
 Json = Annotated[
     bool,
     typer.Option(

@@ -10,6 +10,9 @@ from enhance_cli.io.jobs import FileOptions
 from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
+# Heading of the help.
+DRAWING = "Models that draw (vdvae-sr)"
+
 
 def parse_pages(text: str) -> int:
     """Read the value of ``--pages``; 0 stands for all.
@@ -39,6 +42,45 @@ Pages = Annotated[
 ]
 
 
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        metavar="0-1",
+        show_default=f"{defaults.DRAWING_TEMPERATURE:g}",
+        rich_help_panel=DRAWING,
+        help="How freely detail is drawn: 0 keeps to the mean of what is likely, which is truest "
+        "and softest; 1 draws from all that is likely.",
+    ),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        show_default="1",
+        rich_help_panel=DRAWING,
+        help="Give so many answers, as photo_x4_1.png, photo_x4_2.png and so on. Each takes as "
+        "long as one.",
+    ),
+]
+Uncertainty = Annotated[
+    bool,
+    typer.Option(
+        "--uncertainty",
+        rich_help_panel=DRAWING,
+        help="Also show how far the samples are apart at each pixel, as photo_x4_spread.png with a "
+        "legend: dark where the input leaves little doubt, bright where detail is invented.",
+    ),
+]
+Consistent = Annotated[
+    bool,
+    typer.Option(
+        "--consistent",
+        help="Change each result as little as possible so that it gives the input again when it is "
+        "reduced (bicubic). It is a fixed operation, for inputs without noise or JPEG blocks.",
+    ),
+]
+
+
 def superres(
     inputs: Annotated[
         list[str],
@@ -61,6 +103,11 @@ def superres(
             "be invented. It blends the weights of two models and takes no longer.",
         ),
     ] = None,
+    temperature: Temperature = None,
+    samples: Samples = None,
+    uncertainty: Uncertainty = False,
+    seed: Annotated[int | None, options.seed(DRAWING)] = None,
+    consistent: Consistent = False,
     weights: options.Weights = None,
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
@@ -85,6 +132,7 @@ def superres(
     -o says otherwise.
     """
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
+    from enhance_cli.tasks.superres_drawing import DrawingOptions
 
     request = SuperResolutionRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
@@ -93,6 +141,8 @@ def superres(
         quality=quality,
         metadata=not no_metadata,
         page=1 if pages is None else pages or None,
+        drawing=DrawingOptions(temperature, samples, uncertainty, seed),
+        consistent=consistent,
     )
     talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
     raise typer.Exit(run_superres(request, talk))

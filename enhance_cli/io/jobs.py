@@ -33,12 +33,22 @@ class Job:
 
     The kinds are decided when the job is planned. A path alone does not tell them: an output need
     not exist yet, and a folder may well be named ``clip.mp4``.
+
+    Attributes:
+        parts: see :class:`Naming`.
     """
 
     source: Path
     target: Path
     source_kind: Kind = Kind.PICTURE
     target_kind: Kind = Kind.PICTURE
+    parts: Sequence[str] = ()
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All that is written: the target, or a file for each part, named after the target."""
+        stem = self.target.stem
+        return [self.target.with_stem(stem + part) for part in self.parts] or [self.target]
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,8 @@ class JobList:
     def add(self, job: Job, files: FileOptions, originals: Collection[Path]) -> None:
         """Add a job, or skip it because its output exists.
 
-        An empty folder does not count as an output.
+        An empty folder does not count as an output. A job with several outputs of which some exist
+        is added where those are to be skipped, and has to pass over them.
 
         Args:
             job: an input and its output.
@@ -94,29 +105,38 @@ class JobList:
                 the user asked neither to replace nor to skip it; or if it is a folder where a
                 file is to be written, or the reverse.
         """
-        target, folder = job.target, job.target_kind.is_folder
-        place = self._find_place(target)
-        if place in originals:
-            raise UsageError(f"{target}: an input would be replaced, choose another -o")
-        if place in self.claimed:
-            raise OutputError(
-                f"{job.source}: {self.claimed[place]} is written to {target} already, "
-                "run this one apart with another -o"
+        outputs = {self._find_place(output): output for output in job.outputs}
+        for place, output in outputs.items():
+            if place in originals:
+                raise UsageError(f"{output}: an input would be replaced, choose another -o")
+            if place in self.claimed:
+                raise OutputError(
+                    f"{job.source}: {self.claimed[place]} is written to {output} already, "
+                    "run this one apart with another -o"
+                )
+        self.claimed.update(dict.fromkeys([*outputs, self._find_place(job.target)], job.source))
+        there = [output for output in outputs.values() if self._is_taken(output, job)]
+        misfit = [output for output in there if output.is_dir() != job.target_kind.is_folder]
+        if len(there) == len(outputs) and files.skip_existing:
+            names = " and ".join(map(str, there))
+            self.skipped.append((job.source, f"{names} exist{'s' * (len(there) == 1)}"))
+        elif misfit or there and not (files.overwrite or files.skip_existing):
+            output = (misfit or there)[0]
+            kind = (
+                "" if not misfit else " and is a folder" if output.is_dir() else " and is no folder"
             )
-        self.claimed[place] = job.source
-        exists, fits = target.exists(), target.is_dir() == folder
-        if exists and fits and folder:
-            exists = any(target.iterdir())
-        if exists and files.skip_existing:
-            self.skipped.append((job.source, f"{target} exists"))
-        elif exists and not (fits and files.overwrite):
-            kind = "" if fits else " and is a folder" if target.is_dir() else " and is no folder"
             raise OutputError(
-                f"{target}: exists already{kind}, "
-                + ("add --overwrite or --skip-existing" if fits else "choose another -o")
+                f"{output}: exists already{kind}, "
+                + ("choose another -o" if misfit else "add --overwrite or --skip-existing")
             )
         else:
             self.jobs.append(job)
+
+    def _is_taken(self, output: Path, job: Job) -> bool:
+        """Whether an output exists; a folder that is wanted and empty does not count."""
+        if job.target_kind.is_folder and output.is_dir():
+            return any(output.iterdir())
+        return output.exists()
 
     def claimant(self, target: Path) -> Path | None:
         """The input whose output takes a place already, or None."""
@@ -162,12 +182,15 @@ class Naming:
         suffix: a function that gives the suffix of an output from the path of its input.
         source_kind: what every input is.
         target_kind: what every output is.
+        parts: where each input has several outputs, what is put behind the stem of each, e.g.
+            ``("_1", "_2")``.
     """
 
     tag: str
     suffix: Callable[[Path], str]
     source_kind: Kind = Kind.PICTURE
     target_kind: Kind = Kind.PICTURE
+    parts: Sequence[str] = ()
 
     def name(self, source: Path) -> str:
         """The name, without its folder, of the result of an input."""
@@ -244,7 +267,7 @@ def plan_jobs(
                 other = plan.claimant(target)
                 if other and other.suffix.lower() != source.suffix.lower() != "":
                     target = target.with_name(naming.longer_name(source))
-            job = Job(source, target, naming.source_kind, naming.target_kind)
+            job = Job(source, target, naming.source_kind, naming.target_kind, naming.parts)
             plan.add(job, files, originals)
     return plan
 
@@ -350,9 +373,11 @@ def _earlier_outputs(
     folder of inputs.
     """
     made = {
-        _resolve(_folder(source, root, output)) / name
+        made.with_stem(made.stem + part)
         for source, root in sources.values()
         for name in (naming.name(source), naming.longer_name(source))
+        for made in [_resolve(_folder(source, root, output)) / name]
+        for part in ("", *naming.parts)
     }
     inside = _resolve(output) if output else None
     return [

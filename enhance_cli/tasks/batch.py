@@ -49,9 +49,9 @@ class FileProgress:
         before, count = self._parts
         self._show((before * total + done) / 1e6, count * total / 1e6, "MP")
 
-    def part(self, number: int, count: int) -> "FileProgress":
-        """The progress of one of several parts of the file, whose lines name it."""
-        name = f"{self._name}, page {number}"
+    def part(self, number: int, count: int, kind: str = "page") -> "FileProgress":
+        """The progress of one of several parts of the file, whose lines name it by its kind."""
+        name = f"{self._name}, {kind} {number}"
         part = FileProgress(self._bar, self._console, name, lines=self._lines)
         part._first, part._told = self._first, self._told
         part._parts = (number - 1, count)
@@ -108,7 +108,8 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     ):
         for job in plan.jobs:
             if talk.dry_run:
-                console.print(one_line(f"{job.source} -> {job.target}"))
+                made = " ".join(map(str, job.outputs))
+                console.print(one_line(f"{job.source} -> {made}"))
                 results.append(job_result(job, "planned"))
                 continue
             start = time.monotonic()
@@ -123,7 +124,7 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             seconds = round(time.monotonic() - start, 3)
             results.append({**job_result(job, "ok"), **details, "seconds": seconds})
             size = f"{details['width']}x{details['height']}  " if "width" in details else ""
-            made = " ".join(details.get("outputs", [str(job.target)]))
+            made = " ".join(details.get("outputs", map(str, job.outputs)))
             console.print(one_line(f"{job.source} -> {made}  {size}{seconds:.1f} s"))
     results += failed_results(failures)
     print_failures(failures, len(plan.jobs) + len(plan.failures))
@@ -189,7 +190,9 @@ def _comes_from_decoder(error: Exception) -> bool:
 
 def job_result(job: Job, status: str) -> dict[str, Any]:
     """The entry of a job in the JSON document."""
-    return {"input": str(job.source), "output": str(job.target), "status": status}
+    outputs = [str(output) for output in job.outputs]
+    several = {"outputs": outputs} if job.parts else {}
+    return {"input": str(job.source), "output": outputs[0], **several, "status": status}
 
 
 def skipped_results(plan: JobList) -> list[dict[str, Any]]:

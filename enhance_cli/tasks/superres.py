@@ -1,5 +1,6 @@
 """Enlarge pictures: read each file, run the network on it, write the result."""
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from enhance_cli.engine.catalogue import Model, ModelOptions
+from enhance_cli.engine.catalogue import ModelOptions
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.scales import Networks, load_networks
+from enhance_cli.engine.spread import RunningSpread
 from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
-from enhance_cli.errors import InputError, OutputError
+from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.image import (
     Picture,
     check_writable,
@@ -31,6 +34,13 @@ from enhance_cli.resize import resample
 from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.superres_drawing import (
+    CONSISTENT,
+    Drawing,
+    DrawingOptions,
+    draw_spread,
+    make_consistent,
+)
 from enhance_cli.transparency import fill_transparent, without_rings
 
 
@@ -40,6 +50,7 @@ class SuperResolutionRequest:
 
     Attributes:
         page: which picture of a file that holds several, counted from 1; None takes all.
+        consistent: whether the reduced copy of each result must be its input.
     """
 
     files: FileOptions
@@ -48,6 +59,8 @@ class SuperResolutionRequest:
     quality: int | None = None
     metadata: bool = True
     page: int | None = 1
+    drawing: DrawingOptions = DrawingOptions()
+    consistent: bool = False
 
 
 def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
@@ -59,14 +72,39 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: model, device, names of outputs.
     """
+    drawing = request.drawing.settle()
+    if drawing.samples > 1 and request.page is None:
+        raise UsageError("--pages all: samples are of one page at a time, choose --pages N")
     networks = load_networks(request.model, "superres", request.size)
-    jobs = plan_jobs(request.files, Naming(networks.size.tag, picture_suffix), find_images)
+    request.drawing.check_models(networks.models)
+    if request.consistent:
+        _check_scale(networks)
+    naming = Naming(networks.size.tag, picture_suffix, parts=drawing.parts)
+    jobs = plan_jobs(request.files, naming, find_images)
     plan = TilePlan(tile=request.model.tile)
     for model in networks.models:
         talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
     networks.tell(talk.console.print)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
-    return run_batch(jobs, _Work(request, networks, plan, sources), talk, networks.header)
+    header = networks.header
+    if any(model.contract.draws for model in networks.models):
+        header |= drawing.header
+    return run_batch(jobs, _Work(request, networks, plan, drawing, sources), talk, header)
+
+
+def _check_scale(networks: Networks) -> None:
+    """Refuse ``--consistent`` for sizes that the networks do not make themselves.
+
+    Raises:
+        UsageError: if it is so.
+    """
+    scales = [model.contract.scale for model in networks.models]
+    if networks.size.times not in scales:
+        known = " or ".join(f"-x{scale}" for scale in scales)
+        raise UsageError(
+            f"--consistent: is for what the network makes itself, choose {known} in place of "
+            f"{networks.size.tag.removeprefix('_')}"
+        )
 
 
 @dataclass(frozen=True)
@@ -80,22 +118,27 @@ class _Work:
     request: SuperResolutionRequest
     networks: Networks
     plan: TilePlan
+    drawing: Drawing
     sources: Collection[Path]
 
     def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
         pages = _choose_pages(job.source, self.request.page)
+        if job.parts:
+            return self._write_samples(job, pages[0], progress)
         if len(pages) == 1:
-            picture, row = self._enlarge(job.source, pages[0], job.target, progress)
-            write_image(job.target, picture, self.request.quality)
-            return {"width": picture.width, "height": picture.height, **row}
+            picture = self._read(job.source, pages[0], progress)
+            enlarged, row = self._enlarge(job.source, picture, job.target, progress)
+            write_image(job.target, enlarged, self.request.quality)
+            return {"width": enlarged.width, "height": enlarged.height, **row}
         parts = [progress.part(number, len(pages)) for number in range(1, len(pages) + 1)]
         if not holds_pages(job.target):
             return self._write_apart(job, pages, parts)
         with write_pages(job.target, len(pages)) as add:
             for page, part in zip(pages, parts, strict=True):
-                picture, row = self._enlarge(job.source, page, job.target, part)
-                add(picture)
-        size = {"width": picture.width, "height": picture.height}
+                picture = self._read(job.source, page, part)
+                enlarged, row = self._enlarge(job.source, picture, job.target, part)
+                add(enlarged)
+        size = {"width": enlarged.width, "height": enlarged.height}
         return {**size, **row, "pages": len(pages)}
 
     def _write_apart(
@@ -114,25 +157,65 @@ class _Work:
                 raise OutputError(f"{target}: exists already, add --overwrite or --skip-existing")
         row: dict[str, Any] = {}
         for page, target, part in zip(pages, targets, parts, strict=True):
-            if target.exists() and files.skip_existing:
-                part.notice(f"skipped, {target} exists")
-            else:
-                picture, row = self._enlarge(job.source, page, target, part)
-                write_image(target, picture, self.request.quality)
+            if not self._skips(target, part):
+                picture = self._read(job.source, page, part)
+                enlarged, row = self._enlarge(job.source, picture, target, part)
+                write_image(target, enlarged, self.request.quality)
         outputs = [str(target) for target in targets]
         return {**row, "output": outputs[0], "outputs": outputs, "pages": len(pages)}
 
+    def _write_samples(self, job: Job, page: int | None, progress: FileProgress) -> dict[str, Any]:
+        """Write one sample after another, each to a file of its own, and then their spread."""
+        picture = self._read(job.source, page, progress)
+        spread = RunningSpread()
+        rows = []
+        targets = job.outputs[: self.drawing.samples]
+        for sample, target in enumerate(targets):
+            part = progress.part(sample + 1, len(targets), "sample")
+            skipped = self._skips(target, part)
+            if skipped and not self.drawing.uncertainty:
+                continue
+            enlarged, row = self._enlarge(job.source, picture, target, part, sample)
+            rows.append({"width": enlarged.width, "height": enlarged.height, **row})
+            if not skipped:
+                write_image(target, enlarged, self.request.quality)
+            if self.drawing.uncertainty:
+                spread.add(enlarged.pixels)
+        target = job.outputs[-1]
+        if self.drawing.uncertainty and not self._skips(target, progress):
+            write_image(target, Picture(draw_spread(spread.spread(), spread.count)))
+        if self.request.consistent:
+            told = [row["consistency"] for row in rows if row["consistency"] is not None]
+            rows[-1]["consistency"] = min(told, default=None)
+        return rows[-1]
+
+    def _skips(self, target: Path, progress: FileProgress) -> bool:
+        """Whether one of several outputs is there and stays, which is told."""
+        skips = self.request.files.skip_existing and target.exists()
+        if skips:
+            progress.notice(f"skipped, {target} exists")
+        return skips
+
+    def _read(self, source: Path, page: int | None, progress: FileProgress) -> Picture:
+        picture = read_image(source, progress.notice, page)
+        return picture if self.request.metadata else picture.without_metadata()
+
     def _enlarge(
-        self, source: Path, page: int | None, target: Path, progress: FileProgress
+        self,
+        source: Path,
+        picture: Picture,
+        target: Path,
+        progress: FileProgress,
+        sample: int = 0,
     ) -> tuple[Picture, dict[str, Any]]:
-        """Read and enlarge a picture, and tell what it loses in the format of the target.
+        """Enlarge a picture, and tell what it loses in the format of the target.
+
+        What all samples have in common is told for the first.
 
         Returns:
             The result, and what is reported of the network that made it.
         """
-        picture = read_image(source, progress.notice, page)
-        if not self.request.metadata:
-            picture = picture.without_metadata()
+        notice = (lambda _: None) if sample else progress.notice
         networks = self.networks
         size = networks.size.of(source, picture.width, picture.height)
         width, height = size.rounded()
@@ -145,18 +228,34 @@ class _Work:
             alpha=picture.alpha is not None,
         )
         if text := beyond(size, model.contract.scale):
-            progress.notice(text)
+            notice(text)
+        patch = model.contract.patch_size
+        if patch is not None and min(picture.height, picture.width) < patch:
+            notice(
+                f"smaller than the {patch}x{patch} pixels that the network takes: continued by "
+                "reflection, and cut off again"
+            )
         enlarged = superresolve(
-            model,
+            self.drawing.answer(model, sample),
             picture,
             self.plan,
             (height, width),
+            alpha_model=model,
             progress=progress.update,
-            notice=progress.notice,
+            notice=notice,
         )
+        row = networks.row(model)
+        if self.request.consistent:
+            enlarged, decibels = make_consistent(picture, enlarged)
+            row["consistency"] = round(decibels, 2) if math.isfinite(decibels) else None
+            if decibels < CONSISTENT:
+                progress.notice(
+                    f"its reduced copy differs from the input ({decibels:.1f} dB): there is no "
+                    "larger picture between black and white that has the input's contrast"
+                )
         for text in write_notices(target, enlarged):
-            progress.notice(text)
-        return enlarged, networks.row(model)
+            notice(text)
+        return enlarged, row
 
 
 def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:
@@ -176,17 +275,18 @@ def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:
 
 
 def superresolve(
-    model: Model,
+    model: Runnable,
     picture: Picture,
     plan: TilePlan,
     size: tuple[int, int],
     *,
+    alpha_model: Runnable | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Picture:
     """Enlarge one picture. Its bit depth, colour profile and metadata stay as they are.
 
-    Transparency is enlarged by the same network, as a grey picture. Fully transparent pixels may
+    Transparency is enlarged by a network too, as a grey picture. Fully transparent pixels may
     have any colour; they are given that of the nearest visible pixel first, so that none of it
     bleeds into what can be seen.
 
@@ -195,6 +295,7 @@ def superresolve(
         picture: the picture to enlarge, of 8 or 16 bits, grey or in colour.
         plan: how the picture is cut into tiles.
         size: height and width of the result in pixels.
+        alpha_model: the network for transparency, which should invent nothing; None is ``model``.
         progress: is called with the number of input pixels that are done, and of all.
         notice: is called with a line if something had to be done differently.
 
@@ -213,9 +314,9 @@ def superresolve(
     area = picture.height * picture.width
     passes = 2 if see_through else 1
 
-    def enlarge(planes: NDArray[Any], first: int) -> NDArray[Any]:
+    def enlarge(network: Runnable, planes: NDArray[Any], first: int) -> NDArray[Any]:
         result = run_tiled(
-            model.as_grey() if planes.shape[2] == 1 else model,
+            network.as_grey() if planes.shape[2] == 1 else network,
             to_values(to_planes(planes)),
             plan,
             levels=level_type(planes),
@@ -232,10 +333,10 @@ def superresolve(
         ]
         return to_pixels(torch.cat(resampled), result.dtype)
 
-    enlarged = enlarge(pixels, 0)
+    enlarged = enlarge(model, pixels, 0)
     if alpha is not None:
         alpha = (
-            without_rings(enlarge(alpha[..., None], 1)[..., 0], alpha)
+            without_rings(enlarge(alpha_model or model, alpha[..., None], 1)[..., 0], alpha)
             if see_through
             else np.full(size, picture.max_value, alpha.dtype)
         )
