@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.discriminator import Discriminator
@@ -188,11 +188,15 @@ class Criterion:
         features: Gives the maps that are compared, its parameters fixed; None if none are.
         adversary: What the network is trained against, by the fine detail of pictures; None
             without the adversarial loss.
+        temper: What the fine detail of true pictures goes through before the adversary sees it.
+            It is given the detail, the discriminator and the step, and gives what is seen, without
+            gradients, and a loss of its own; see ``tempering.look_through``. None changes nothing.
     """
 
     weights: LossWeights
     features: Vgg19 | None
     adversary: Adversary | None
+    temper: Callable[[Tensor, nn.Module, int], tuple[Tensor, Tensor]] | None = None
 
     def losses(
         self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0), step: int | None = None
@@ -206,6 +210,7 @@ class Criterion:
                 their features are compared. A network that enlarges 4 times can tell the places
                 of a map from each other, because the maps have one for 4x4 pixels; if these are
                 always the same pixels, it learns to draw a grid.
+            step: How many steps with these losses were before; None is after the head start.
 
         Returns:
             Two means over the batch; None for the second where no adversary is trained now.
@@ -223,7 +228,11 @@ class Criterion:
             if any(weights.texture):
                 terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
         if self.adversary is not None:
-            loss, adversary_loss = self.adversary.losses(fine_detail(made), fine_detail(true))
+            detail = fine_detail(true)
+            if self.temper is not None:
+                detail, own = self.temper(detail, self.adversary.discriminator, step or 0)
+                terms.append(own)
+            loss, adversary_loss = self.adversary.losses(fine_detail(made), detail)
             ahead = step is None or step >= weights.head_start
             terms.append((weights.adversarial if ahead else 0.0) * loss)
         return torch.stack(terms).sum(), adversary_loss

@@ -19,6 +19,8 @@ from enhance_cli.training.stages import Recipe, Stage, make_recipe, named_networ
 from enhance_cli.training.start import EarlierStage, NamedModel
 from enhance_cli.training.superres import SuperResolutionStage
 from enhance_cli.training.tempered_recipes import TEMPERED_RECIPES
+from enhance_cli.training.tempered_superres import TemperedSuperResolutionStage
+from enhance_cli.training.tempering import LensPlan
 from enhance_cli.training.video import VideoStage
 
 # --- super-resolution ---------------------------------------------------------------------------
@@ -139,6 +141,23 @@ def _enet_pat_x4() -> Recipe:
         optimisation=_textured(2855, 5000),
     )
     return make_recipe("enet-pat-x4", *_heeding_more(gentle, _textured(1603, 3600)))
+
+
+def _enet_pat_x4_tempered() -> Recipe:
+    """ENet-PAT in one stage, with a lens in place of the rule when the discriminator pauses.
+
+    For the rule itself: --set lens_width=0 --set winning=0.8.
+    """
+    stage = TemperedSuperResolutionStage(
+        **named_network("enet-pat-x4"),
+        start=(NamedModel("enet-e-x4"),),
+        batch=8,
+        l1_share=0.0,
+        losses=replace(_ENET_LOSSES["pat"], winning=1.0),  # never pauses
+        lens=LensPlan(lens_steps=700),
+        optimisation=_textured(1400),
+    )
+    return Recipe("enet-pat-x4-tempered", "EnhanceNet x4, ENet-PAT with a lens (ch. 4)", (stage,))
 
 
 def _enet_real_e_x4() -> Recipe:
@@ -347,6 +366,7 @@ RECIPES: dict[str, Recipe] = {
         _enet_e_x2(),
         *map(_enet_perceptual_x4, _ONE_STAGE),
         _enet_pat_x4(),
+        _enet_pat_x4_tempered(),
         _enet_real_e_x4(),
         _enet_real_x4(),
         _fast_x4(),

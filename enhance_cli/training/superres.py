@@ -83,7 +83,11 @@ class SuperResolutionStage(Stage):
         pairs = PatchSampler(photos, self.config.scale, self.patch, device)
         about = f"{len(photos)} photographs"
         held_pairs = reduce_photos(held, self.config.scale)
-        return SuperResolution(self, network, pairs, about, criterion, held_pairs, device)
+        return self.make_task(network, pairs, about, criterion, held_pairs, device)
+
+    def make_task(self, *parts: Any) -> "SuperResolution":
+        """The task of this stage; see ``SuperResolution`` for its parts."""
+        return SuperResolution(self, *parts)
 
     def make_criterion(self, data: Path, device: torch.device) -> Criterion:
         """Load and make the networks that the losses need.
