@@ -64,6 +64,16 @@ def evaluate(
             "May be repeated.",
         ),
     ] = None,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="0-1",
+            rich_help_panel=options.MODEL,
+            show_default=f"{defaults.DRAWING_TEMPERATURE:g}",
+            help="How freely models with chance in them draw when they enlarge. May be repeated: "
+            "each is scored by itself.",
+        ),
+    ] = None,
     scale: Annotated[int | None, options.scale("2|4")] = None,
     strategy: Annotated[
         str | None,
@@ -91,8 +101,8 @@ def evaluate(
             metavar="NAME,...",
             rich_help_panel=MEASURES,
             help=f"Measures to report, of {', '.join(known_metrics())}. Of "
-            "pictures, lpips compares them as people do; with --pred and --gt, frechet, fid and "
-            "prd compare whole sets.",
+            "pictures, lpips compares them as people do, and frechet and fid all of them together; "
+            "with --pred and --gt, frechet, fid and prd compare whole sets.",
             show_default="psnr,ssim, for dark pictures all",
         ),
     ] = None,
@@ -101,7 +111,7 @@ def evaluate(
         typer.Option(
             metavar="NAME|PATH",
             rich_help_panel=SETS,
-            help="Network that frechet, fid and prd look through: inception, squeezenet "
+            help="Network that frechet, fid, prd and lpips look through: inception, squeezenet "
             "or a file of weights for one of them.",
             show_default="inception if it has been fetched, else squeezenet",
         ),
@@ -119,7 +129,8 @@ def evaluate(
         int | None,
         typer.Option(
             rich_help_panel=SETS,
-            help="Seed of random draws and clusterings, for mnist, faces and whole sets.",
+            help="Seed of random draws and clusterings, for mnist, faces, whole sets and models "
+            "that draw.",
             min=0,
             max=2**63 - 1,
             show_default="0",
@@ -247,6 +258,7 @@ def evaluate(
             device,
             precision,
             backend,
+            tuple(temperature or ()),
         ),
         asked.Comparison(protocol, names, border, phase),
         asked.SampleOptions(features, count, seed),

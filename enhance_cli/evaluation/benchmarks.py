@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from enhance_cli.talk import Talk
 
 LPIPS = "lpips"
+FRECHET = ("frechet", "fid")  # of all pictures of a dataset together
 PICTURE_METRICS = ("psnr", "ssim", "mae", "jsd")
 CLIP_METRICS = ("psnr", "ssim")
 # Measures of whole sets of pictures; that of jsd alone compares pictures in pairs too.
-SET_METRICS = ("frechet", "fid", "prd", "jsd")
+SET_METRICS = (*FRECHET, "prd", "jsd")
 PICTURE_PROTOCOLS = ("y-crop", "rgb")
 CLIP_PROTOCOL = "video-y"
 # Thesis 002, ch. 3.2: pictures are made squares of so many pixels, and enlarged 4 times.
@@ -135,10 +136,12 @@ _SETS = frozenset({"--features", "--count", "--seed", "--study"})
 _IMAGES = Benchmark(
     kind="image",
     entry="pictures:open_images",
-    options=_MODELS | _COMPARISON | {"-x", "--tile", "--wear"},
+    options=_MODELS
+    | _COMPARISON
+    | {"-x", "--tile", "--wear", "--features", "--temperature", "--seed"},
     baselines=("bicubic",),
     protocols=(*PICTURE_PROTOCOLS, *SQUARE_PROTOCOLS),
-    metrics=(*PICTURE_METRICS, LPIPS),
+    metrics=(*PICTURE_METRICS, LPIPS, *FRECHET),
     default_metrics=("psnr", "ssim"),
     border=None,
 )

@@ -11,18 +11,18 @@ from torch import Tensor
 from enhance_cli.data.benchmarks import Pair, load_pairs, match_folders
 from enhance_cli.data.squares import cut_square
 from enhance_cli.data.wear import WEAR, wear_out
-from enhance_cli.defaults import SCALE
+from enhance_cli.defaults import DRAWING_TEMPERATURE, SCALE
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.engine.device import choose_device
-from enhance_cli.engine.features import load_perceptual_distance
+from enhance_cli.engine.drawing import NoiseField, draw_answer
+from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.tiled import TilePlan, run_tiled
-from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
-from enhance_cli.evaluation.benchmarks import LPIPS, SQUARE_PROTOCOLS, SQUARE_SCALE, Measures
+from enhance_cli.evaluation.benchmarks import SQUARE_PROTOCOLS, SQUARE_SCALE, Measures
 from enhance_cli.evaluation.case import Case, Evaluation
-from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers, net_roots
+from enhance_cli.evaluation.models import checkpoints, find_roots, load_enlargers
+from enhance_cli.evaluation.perception import open_perception, summarise
 from enhance_cli.evaluation.request import EvaluationRequest
-from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table, mean
+from enhance_cli.evaluation.scores import Column, Results, Score, ScoreReport, Table
 from enhance_cli.io.image import read_image, read_rgb8
 from enhance_cli.levels import to_planes, to_values
 from enhance_cli.metrics import METRICS
@@ -31,7 +31,6 @@ from enhance_cli.resize import imresize
 from enhance_cli.talk import Talk
 
 PictureEnlarger = Callable[[Tensor], Tensor]  # (3, h, w) uint8 levels -> (3, scale * h, scale * w)
-PerceptualDistance = Callable[[Tensor, Tensor], Tensor]  # two of (1, 3, H, W) in [0, 1] -> (1,)
 
 
 def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> Evaluation:
@@ -44,14 +43,18 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
     plan = TilePlan(tile=request.models.tile)
     enlargers: dict[str, PictureEnlarger] = {
         "bicubic": partial(_enlarge_bicubic, scale=scale),
-        **{name: partial(_enlarge, model=model, plan=plan) for name, model in models.items()},
+        **{
+            name: partial(_enlarge, model=model, plan=plan)
+            for name, model in _settle_chance(models, request).items()
+        },
     }
 
     wear = request.subject.wear
     if wear is not None and wear not in WEAR:
         raise UnknownNameError("wear", wear, WEAR)
-    distance, notes = _open_distance(request, measures)
-    side, comparison = SQUARE_PROTOCOLS.get(measures.protocol), measures
+    pairs = load_pairs(request.subject.name, scale, find_roots(request))
+    perception = open_perception(request, measures, len(pairs), talk)
+    side, comparison, notes = SQUARE_PROTOCOLS.get(measures.protocol), measures, perception.notes
     if side is not None:
         comparison = replace(measures, protocol="y-crop", border=measures.border or 0)
         notes = [*notes, _square_note(measures.protocol, side, scale)]
@@ -65,15 +68,13 @@ def open_images(request: EvaluationRequest, measures: Measures, talk: Talk) -> E
         for name, enlarge in enlargers.items():
             estimate = enlarge(source)
             scores[name] = compare_pictures(pair.name, estimate, reference, comparison, scale)
-            if distance is not None:
-                truth = reference.expand(3, -1, -1)
-                scores[name][LPIPS] = _measure_distance(distance, estimate, truth)
+            scores[name].update(perception.look(estimate, reference.expand(3, -1, -1)))
         return scores
 
     return Evaluation(
         f"{request.subject.name} x{scale}",
         "pictures",
-        _cases(load_pairs(request.subject.name, scale, find_roots(request)), score_pair),
+        _cases(pairs, score_pair),
         partial(report_pictures, request=request, measures=measures, kind="image", notes=notes),
         checkpoints(models),
     )
@@ -86,7 +87,8 @@ def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         EnhanceError: for folders that do not match, and weights that are absent.
     """
     predictions, references = request.subject.folders
-    distance, notes = _open_distance(request, measures)
+    pairs = match_folders(predictions, references)
+    perception = open_perception(request, measures, len(pairs), talk)
 
     def score_pair(pair: Pair) -> dict[str, Score]:
         assert pair.source is not None
@@ -94,16 +96,21 @@ def open_pairs(request: EvaluationRequest, measures: Measures, talk: Talk) -> Ev
         estimate, reference = map(_read_levels, paths)
         scale = request.models.scale or SCALE
         found = compare_pictures(pair.name, estimate, reference, measures, scale)
-        if distance is not None:
-            shown = (to_planes(read_rgb8(path)) for path in paths)
-            found[LPIPS] = _measure_distance(distance, *shown)
+        if perception.distance is not None:
+            found.update(perception.look(*(to_planes(read_rgb8(path)) for path in paths)))
         return {predictions.name: found}
 
     return Evaluation(
         predictions.name,
         "pictures",
-        _cases(match_folders(predictions, references), score_pair),
-        partial(report_pictures, request=request, measures=measures, kind="image", notes=notes),
+        _cases(pairs, score_pair),
+        partial(
+            report_pictures,
+            request=request,
+            measures=measures,
+            kind="image",
+            notes=perception.notes,
+        ),
     )
 
 
@@ -118,39 +125,30 @@ def _cases(pairs: Sequence[Pair], score_pair: Callable[[Pair], dict[str, Score]]
     ]
 
 
-def _open_distance(
-    request: EvaluationRequest, measures: Measures
-) -> tuple[PerceptualDistance | None, list[str]]:
-    """LPIPS, if it is asked for, and what must be said of its figures.
+def _settle_chance(models: dict[str, Model], request: EvaluationRequest) -> dict[str, Runnable]:
+    """The models, those that draw once for each temperature that is asked for, which they are
+    named after.
 
     Raises:
-        UsageError: if it is to look through a network that it has no weights for.
-        CheckpointError: if its weights are absent.
+        UsageError: if a temperature is out of range, or nothing has chance in it.
     """
-    if LPIPS not in measures.metrics:
-        return None, []
-    if request.samples.features not in (None, "squeezenet"):
-        raise UsageError(
-            f"--features {request.samples.features}: lpips has weights for squeezenet only"
-        )
-    distance = load_perceptual_distance(
-        roots=net_roots(request),
-        cache=cache_folder(),
-        device=choose_device(request.models.device),
-    )
-    note = (
-        f"lpips: {distance.name}, of the whole picture in RGB; compare it only with "
-        "figures of the same network"
-    )
-    return distance, [note]
-
-
-def _measure_distance(distance: PerceptualDistance, *pictures: Tensor) -> float:
-    """LPIPS of two pictures, uint8 (3, H, W)."""
-    try:
-        return float(distance(*(to_values(picture[None]) for picture in pictures)))
-    except ValueError as error:
-        raise DatasetError(str(error)) from error
+    asked = request.models.temperatures
+    for temperature in asked:
+        if not 0 <= temperature <= 1:
+            raise UsageError(f"--temperature {temperature:g}: must be from 0 to 1")
+    settled: dict[str, Runnable] = {}
+    for name, model in models.items():
+        if not model.contract.draws:
+            settled[name] = model
+            continue
+        for temperature in asked or (DRAWING_TEMPERATURE,):
+            label = f"{name} ({temperature:g})" if asked else name
+            settled[label] = draw_answer(model, temperature, NoiseField(request.seed))
+    if not any(model.contract.draws for model in models.values()):
+        for option, value in (("--temperature", asked[:1]), ("--seed", request.samples.seed)):
+            if value not in (None, ()):
+                raise UsageError(f"{option}: no model here has chance in it, leave it out")
+    return settled
 
 
 def _read_levels(path: Path) -> Tensor:
@@ -219,25 +217,25 @@ def _enlarge_bicubic(image: Tensor, scale: int) -> Tensor:
     return imresize(image.double(), scale).round().clamp(0, 255).to(torch.uint8)
 
 
-def _enlarge(image: Tensor, model: Model, plan: TilePlan) -> Tensor:
+def _enlarge(image: Tensor, model: Runnable, plan: TilePlan) -> Tensor:
     return run_tiled(model, to_values(image), plan, levels=torch.uint8)
 
 
 def compare_pictures(
     name: str, estimate: Tensor, reference: Tensor, measures: Measures, scale: int = 1
 ) -> Score:
-    """Score a picture by all measures but LPIPS.
+    """Score a picture by all measures that need no network.
 
     Args:
         name: of the case.
         estimate, reference: (C, H, W) levels, or values in [0, 1] in floating point.
-        measures: how to compare; LPIPS gets a place, and no value.
+        measures: how to compare; those that need a network get a place, and no value.
         scale: of the picture, for borders that follow it.
 
     Raises:
         DatasetError: if the sizes differ, or too little is left to measure.
     """
-    metrics = [metric for metric in measures.metrics if metric != LPIPS]
+    metrics = [metric for metric in measures.metrics if metric in METRICS]
     border = scale if measures.border is None else measures.border
     values, truth = (to_values(picture, torch.float64) for picture in (estimate, reference))
     try:
@@ -276,7 +274,7 @@ def report_pictures(
     described: list[Score] = []
     columns = [Column("name", kind)]
     for model, scores in results.items():
-        means = {metric: mean(scores, metric) for metric in metrics}
+        means = {metric: summarise(scores, metric) for metric in metrics}
         described.append({"model": model, "mean": means, "images": scores})
         columns += [metric_column(metric, model) for metric in metrics]
         for row, score in zip(rows, [*scores, {"name": "mean", **means}], strict=True):

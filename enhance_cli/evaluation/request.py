@@ -57,6 +57,7 @@ class ModelChoice:
     device: str = "auto"
     precision: str = _option("--precision", "auto")
     backend: str = _option("--backend", "torch")
+    temperatures: Sequence[float] = _option("--temperature", ())
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,19 @@ def choose_features(request: EvaluationRequest, talk: Talk) -> FeatureExtractor:
     return load_features(name or present[0], roots=roots, cache=cache, device=device, say=say)
 
 
+def check_fid(extractor: FeatureExtractor, metrics: Sequence[str]) -> None:
+    """Refuse to call a distance of other features FID.
+
+    Raises:
+        UsageError: if FID is asked for and these are not its features.
+    """
+    if "fid" in metrics and extractor.name != "FID":
+        raise UsageError(
+            f"--metrics fid: {extractor.path.name} gives no FID, which is of the "
+            "official Inception weights: ask for frechet, or for --features inception"
+        )
+
+
 def feature_notes(extractor: FeatureExtractor, count: int) -> list[str]:
     """What must be said beside figures of so many pictures, the smaller set's."""
     scale = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.engine.features import FeatureExtractor
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.errors import DatasetError
 from enhance_cli.evaluation.benchmarks import Measures
 from enhance_cli.evaluation.case import Advance, Case, Evaluation
 from enhance_cli.evaluation.request import EvaluationRequest
@@ -20,6 +20,7 @@ from enhance_cli.evaluation.set_scores import (
     PICTURES_AT_ONCE,
     PRD_COLUMNS,
     FeatureSet,
+    check_fid,
     choose_features,
     draw_precision_recall,
     feature_notes,
@@ -46,11 +47,7 @@ def open_sets(request: EvaluationRequest, measures: Measures, talk: Talk) -> Eva
     folders = request.subject.folders
     predictions, references = (_find(folder, measures.metrics) for folder in folders)
     extractor = choose_features(request, talk)
-    if "fid" in measures.metrics and extractor.name != "FID":
-        raise UsageError(
-            f"--metrics fid: {extractor.path.name} gives no FID, which is of the "
-            "official Inception weights: ask for frechet, or for --features inception"
-        )
+    check_fid(extractor, measures.metrics)
     name = folders[0].name
 
     def score(advance: Advance) -> dict[str, Score]:
