@@ -1,15 +1,13 @@
 """Inputs that are opened with a clear error, and outputs that appear whole or not at all."""
 
 import os
-import secrets
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from enhance_cli.errors import InputError, OutputError
+from enhance_cli.io.locks import temporary_file, temporary_folder
 
 
 @contextmanager
@@ -52,20 +50,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: not a regular file, choose another output")
-    # It is named before it is made: no interruption can come between and leave it behind.
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
-    try:
-        with _writing_here(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with _making(path, temporary_file) as temporary:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # It was made for its owner alone.
         temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        with suppress(OSError):  # If it could not be made there is nothing to remove.
-            temporary.unlink()
 
 
 @contextmanager
@@ -78,10 +66,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: if the folder cannot be made or written.
     """
-    with _writing_here(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
-    try:
+    with _making(path, temporary_folder) as temporary:
         yield temporary
         temporary.chmod(0o777 & ~_umask())  # It was made for its owner alone.
         if path.is_dir():
@@ -89,21 +74,25 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 file.replace(path / file.name)
         else:
             temporary.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def _writing_here(path: Path) -> Iterator[None]:
-    """Turn the errors of beginning an output into one that tells the user what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot write here ({error.strerror}), choose another output with -o"
-        ) from error
+def _making(
+    path: Path, temporary: Callable[[Path], AbstractContextManager[Path]]
+) -> Iterator[Path]:
+    """Something temporary beside a path, and errors that tell the user what to do."""
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made = stack.enter_context(temporary(path))
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot write here ({error.strerror}), choose another output with -o"
+            ) from error
+        try:
+            yield made
+        except OSError as error:
+            raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
 
 
 def _umask() -> int:

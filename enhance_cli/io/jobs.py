@@ -11,6 +11,7 @@ from pathlib import Path, PosixPath
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
 from enhance_cli.io.finding import RAW_SUFFIXES, looks_like_video, walk_files, why_overlooked
+from enhance_cli.io.locks import claim
 
 
 class Kind(Enum):
@@ -81,29 +82,25 @@ class JobList:
         failures: inputs, as the user named them, that cannot be worked on, each with the reason.
         skipped: inputs that are left out on purpose, each with the reason.
         claimed: the inputs so far, by the place of their outputs on the disk.
+        files: the options, which say what happens if an output exists.
     """
 
+    files: FileOptions
     jobs: list[Job] = field(default_factory=list)
     failures: list[tuple[str, EnhanceError]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     claimed: dict[Path, Path] = field(default_factory=dict)
 
-    def add(self, job: Job, files: FileOptions, originals: Collection[Path]) -> None:
+    def add(self, job: Job, originals: Collection[Path]) -> None:
         """Add a job, or skip it because its output exists.
-
-        An empty folder does not count as an output. A job with several outputs of which some exist
-        is added where those are to be skipped, and has to pass over them.
 
         Args:
             job: an input and its output.
-            files: the options that say what happens if the output exists.
             originals: the places of inputs, which no output may take.
 
         Raises:
             UsageError: if the output would replace an input.
-            OutputError: if another input is written to the same place; if the output exists and
-                the user asked neither to replace nor to skip it; or if it is a folder where a
-                file is to be written, or the reverse.
+            OutputError: if another input is written to the same place; or see :meth:`begin`.
         """
         outputs = {self._find_place(output): output for output in job.outputs}
         for place, output in outputs.items():
@@ -115,12 +112,46 @@ class JobList:
                     "run this one apart with another -o"
                 )
         self.claimed.update(dict.fromkeys([*outputs, self._find_place(job.target)], job.source))
-        there = [output for output in outputs.values() if self._is_taken(output, job)]
+        if reason := self._find_made(job):
+            self.skipped.append((job.source, reason))
+        else:
+            self.jobs.append(job)
+
+    @contextmanager
+    def begin(self, job: Job) -> Iterator[str | None]:
+        """Claim the output of a job while the body of a ``with`` statement makes it.
+
+        Yields:
+            Why the job is to be skipped after all, or None: another run may be making its output,
+            or have made it since the jobs were planned.
+
+        Raises:
+            OutputError: if the output exists, or is being made by another run, and the user asked
+                neither to replace nor to skip it; or if it is a folder where a file is to be
+                written, or the reverse.
+        """
+        with claim(job.target) as free:
+            if free:
+                yield self._find_made(job)
+            elif self.files.skip_existing:
+                yield f"another run is making {job.target}"
+            else:
+                raise OutputError(
+                    f"{job.target}: another run is making it, wait for that or choose another -o"
+                )
+
+    def _find_made(self, job: Job) -> str | None:
+        """Why a job is skipped if its outputs exist; of several, all must.
+
+        Raises:
+            OutputError: see :meth:`begin`.
+        """
+        there = [output for output in job.outputs if self._is_taken(output, job)]
         misfit = [output for output in there if output.is_dir() != job.target_kind.is_folder]
-        if len(there) == len(outputs) and files.skip_existing:
+        if len(there) == len(job.outputs) and self.files.skip_existing:
             names = " and ".join(map(str, there))
-            self.skipped.append((job.source, f"{names} exist{'s' * (len(there) == 1)}"))
-        elif misfit or there and not (files.overwrite or files.skip_existing):
+            return f"{names} exist{'s' * (len(there) == 1)}"
+        if misfit or there and not (self.files.overwrite or self.files.skip_existing):
             output = (misfit or there)[0]
             kind = (
                 "" if not misfit else " and is a folder" if output.is_dir() else " and is no folder"
@@ -129,8 +160,7 @@ class JobList:
                 f"{output}: exists already{kind}, "
                 + ("choose another -o" if misfit else "add --overwrite or --skip-existing")
             )
-        else:
-            self.jobs.append(job)
+        return None
 
     def _is_taken(self, output: Path, job: Job) -> bool:
         """Whether an output exists; a folder that is wanted and empty does not count."""
@@ -227,7 +257,7 @@ def plan_jobs(
         UsageError: if one output file is named for several inputs, or an output would replace
             an input.
     """
-    plan, output = JobList(), files.output
+    plan, output = JobList(files), files.output
     # They are kept by their place on the disk, so that a file named twice is done once.
     sources: dict[Path, tuple[Path, Path]] = {}
     named_folder = False
@@ -268,7 +298,7 @@ def plan_jobs(
                 if other and other.suffix.lower() != source.suffix.lower() != "":
                     target = target.with_name(naming.longer_name(source))
             job = Job(source, target, naming.source_kind, naming.target_kind, naming.parts)
-            plan.add(job, files, originals)
+            plan.add(job, originals)
     return plan
 
 

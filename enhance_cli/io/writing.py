@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from enhance_cli.io.formats import (
     fit,
 )
 from enhance_cli.io.libraries import import_pyvips, pillow_setting
+from enhance_cli.io.locks import temporary_file
 from enhance_cli.io.picture import Picture, Samples
 from enhance_cli.io.png import finish_png
 from enhance_cli.io.tiff import append_tiff, finish_tiff
@@ -97,10 +97,10 @@ def write_pages(path: Path, count: int) -> Iterator[Callable[[Picture], None]]:
                 _save_tiff(path, temporary, fitted, big=big)
                 link = finish_tiff(temporary, fitted)
                 return
-            with NamedTemporaryFile(dir=path.parent, prefix=".page-", suffix=".tif") as page:
-                _save_tiff(path, Path(page.name), fitted, big=big)
+            with temporary_file(path) as page:
+                _save_tiff(path, page, fitted, big=big)
                 try:
-                    link = append_tiff(temporary, link, Path(page.name), fitted)
+                    link = append_tiff(temporary, link, page, fitted)
                 except OverflowError as error:
                     raise OutputError(f"{path}: {error}, use .png for a file each") from error
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from traceback import walk_tb
@@ -99,7 +100,7 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     console = talk.console
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
-    results = skipped_results(plan)
+    results = skipped_results(plan.skipped)
     failures = [(name, str(error)) for name, error in plan.failures]
     count = len(plan.jobs)
     with (
@@ -116,15 +117,19 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             with bars.bar(job.source.name, None, "MP") as bar:
                 lines = not talk.no_progress and not console.is_terminal
                 progress = FileProgress(bar, console, job.source.name, lines=lines)
-                details = _attempt(job, work, progress)
+                done = _attempt(plan, job, work, progress)
             files.advance()
-            if isinstance(details, str):
-                failures.append((str(job.source), details))
+            if isinstance(done, _Failed):
+                failures.append((str(job.source), done.reason))
+                continue
+            if isinstance(done, _Skipped):
+                console.print(one_line(f"{job.source}: skipped, {done.reason}"))
+                results += skipped_results([(job.source, done.reason)])
                 continue
             seconds = round(time.monotonic() - start, 3)
-            results.append({**job_result(job, "ok"), **details, "seconds": seconds})
-            size = f"{details['width']}x{details['height']}  " if "width" in details else ""
-            made = " ".join(details.get("outputs", map(str, job.outputs)))
+            results.append({**job_result(job, "ok"), **done, "seconds": seconds})
+            size = f"{done['width']}x{done['height']}  " if "width" in done else ""
+            made = " ".join(done.get("outputs", map(str, job.outputs)))
             console.print(one_line(f"{job.source} -> {made}  {size}{seconds:.1f} s"))
     results += failed_results(failures)
     print_failures(failures, len(plan.jobs) + len(plan.failures))
@@ -133,15 +138,31 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     return 1 if failures else 0
 
 
-def _attempt(job: Job, work: Work, progress: FileProgress) -> dict[str, Any] | str:
-    """What to report of a job that was done, or why it could not be."""
+@dataclass(frozen=True)
+class _Failed:
+    """Why a job could not be done."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Skipped:
+    """Why a job was left out on purpose."""
+
+    reason: str
+
+
+def _attempt(
+    plan: JobList, job: Job, work: Work, progress: FileProgress
+) -> dict[str, Any] | _Failed | _Skipped:
+    """What to report of a job that was done, or why it was not."""
     try:
-        with alone(job.source, "cut it into parts"):
-            return work(job, progress)
+        with alone(job.source, "cut it into parts"), plan.begin(job) as reason:
+            return _Skipped(reason) if reason else work(job, progress)
     except UsageError:
         raise  # An option that is wrong is wrong for every file.
     except EnhanceError as error:
-        return str(error)
+        return _Failed(str(error))
 
 
 @contextmanager
@@ -195,11 +216,10 @@ def job_result(job: Job, status: str) -> dict[str, Any]:
     return {"input": str(job.source), "output": outputs[0], **several, "status": status}
 
 
-def skipped_results(plan: JobList) -> list[dict[str, Any]]:
-    """The entries of inputs that were left out on purpose."""
+def skipped_results(skipped: Sequence[tuple[Path, str]]) -> list[dict[str, Any]]:
+    """The entries of inputs that were left out on purpose: names and reasons."""
     return [
-        {"input": str(source), "status": "skipped", "reason": reason}
-        for source, reason in plan.skipped
+        {"input": str(source), "status": "skipped", "reason": reason} for source, reason in skipped
     ]
 
 

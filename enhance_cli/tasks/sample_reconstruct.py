@@ -164,7 +164,7 @@ def _report(run: SampleRun, plan: JobList, jobs: Sequence[Job], status: str) -> 
     run.report(
         list(dict.fromkeys(job.target for job in jobs)),
         len(jobs),
-        results=[*results, *skipped_results(plan), *failed_results(failures)],
+        results=[*results, *skipped_results(plan.skipped), *failed_results(failures)],
         failed=len(failures),
     )
     return 1 if failures else 0

@@ -100,7 +100,7 @@ def plan_video_jobs(options: FileOptions, tag: str, *, frames: bool) -> JobList:
             raise UsageError(
                 f"-o {output}: --frames writes a folder of pictures, name one or leave --frames out"
             )
-    plan = JobList()
+    plan = JobList(options)
     if files:
         kind = output_kind(Kind.VIDEO, output, frames=frames)
         naming = Naming(tag, (lambda _: "") if frames else video_suffix, Kind.VIDEO, kind)
@@ -235,4 +235,4 @@ def _plan_folders(
             plan.skipped.append((folder, "it looks like an earlier output"))
             continue
         with plan.failing_alone(str(folder)):
-            plan.add(Job(folder, target, Kind.FRAMES, kind), options, {place})
+            plan.add(Job(folder, target, Kind.FRAMES, kind), {place})
