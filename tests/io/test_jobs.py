@@ -226,6 +226,6 @@ def test_names_that_differ_only_in_case(tmp_path: Path, monkeypatch: pytest.Monk
     touch(tmp_path / "1" / "a.png", tmp_path / "2" / "A.png")
     sources = (tmp_path / "1" / "a.png", tmp_path / "2" / "A.png")
     assert len(plan(*sources, output=tmp_path / "out").jobs) == 2
-    monkeypatch.setattr("enhance_cli.io.jobs._ignores_case", lambda _: True)
+    monkeypatch.setattr("enhance_cli.io.job_list._ignores_case", lambda _: True)
     found = plan(*sources, output=tmp_path / "out")
     assert len(found.jobs) == 1 and "is written to" in str(found.failures[0][1])
