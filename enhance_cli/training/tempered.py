@@ -172,6 +172,9 @@ class Tempering(TrainingTask):
         held: Pictures that are never trained on, with which drawn ones are compared.
         classifier: What drawn digits are judged by; None for faces, which are compared by their
             pixels.
+
+    Attributes:
+        train_pictures: What is trained on.
     """
 
     stage: TemperedStage
@@ -190,7 +193,7 @@ class Tempering(TrainingTask):
         super().__init__(stage, network, f"{len(train)} pictures of {stage.dataset}")
         self.model, self.adversary = network.generator, rival
         self.objective = GAN_OBJECTIVES[stage.objective]
-        self._train, self._classifier = train, classifier
+        self.train_pictures, self._classifier = train, classifier
         self._reference = FeatureStatistics.from_features(self._describe(held))
         self._count = len(held)
         self._figures: dict[str, Any] = {}
@@ -234,13 +237,13 @@ class Tempering(TrainingTask):
     def _draw_batch(self, generator: torch.Generator, share: slice) -> tuple[Tensor, Tensor]:
         """True pictures as the networks see them, and as many drawn ones."""
         stage, config = self.stage, self.stage.config
-        chosen = torch.randint(len(self._train), (stage.batch,), generator=generator)[share]
+        chosen = torch.randint(len(self.train_pictures), (stage.batch,), generator=generator)[share]
         codes = torch.randn(stage.batch, config.latent, generator=generator)[share]
         turned = torch.rand(stage.batch, generator=generator)[share] < 0.5
         if len(chosen) < 2:
             raise UsageError(f"batch={stage.batch}: too small for so many processes")
-        device = self._train.device
-        true = to_drawn(to_values(self._train[chosen.to(device)]), config.padding)
+        device = self.train_pictures.device
+        true = to_drawn(to_values(self.train_pictures[chosen.to(device)]), config.padding)
         if stage.mirror:
             true = torch.where(turned.to(device)[:, None, None, None], true.flip(-1), true)
         true = true.contiguous(memory_format=torch.channels_last)
@@ -266,7 +269,7 @@ class Tempering(TrainingTask):
         codes = torch.randn(
             self._count, self.stage.config.latent, generator=torch.Generator().manual_seed(0)
         )
-        device = self._train.device
+        device = self.train_pictures.device
         parts = codes.to(device).split(_AT_ONCE)  # type: ignore[no-untyped-call]
         drawn = torch.cat([to_levels(model.decode(part)).cpu() for part in parts])
         features = self._describe(drawn)

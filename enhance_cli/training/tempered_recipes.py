@@ -8,7 +8,7 @@ from enhance_cli.training.tempered import TemperedStage
 from enhance_cli.training.tempering import LensPlan
 
 # The chapter trains for up to millions of steps at 1e-4, with K of 10,000 or 100,000. What two
-# cores can train in an hour is some thousands; they need a higher rate, and K is half of them.
+# cores can train in an hour is some thousands; they need a higher rate, and K is 1000.
 _PLAN = Optimisation(
     steps=2000,
     learning_rate=5e-4,
@@ -30,7 +30,7 @@ def _gan(model: str) -> Recipe:
         config=MODELS[model].config,
         dataset=_DATASETS[family],
         objective="lsgan" if family == "faces" else "gan",
-        lens=LensPlan(lens_width=width, lens_steps=_PLAN.steps // 2),
+        lens=LensPlan(lens_width=width, lens_steps=1000),
         mirror=family == "faces",
         optimisation=_PLAN,
     )
