@@ -138,6 +138,7 @@ def lowlight(
     backend: options.Backend = defaults.BACKEND,
     quality: options.Quality = None,
     no_metadata: options.NoMetadata = False,
+    sidecar: options.Sidecar = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -156,7 +157,7 @@ def lowlight(
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
 
     request = LowLightRequest(
-        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
         model=options.model_options(model, weights, device, precision, tile, backend=backend),
         strategy=strategy,
         ratio=ratio,

@@ -185,6 +185,15 @@ NoMetadata = Annotated[
         "keywords, for example before you publish a picture. Colour profiles stay.",
     ),
 ]
+Sidecar = Annotated[
+    bool,
+    typer.Option(
+        "--sidecar",
+        rich_help_panel=FILES,
+        help="Write the record of what made an output (program, model, checksum of its weights, "
+        "options) into a file beside it, photo_x4.png.json, and not into its metadata.",
+    ),
+]
 Seed = Annotated[int | None, seed()]
 Json = Annotated[
     bool,

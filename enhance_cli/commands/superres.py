@@ -116,6 +116,7 @@ def superres(
     quality: options.Quality = None,
     pages: Pages = None,
     no_metadata: options.NoMetadata = False,
+    sidecar: options.Sidecar = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -135,7 +136,7 @@ def superres(
     from enhance_cli.tasks.superres_drawing import DrawingOptions
 
     request = SuperResolutionRequest(
-        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
         model=options.model_options(model, weights, device, precision, tile, texture, backend),
         size=parse_size(scale, size),
         quality=quality,

@@ -241,6 +241,7 @@ def video(
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
+    sidecar: options.Sidecar = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
@@ -264,7 +265,7 @@ def video(
     threshold = defaults.CUT_THRESHOLD if cut_threshold is None else cut_threshold
 
     request = VideoRequest(
-        files=FileOptions(inputs, output, recursive, overwrite, skip_existing),
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
         model=options.model_options(model, weights, device, precision, tile, backend=backend),
         size=parse_size(scale, size),
         part=PartOptions(start, end, preview),

@@ -60,6 +60,7 @@ class FileOptions:
         recursive: descend into folders, and mirror their tree under ``output``.
         overwrite: replace outputs that exist.
         skip_existing: leave out inputs whose output exists.
+        sidecar: write a record of what made it beside each output.
     """
 
     inputs: Sequence[str]
@@ -67,6 +68,12 @@ class FileOptions:
     recursive: bool = False
     overwrite: bool = False
     skip_existing: bool = False
+    sidecar: bool = False
+
+
+def sidecar_of(output: Path) -> Path:
+    """Where the record of an output goes that stands in a file beside it."""
+    return output.with_name(f"{output.name}.json")
 
 
 @dataclass
@@ -122,13 +129,18 @@ class JobList:
             or have made it since the jobs were planned.
 
         Raises:
-            OutputError: if the output exists, or is being made by another run, and the user asked
-                neither to replace nor to skip it; or if it is a folder where a file is to be
-                written, or the reverse.
+            OutputError: if the output or its record exists, or is being made by another run, and
+                the user asked neither to replace nor to skip it; or if it is a folder where a
+                file is to be written, or the reverse.
         """
         with claim(job.target) as free:
             if free:
-                yield self._find_made(job)
+                reason = self._find_made(job)
+                records = map(sidecar_of, job.outputs if self.files.sidecar else ())
+                record = next((record for record in records if record.exists()), None)
+                if record and not (reason or self.files.overwrite):
+                    raise OutputError(f"{record}: exists already, add --overwrite")
+                yield reason
             elif self.files.skip_existing:
                 yield f"another run is making {job.target}"
             else:

@@ -39,6 +39,7 @@ DESCRIPTIVE_TAGS = frozenset(
         Base.ISOSpeedRatings,
         Base.DateTimeOriginal,
         Base.FocalLength,
+        Base.ImageHistory,
         Base.XPTitle,
         Base.XPComment,
         Base.XPAuthor,
@@ -188,9 +189,25 @@ def load_exif(data: bytes) -> Pillow.Exif:
     return exif
 
 
-def note_software(data: bytes | None, text: str) -> bytes:
-    """Note in EXIF what made the picture, in the tag Software; see :func:`note_texts`."""
-    return note_texts(data, {Base.Software: text})
+def note_step(data: bytes | None, software: str, record: str) -> bytes:
+    """Note in EXIF a step in the making of a picture.
+
+    The tag Software tells it for people, and ImageHistory gets a line with its record, below the
+    lines of earlier steps. What the tag Software held before becomes such a line, unless it was
+    ours.
+
+    Args:
+        data: EXIF in Pillow's byte form, or None for a picture without.
+        software: the text for people.
+        record: the record, one line of ASCII.
+    """
+    exif = load_exif(data) if data else Pillow.Exif()
+    lines = str(exif.get(Base.ImageHistory, "")).rstrip("\0\n").splitlines()
+    before = str(exif.get(Base.Software, "")).strip("\0 ")
+    if before and not lines and not before.startswith("enhance "):
+        lines.append(before)
+    history = "\n".join([*lines, record])
+    return note_texts(data, {Base.Software: software, Base.ImageHistory: history})
 
 
 def note_texts(data: bytes | None, texts: Mapping[int, str]) -> bytes:

@@ -118,6 +118,7 @@ def finish_png(
     dpi: tuple[float, float] | None,
     density: tuple[int, int] | None,
     captions: Captions,
+    exif: bytes | None = None,
 ) -> bytes:
     """Give an encoded PNG its resolution, or none, and what is written about it.
 
@@ -126,6 +127,8 @@ def finish_png(
         dpi: pixels per inch across and down, or None.
         density: the ratio of the pixels' sides, see :class:`enhance_cli.io.picture.Picture`.
         captions: XMP, IPTC and texts.
+        exif: EXIF in Pillow's byte form that replaces the file's own: libvips writes only the tags
+            that it knows. None leaves that as it is.
     """
     added, info = BytesIO(), PngInfo()
     if dpi or density:
@@ -137,11 +140,14 @@ def finish_png(
         info.add_text(PNG_IPTC, png_profile(captions.iptc), zip=True)
     if captions.xmp:
         info.add(b"iTXt", PNG_XMP.encode() + bytes(5) + captions.xmp)
+    if exif:
+        info.add(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    replaced = (b"pHYs", b"eXIf") if exif else (b"pHYs",)
     for chunk in info.chunks:
         putchunk(added, *chunk[:2])
     place = header_end = len(SIGNATURE) + 25
     parts = [data[:header_end], added.getvalue()]
     while (kind := data[place + 4 : place + 8]) != b"IDAT":
         start, place = place, place + 12 + int.from_bytes(data[place : place + 4], "big")
-        parts.append(b"" if kind == b"pHYs" else data[start:place])
+        parts.append(b"" if kind in replaced else data[start:place])
     return b"".join([*parts, data[place:]])

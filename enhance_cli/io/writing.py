@@ -183,8 +183,10 @@ def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
 def _save_deep_png(path: Path, temporary: Path, picture: Picture) -> None:
     with _saving_with_vips(path, temporary, picture) as (image, target, keep):
         image.pngsave_target(target, filter="paeth", keep=keep)
-    data = temporary.read_bytes()
-    temporary.write_bytes(finish_png(data, picture.dpi, picture.density, picture.captions))
+    data = finish_png(
+        temporary.read_bytes(), picture.dpi, picture.density, picture.captions, picture.exif
+    )
+    temporary.write_bytes(data)
 
 
 def _save_tiff(path: Path, temporary: Path, picture: Picture, *, big: bool) -> None:

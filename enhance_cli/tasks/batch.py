@@ -24,6 +24,7 @@ from enhance_cli.errors import (
 from enhance_cli.io.jobs import Job, JobList
 from enhance_cli.io.libraries import DECODERS
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
+from enhance_cli.tasks.provenance import write_sidecars
 
 LINE_EVERY = 30  # seconds between the lines that take the place of a progress bar
 
@@ -90,7 +91,8 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
 
     Args:
         plan: the jobs, and the inputs that already failed or are skipped.
-        work: does one job, and returns entries for its row of the JSON document.
+        work: does one job, and returns entries for its row of the JSON document, with the record
+            of what made the output as ``provenance``.
         talk: how the command speaks.
         header: the first entries of the JSON document.
 
@@ -158,7 +160,14 @@ def _attempt(
     """What to report of a job that was done, or why it was not."""
     try:
         with alone(job.source, "cut it into parts"), plan.begin(job) as reason:
-            return _Skipped(reason) if reason else work(job, progress)
+            if reason:
+                return _Skipped(reason)
+            done = work(job, progress)
+            record = done.pop("provenance")
+            if plan.files.sidecar:
+                outputs = map(Path, done.get("outputs", job.outputs))
+                write_sidecars(outputs, {**record, "input": job.source.name})
+            return done
     except UsageError:
         raise  # An option that is wrong is wrong for every file.
     except EnhanceError as error:

@@ -22,7 +22,6 @@ from enhance_cli.io.captions import Captions
 from enhance_cli.io.image import check_writable, write_image, write_notices
 from enhance_cli.io.jobs import FileOptions, Job, Naming, is_file_name, plan_jobs
 from enhance_cli.io.linear_dng import check_dng, write_linear_dng
-from enhance_cli.io.metadata import note_software
 from enhance_cli.io.raw import Exposure, RawSettings, read_exposure
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
@@ -33,6 +32,7 @@ from enhance_cli.tasks.dark_files import (
     read_dark_file,
     result_suffix,
 )
+from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tone import CURVES, Curve
 
 SIZES = ("full", "half")
@@ -114,10 +114,12 @@ def _brighten_file(
         told = {"strength": look.strength}
         if look.curve is not None:
             told = {"curve": look.curve, **told}
-    note = None
-    if request.metadata:
-        note = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
-        note += "".join(f", {name} {value}" for name, value in told.items())
+    software = f"enhance {__version__} lowlight, ratio {ratio:.4g}, model {model.info.name}"
+    software += "".join(f", {name} {value}" for name, value in told.items())
+    provenance = Provenance.of("lowlight", request)
+    found = {"ratio": float(f"{ratio:.6g}"), **told}
+    record = provenance.record(model, **found)
+    note = partial(provenance.note, record=record, software=software)
     run = partial(
         brighten,
         model,
@@ -136,9 +138,9 @@ def _brighten_file(
     return {
         "width": width,
         "height": height,
-        "ratio": float(f"{ratio:.6g}"),
         "model": model.info.name,
-        **told,
+        **found,
+        "provenance": record,
     }
 
 
@@ -148,7 +150,7 @@ def _write_picture(
     dark: DarkFile,
     scale: int,
     run: Callable[..., Tensor],
-    note: str | None,
+    note: Callable[[bytes | None], bytes | None],
     progress: FileProgress,
 ) -> tuple[int, int]:
     """Brighten a file and write it as a picture; gives its height and width."""
@@ -159,13 +161,11 @@ def _write_picture(
     result = dark.finish(run(levels=_LEVEL_TYPES[bits]), linear=linear)
     if linear and dark.has_profile:
         progress.notice("its colour profile is replaced by that of linear sRGB")
-    if note is None:
+    if not request.metadata:
         result = result.without_metadata()
     for text in write_notices(job.target, result):
         progress.notice(text)
-    if note is not None:
-        result = replace(result, exif=note_software(result.exif, note))
-    write_image(job.target, result, request.quality)
+    write_image(job.target, replace(result, exif=note(result.exif)), request.quality)
     return result.height, result.width
 
 
@@ -175,16 +175,15 @@ def _write_dng(
     dark: DarkFile,
     scale: int,
     run: Callable[..., Tensor],
-    note: str | None,
+    note: Callable[[bytes | None], bytes | None],
     progress: FileProgress,
 ) -> tuple[int, int]:
     """Clean a RAW file and write it as a linear DNG file; gives its height and width."""
     check_dng(job.target, *dark.result_size(scale, half=request.size == "half"))
     result = dark.finish_light(run(), job.source)
-    if note is None:
+    if not request.metadata:
         result = replace(result, exif=None, captions=Captions())
-    else:
-        result = replace(result, exif=note_software(result.exif, note))
+    result = replace(result, exif=note(result.exif))
     write_linear_dng(job.target, result)
     height, width = result.light.shape[:2]
     return height, width

@@ -34,6 +34,7 @@ from enhance_cli.resize import resample
 from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tasks.superres_drawing import (
     CONSISTENT,
     Drawing,
@@ -89,7 +90,9 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     header = networks.header
     if any(model.contract.draws for model in networks.models):
         header |= drawing.header
-    return run_batch(jobs, _Work(request, networks, plan, drawing, sources), talk, header)
+    provenance = Provenance.of("superres", request)
+    work = _Work(request, networks, plan, drawing, sources, provenance)
+    return run_batch(jobs, work, talk, header)
 
 
 def _check_scale(networks: Networks) -> None:
@@ -113,6 +116,7 @@ class _Work:
 
     Attributes:
         sources: the places of all inputs, which no output may take.
+        provenance: what the records of all outputs have in common.
     """
 
     request: SuperResolutionRequest
@@ -120,6 +124,7 @@ class _Work:
     plan: TilePlan
     drawing: Drawing
     sources: Collection[Path]
+    provenance: Provenance
 
     def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
         pages = _choose_pages(job.source, self.request.page)
@@ -244,7 +249,8 @@ class _Work:
             progress=progress.update,
             notice=notice,
         )
-        row = networks.row(model)
+        record = self.provenance.record(model)
+        row = {**networks.row(model), "provenance": record}
         if self.request.consistent:
             enlarged, decibels = make_consistent(picture, enlarged)
             row["consistency"] = round(decibels, 2) if math.isfinite(decibels) else None
@@ -255,7 +261,8 @@ class _Work:
                 )
         for text in write_notices(target, enlarged):
             notice(text)
-        return enlarged, row
+        noted = self.provenance.note(enlarged.exif, record)
+        return replace(enlarged, exif=noted), row
 
 
 def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:

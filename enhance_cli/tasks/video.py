@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from enhance_cli import __version__
@@ -38,6 +37,7 @@ from enhance_cli.sizes import FrameSize, WantedSize, beyond
 from enhance_cli.subsampling import MIDDLE, Phase
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.provenance import Provenance, as_line, sha256_of
 from enhance_cli.tasks.video_pipeline import FramePipeline
 from enhance_cli.tasks.video_work import WorkFolder
 
@@ -188,12 +188,14 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
     source = _open(job, run, damage)
     info = source.info
     size, model = _frame_size(info, run.networks)
+    provenance = Provenance.of("video", request)
+    record = provenance.record(model)
     sink = plan_sink(
         info,
         job.target,
         job.target_kind,
         _widened(info, size) if request.compare else size,
-        request.encoding,
+        replace(request.encoding, note=as_line(record) if provenance.in_metadata else ""),
     )
     _tell(dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(info, job, request))), bar)
     if further := beyond(size, model.contract.scale):
@@ -237,6 +239,7 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         "cuts": pipeline.cuts,
         **damage.row(run.span),
         **run.networks.row(model),
+        "provenance": record,
     }
 
 
@@ -315,10 +318,10 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
     """
     request = run.request
     encoding = {**asdict(request.encoding), "rate": run.rate}
-    del encoding["audio"]  # Sound is not in the segments.
+    del encoding["audio"], encoding["note"]  # They are not in the segments.
     return {
         "input": _identity(info),
-        "model": [model.info.name, _digest(model.info.path)],
+        "model": [model.info.name, sha256_of(model.info.path)],
         "version": __version__,
         "device": model.device.type,
         "precision": model.precision,
@@ -332,12 +335,6 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
         "--cut-threshold": request.cut_threshold,
         "segment": WorkFolder.segment_frames,
     }
-
-
-def _digest(path: Path) -> str:
-    """The SHA-256 of a checkpoint."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _identity(info: VideoInfo) -> list[Any]:

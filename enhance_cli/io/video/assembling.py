@@ -81,6 +81,8 @@ def assemble_file(
             video, copies = _add_streams(plan, timing, window, output, first, source)
             if source is not None:
                 _copy_metadata(plan, window, source, output)
+            if plan.note:
+                output.metadata[_note_key(plan, output)] = plan.note
             place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)
             joiner = Joiner() if plan.source.clock is Clock.JOINED else None
             flows = [_video_packets(plan, segments, timing, window, video)]
@@ -214,6 +216,14 @@ def _add_video(
         ]
         video.set_display_matrix(matrix)
     return video
+
+
+def _note_key(plan: OutputPlan, output: OutputContainer) -> str:
+    """The key for a note: MP4 and MOV have no own keys, and the first free one is taken."""
+    if plan.container not in MP4_LIKE:
+        return "ENHANCE"
+    keys = ("comment", "description", "synopsis")
+    return next((key for key in keys if key not in output.metadata), keys[-1])
 
 
 def _copy_metadata(

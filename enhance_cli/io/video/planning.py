@@ -90,6 +90,7 @@ def plan_file(info: VideoInfo, target: Path, size: FrameSize, options: EncodeOpt
         rate=info.rate,
         threads=options.threads,
         audio=options.audio or DEFAULT,
+        note=options.note,
     )
     _try_encoder(plan)
     return replace(plan, notices=tuple(_notices(plan, options)))

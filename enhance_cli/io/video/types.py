@@ -249,6 +249,7 @@ class EncodeOptions:
         threads: the number of threads of the encoder; 0 lets the encoder choose.
         audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
             ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
+        note: what the metadata of the file tells of its making; empty for nothing.
     """
 
     codec: str | None = None
@@ -257,6 +258,7 @@ class EncodeOptions:
     pixel_format: str | None = None
     threads: int = 0
     audio: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -282,6 +284,7 @@ class OutputPlan:
         audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
             ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
         alpha: whether transparency is written.
+        note: as in :class:`EncodeOptions`.
     """
 
     source: VideoInfo
@@ -302,6 +305,7 @@ class OutputPlan:
     notices: tuple[str, ...] = ()
     audio: str = "copy"
     alpha: bool = False
+    note: str = ""
 
 
 class FrameSource(Protocol):
