@@ -25,7 +25,7 @@ from enhance_cli.training.loop import train
 from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import STATE_FILE, make_fingerprint
-from enhance_cli.training.tempered import TemperedGenerator, TemperedStage, Tempering
+from enhance_cli.training.tempered import TemperedGenerator, TemperedStage, TemperedTraining
 
 SHOWN = 8  # pictures on each side
 GAP = 6  # white pixels between the two sides
@@ -48,7 +48,7 @@ def look(network: TemperedGenerator, true: Tensor, stage: TemperedStage) -> tupl
 class Watched:
     """Keeps what each validation of a task shows, in the folder of its run."""
 
-    def __init__(self, task: Tempering, true: Tensor, out: Path) -> None:
+    def __init__(self, task: TemperedTraining, true: Tensor, out: Path) -> None:
         self._task, self._true, self._out = task, true, out
         self._validate = task.validate
 

@@ -31,7 +31,7 @@ class Processes:
 
     def average(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its mean over the processes, in one message."""
-        if self.count == 1:
+        if self.count == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         torch.distributed.all_reduce(flat)

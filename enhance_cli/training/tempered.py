@@ -24,7 +24,7 @@ from enhance_cli.engine.digits import (
     load_classifier,
     read_digits_of,
 )
-from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.errors import DatasetError, UnknownNameError, UsageError
 from enhance_cli.levels import to_levels, to_values
 from enhance_cli.metrics.frechet import FeatureStatistics, frechet_distance
 from enhance_cli.training.adversarial import as_fixed
@@ -93,7 +93,7 @@ class TemperedStage(Stage):
         validation: Path | None,
         device: torch.device,
         init: dict[str, Tensor] | None = None,
-    ) -> "Tempering":
+    ) -> "TemperedTraining":
         """Read the pictures and make the networks; see ``Stage.prepare``.
 
         Args:
@@ -103,9 +103,10 @@ class TemperedStage(Stage):
             init: Tensors of the generator to begin with.
 
         Raises:
-            DatasetError: Also if the pictures have another size or other channels than are drawn.
-            UsageError: Also if there are fewer pictures than a batch holds, if K does not go with
-                the steps, or if the objective and the normalisation do not go together.
+            DatasetError: Also if there are fewer than two pictures to validate on.
+            UsageError: Also if the pictures have another size or other channels than are drawn, if
+                there are fewer than a batch holds, if K does not go with the steps, or if the
+                objective and the normalisation do not go together.
             CheckpointError: Also if digits are drawn and their classifier is missing.
         """
         self.lens.check(self.optimisation.steps)
@@ -124,6 +125,8 @@ class TemperedStage(Stage):
                 f"batch={self.batch}: more than the {len(sets.train)} pictures to "
                 "train on, choose fewer with --set batch=..."
             )
+        if len(held) < 2:
+            raise DatasetError(f"{data}: one picture is too few to validate on, give more")
         classifier = load_classifier(device) if "mnist" in self.dataset else None
         network = TemperedGenerator(self, self.make_network(init))
         torch.manual_seed(self.optimisation.seed + 1)
@@ -132,7 +135,7 @@ class TemperedStage(Stage):
             module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # From everywhere, since some sets are sorted by what they show.
         held = held[:: -(-len(held) // _JUDGED)]
-        return Tempering(self, network, rival, sets.train.to(device), held, classifier)
+        return TemperedTraining(self, network, rival, sets.train.to(device), held, classifier)
 
     def _check_shape(self, pictures: Tensor) -> None:
         """See that pictures have the size and the channels that are drawn."""
@@ -161,7 +164,7 @@ class TemperedGenerator(nn.Module):
         self.lens = Lens(stage.config.channels, width) if width else None
 
 
-class Tempering(TrainingTask):
+class TemperedTraining(TrainingTask):
     """A stage of a generator with its pictures.
 
     Args:

@@ -18,7 +18,7 @@ from enhance_cli.errors import DatasetError, EnhanceError, UnknownNameError, Usa
 from enhance_cli.training.loop import train
 from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
-from enhance_cli.training.tempered import TemperedStage, Tempering
+from enhance_cli.training.tempered import TemperedStage, TemperedTraining
 from enhance_cli.training.tempering import (
     GAN_OBJECTIVES,
     LensPlan,
@@ -42,11 +42,11 @@ def small(name: str, *assignments: str) -> TemperedStage:
     return override(stage, assignments)
 
 
-def prepare(name: str, data: Path, *assignments: str) -> Tempering:
+def prepare(name: str, data: Path, *assignments: str) -> TemperedTraining:
     return small(name, *assignments).prepare(data, None, CPU)
 
 
-def run(task: Tempering, out: Path, **options: object) -> None:
+def run(task: TemperedTraining, out: Path, **options: object) -> None:
     train(task, out, "model", fingerprint="", device=CPU, **options)  # type: ignore[arg-type]
 
 
@@ -154,21 +154,21 @@ def test_a_run_gives_a_checkpoint_that_draws(name: str, small_sets: Path, tmp_pa
         assert torch.equal(network.state_dict()[key], value), key
 
 
-def gan(data: Path) -> Tempering:
+def gan(data: Path) -> TemperedTraining:
     return prepare("digits-tempered", data)
 
 
-def wgan(data: Path) -> Tempering:
+def wgan(data: Path) -> TemperedTraining:
     return prepare("mnist-tempered", data, "objective=wgan-gp", "normalised=false", "updates=3")
 
 
-def faces(data: Path) -> Tempering:
+def faces(data: Path) -> TemperedTraining:
     return prepare("faces-gan", data)
 
 
 @pytest.mark.parametrize("make", [gan, wgan, faces])
 def test_a_resumed_run_equals_one_that_was_not_stopped(
-    make: Callable[[Path], Tempering], small_sets: Path, tmp_path: Path
+    make: Callable[[Path], TemperedTraining], small_sets: Path, tmp_path: Path
 ) -> None:
     """To the bit, with the lens, the discriminator and the moments of all optimisers."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -276,6 +276,14 @@ def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     labels = {f"y_{part}": np.zeros(20, np.uint8) for part in ("train", "test")}
     np.savez(tmp_path / "mnist.npz", **arrays, **labels)
     with pytest.raises(DatasetError, match=r"\(20, 32, 32\), must be uint8 \(N, 28, 28\)"):
+        prepare("digits-tempered", tmp_path)
+
+
+def test_one_picture_is_too_few_to_validate_on(tmp_path: Path) -> None:
+    arrays = {f"x_{part}": np.zeros((6, 28, 28), np.uint8) for part in ("train", "test")}
+    labels = {f"y_{part}": np.zeros(6, np.uint8) for part in ("train", "test")}
+    np.savez(tmp_path / "mnist.npz", **arrays, **labels)
+    with pytest.raises(DatasetError, match="one picture is too few to validate on"):
         prepare("digits-tempered", tmp_path)
 
 
