@@ -11,6 +11,7 @@ import typer
 
 from enhance_cli import __version__
 from enhance_cli.commands import weights
+from enhance_cli.commands.doctor import doctor
 from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.commands.lowlight import lowlight
 from enhance_cli.commands.models import models
@@ -54,6 +55,7 @@ app.command()(sample)
 app.command()(evaluate)
 app.command()(train)
 app.command()(models)
+app.command()(doctor)
 app.add_typer(weights.app, name="weights")
 
 

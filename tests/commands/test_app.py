@@ -23,6 +23,7 @@ HEAVY = ("torch", "numpy", "PIL", "scipy", "safetensors", "pyvips", "av", "enhan
         ["train", "--help"],
         ["models", "--help"],
         ["weights", "--help"],
+        ["doctor", "--help"],
     ],
 )
 def test_help_and_version_load_nothing_heavy(arguments: list[str]):
