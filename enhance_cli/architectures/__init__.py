@@ -31,6 +31,9 @@ from enhance_cli.architectures.span import SPAN, SpanConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 from enhance_cli.architectures.srnet import SisrConfig
 from enhance_cli.architectures.srvgg import SRVGG
+from enhance_cli.architectures.vdvae import VDVAE, VDVAE_CONFIGS
+from enhance_cli.architectures.vdvae_sr import SR64, SR256, VDVAE_SR
+from enhance_cli.architectures.vdvae_sr_compact import VDVAE_SR_COMPACT, VdvaeSrCompactConfig
 
 ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
@@ -40,6 +43,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         EDSR,
         RRDBNET,
         SRVGG,
+        VDVAE_SR,
+        VDVAE_SR_COMPACT,
         ADAPTED,
         SID_FCN,
         SID_NET,
@@ -52,6 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         AUTOENCODER,
         DCGAN,
         DIGIT_CLASSIFIER,
+        VDVAE,
         *MNIST_ARCHITECTURES,
     )
 }
@@ -147,6 +153,27 @@ MODELS: dict[str, ModelSpec] = {
             EnhanceNetConfig(scale=4),
             "worn pictures, enlarged 4 times",
             "EnhanceNet, losses of ENet-PAT, taught by a larger network",
+        ),
+        ModelSpec(
+            "vdvae-sr-x4",
+            "vdvae-sr-compact",
+            VdvaeSrCompactConfig(),
+            "pictures, enlarged, several answers",
+            "VDVAE-SR, thesis 002, ch. 5, made small",
+        ),
+        ModelSpec(
+            "vdvae-sr-64-x4",
+            "vdvae-sr",
+            SR64,
+            "16x16 to 64x64, several answers",
+            "VDVAE-SR 64, thesis 002, tables 5.1 and 6.1",
+        ),
+        ModelSpec(
+            "vdvae-sr-256-x4",
+            "vdvae-sr",
+            SR256,
+            "64x64 to 256x256, several answers",
+            "VDVAE-SR 256, thesis 002, tables 6.2 and 6.3",
         ),
         ModelSpec("fast-x2", "span", SpanConfig(scale=2), "SPAN x2, squared error: the quickest"),
         ModelSpec("fast-x4", "span", SpanConfig(), "SPAN x4, squared error: the quickest"),
@@ -293,6 +320,16 @@ MODELS: dict[str, ModelSpec] = {
             replace(_FACES, posterior="gaussian", prior=True, likelihood="blur"),
             "faces: VAE, errors weighed by blur",
             "document 004",
+        ),
+        *(
+            ModelSpec(
+                f"vdvae-{name}",
+                "vdvae",
+                config,
+                f"very deep VAE, {config.side}x{config.side}",
+                f"Child 2020, {name}: fig. 6.1 of thesis 002",
+            )
+            for name, config in VDVAE_CONFIGS.items()
         ),
     )
 }

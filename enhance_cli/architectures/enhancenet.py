@@ -88,12 +88,19 @@ class EnhanceNet(nn.Module):
 
     def residual(self, frame_lr: Tensor) -> Tensor:
         """What is added to the bicubic enlargement; as ``forward`` in shape."""
-        features = self.body(functional.relu(self.head(frame_lr)))
+        return self.trace(frame_lr)[0]
+
+    def trace(self, frame_lr: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The same residual, and the features (N, C, 2^i * H, 2^i * W) before each doubling.
+
+        The last features are those after all doublings. Those of the first resolution have not
+        been through a ReLU.
+        """
+        found = [self.body(functional.relu(self.head(frame_lr)))]
         for name in self.doublings:
-            features = functional.interpolate(features, scale_factor=2, mode="nearest")
-            features = functional.relu(self.get_submodule(name)(features))
-        residual: Tensor = self.out(functional.relu(self.hr(features)))
-        return residual
+            features = functional.interpolate(found[-1], scale_factor=2, mode="nearest")
+            found.append(functional.relu(self.get_submodule(name)(features)))
+        return self.out(functional.relu(self.hr(found[-1]))), found
 
 
 ENHANCENET = Architecture(

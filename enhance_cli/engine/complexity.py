@@ -25,6 +25,11 @@ class Complexity:
     macs_input: tuple[int, int, int]
 
 
+def count_parameters(architecture: Architecture, config: object) -> int:
+    """The parameters of a network, which is quicker than to measure all of its complexity."""
+    return sum(parameter.numel() for parameter in build(architecture, config, "meta").parameters())
+
+
 def measure_complexity(architecture: Architecture, config: object, side: int = 256) -> Complexity:
     """Count parameters and operations on the ``meta`` device, without memory or arithmetic.
 

@@ -17,6 +17,8 @@ from enhance_cli.architectures.edsr import DIV2K_MEAN, EdsrConfig
 from enhance_cli.architectures.rrdbnet import RrdbNetConfig
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.architectures.srvgg import SrvggConfig
+from enhance_cli.architectures.vdvae import VDVAE_CONFIGS, VdvaeConfig
+from enhance_cli.architectures.vdvae_blocks import parse_blocks
 from enhance_cli.engine.checkpoint import build, load_tensors
 from enhance_cli.errors import CheckpointError
 
@@ -191,6 +193,20 @@ def _configure_edsr(tensors: Tensors) -> EdsrConfig:
     )
 
 
+def _configure_vdvae(tensors: Tensors) -> VdvaeConfig:
+    """One of Child's networks: block strings cannot be read from shapes, but told apart by them."""
+    up = _length(tensors, r"encoder\.enc_blocks\.(\d+)\.", 0)
+    down = _length(tensors, r"decoder\.dec_blocks\.(\d+)\.", 0)
+    _, width = _sides(tensors, "encoder.in_conv.weight", (3, VdvaeConfig().width))
+    for config in VDVAE_CONFIGS.values():
+        lengths = tuple(len(parse_blocks(blocks)) for blocks in (config.encoder, config.decoder))
+        if (*lengths, config.width) == (up, down, width):
+            return config
+    raise ValueError(
+        f"{up} blocks up, {down} down and {width} channels are none of {', '.join(VDVAE_CONFIGS)}"
+    )
+
+
 def _sides(tensors: Tensors, name: str, usual: tuple[int, int]) -> tuple[int, int]:
     """Channels in and out of a convolution, or the usual ones if it is missing."""
     if name not in tensors:
@@ -282,5 +298,21 @@ LAYOUTS: tuple[Layout, ...] = (
         ),
         _configure_edsr,
         remark=_RESIDUALS,
+    ),
+    Layout(
+        "VDVAE (its author's code)",
+        "vdvae",
+        "decoder.dec_blocks.0.z_proj.weight",
+        _by_patterns(
+            (rf"(?:module\.)?(encoder\.in_conv|decoder\.out_net\.out_conv){_VALUES}", r"\1.\2"),
+            (rf"(?:module\.)?(encoder\.enc_blocks\.\d+\.c[1-4]){_VALUES}", r"\1.\2"),
+            (
+                rf"(?:module\.)?(decoder\.dec_blocks\.\d+\.(?:enc|prior|resnet)\.c[1-4]){_VALUES}",
+                r"\1.\2",
+            ),
+            (rf"(?:module\.)?(decoder\.dec_blocks\.\d+\.z_proj){_VALUES}", r"\1.\2"),
+            (r"(?:module\.)?(decoder\.(?:bias_xs\.\d+|gain|bias))", r"\1"),
+        ),
+        _configure_vdvae,
     ),
 )

@@ -13,7 +13,7 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.spec import Architecture
 from enhance_cli.data.benchmarks import DATASETS
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
-from enhance_cli.engine.complexity import measure_complexity
+from enhance_cli.engine.complexity import count_parameters, measure_complexity
 from enhance_cli.engine.weight_files import (
     FoundWeights,
     find_entry,
@@ -54,7 +54,9 @@ def run_models(*, as_json: bool) -> int:
         entry = find_entry(name) if spec.weights_from or not found else found.entry
         rows.append(
             {
-                **_describe(name, ARCHITECTURES[spec.architecture], spec.config),
+                **_describe(
+                    name, ARCHITECTURES[spec.architecture], spec.config, operations=as_json
+                ),
                 "summary": spec.summary,
                 "reference": spec.reference,
                 "weights": str(found.path) if found else None,
@@ -65,7 +67,7 @@ def run_models(*, as_json: bool) -> int:
     for name, info in find_imported().items():
         rows.append(
             {
-                **_describe(name, info.architecture, info.config),
+                **_describe(name, info.architecture, info.config, operations=as_json),
                 "summary": f"x{info.contract.scale}, imported from "
                 f"{info.training.get('imported_from', 'a checkpoint')}",
                 "reference": info.architecture.source,
@@ -176,13 +178,21 @@ def _find(name: str) -> FoundWeights:
     return found
 
 
-def _describe(name: str, architecture: Architecture, config: Any) -> dict[str, Any]:
-    size = measure_complexity(architecture, config)
-    return {
+def _describe(
+    name: str, architecture: Architecture, config: Any, *, operations: bool = True
+) -> dict[str, Any]:
+    """What a network is; its operations take a while to count where there are many layers."""
+    row = {
         "name": name,
         "task": architecture.task,
         "architecture": architecture.name,
         "scale": getattr(config, "scale", 1),  # what is enlarged at all
+    }
+    if not operations:
+        return {**row, "parameters": count_parameters(architecture, config)}
+    size = measure_complexity(architecture, config)
+    return {
+        **row,
         "parameters": size.parameters,
         "macs": size.macs,
         "macs_input": list(size.macs_input),
@@ -246,7 +256,8 @@ def _availability(row: Row) -> str:
 
 def _size(parameters: int) -> str:
     """The number of parameters as people say it: ``0.85 M``."""
-    return f"{parameters / 1e6:.2f} M"
+    millions = parameters / 1e6
+    return f"{millions:.2f} M" if millions < 100 else f"{millions:.1f} M"
 
 
 def _main_score(scores: Any) -> str:

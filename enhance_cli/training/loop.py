@@ -158,7 +158,7 @@ def train(
         state.restore(out / STATE_FILE, fingerprint)
         run.saved["last.safetensors"] = state.step
     main = run.processes.rank == 0
-    log = TrainingLog(out / "curve.csv", state.step) if main else None
+    log = TrainingLog(out / "curve.csv", state.step, task.columns) if main else None
     before, start = state.seconds, time.monotonic()
     first_step, saved, reported = state.step, start, -math.inf
     latest = Report(state.step, plan.steps, math.nan, 0.0, 0.0, None, state.best)
@@ -183,7 +183,9 @@ def train(
                 score, kept = _validate(run, state)
                 state.losses.clear()
                 if log:
-                    log.add(state.step, state.seconds, rate, mean, score)
+                    figures = task.notes(state.step, score)
+                    more = [figures[name] for name in task.columns]
+                    log.add(state.step, state.seconds, rate, mean, score, more)
             if due or judged or time.monotonic() - reported > report_every_seconds:
                 speed = (state.step - first_step) / (time.monotonic() - start)
                 latest = Report(state.step, plan.steps, float(loss), rate, speed, score, state.best)
@@ -270,9 +272,11 @@ def _apply(run: _Run, optimiser: torch.optim.Optimizer, loss: Tensor, rate: floa
     loss.backward()  # type: ignore[no-untyped-call]
     loss = loss.detach()
     run.processes.average([p.grad for p in parameters if p.grad is not None] + [loss])
-    norm = nn.utils.clip_grad_norm_(parameters, run.task.stage.optimisation.clip)
-    optimiser.step()
-    return loss.where(norm.isfinite(), math.nan)
+    plan = run.task.stage.optimisation
+    norm = nn.utils.clip_grad_norm_(parameters, plan.clip)
+    if not plan.skip or norm <= plan.skip:
+        optimiser.step()
+    return loss if plan.skip else loss.where(norm.isfinite(), math.nan)
 
 
 def _validate(run: _Run, state: RunState) -> tuple[float, dict[str, Tensor]]:

@@ -28,6 +28,8 @@ class Optimisation:
         drop: Factor by which it does.
         betas: Decays of Adam's two moments.
         clip: Gradients whose norm is larger are scaled down to it.
+        skip: Where it is not 0, a step whose gradient has a larger norm, or none that is finite,
+            changes nothing (Child 2020, sec. 3.2).
         ema: Decay of the exponential running average of the weights, which is what is validated
             and kept. At the start it is shortened to ``(1 + step) / (10 + step)``; 0 keeps the
             weights themselves.
@@ -49,6 +51,7 @@ class Optimisation:
     drop: float = 0.1
     betas: tuple[float, float] = (0.9, 0.99)
     clip: float = 0.5
+    skip: float = 0.0
     ema: float = 0.999
     last_epochs: int = 0
     epoch: int = 1
@@ -69,6 +72,8 @@ class Optimisation:
             raise ValueError(f"learning_rate must be 0 or more, not {self.learning_rate}")
         if not (0 <= self.ema < 1 and self.clip > 0 and 0 <= self.warmup < 1):
             raise ValueError("ema and warmup must be from 0 to below 1, and clip above 0")
+        if not 0 <= self.skip < math.inf:
+            raise ValueError(f"skip must be 0 or more, not {self.skip}")
         if not (0 <= self.milestone <= 1 and 0 <= self.drop <= 1):
             raise ValueError("milestone and drop must be from 0 to 1")
         if self.last_epochs < 0 or (self.last_epochs and self.ema):

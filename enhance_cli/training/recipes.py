@@ -21,6 +21,7 @@ from enhance_cli.training.superres import SuperResolutionStage
 from enhance_cli.training.tempered_recipes import TEMPERED_RECIPES
 from enhance_cli.training.tempered_superres import TemperedSuperResolutionStage
 from enhance_cli.training.tempering import LensPlan
+from enhance_cli.training.vdvae_recipes import VDVAE_RECIPES
 from enhance_cli.training.video import VideoStage
 
 # --- super-resolution ---------------------------------------------------------------------------
@@ -383,6 +384,7 @@ RECIPES: dict[str, Recipe] = {
             (name for name, spec in MODELS.items() if spec.architecture == "autoencoder"),
         ),
         *TEMPERED_RECIPES,
+        *VDVAE_RECIPES,
         *MNIST_RECIPES,
     )
 }

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,12 +210,13 @@ class TrainingLog:
     Args:
         path: The file.
         step: Steps that a resumed run has behind it; later rows are dropped.
+        columns: Names of what a row has beyond ``LOG_COLUMNS``.
 
     Raises:
         OutputError: If the file cannot be written.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, columns: Sequence[str] = ()) -> None:
         rows: list[list[str]] = []
         if step and path.exists():
             with path.open(newline="") as file:
@@ -228,14 +230,24 @@ class TrainingLog:
                 f"{path}: cannot write here ({error.strerror}), choose another --out"
             ) from error
         self._writer = csv.writer(self._file)
-        self._writer.writerows([LOG_COLUMNS, *kept])
+        self._writer.writerows([[*LOG_COLUMNS, *columns], *kept])
         self._file.flush()
 
-    def add(self, step: int, seconds: float, rate: float, loss: float, score: float) -> None:
-        """Append a row: steps, seconds and mean loss so far, learning rate, validation score."""
-        self._writer.writerow(
-            [step, f"{seconds:.1f}", f"{rate:.3e}", f"{loss:.6g}", f"{score:.4f}"]
-        )
+    def add(
+        self,
+        step: int,
+        seconds: float,
+        rate: float,
+        loss: float,
+        score: float,
+        more: Sequence[float] = (),
+    ) -> None:
+        """Append a row: steps, seconds and mean loss so far, learning rate, validation score.
+
+        ``more`` are the values of the further columns.
+        """
+        row = [step, f"{seconds:.1f}", f"{rate:.3e}", f"{loss:.6g}", f"{score:.4f}"]
+        self._writer.writerow([*row, *(f"{value:.4f}" for value in more)])
         self._file.flush()
 
     def close(self) -> None:

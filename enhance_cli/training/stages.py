@@ -93,9 +93,11 @@ class TrainingTask(ABC):
         model: What checkpoints hold: the network, or that part of it which is used later.
         adversary: A second network that learns beside the first one, with a loss and an optimiser
             of its own, and is not kept in checkpoints; None for most tasks.
+        columns: Names of those numbers of ``notes`` that the log of a run has a column for.
     """
 
     adversary: nn.Module | None = None
+    columns: tuple[str, ...] = ()
     unit: str = "dB"
     score_name: str = "validation"
 

@@ -30,12 +30,28 @@ class EarlierStage:
 
 @dataclass(frozen=True)
 class NamedModel:
-    """The weights of a model of ``MODELS``, from the folders where models are looked for."""
+    """The weights of a model of ``MODELS``, from the folders where models are looked for.
+
+    Attributes:
+        name: Of the model.
+        part: How the names of those tensors begin that are taken; empty for all.
+        place: What stands there instead in the network that begins with them.
+    """
 
     name: str
+    part: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.name}, its {self.part.rstrip('.')}" if self.part else self.name
+
+    def rename(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Those tensors that are taken, by their names in the network that begins with them."""
+        return {
+            self.place + name.removeprefix(self.part): value
+            for name, value in tensors.items()
+            if name.startswith(self.part)
+        }
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,8 @@ def read_start(
             path = found.path
         else:
             path = start.path
-        tensors |= read_tensors(path)
+        read = read_tensors(path)
+        tensors |= start.rename(read) if isinstance(start, NamedModel) else read
     return tensors or None
 
 

@@ -16,7 +16,7 @@ from enhance_cli.engine.checkpoint import (
 )
 
 ENTRY = ARCHITECTURES["autoencoder"]
-SAMPLED = [spec for spec in MODELS.values() if ARCHITECTURES[spec.architecture].task == "sample"]
+SAMPLED = [spec for spec in MODELS.values() if spec.architecture == "autoencoder"]
 SMALL = AutoencoderConfig(side=16, width=2, latent=3, kernel=4, components=2)
 VARIANTS = [
     SMALL,

@@ -1,0 +1,124 @@
+"""Training of the very deep VAEs, unconditional and for super-resolution."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_tasks import CPU, assert_same_run, log_rows, notes, photo, run, write_photo
+
+from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
+from enhance_cli.architectures.vdvae import VdvaeConfig
+from enhance_cli.architectures.vdvae_sr import VdvaeSrConfig
+from enhance_cli.architectures.vdvae_sr_compact import VdvaeSrCompactConfig
+from enhance_cli.engine.checkpoint import write_tensors
+from enhance_cli.errors import UsageError
+from enhance_cli.training.optimisation import Optimisation
+from enhance_cli.training.stages import Stage, TrainingTask
+from enhance_cli.training.start import NamedModel, read_start
+from enhance_cli.training.vdvae import VdvaeStage
+from enhance_cli.training.vdvae_sr import VdvaeSrStage
+
+PLAN = Optimisation(steps=4, learning_rate=1e-3, clip=1.0, validate_every=2)
+VDVAE = VdvaeConfig(
+    side=16, encoder="16x1,16d4,4d4,1x1", decoder="1x1,4m1,16m4", width=8, latent=2, mixtures=2
+)
+COMPACT = VdvaeSrCompactConfig(
+    encoder="32x1,32d2,16d2",
+    lr_encoder="16d2",
+    decoder="8x1,16m8,32m16",
+    width=8,
+    latent=2,
+    base=EnhanceNetConfig(channels=6, blocks=1),
+)
+STAGES: dict[str, Stage] = {
+    "vdvae": VdvaeStage(config=VDVAE, batch=2, optimisation=PLAN),
+    "vdvae-sr": VdvaeSrStage(
+        architecture="vdvae-sr",
+        config=VdvaeSrConfig(vdvae=VDVAE, lr_encoder="4d4,1x1"),
+        patch=4,
+        batch=2,
+        optimisation=PLAN,
+    ),
+    "compact": VdvaeSrStage(
+        architecture="vdvae-sr-compact", config=COMPACT, patch=4, batch=2, optimisation=PLAN
+    ),
+}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for seed in range(3):
+        write_photo(tmp_path / "photos" / f"{seed}.png", photo(seed))
+    return tmp_path / "photos"
+
+
+def prepared(stage: Stage, photos: Path) -> Callable[[], TrainingTask]:
+    return lambda: stage.prepare(photos, None, CPU)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_resumed_run_is_that_of_one_piece(name: str, photos: Path, tmp_path: Path) -> None:
+    make = prepared(STAGES[name], photos)
+    run(tmp_path / "whole", make)
+    run(tmp_path / "parts", make, seconds=0)
+    done = run(tmp_path / "parts", make, resume=True)
+    assert done.step == 4
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_curve_has_rate_and_distortion(name: str, photos: Path, tmp_path: Path) -> None:
+    run(tmp_path / "run", prepared(STAGES[name], photos))
+    rows = log_rows(tmp_path / "run")
+    assert [row["step"] for row in rows] == ["2", "4"]
+    for row in rows:
+        parts = float(row["distortion"]) + float(row["rate"])
+        assert float(row["validation"]) == pytest.approx(-parts, abs=2e-4)
+        if name != "vdvae":
+            assert {"psnr_y_0", "psnr_y_0.2", "psnr_y_1"} <= row.keys()
+    said = notes(tmp_path / "run" / "model.safetensors")
+    assert said["rate"] == float(rows[-1]["rate"]) or said["step"] == 2
+
+
+def test_steps_of_large_gradients_change_nothing(photos: Path, tmp_path: Path) -> None:
+    for skip, changes in ((1e-9, False), (1e9, True)):
+        stage = replace(STAGES["vdvae"], optimisation=replace(PLAN, skip=skip))
+        task = stage.prepare(photos, None, CPU)
+        before = {key: value.clone() for key, value in task.network.state_dict().items()}
+        run(tmp_path / str(skip), lambda made=task: made)
+        after = task.network.state_dict()
+        assert changes == any(not torch.equal(before[key], after[key]) for key in before)
+
+
+def test_reduced_precision(photos: Path, tmp_path: Path) -> None:
+    for name, stage in STAGES.items():
+        report = run(tmp_path / name, prepared(stage, photos), dtype=torch.bfloat16)
+        assert report.validation is not None
+        assert -20 < report.validation < 0
+
+
+def test_a_part_of_a_model_goes_to_its_place(tmp_path: Path, monkeypatch: Any) -> None:
+    """ENet-E becomes a part of the compact network, by the way that its recipe begins."""
+    monkeypatch.setenv("ENHANCE_WEIGHTS", str(tmp_path))
+    torch.manual_seed(5)
+    taught = EnhanceNet(COMPACT.base).state_dict()
+    write_tensors(tmp_path / "enet-e-x4.safetensors", taught, {})
+    tensors = read_start((NamedModel("enet-e-x4", place="base."),), tmp_path, "model", 1)
+    network = STAGES["compact"].make_network(tensors)
+    for key, value in taught.items():
+        assert torch.equal(network.state_dict()[f"base.{key}"], value)
+    body = NamedModel("enet-e-x4", part="body.", place="trunk.")
+    assert str(body) == "enet-e-x4, its body"
+    assert set(body.rename(taught)) == {
+        f"trunk.{key[5:]}" for key in taught if key.startswith("body.")
+    }
+
+
+def test_a_patch_that_the_network_does_not_take(photos: Path) -> None:
+    for name, patch in (("vdvae-sr", 8), ("compact", 5)):
+        stage = replace(STAGES[name], patch=patch)  # type: ignore[call-arg]
+        with pytest.raises(UsageError, match=f"patch={patch}: the network takes"):
+            stage.prepare(photos, None, CPU)
