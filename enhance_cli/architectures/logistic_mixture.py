@@ -5,6 +5,7 @@ a logistic density that is summed over the bins of the levels. Green leans on re
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -119,21 +120,24 @@ class LogisticMixture:
         expected = (torch.stack((red, green, blue), 2) * self.log_weights.exp()[:, :, None]).sum(1)
         return self._to_values(expected)
 
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """A picture (N, 3, H, W) in [0, 1]; its values are not rounded to levels.
+    def sample(self, generators: Sequence[torch.Generator]) -> Tensor:
+        """Draw pictures (N, 3, H, W) in [0, 1]; their values are not rounded to levels.
 
         Args:
-            generator: of the CPU, so that a seed gives the same everywhere.
+            generators: one for each picture, of the CPU, so that a seed gives the same everywhere.
         """
-        weights = self.log_weights.movedim(1, -1).cpu()
-        chance = torch.rand(weights.shape, generator=generator).clamp(1e-5, 1 - 1e-5)
-        chosen = (weights - (-chance.log()).log()).argmax(-1)[:, None, None].to(self.means.device)
-        index = chosen.expand(-1, 1, 3, -1, -1)
+
+        def chance(like: Tensor) -> Tensor:
+            shares = [torch.rand(like.shape[1:], generator=g) for g in generators]
+            return torch.stack(shares).clamp(1e-5, 1 - 1e-5).to(like)
+
+        # The maximum with Gumbel noise is a choice by the weights.
+        noisy = self.log_weights - (-chance(self.log_weights).log()).log()
+        index = noisy.argmax(1)[:, None, None].expand(-1, 1, 3, -1, -1)
         means, scales, lean = (
             part.gather(1, index)[:, 0] for part in (self.means, self.log_scales, self.leaning)
         )
-        share = torch.rand(means.shape, generator=generator).clamp(1e-5, 1 - 1e-5)
-        drawn = means + scales.exp() * share.logit().to(means)
+        drawn = means + scales.exp() * chance(means).logit()
         offset = torch.zeros_like(drawn) if self.offset is None else self.offset
 
         def bounded(colour: int, value: Tensor) -> Tensor:

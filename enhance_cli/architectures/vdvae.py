@@ -232,6 +232,22 @@ class Vdvae(nn.Module):
             lambda index, block, features: block.draw(features, temperature, noises[index]),
         )
 
+    def sample(self, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
+        """Draw pictures (N, 3, side, side) in [0, 1].
+
+        Their pixels are drawn as well, as Child's code does; at temperature 0 all are expected
+        values.
+
+        Args:
+            temperature: see ``draw``.
+            generators: one for each picture, of the CPU, so that no picture depends on others.
+        """
+        device = next(self.parameters()).device
+        alone = [draw_noise(self.latent_shapes(), 1, generator) for generator in generators]
+        noises = [torch.cat(layer).to(device) for layer in zip(*alone, strict=True)]
+        likelihood = self.draw(temperature, noises)
+        return likelihood.sample(generators) if temperature else likelihood.mean
+
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct pictures (N, 3, side, side) in [0, 1] from the posterior's means."""
         return self.infer(x, None)[0].mean

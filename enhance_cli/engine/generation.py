@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.architectures.vdvae import Vdvae
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.memory import shrink_to_fit
 from enhance_cli.levels import to_values
@@ -16,6 +17,7 @@ from enhance_cli.levels import to_values
 Notice = Callable[[str], None]
 
 BATCH = 100  # pictures that run at once; with the width of table 6.1 they take some 100 MB
+_LADDER_BATCH = 4  # pictures of a VDVAE, whose features are those of hundreds of wide layers
 
 
 class CodeDensities(Protocol):
@@ -31,7 +33,7 @@ class CodeDensities(Protocol):
         """Draw codes (count, D)."""
 
 
-class DrawingNetwork(Protocol):
+class CodeNetwork(Protocol):
     """A network that turns codes into pictures: an autoencoder, or a GAN's generator.
 
     Attributes:
@@ -47,19 +49,19 @@ class DrawingNetwork(Protocol):
         """Pictures (N, C, side, side) for codes (N, D)."""
 
 
-def default_density(network: DrawingNetwork) -> str:
+def default_density(network: CodeNetwork) -> str:
     """The mixture, which gives the best samples (table 6.2), or the prior if none was fitted."""
     return "mixture" if network.densities.fitted else "prior"
 
 
-def usable_densities(network: DrawingNetwork) -> list[str]:
+def usable_densities(network: CodeNetwork) -> list[str]:
     """The entries of ``DENSITIES`` from which the codes of a model can be drawn."""
     fitted = ["gaussian", "mixture"] if network.densities.fitted else []
     return (["prior"] if network.config.prior else []) + fitted
 
 
 def draw_codes(
-    network: DrawingNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
+    network: CodeNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Tensor:
     """Draw codes (count, D) on the CPU, all those of :func:`iterate_codes` together."""
     return torch.cat(
@@ -68,7 +70,7 @@ def draw_codes(
 
 
 def iterate_codes(
-    network: DrawingNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
+    network: CodeNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Tensor]:
     """Draw codes on the CPU in blocks of at most ``BATCH``, so that any number fits in memory.
 
@@ -126,8 +128,46 @@ def decode_codes(
     return _run_batches(model, lambda network, z: network.decode(z), blocks, batch, notice)
 
 
+def draw_ladder(
+    model: Model,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    notice: Notice = lambda _: None,
+) -> Iterator[Tensor]:
+    """Draw pictures of a VDVAE, whose latents are too many to be held as codes.
+
+    Each picture has noise of its own, by the seed and its number: a smaller ``count`` gives the
+    beginning of a larger one.
+
+    Args:
+        model: a VDVAE.
+        count: number of pictures.
+        temperature: factor on every standard deviation of the latents.
+        seed: of all noise.
+        notice: see :func:`encode_pictures`, which also says what is raised.
+
+    Yields:
+        Pictures (n, 3, side, side) in [0, 1] on the CPU, a batch at a time.
+    """
+
+    def draw(network: Vdvae, numbers: Tensor) -> Tensor:
+        seeds = [seed * 1_000_003 + int(number) for number in numbers]
+        return network.sample(temperature, [torch.Generator().manual_seed(s) for s in seeds])
+
+    # A block at a time, so that any number fits in memory; as float since others are levels.
+    blocks = (
+        torch.arange(start, min(start + BATCH, count)).double() for start in range(0, count, BATCH)
+    )
+    return _run_batches(model, draw, blocks, _LADDER_BATCH, notice)
+
+
 def reconstruct_pictures(
-    model: Model, blocks: Iterable[Tensor], batch: int = BATCH, notice: Notice = lambda _: None
+    model: Model,
+    blocks: Iterable[Tensor],
+    batch: int | None = None,
+    notice: Notice = lambda _: None,
 ) -> Iterator[Tensor]:
     """Encode pictures by the mean of q(z|x) and decode them again.
 
@@ -138,7 +178,8 @@ def reconstruct_pictures(
     Yields:
         Pictures (n, C, side, side) in [0, 1] on the CPU, a batch at a time.
     """
-    return _run_batches(model, lambda network, x: network(x), blocks, batch, notice)
+    usual = _LADDER_BATCH if isinstance(model.network, Vdvae) else BATCH
+    return _run_batches(model, lambda network, x: network(x), blocks, batch or usual, notice)
 
 
 def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> Tensor | None:

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.architectures.vdvae import Vdvae
 from enhance_cli.data.picture_sets import PICTURE_SETS, find_picture_set
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.features import FeatureExtractor
 from enhance_cli.engine.generation import (
-    DrawingNetwork,
+    CodeNetwork,
     decode_codes,
     default_density,
     draw_codes,
@@ -108,6 +109,8 @@ def load_fitting_models(
     )
     for name, model in models.items():
         config = model.info.config
+        if isinstance(model.network, Vdvae):
+            raise UsageError(f"model {name!r} has no codes to fit a density to, leave it out")
         if (config.channels, config.side) != (channels, side):
             raise UsageError(
                 f"model {name!r} draws {config.side}x{config.side} pictures of "
@@ -185,7 +188,7 @@ def draw_samples(model: Model, count: int, seed: int, density: str | None = None
         seed: of their codes.
         density: what codes are drawn from; None is the model's default.
     """
-    network = cast(DrawingNetwork, model.network)
+    network = cast(CodeNetwork, model.network)
     return _decode(
         model, draw_codes(network, density or default_density(network), count, seed=seed)
     )
@@ -197,7 +200,7 @@ def _decode(model: Model, codes: Tensor) -> Tensor:
 
 def _sources_of(model: Model) -> dict[str, str | None]:
     """Those of ``SOURCES`` that a model has, with the density that is drawn from, if one is."""
-    usable = usable_densities(cast(DrawingNetwork, model.network))
+    usable = usable_densities(cast(CodeNetwork, model.network))
     sources: dict[str, str | None] = {"reconstruction": None}
     if usable:
         sources["gaussian"] = usable[0]  # the prior where there is one, as in table 6.2

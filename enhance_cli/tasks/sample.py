@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import DENSITIES
+from enhance_cli.architectures.vdvae import Vdvae
 from enhance_cli.defaults import INTERPOLATION_STEPS, SAMPLE_COUNT, TEMPERATURE
 from enhance_cli.engine.generation import (
     BATCH,
     decode_codes,
     default_density,
+    draw_ladder,
     encode_pictures,
     iterate_codes,
     slerp,
@@ -82,12 +84,23 @@ def _choose_density(run: SampleRun) -> str:
 def _sample(run: SampleRun) -> int:
     request, count = run.request, run.request.count or SAMPLE_COUNT
     temperature = TEMPERATURE if request.temperature is None else request.temperature
-    density, seed = _choose_density(run), request.seed or 0
+    seed = request.seed or 0
+    if isinstance(run.model.network, Vdvae):
+        if request.density not in (None, "prior"):
+            raise UsageError(
+                f"--density {request.density}: model {run.model.info.name!r} has none, choose from "
+                "prior"
+            )
+        density = "prior"
+        pictures = draw_ladder(run.model, count, temperature=temperature, seed=seed, notice=run.say)
+    else:
+        density = _choose_density(run)
+        codes = iterate_codes(run.network, density, count, temperature=temperature, seed=seed)
+        pictures = decode_codes(run.model, codes, notice=run.say)
     run.header.update(density=density, temperature=temperature, seed=seed)
-    codes = iterate_codes(run.network, density, count, temperature=temperature, seed=seed)
     return _draw(
         run,
-        codes,
+        pictures,
         count,
         square_columns(count),
         f"samples of {run.model.info.name}, density {density}, temperature "
@@ -116,18 +129,19 @@ def _interpolate(run: SampleRun) -> int:
             yield slerp(first, second, shares[:, None])
 
     first, second = (path.name for path in request.interpolate)
+    pictures = decode_codes(run.model, codes(), notice=run.say)
     return _draw(
-        run, codes(), count, count, f"steps from {first} to {second} by {run.model.info.name}"
+        run, pictures, count, count, f"steps from {first} to {second} by {run.model.info.name}"
     )
 
 
-def _draw(run: SampleRun, codes: Iterator[Tensor], count: int, columns: int, what: str) -> int:
-    """Decode codes into a grid or into a folder of single pictures.
+def _draw(run: SampleRun, pictures: Iterator[Tensor], count: int, columns: int, what: str) -> int:
+    """Write pictures into a grid or into a folder of single ones.
 
     Args:
         run: the request and its model.
-        codes: blocks (N, D) on the CPU.
-        count: of all codes.
+        pictures: blocks (N, C, side, side) in [0, 1] on the CPU.
+        count: of all pictures.
         columns: of a grid, unless the user asks for another number.
         what: the pictures in words, for the line that says what was drawn.
     """
@@ -146,7 +160,8 @@ def _draw(run: SampleRun, codes: Iterator[Tensor], count: int, columns: int, wha
         return 0
     kept: list[NDArray[np.uint8] | None] = []
     with run.talk.progress("drawing", count, "pictures", run.console) as bar:
-        for number, pixels in enumerate(_decode(run, codes)):
+        zoomed = (to_zoomed_pixels(one, request.zoom) for block in pictures for one in block)
+        for number, pixels in enumerate(zoomed):
             if request.wants_grid:
                 kept.append(pixels)
             else:
@@ -177,9 +192,3 @@ def _check_target(run: SampleRun, files: NumberedFiles, columns: int) -> str:
             f"{files.folder}: {left} numbered pictures of an earlier run stay beside the new ones"
         )
     return f"{side}x{side} each"
-
-
-def _decode(run: SampleRun, codes: Iterator[Tensor]) -> Iterator[NDArray[np.uint8]]:
-    for batch in decode_codes(run.model, codes, notice=run.say):
-        for picture in batch:
-            yield to_zoomed_pixels(picture, run.request.zoom)

@@ -8,8 +8,9 @@ from typing import Any, Literal, cast
 from rich.console import Console
 
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.architectures.vdvae import Vdvae
 from enhance_cli.engine.catalogue import Model, ModelOptions
-from enhance_cli.engine.generation import DrawingNetwork
+from enhance_cli.engine.generation import CodeNetwork
 from enhance_cli.errors import OutputError, UsageError, one_line
 from enhance_cli.io.jobs import FileOptions, is_file_name
 from enhance_cli.talk import Talk, print_json
@@ -139,9 +140,9 @@ class SampleRun:
     header: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def network(self) -> DrawingNetwork:
+    def network(self) -> CodeNetwork:
         """The model's network."""
-        return cast(DrawingNetwork, self.model.network)
+        return cast(CodeNetwork, self.model.network)
 
     def check_encoder(self) -> None:
         """See that the model can take pictures, if any are to go in.
@@ -149,8 +150,16 @@ class SampleRun:
         Raises:
             UsageError: if it only draws.
         """
-        if self.request.kind == "samples" or isinstance(self.model.network, Autoencoder):
+        kind, network = self.request.kind, self.model.network
+        if kind == "samples" or isinstance(network, Autoencoder):
             return
+        if isinstance(network, Vdvae):
+            if kind == "reconstructions":
+                return
+            raise UsageError(
+                f"model {self.model.info.name!r} has latents in many layers and no code to go to "
+                "another from: leave --interpolate out or choose an autoencoder of enhance models"
+            )
         raise UsageError(
             f"model {self.model.info.name!r} draws samples alone, it has no encoder that pictures "
             f"go through: leave --{_OPTIONS[self.request.kind]} out or choose an autoencoder of "

@@ -138,7 +138,7 @@ def test_samples_of_the_mixture_have_its_mean() -> None:
     parameters = torch.randn(1, 20, 1, 1, generator=generator(4))
     parameters[:, 4:6] = parameters[:, 10:12] = parameters[:, 16:18] = -12.0  # the scales
     many = LogisticMixture.of(parameters.expand(-1, -1, 200, 200) * 0.3)
-    drawn = many.sample(generator()).mean((2, 3))
+    drawn = many.sample([generator()]).mean((2, 3))
     assert (drawn - many.mean[..., 0, 0]).abs().max() < 0.01
 
 
@@ -148,9 +148,9 @@ def test_samples_of_the_mixture_have_its_mean() -> None:
 def test_the_divergence_is_that_of_monte_carlo() -> None:
     torch.manual_seed(1)
     block = TopDownBlock(BlockSpec(4), Widths(16, bottleneck=1.0), latent=3, depth=2)
-    torch.nn.init.normal_(block.prior.c4.weight, std=0.5)
-    torch.nn.init.normal_(block.enc.c4.weight, std=0.5)
-    x, acts = torch.randn(2, 1, 16, 4, 4)
+    torch.nn.init.normal_(block.prior.c4.weight, std=1.0)
+    torch.nn.init.normal_(block.enc.c4.weight, std=1.0)
+    x, acts = 3 * torch.randn(2, 1, 16, 4, 4)
     _, divergence = block.infer(x, acts, None)
     q = Normal(*_moments(block.enc(torch.cat((x, acts), 1))))
     p = Normal(*_moments(block.prior(x)[:, :6]))
