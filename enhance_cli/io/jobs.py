@@ -3,6 +3,7 @@
 import glob
 import mimetypes
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
@@ -22,6 +23,9 @@ __all__ = [
     "parse_output",
     "plan_jobs",
 ]
+
+# What is behind the stem where a model gave several results.
+_PART = re.compile(r"(_\d+|_spread)$")
 
 
 @dataclass(frozen=True)
@@ -208,19 +212,19 @@ def _earlier_outputs(
 ) -> list[Path]:
     """The inputs that an earlier run made.
 
-    They are those that this run would write, and those in an output folder that lies within a
-    folder of inputs.
+    They are those that this run would write, or would with another number of samples,
+    and those in an output folder that lies within a folder of inputs.
     """
     made = {
-        made.with_stem(made.stem + part)
+        _resolve(_folder(source, root, output)) / name
         for source, root in sources.values()
         for name in (naming.name(source), naming.longer_name(source))
-        for made in [_resolve(_folder(source, root, output)) / name]
-        for part in ("", *naming.parts)
     }
     inside = _resolve(output) if output else None
     return [
         place
         for place, (_, root) in sources.items()
-        if place in made or inside and inside in place.parents and root.resolve() in inside.parents
+        if place in made
+        or place.with_stem(_PART.sub("", place.stem) or place.stem) in made
+        or (inside and inside in place.parents and root.resolve() in inside.parents)
     ]

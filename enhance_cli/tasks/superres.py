@@ -188,7 +188,9 @@ class _Work:
                 spread.add(enlarged.pixels)
         target = job.outputs[-1]
         if self.drawing.uncertainty and not self._skips(target, progress):
-            write_image(target, Picture(draw_spread(spread.spread(), spread.count)))
+            shown = draw_spread(spread.spread(), spread.count)
+            noted = self.provenance.note(None, rows[-1]["provenance"])
+            write_image(target, Picture(shown, exif=noted))
         if self.request.consistent:
             told = [row["consistency"] for row in rows if row["consistency"] is not None]
             rows[-1]["consistency"] = min(told, default=None)
@@ -249,7 +251,8 @@ class _Work:
             progress=progress.update,
             notice=notice,
         )
-        record = self.provenance.record(model)
+        drawn = model.contract.draws
+        record = self.provenance.record(model, **(self.drawing.header if drawn else {}))
         row = {**networks.row(model), "provenance": record}
         if self.request.consistent:
             enlarged, decibels = make_consistent(picture, enlarged)
@@ -261,7 +264,8 @@ class _Work:
                 )
         for text in write_notices(target, enlarged):
             notice(text)
-        noted = self.provenance.note(enlarged.exif, record)
+        number = {"sample": sample + 1} if drawn else {}
+        noted = self.provenance.note(enlarged.exif, {**record, **number})
         return replace(enlarged, exif=noted), row
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from drawing_networks import FAKE_DRAWING, FakeDrawingConfig
 from PIL import Image
+from PIL.ExifTags import Base
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.engine.checkpoint import build, save_checkpoint
@@ -60,10 +61,17 @@ def test_samples_and_their_spread(photo: Path, fake: list, enhance: Run):
     height, width, _ = pixels(names[3]).shape
     assert height > 88
     assert width > 120  # the legend needs that room
+    with Image.open(names[1]) as image:
+        assert '"seed": 5, "sample": 2' in image.getexif()[Base.ImageHistory]
     # The first of several is the one of its own, tiles or not, and bytes repeat.
-    alone = enhance("superres", photo, *fake, "--temperature", 0.8, "--seed", 5)
-    assert alone.code == 0, alone.err
-    assert photo.with_name("photo_x4.png").read_bytes() == names[0].read_bytes()
+    alone = ["superres", photo, *fake, "--temperature", 0.8, "--seed", 5]
+    made = []
+    for _ in range(2):
+        ran = enhance(*alone, "--overwrite")
+        assert ran.code == 0, ran.err
+        made.append(photo.with_name("photo_x4.png").read_bytes())
+    assert made[0] == made[1]
+    assert (pixels(photo.with_name("photo_x4.png")) == samples[0]).all()
 
 
 def test_temperature_zero_is_the_mean_path(photo: Path, fake: list, enhance: Run):
@@ -71,7 +79,7 @@ def test_temperature_zero_is_the_mean_path(photo: Path, fake: list, enhance: Run
         name = photo.with_name(f"{number}.png")
         run = ["superres", photo, *fake, "--temperature", 0, *options, "-o", name]
         assert enhance(*run).code == 0
-    assert photo.with_name("0.png").read_bytes() == photo.with_name("1.png").read_bytes()
+    assert (pixels(photo.with_name("0.png")) == pixels(photo.with_name("1.png"))).all()
 
 
 def test_transparency_is_not_drawn(tmp_path: Path, fake: list, enhance: Run):
@@ -99,6 +107,15 @@ def test_what_exists_stays(photo: Path, fake: list, enhance: Run):
     assert pixels(photo.with_name("photo_x4_1.png")).shape == (88, 120, 3)
     ran = enhance(*what, "--skip-existing", "--json")
     assert [row["status"] for row in json.loads(ran.out)["results"]] == ["skipped"] * 4
+    # With other options too they are no inputs.
+    photo.with_name("photo_x4_spread.png").write_bytes(b"")
+    ran = enhance("superres", photo.parent, *fake, "--samples", 3, "--skip-existing", "--json")
+    assert ran.code == 0, ran.err
+    assert len(pixels(photo.with_name("photo_x4_3.png"))) == 88
+    names = [Path(row["input"]).name for row in json.loads(ran.out)["results"]]
+    assert sorted(names) == sorted(
+        ["photo.png", "photo_x4.png", "photo_x4_1.png", "photo_x4_2.png", "photo_x4_spread.png"]
+    )
 
 
 def test_smaller_than_a_patch(photo: Path, fake: list, enhance: Run, tmp_path: Path):
