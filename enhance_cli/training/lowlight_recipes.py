@@ -115,12 +115,10 @@ def _sid_fcn() -> Recipe:
 
 
 def _sid_fcn_grey() -> Recipe:
-    second = _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),))
     return make_recipe(
         "sid-fcn-grey",
         _without_noise_plane(10_000),
-        second,
-        _squared(second, 5000, start=2),
+        _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),)),
     )
 
 
@@ -147,7 +145,6 @@ def _sid_fcn_srgb() -> Recipe:
         ),
         third,
         _relative(third, 1600, start=3),
-        _squared(third, 6000, start=4),
     )
 
 
