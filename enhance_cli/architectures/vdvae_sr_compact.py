@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
-from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, receptive_halo
+from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, Reduce, receptive_halo
 from enhance_cli.architectures.logistic_mixture import LogisticMixture, parameter_count
 from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.vdvae import Bound
@@ -37,6 +37,7 @@ from enhance_cli.architectures.vdvae_blocks import (
 from enhance_cli.resize import imresize
 
 _LR_SIDE = 16  # nominal side of the input in block strings, as of the thesis's smaller model
+_HALO = 32  # see ``VdvaeSrCompact``
 _CELL = 2  # side of the cells of pixels that a feature of the last resolution becomes
 _ERROR = 0.1  # about the standard deviation of ENet-E's error, the unit of all that is said of it
 _FIRST_LOG_SCALE = -1.5  # the likelihood begins about as wide as that
@@ -74,6 +75,9 @@ class VdvaeSrCompactConfig:
 class VdvaeSrCompact(nn.Module):
     """ENet-E and a ladder of latents that tells what could be there instead.
 
+    The receptive field has a radius of 76 pixels, most of it of little weight. The halo is at most
+    32, since tiles would be mostly margin otherwise.
+
     Raises:
         ValueError: if no network can be built from the config.
     """
@@ -99,7 +103,7 @@ class VdvaeSrCompact(nn.Module):
         self._initialise_output()
         self.contract = Contract(
             scale=config.scale,
-            halo=self._radius(),
+            halo=min(self._radius(), _HALO),
             size_multiple=_LR_SIDE // self.top,
             draws=True,
         )
@@ -131,14 +135,17 @@ class VdvaeSrCompact(nn.Module):
             kinds.view(3, 3, components, -1)[:, 1] += torch.linspace(-1, 1, components)[:, None]
 
     def _radius(self) -> int:
-        """Of the receptive field without ENet-E's, in input pixels."""
-        chain: Chain = [Convolution()] * 2
+        """Of the receptive field, in input pixels."""
+        chain: Chain = [Convolution()] * (2 + 2 * self.config.base.blocks)
+        for spec in self.lr_encoder.specs:
+            chain += [Convolution()] * 2
+            chain += [Reduce(spec.other)] if spec.other else []
         before = self.top
         for spec in self.decoder.specs:
             chain += [Enlarge(spec.side // before)] if spec.side > before else []
             chain += [Convolution()] * 4
             before = spec.side
-        return receptive_halo(chain)
+        return receptive_halo([*chain, Convolution(), Enlarge(_CELL)])
 
     def latent_shapes(self, height_lr: int, width_lr: int) -> tuple[tuple[int, int, int], ...]:
         """Channels, height and width of the latent of each block; see ``DrawingNetwork``."""
