@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any
 
 from rich.console import Console
@@ -21,8 +20,9 @@ from enhance_cli.errors import (
     fault_text,
     one_line,
 )
-from enhance_cli.io.jobs import Job, JobList
-from enhance_cli.io.libraries import DECODERS
+from enhance_cli.io.finding import RAW_SUFFIXES
+from enhance_cli.io.isolation import DecoderError, comes_from_decoder, decoding_apart
+from enhance_cli.io.jobs import Job, JobList, Kind
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
 from enhance_cli.tasks.provenance import write_sidecars
 
@@ -105,7 +105,10 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     results = skipped_results(plan.skipped)
     failures = [(name, str(error)) for name, error in plan.failures]
     count = len(plan.jobs)
+    raw = any(job.source.suffix.lower() in RAW_SUFFIXES for job in plan.jobs)
+    pictures = all(job.source_kind is Kind.PICTURE for job in plan.jobs)
     with (
+        decoding_apart(pictures and (count > 1 or raw) and not talk.dry_run),
         talk.bars(console) as bars,
         bars.bar(f"{count} files", count, "files", visible=count > 1) as files,
     ):
@@ -202,20 +205,12 @@ def alone(source: Path, advice: str) -> Iterator[None]:
             text = f"cannot be worked on ({error.strerror or error})"
         elif os.environ.get("ENHANCE_DEBUG"):
             raise
-        elif _comes_from_decoder(error):
-            text = f"damaged, or of a kind that cannot be read ({describe(error)}), convert it anew"
+        elif comes_from_decoder(error):
+            what = str(error) if isinstance(error, DecoderError) else describe(error)
+            text = f"damaged, or of a kind that cannot be read ({what}), convert it anew"
         else:
             text = fault_text(error)
         raise InputError(f"{source}: {text}") from error
-
-
-def _comes_from_decoder(error: Exception) -> bool:
-    """Whether an exception was raised in a library that was decoding a file for us."""
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    ours = [place for place, name in enumerate(modules) if name.startswith("enhance_cli.")]
-    if not ours or modules[ours[-1]].endswith("writing"):
-        return False
-    return any(name.partition(".")[0] in DECODERS for name in modules[ours[-1] :])
 
 
 def job_result(job: Job, status: str) -> dict[str, Any]:

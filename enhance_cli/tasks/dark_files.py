@@ -19,6 +19,7 @@ from enhance_cli.io.captions import Captions
 from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.exposure import read_raw_captions
 from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
+from enhance_cli.io.isolation import decode
 from enhance_cli.io.linear_dng import SensorPicture, read_colours
 from enhance_cli.io.metadata import srgb_profile, turn_upright
 from enhance_cli.io.raw import (
@@ -234,11 +235,11 @@ def read_dark_file(
     if is_raw(path):
         captions = read_raw_captions(path)
         try:
-            raw = read_raw(path, settings, notice)
+            raw = decode(read_raw, path, settings=settings, notice=notice)
             _tell_sources(raw, settings, notice)
             return _from_raw(raw, captions)
         except NotBayerError:
-            picture = replace(read_rendered(path), captions=captions)
+            picture = replace(decode(read_rendered, path), captions=captions)
             notice(
                 "no sensor of red, green and blue: LibRaw's rendering goes through the sRGB model"
             )
@@ -247,7 +248,7 @@ def read_dark_file(
         raise InputError(
             f"{path}: .raw of this kind is not supported, give another RAW format or a picture"
         )
-    picture = read_image(path, notice)
+    picture = decode(read_image, path, notice=notice)
     return _from_picture(picture, _exposure_or_none(path), picture.pixels.dtype.itemsize * 8)
 
 

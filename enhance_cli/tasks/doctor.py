@@ -20,7 +20,7 @@ from enhance_cli.engine.backend import choose_engine
 from enhance_cli.engine.catalogue import resolve_name
 from enhance_cli.engine.checkpoint import read_checkpoint_info
 from enhance_cli.engine.compiling import INSTALL, CompilationError, native_precision
-from enhance_cli.engine.machine import describe_cpu, describe_gpus, free_memory
+from enhance_cli.engine.machine import describe_cpu, describe_gpus
 from enhance_cli.engine.weight_files import (
     cache_folder,
     find_weights,
@@ -28,6 +28,7 @@ from enhance_cli.engine.weight_files import (
     weight_folders,
 )
 from enhance_cli.errors import EnhanceError, describe, one_line
+from enhance_cli.io.memory import free_memory
 from enhance_cli.talk import plain_console, print_json
 
 # The packages that decode, encode and compute, with the modules that they are imported as.

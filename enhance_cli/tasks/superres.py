@@ -28,6 +28,7 @@ from enhance_cli.io.image import (
     write_notices,
     write_pages,
 )
+from enhance_cli.io.isolation import decode
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_values
 from enhance_cli.resize import resample
@@ -204,7 +205,7 @@ class _Work:
         return skips
 
     def _read(self, source: Path, page: int | None, progress: FileProgress) -> Picture:
-        picture = read_image(source, progress.notice, page)
+        picture = decode(read_image, source, page=page, notice=progress.notice)
         return picture if self.request.metadata else picture.without_metadata()
 
     def _enlarge(
@@ -277,7 +278,7 @@ def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:
     """
     if page == 1:
         return [None]
-    places = find_pages(source)
+    places = decode(find_pages, source)
     if page is None:
         return places if len(places) > 1 else [None]
     if page > len(places):
