@@ -92,7 +92,7 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     Args:
         plan: the jobs, and the inputs that already failed or are skipped.
         work: does one job, and returns entries for its row of the JSON document, with the record
-            of what made the output as ``provenance``.
+            of what made the output as ``provenance``, unless all that it makes is there.
         talk: how the command speaks.
         header: the first entries of the JSON document.
 
@@ -166,8 +166,8 @@ def _attempt(
             if reason:
                 return _Skipped(reason)
             done = work(job, progress)
-            record = done.pop("provenance")
-            if plan.files.sidecar:
+            record = done.pop("provenance", None)
+            if record and plan.files.sidecar:
                 outputs = map(Path, done.get("outputs", job.outputs))
                 write_sidecars(outputs, {**record, "input": job.source.name})
             return done

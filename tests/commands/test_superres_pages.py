@@ -106,6 +106,7 @@ def test_other_formats_get_a_file_for_each_page(tmp_path: Path, enhance: Run, ti
     assert (ran.code, names[1] in ran.err) == (1, True)
     assert enhance(*command, "--skip-existing").code == 0
     assert (tmp_path / names[0]).exists()
+    assert enhance(*command, "--skip-existing").code == 0  # nothing is left to do
     assert (tmp_path / names[1]).read_bytes() == before
     again = tmp_path / names[1]
     ran = enhance(*command, again, "--overwrite", "-o", tmp_path)
