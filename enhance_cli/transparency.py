@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 
 def without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -17,6 +16,8 @@ def without_rings(enlarged: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
         enlarged: (H, W), what the network made of ``alpha``, of the same type.
         alpha: (h, w) levels, as they were before.
     """
+    from scipy import ndimage  # It takes long to load, and few pictures need it.
+
     rows, columns = (
         (2 * np.arange(after) + 1) * before // (2 * after)
         for before, after in zip(alpha.shape, enlarged.shape, strict=True)
@@ -41,6 +42,8 @@ def fill_transparent(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return pixels
+    from scipy import ndimage
+
     rows, columns = ndimage.distance_transform_edt(
         hidden, return_distances=False, return_indices=True
     )

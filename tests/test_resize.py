@@ -228,3 +228,14 @@ def test_scale_must_be_positive(scale: float) -> None:
 def test_other_types_are_refused(dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=str(dtype)):
         imresize(torch.ones(3, 4, 4, dtype=dtype), 2)
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("shape", [(3, 17, 12), (2, 3, 1, 5)])
+def test_whole_cells_give_the_same_bits(
+    scale: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+):
+    image = torch.rand(shape)
+    by_cells = imresize(image, scale)
+    monkeypatch.setattr(resize, "_CELLS", ())
+    assert imresize(image, scale).equal(by_cells)

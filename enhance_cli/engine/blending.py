@@ -8,7 +8,7 @@ other, so it costs nothing.
 from torch import nn
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.engine.checkpoint import CheckpointInfo, build, load_tensors, read_tensors
+from enhance_cli.engine.checkpoint import CheckpointInfo, build_empty, load_tensors, read_tensors
 from enhance_cli.errors import CheckpointError, UsageError
 
 
@@ -62,7 +62,7 @@ def blend(
             f"{textured.path}: holds another network than {smooth.path}, so their weights cannot "
             "be blended: train it from that one"
         )
-    network = build(smooth.architecture, smooth.config)
+    network = build_empty(smooth.architecture, smooth.config)
     ends = [
         {key: value.float() for key, value in read_tensors(info.path).items()}
         for info in (smooth, textured)

@@ -16,7 +16,7 @@ from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
 from enhance_cli.engine.checkpoint import (
     CheckpointInfo,
-    build,
+    build_empty,
     fit_tensors,
     load_network,
     load_tensors,
@@ -24,7 +24,7 @@ from enhance_cli.engine.checkpoint import (
     read_tensors,
 )
 from enhance_cli.engine.compiling import CompilationError, compile_network
-from enhance_cli.engine.device import keep_freed_memory
+from enhance_cli.engine.device import keep_freed_memory, one_thread
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.weight_files import (
     find_entry,
@@ -41,13 +41,10 @@ class Model(Runnable):
 
     Attributes:
         info: description and notes of the checkpoint.
-        compiled: the precision in which OpenVINO runs the learned part of the network, for example
-            ``bf16``; None if torch runs all of it.
         notice: what users should know of how it runs; empty if there is nothing.
     """
 
     info: CheckpointInfo
-    compiled: str | None = None
     notice: str = ""
 
     @property
@@ -234,6 +231,7 @@ def _scale(name: str) -> int:
     return int(getattr(MODELS[name].config, "scale", 1))
 
 
+@one_thread()
 def load_model(
     task: str,
     *,
@@ -316,7 +314,7 @@ def _lend_weights(
     """Load a model that has no file of its own, with the weights that other models lend it."""
     spec = MODELS[name]
     architecture = ARCHITECTURES[spec.architecture]
-    network = build(architecture, spec.config)
+    network = build_empty(architecture, spec.config)
     tensors: dict[str, Tensor] = {}
     for lender in lenders:
         lent = fit_tensors(network, read_tensors(lender.path))

@@ -7,7 +7,7 @@ contract) and ``training`` (JSON, free).
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.spec import Architecture, Contract
@@ -52,9 +53,45 @@ class CheckpointInfo:
 
 
 def build(architecture: Architecture, config: Any, device: torch.device | str = "cpu") -> nn.Module:
-    """Build a freshly initialised network; on the ``meta`` device it takes no memory."""
+    """Build a freshly initialised network."""
     with torch.device(device):
         return architecture.build(config)
+
+
+def build_empty(
+    architecture: Architecture, config: Any, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """Build a network whose parameters are yet to be loaded, or never needed.
+
+    Values that would be drawn by chance are left out. That takes no time, and on the ``meta``
+    device, where networks take no memory, keeps torch from loading its compiler.
+    """
+    with torch.device(device), _WithoutChance():
+        return architecture.build(config)
+
+
+class _WithoutChance(TorchFunctionMode):
+    """Tensors that would be filled by chance hold what their memory held before."""
+
+    _filling = (
+        Tensor.normal_,
+        Tensor.uniform_,
+        nn.init.normal_,
+        nn.init.uniform_,
+        nn.init.kaiming_uniform_,
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if func in self._filling:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def restore_config(kind: type[Any], values: Mapping[str, Any]) -> Any:
@@ -174,7 +211,7 @@ def read_checkpoint_info(path: Path) -> CheckpointInfo:
         if not isinstance(training, dict):
             raise TypeError(f"training is {training!r}, not a JSON object")
         contract = Contract(**upgrade_contract(json.loads(metadata["contract"])))
-        expected = build(architecture, config, "meta").contract
+        expected = build_empty(architecture, config, "meta").contract
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged description of {name} ({error})") from error
     if contract != expected:
@@ -192,7 +229,7 @@ def load_network(info: CheckpointInfo) -> nn.Module:
     Raises:
         CheckpointError: if a tensor is missing, unexpected, of another shape or not finite.
     """
-    network = build(info.architecture, info.config)
+    network = build_empty(info.architecture, info.config)
     load_tensors(network, read_tensors(info.path), str(info.path))
     return network.eval()
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from enhance_cli import __version__
 from enhance_cli.architectures.spec import LearnedPart
+from enhance_cli.engine.device import one_thread
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import EnhanceError, OutputError, describe
 from enhance_cli.io.files import replacing
@@ -193,6 +194,7 @@ def _keep(path: Path, part: Any) -> None:
             old.unlink()
 
 
+@one_thread()
 def _key(core: Any, owner: nn.Module, settings: dict[str, Any]) -> str:
     """What a compiled part depends on, as a name of a file."""
     digest = hashlib.sha256()

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.engine.checkpoint import build
+from enhance_cli.engine.checkpoint import build_empty
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Complexity:
 
 def count_parameters(architecture: Architecture, config: object) -> int:
     """The parameters of a network, which is quicker than to measure all of its complexity."""
-    return sum(parameter.numel() for parameter in build(architecture, config, "meta").parameters())
+    return sum(
+        parameter.numel() for parameter in build_empty(architecture, config, "meta").parameters()
+    )
 
 
 def measure_complexity(architecture: Architecture, config: object, side: int = 256) -> Complexity:
@@ -37,7 +39,7 @@ def measure_complexity(architecture: Architecture, config: object, side: int = 2
         architecture, config: describe the network.
         side: height and width of the input, unless the contract has a patch size.
     """
-    network: nn.Module = build(architecture, config, "meta").eval()
+    network: nn.Module = build_empty(architecture, config, "meta").eval()
     contract: Contract = network.contract  # type: ignore[assignment]
     side = contract.patch_size or side
     shape = (contract.channels_in, side, side)

@@ -14,8 +14,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csc_array
-from scipy.sparse.linalg import splu
 
 from enhance_cli.resize import contributions
 
@@ -71,6 +69,10 @@ class _Axis:
     """The reduction along one axis as a matrix D (length, scale * length)."""
 
     def __init__(self, length: int, scale: int) -> None:
+        # They take long to load, and few pictures need them.
+        from scipy.sparse import coo_array, csc_array
+        from scipy.sparse.linalg import splu
+
         indices, weights = contributions(scale * length, 1 / scale)
         places = np.broadcast_to(np.arange(length), tuple(indices.shape))
         # Entries of one place, as at borders, where pixels are repeated, are summed.

@@ -4,6 +4,8 @@ import ctypes
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -68,6 +70,21 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     if precision not in types:
         raise UsageError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
     return types[precision]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work in one thread, for small tensors on a machine that may be busy.
+
+    Where other programs hold the cores, threads wait for each other in a loop that takes more time
+    than the work: loading a model of 4 MB took a second in place of a tenth.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

@@ -98,7 +98,7 @@ class FrameEnlarger:
         """Side of SRNet's tiles in LR pixels; 0 for whole frames."""
         if self._is_whole(self.plan):
             return 0
-        return tile_side(self.plan, self.network.srnet.contract, self.model.device)
+        return tile_side(self.plan, replace(self.model, contract=self.network.srnet.contract))
 
     def _is_whole(self, plan: TilePlan) -> bool:
         """Whether SRNet is given whole frames."""

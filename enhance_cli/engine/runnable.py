@@ -23,12 +23,15 @@ class Runnable:
         contract: what the network expects and gives.
         device: where the network lies.
         dtype: float32, or a reduced precision for autocast; parameters are float32 all the same.
+        compiled: the precision in which OpenVINO runs the learned part of the network, for example
+            ``bf16``; None if torch runs all of it.
     """
 
     network: Network
     contract: Contract
     device: torch.device
     dtype: torch.dtype = torch.float32
+    compiled: str | None = None
 
     def as_grey(self) -> Self:
         """The network for one plane: it is fed as R = G = B, and the mean of R, G, B comes out."""

@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 # of 64 channels takes 0.5 GiB for a tile of 512 pixels enlarged 4 times in 16 bits, and two tiles
 # at once fill a large card better than one.
 _AUTO_TILE = {"cpu": 320, "mps": 320, "cuda": 512}
+_COMPILED_TILE = {"fp32": 384, "bf16": 512}  # with OpenVINO, which needs less memory than torch
 _AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 2}
 
 
@@ -104,7 +105,7 @@ def run_tiled(
     contract, device = model.contract, model.device
     height, width = (side * contract.scale for side in image.shape[-2:])
     padded = _pad(image, contract)
-    layout = _arrange(plan, contract, padded.shape, device)
+    layout = _arrange(plan, model, padded.shape)
     # Made once, since it is on the host: smaller tiles would not make room for it.
     rows, columns = (side * contract.scale for side in padded.shape[-2:])
     canvas = make_canvas(layout.merger, (contract.channels_out, rows, columns), levels)
@@ -115,7 +116,7 @@ def run_tiled(
         tile = min(layout.tile, max(padded.shape[-2:])) // 2
         if contract.patch_size or contract.tiling == "forbidden" or tile < 2 * max(layout.overlap):
             return None
-        return _arrange(replace(plan, tile=tile, batch=1), contract, padded.shape, device)
+        return _arrange(replace(plan, tile=tile, batch=1), model, padded.shape)
 
     result, fitting = shrink_to_fit(
         lambda layout: _run(model, padded, layout, canvas, progress),
@@ -130,10 +131,14 @@ def run_tiled(
     return result[:, :height, :width]
 
 
-def tile_side(plan: TilePlan, contract: Contract, device: torch.device) -> int:
+def tile_side(plan: TilePlan, model: Runnable) -> int:
     """The side of a plan's tiles in input pixels; 0 is the whole picture at once."""
-    auto = contract.auto_tile or _AUTO_TILE[device.type]
-    return contract.patch_size or (auto if plan.tile is None else plan.tile)
+    if model.contract.patch_size:
+        return model.contract.patch_size
+    if plan.tile is not None:
+        return plan.tile
+    usual = _COMPILED_TILE[model.compiled] if model.compiled else _AUTO_TILE[model.device.type]
+    return model.contract.auto_tile or usual
 
 
 def _pad(image: Tensor, contract: Contract) -> Tensor:
@@ -151,10 +156,9 @@ def _pad(image: Tensor, contract: Contract) -> Tensor:
     return image
 
 
-def _arrange(
-    plan: TilePlan, contract: Contract, shape: torch.Size, device: torch.device
-) -> _Layout:
+def _arrange(plan: TilePlan, model: Runnable, shape: torch.Size) -> _Layout:
     """The layout of a plan for a picture of a shape (C, H, W) that is padded already."""
+    contract = model.contract
     exact = contract.tiling == "exact"
     grid = plan.grid or ("cores" if exact and not contract.patch_size else "even")
     merger = plan.merger or ("crop" if exact else "inverse-distance")
@@ -162,7 +166,7 @@ def _arrange(
         if name not in known:
             raise UnknownNameError(kind, name, known)
     longest = max(shape[-2:])
-    tile = tile_side(plan, contract, device) or longest
+    tile = tile_side(plan, model) or longest
     multiple = contract.size_multiple
     tile = max(multiple, tile // multiple * multiple)
     if contract.tiling == "forbidden" and tile < longest:
@@ -188,7 +192,8 @@ def _arrange(
         overlap=min(both) * contract.scale,
         power=plan.power,
     )
-    return _Layout(tile, grid, merger, both, settings, plan.batch or _AUTO_BATCH[device.type])
+    batch = plan.batch or _AUTO_BATCH[model.device.type]
+    return _Layout(tile, grid, merger, both, settings, batch)
 
 
 def _begins_at_multiples(merger: str, contract: Contract) -> bool:

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,15 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
+        return _parse_manifest(path, path.stat().st_mtime_ns)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: not valid TOML ({error}), mend or remove it") from error
+
+
+@lru_cache(maxsize=8)  # A search asks for it once for each file of weights.
+def _parse_manifest(path: Path, _changed: int) -> dict[str, dict[str, Any]]:
+    with path.open("rb") as file:
+        tables = tomllib.load(file)
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 

@@ -168,6 +168,9 @@ def _save_with_pillow(
 
 
 def _pillow_options(format_: Format, quality: int | None) -> dict[str, Any]:
+    if format_ is PNG:
+        # Less than half of the time of 6, which Pillow takes, for files of 5% more bytes.
+        return {"compress_level": 4}
     if format_ is JPEG:
         return {"quality": quality or QUALITY, "subsampling": 0}
     if format_ is WEBP and quality == 100:

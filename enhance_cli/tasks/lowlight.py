@@ -266,7 +266,7 @@ class _Models:
         if model.notice and all(model.notice != other.notice for other in self._loaded.values()):
             self._talk.console.print(one_line(model.notice))
         self._loaded[name] = model
-        self._talk.explain(model.describe(tile_side(self._plan, model.contract, model.device)))
+        self._talk.explain(model.describe(tile_side(self._plan, model)))
         return model
 
 

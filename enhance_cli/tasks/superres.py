@@ -85,7 +85,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     jobs = plan_jobs(request.files, naming, find_images)
     plan = TilePlan(tile=request.model.tile)
     for model in networks.models:
-        talk.explain(model.describe(tile_side(plan, model.contract, model.device)))
+        talk.explain(model.describe(tile_side(plan, model)))
     networks.tell(talk.console.print)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
     header = networks.header

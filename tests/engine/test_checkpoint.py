@@ -16,6 +16,7 @@ from enhance_cli.architectures.enhancenet import ENHANCENET, EnhanceNetConfig
 from enhance_cli.engine.checkpoint import (
     FORMAT_VERSION,
     build,
+    build_empty,
     load_network,
     load_tensors,
     read_checkpoint_info,
@@ -409,3 +410,17 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 def test_building_on_meta_costs_no_memory() -> None:
     net = build(ENHANCENET, EnhanceNetConfig(channels=4096), "meta")
     assert {parameter.device.type for parameter in net.parameters()} == {"meta"}
+
+
+def test_a_network_to_be_loaded_draws_no_numbers():
+    state = torch.get_rng_state()
+    entry = ARCHITECTURES["enhancenet"]
+    empty = build_empty(entry, EnhanceNetConfig(4, channels=4, blocks=1))
+    assert torch.get_rng_state().equal(state)
+    drawn = build(entry, EnhanceNetConfig(4, channels=4, blocks=1))
+    assert not torch.get_rng_state().equal(state)
+    shapes = [
+        {name: value.shape for name, value in network.state_dict().items()}
+        for network in (empty, drawn)
+    ]
+    assert shapes[0] == shapes[1]
