@@ -66,7 +66,8 @@ def block_means(values: Map) -> Map:
     """Root mean squares of blocks; what is left over at the right and below is not counted."""
     rows, columns = (side // BLOCK for side in values.shape)
     cut = values[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
-    return np.sqrt(np.square(cut).mean((1, 3)))
+    found: Map = np.sqrt(np.square(cut).mean((1, 3)))
+    return found
 
 
 def measure(model: Model, reference: Path, arguments: argparse.Namespace) -> dict[str, float]:
