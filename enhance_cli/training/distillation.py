@@ -25,11 +25,11 @@ class DistillationStage(SuperResolutionStage):
         teacher_share: Share of the patches whose target is the teacher's picture; that of the
             others is the truth.
         teacher_margin: The truth is the target also where the teacher's PSNR is so many dB or more
-            below that of a bicubic enlargement: there it paints. None heeds it everywhere.
+            below that of a bicubic enlargement: there it paints. 100 heeds it everywhere.
     """
 
     teacher_share: float = 0.5
-    teacher_margin: float | None = None
+    teacher_margin: float = 100.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,14 +82,13 @@ class _Taught:
 
     sampler: PairSampler
     teacher_share: float
-    teacher_margin: float | None
+    teacher_margin: float
     device: torch.device
 
     def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pairs: Pairs = self.sampler.batch(count, generator)
         taught = torch.rand(count, generator=generator) < self.teacher_share
-        if self.teacher_margin is not None:
-            taught &= _near(pairs, self.teacher_margin)
+        taught &= _near(pairs, self.teacher_margin)
         target = torch.where(taught[:, None, None, None], pairs.teacher, pairs.truth)
         return pairs.input.to(self.device), target.to(self.device)
 

@@ -15,7 +15,7 @@ from enhance_cli.training.superres import SuperResolution
 
 
 def prepare(
-    folder: Path, teacher_share: float, scale: int = 2, margin: float | None = None
+    folder: Path, teacher_share: float, scale: int = 2, margin: float = 100.0
 ) -> SuperResolution:
     """A task on 40 grey pairs: the teacher's pictures are white, the true ones black."""
     side = 18
