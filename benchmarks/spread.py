@@ -39,14 +39,14 @@ Map = NDArray[np.float64]
 
 
 def enlarge(model: Model, small: Tensor, temperature: float, noise: NoiseField) -> Tensor:
-    """uint8 (3, h, w) -> uint8 (3, scale * h, scale * w)."""
+    """uint8 (3, h, w) -> uint16 (3, scale * h, scale * w), since 8 bits hide small spreads."""
     network = draw_answer(model, temperature, noise)
-    return run_tiled(network, to_values(small), TilePlan(), levels=torch.uint8)
+    return run_tiled(network, to_values(small), TilePlan(), levels=torch.uint16)
 
 
 def root_mean_square(difference: Tensor) -> Map:
-    """(3, H, W) levels -> (H, W), where white is 1."""
-    found: Map = (difference / 255).square().mean(0).sqrt().numpy()
+    """(3, H, W) -> (H, W), over the colours."""
+    found: Map = difference.square().mean(0).sqrt().numpy()
     return found
 
 
@@ -80,10 +80,11 @@ def measure(model: Model, reference: Path, arguments: argparse.Namespace) -> dic
     running = RunningSpread()
     for sample in range(arguments.samples):
         noise = NoiseField(arguments.seed, sample)
-        running.add(to_pixels(enlarge(model, small, arguments.temperature, noise)))
+        drawn = enlarge(model, small, arguments.temperature, noise)
+        running.add(to_pixels(drawn, drawn.dtype))
     spread = running.spread().astype(np.float64)
     mean = enlarge(model, small, 0.0, NoiseField(arguments.seed))
-    error = root_mean_square(mean.double() - truth.double())
+    error = root_mean_square(to_values(mean, torch.float64) - to_values(truth, torch.float64))
     contrast = local_contrast(small, scale)
     return {
         "pixels": float(spearmanr(spread, error, axis=None).statistic),
