@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
+MINUTES ?= 10
 
-.PHONY: setup demo test coverage lint format types imports check bench clean
+.PHONY: setup demo test coverage lint format types imports check bench fuzz clean
 
 setup: $(INSTALLED)
 
@@ -51,6 +52,10 @@ bench: setup
 	$(BIN)/python benchmarks/tiles.py
 	$(BIN)/python benchmarks/strategies.py
 	$(BIN)/python benchmarks/video.py
+
+# Damaged files for everything that reads files; those that end as none may are kept in fuzz/.
+fuzz: setup
+	PYTHONPATH=tests $(BIN)/python -c 'import sys, fuzzing; sys.exit(fuzzing.main())' --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) demo build dist

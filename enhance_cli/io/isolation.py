@@ -156,6 +156,8 @@ def serve() -> None:
     silence = os.open(os.devnull, os.O_RDWR)
     for number, _ in _ENDS:
         os.dup2(silence, number)  # Nobody else reads or writes there.
+    if not os.environ.get("ENHANCE_DEBUG"):
+        os.dup2(silence, 2)  # libtiff, for one, tells there what is told as an error anyway.
     while True:
         try:
             function, path, options, tells, limits = _receive(requests)
