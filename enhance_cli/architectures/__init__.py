@@ -31,7 +31,7 @@ from enhance_cli.architectures.span import SPAN, SpanConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 from enhance_cli.architectures.srnet import SisrConfig
 from enhance_cli.architectures.srvgg import SRVGG
-from enhance_cli.architectures.vdvae import VDVAE, VDVAE_CONFIGS
+from enhance_cli.architectures.vdvae import FACES64, VDVAE, VDVAE_CONFIGS
 from enhance_cli.architectures.vdvae_sr import SR64, SR256, VDVAE_SR
 from enhance_cli.architectures.vdvae_sr_compact import VDVAE_SR_COMPACT, VdvaeSrCompactConfig
 
@@ -330,6 +330,9 @@ MODELS: dict[str, ModelSpec] = {
                 f"Child 2020, {name}: fig. 6.1 of thesis 002",
             )
             for name, config in VDVAE_CONFIGS.items()
+        ),
+        ModelSpec(
+            "vdvae-faces-64", "vdvae", FACES64, "faces: very deep VAE, small", "none; Child 2020"
         ),
     )
 }

@@ -43,7 +43,12 @@ class LogisticMixture:
 
     @classmethod
     def of(
-        cls, parameters: Tensor, bits: int = 8, offset: Tensor | None = None, unit: float = 1.0
+        cls,
+        parameters: Tensor,
+        bits: int = 8,
+        offset: Tensor | None = None,
+        unit: float = 1.0,
+        widest: float | None = None,
     ) -> "LogisticMixture":
         """Split the output of a network (N, 10 * K, H, W), in the order of Child's code.
 
@@ -51,6 +56,8 @@ class LogisticMixture:
             parameters: the output.
             bits, offset: see the class.
             unit: what the network counts colours in, so that its outputs can be about 1.
+            widest: no component's scale is larger than this, or None for any; scales approach it
+                smoothly.
         """
         components = parameters.shape[1] // 10
         parameters = parameters.float()
@@ -58,10 +65,14 @@ class LogisticMixture:
         shape = (len(rest), 3, 3, components, *rest.shape[2:])  # colours, kinds, components
         kinds = rest.reshape(shape).transpose(1, 3)
         means, log_scales, leaning = kinds.unbind(2)
+        log_scales = log_scales + math.log(unit)
+        if widest is not None:
+            most = math.log(widest)
+            log_scales = most - functional.softplus(most - log_scales)
         return cls(
             weights.log_softmax(1),
             means * unit,
-            (log_scales + math.log(unit)).clamp(*_LOG_SCALES),
+            log_scales.clamp(*_LOG_SCALES),
             leaning.tanh(),
             bits,
             offset,

@@ -101,6 +101,18 @@ VDVAE_CONFIGS = {
     "ffhq256": FFHQ256,
 }
 
+# No published one: small enough for two CPU cores, and narrow where there are many pixels.
+FACES64 = VdvaeConfig(
+    encoder="64x2,64d2,32x3,32d2,16x4,16d2,8x3,8d2,4x2,4d4,1x2",
+    decoder="1x1,4m1,4x2,8m4,8x4,16m8,16x5,32m16,32x5,64m32,64x2",
+    width=128,
+    widths="64:48,32:96",
+    bottleneck=0.5,
+    mixtures=5,
+    mean=112.1,
+    deviation=75.2,
+)
+
 
 @dataclass(frozen=True)
 class Bound:

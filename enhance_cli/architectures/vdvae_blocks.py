@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn import functional
 
+# Beyond these a standard deviation is meaningless, and squares of it overflow.
+_LOG_STD = (-12.0, 8.0)
+
 Maps = Mapping[int, Tensor]  # features by the nominal side of their resolution
 
 
@@ -248,7 +251,7 @@ class TopDownBlock(nn.Module):
 def _gaussian(parameters: Tensor) -> Normal:
     """The diagonal Gaussian of means and logarithms of standard deviations."""
     mean, log_std = parameters.float().chunk(2, 1)
-    return Normal(mean, log_std.exp(), validate_args=False)
+    return Normal(mean, log_std.clamp(*_LOG_STD).exp(), validate_args=False)
 
 
 Visit = Callable[[int, TopDownBlock, Tensor], Tensor]

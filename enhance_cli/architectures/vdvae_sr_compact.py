@@ -57,6 +57,9 @@ class VdvaeSrCompactConfig:
         bottleneck: share of the channels that the inner convolutions of a block have.
         latent: channels of the latent of each block.
         mixtures: components of the likelihood's mixture.
+        widest: largest scale of these, in colours of [-1, 1]. What the latents do not say can be
+            no farther off than this without great cost; with scales as wide as they like, the
+            likelihood explains all by noise of single pixels, and the latents stay unused.
         base: the ENet-E that everything is added to.
     """
 
@@ -69,6 +72,7 @@ class VdvaeSrCompactConfig:
     bottleneck: float = 0.5
     latent: int = 16
     mixtures: int = 1
+    widest: float = 0.03
     base: EnhanceNetConfig = EnhanceNetConfig()
 
 
@@ -113,12 +117,18 @@ class VdvaeSrCompact(nn.Module):
         """Departs from torch's own, of which ch. 4.4.3 tells.
 
         That shrinks what goes through a block by a factor of hundreds, and a million steps grow
-        it again; here are a few thousand.
+        it again; here are a few thousand. Latents tell something from the first step on: their
+        means differ, and their posteriors are narrower than the prior.
         """
         for module in self.modules():
             if isinstance(module, Block):
                 for layer in (module.c1, module.c2, module.c3):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        for block in self.decoder.dec_blocks:
+            assert isinstance(block, TopDownBlock)
+            assert block.enc.c4.bias is not None
+            block.enc.c4.weight[: block.latent].mul_(4)
+            block.enc.c4.bias[block.latent :] = -1.0
         for part in (self.encoder, self.lr_encoder):
             nn.init.kaiming_normal_(part.in_conv.weight, nonlinearity="linear")
 
@@ -175,7 +185,7 @@ class VdvaeSrCompact(nn.Module):
         divergences: list[Tensor] = []
 
         def look(enlarged: Tensor) -> Visit:
-            error = (frame_hr - enlarged) / _ERROR
+            error = ((frame_hr - enlarged) / _ERROR).asinh()  # some are ten times the usual one
             acts = self.encoder(functional.pixel_unshuffle(error, _CELL))
 
             def visit(index: int, block: TopDownBlock, x: Tensor) -> Tensor:
@@ -199,7 +209,7 @@ class VdvaeSrCompact(nn.Module):
         offset = 2 * enlarged - 1
         pixels = functional.pixel_shuffle(parameters, _CELL)
         # The likelihood's colours are in [-1, 1], where errors are twice as large.
-        return LogisticMixture.of(pixels, offset=offset, unit=2 * _ERROR)
+        return LogisticMixture.of(pixels, offset=offset, unit=2 * _ERROR, widest=self.config.widest)
 
 
 def _check_sides(config: VdvaeSrCompactConfig, top: int, last: int) -> None:

@@ -91,4 +91,23 @@ def _compact() -> Recipe:
     return make_recipe("vdvae-sr-x4", stage)
 
 
-VDVAE_RECIPES = (_compact(), *_vdvae_sr(), *_vdvae())
+def _faces() -> Recipe:
+    stage = VdvaeStage(
+        **named_network("vdvae-faces-64"),
+        dataset="faces",
+        batch=16,
+        optimisation=Optimisation(
+            steps=4000,
+            learning_rate=3e-4,
+            warmup=0.05,
+            clip=1.0,
+            skip=380.0,
+            ema=0.998,
+            validate_every=250,
+            keep="last",
+        ),
+    )
+    return make_recipe("vdvae-faces-64", stage)
+
+
+VDVAE_RECIPES = (_compact(), *_vdvae_sr(), *_vdvae(), _faces())

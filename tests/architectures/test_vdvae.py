@@ -134,6 +134,16 @@ def test_a_far_level_has_a_probability_and_a_gradient() -> None:
     assert parameters.grad[:, 1].item() > 0  # red's mean should rise
 
 
+def test_scales_stay_below_the_widest() -> None:
+    parameters = torch.linspace(-6, 6, 30)[None, :, None, None] * 2
+    free, held = (LogisticMixture.of(parameters, unit=0.2, widest=w) for w in (None, 0.03))
+    assert held.log_scales.max() <= torch.tensor(0.03).log()
+    assert free.log_scales.max() > 0
+    narrow = free.log_scales < -6
+    assert narrow.any()
+    assert torch.allclose(held.log_scales[narrow], free.log_scales[narrow], atol=0.1)
+
+
 def test_samples_of_the_mixture_have_its_mean() -> None:
     parameters = torch.randn(1, 20, 1, 1, generator=generator(4))
     parameters[:, 4:6] = parameters[:, 10:12] = parameters[:, 16:18] = -12.0  # the scales
