@@ -229,7 +229,8 @@ DryRun = Annotated[
     typer.Option(
         "--dry-run",
         rich_help_panel=MESSAGES,
-        help="Write nothing, and print what would be written.",
+        help="Write nothing, and print what would be written, how large it would be, and roughly "
+        "how long it would take and how much memory, by a short probe of the network.",
     ),
 ]
 

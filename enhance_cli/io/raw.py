@@ -55,6 +55,7 @@ __all__ = [
     "NotBayerError",
     "RawImage",
     "RawSettings",
+    "find_raw_size",
     "is_raw",
     "read_exposure",
     "read_raw",
@@ -202,6 +203,18 @@ def read_raw(
         aspect if 1 / ASPECT_LIMIT <= aspect <= ASPECT_LIMIT else 1.0,
         grey,
     )
+
+
+def find_raw_size(path: Path) -> tuple[int, int]:
+    """The height and width of the picture in a RAW file as it stands upright, without decoding it.
+
+    Raises:
+        InputError: if LibRaw does not know the file.
+    """
+    with open_libraw(path) as raw:  # It decodes when it is asked for pixels.
+        sizes = raw.sizes
+        turned = ORIENTATIONS.get(sizes.flip, 1) > 4
+        return (sizes.width, sizes.height) if turned else (sizes.height, sizes.width)
 
 
 def read_rendered(path: Path) -> Picture:

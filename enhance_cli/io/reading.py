@@ -238,6 +238,25 @@ def find_pages(path: Path) -> list[int]:
         return pages or [0]
 
 
+def find_size(path: Path) -> tuple[int, int]:
+    """The height and width of a picture as it stands upright, as far as its header tells.
+
+    Raises:
+        InputError: if the file does not exist or is no picture.
+    """
+    with open_input(path, "a picture") as file, patient_pillow():
+        png = open_png(file)
+        image = identify(path, png.file if png else file)
+        if image is None:
+            tags = find_tiff_pages(file)[0].tags
+            width, height = (numbers_of(tags, tag, 0)[0] for tag in (256, 257))
+            return height, width
+        with image:
+            check_kind(path, image)
+            turned = find_orientation(find_exif(image)) > 4
+            return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def read_rgb8(path: Path) -> NDArray[np.uint8]:
     """Read a picture as RGB of 8 bits, (H, W, 3): 16 bits are rounded, and alpha is left out.
 

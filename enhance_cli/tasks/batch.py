@@ -24,6 +24,7 @@ from enhance_cli.io.finding import RAW_SUFFIXES
 from enhance_cli.io.isolation import DecoderError, comes_from_decoder, decoding_apart
 from enhance_cli.io.jobs import Job, JobList, Kind
 from enhance_cli.talk import Bar, Talk, print_errors, print_json
+from enhance_cli.tasks.estimating import Estimate, sum_up
 from enhance_cli.tasks.provenance import write_sidecars
 
 LINE_EVERY = 30  # seconds between the lines that take the place of a progress bar
@@ -86,7 +87,13 @@ class FileProgress:
 Work = Callable[[Job, FileProgress], dict[str, Any]]
 
 
-def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> int:
+def run_batch(
+    plan: JobList,
+    work: Work,
+    talk: Talk,
+    header: dict[str, Any],
+    estimate: Callable[[Job], Estimate],
+) -> int:
     """Work through the jobs; one that fails stops no other, and is named at the end.
 
     Args:
@@ -95,10 +102,13 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             of what made the output as ``provenance``, unless all that it makes is there.
         talk: how the command speaks.
         header: the first entries of the JSON document.
+        estimate: says what a job would take, for a dry run.
 
     Returns:
         The exit code: 0 if every input succeeded, else 1.
     """
+    if talk.dry_run:
+        return _run_dry(plan, estimate, talk, header)
     console = talk.console
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
@@ -108,16 +118,11 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
     raw = any(job.source.suffix.lower() in RAW_SUFFIXES for job in plan.jobs)
     pictures = all(job.source_kind is Kind.PICTURE for job in plan.jobs)
     with (
-        decoding_apart(pictures and (count > 1 or raw) and not talk.dry_run),
+        decoding_apart(pictures and (count > 1 or raw)),
         talk.bars(console) as bars,
         bars.bar(f"{count} files", count, "files", visible=count > 1) as files,
     ):
         for job in plan.jobs:
-            if talk.dry_run:
-                made = " ".join(map(str, job.outputs))
-                console.print(one_line(f"{job.source} -> {made}"))
-                results.append(job_result(job, "planned"))
-                continue
             start = time.monotonic()
             with bars.bar(job.source.name, None, "MP") as bar:
                 lines = not talk.no_progress and not console.is_terminal
@@ -136,10 +141,47 @@ def run_batch(plan: JobList, work: Work, talk: Talk, header: dict[str, Any]) -> 
             size = f"{done['width']}x{done['height']}  " if "width" in done else ""
             made = " ".join(done.get("outputs", map(str, job.outputs)))
             console.print(one_line(f"{job.source} -> {made}  {size}{seconds:.1f} s"))
-    results += failed_results(failures)
+    return _report(plan, results, failures, talk, header)
+
+
+def _run_dry(
+    plan: JobList, estimate: Callable[[Job], Estimate], talk: Talk, header: dict[str, Any]
+) -> int:
+    """Say what would be done, and what it would take."""
+    console = talk.console
+    for source, reason in plan.skipped:
+        console.print(one_line(f"{source}: skipped, {reason}"))
+    results = skipped_results(plan.skipped)
+    failures = [(name, str(error)) for name, error in plan.failures]
+    estimates = []
+    for job in plan.jobs:
+        made = " ".join(map(str, job.outputs))
+        try:
+            with alone(job.source, "cut it into parts"):
+                told = estimate(job)
+        except EnhanceError as error:
+            failures.append((str(job.source), str(error)))
+            continue
+        estimates.append(told)
+        console.print(one_line(f"{job.source} -> {made}  {told}"))
+        results.append({**job_result(job, "planned"), **told.row})
+    if estimates:
+        console.print(sum_up(estimates))
+    return _report(plan, results, failures, talk, header)
+
+
+def _report(
+    plan: JobList,
+    results: list[dict[str, Any]],
+    failures: list[tuple[str, str]],
+    talk: Talk,
+    header: dict[str, Any],
+) -> int:
+    """Name what failed, print the JSON document, and give the exit code."""
     print_failures(failures, len(plan.jobs) + len(plan.failures))
     if talk.json:
-        print_json({**header, "results": results, "failed": len(failures)})
+        rows = [*results, *failed_results(failures)]
+        print_json({**header, "results": rows, "failed": len(failures)})
     return 1 if failures else 0
 
 

@@ -18,7 +18,14 @@ from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.captions import Captions
 from enhance_cli.io.colour_tags import BT709, make_profile
 from enhance_cli.io.exposure import read_raw_captions
-from enhance_cli.io.image import READABLE_SUFFIXES, Picture, find_images, picture_suffix, read_image
+from enhance_cli.io.image import (
+    READABLE_SUFFIXES,
+    Picture,
+    find_images,
+    find_size,
+    picture_suffix,
+    read_image,
+)
 from enhance_cli.io.isolation import decode
 from enhance_cli.io.linear_dng import SensorPicture, read_colours
 from enhance_cli.io.metadata import srgb_profile, turn_upright
@@ -32,6 +39,7 @@ from enhance_cli.io.raw import (
     NotBayerError,
     RawImage,
     RawSettings,
+    find_raw_size,
     is_raw,
     read_exposure,
     read_raw,
@@ -178,6 +186,17 @@ def find_dark_files(folder: Path, recursive: bool = False) -> list[Path]:
     """
     found = find_images(folder, recursive, READABLE_SUFFIXES | RAW_SUFFIXES | {".raw"})
     return [path for path in found if path.suffix.lower() != ".raw" or is_raw(path)]
+
+
+def find_dark_size(path: Path) -> tuple[int, int, bool]:
+    """Height and width of a picture or of a RAW file's, and whether it is RAW, without decoding.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    if is_raw(path):
+        return *find_raw_size(path), True
+    return *find_size(path), False
 
 
 def result_suffix(source: Path) -> str:

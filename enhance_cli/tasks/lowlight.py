@@ -28,10 +28,12 @@ from enhance_cli.tasks.batch import FileProgress, run_batch
 from enhance_cli.tasks.dark_files import (
     DarkFile,
     find_dark_files,
+    find_dark_size,
     parse_raw_settings,
     read_dark_file,
     result_suffix,
 )
+from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tone import CURVES, Curve
 
@@ -87,7 +89,18 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     def work(job: Job, progress: FileProgress) -> dict[str, Any]:
         return _brighten_file(job, request, settings, rule, plan, models, progress)
 
-    return run_batch(jobs, work, talk, {"strategy": request.strategy})
+    prober = Prober(plan)
+
+    def estimate(job: Job) -> Estimate:
+        height, width, raw = find_dark_size(job.source)
+        model = models.choose(raw, job.source)
+        area = height * width // 4 if raw else height * width
+        share = 2 if request.size == "half" else 1
+        size = max(width // share, 1), max(height // share, 1)
+        depth = (request.bits or 8) // 8
+        return prober.estimate(model, area, size, depth=depth)
+
+    return run_batch(jobs, work, talk, {"strategy": request.strategy}, estimate)
 
 
 def _brighten_file(
@@ -106,7 +119,7 @@ def _brighten_file(
             f"{job.source}: only RAW files of sensors with red, green and blue become DNG, name a "
             ".png or .tif with -o"
         )
-    model = models.choose(dark.image, job.source)
+    model = models.choose(dark.image.is_raw, job.source)
     ratio = rule.find(dark, job.source)
     look = _choose_look(request, model, dark.image)
     told: dict[str, Any] = {}
@@ -236,19 +249,17 @@ class _Models:
         else:
             _ = request.model.engine
 
-    def choose(self, image: DarkImage, path: Path) -> Model:
+    def choose(self, is_raw: bool, path: Path) -> Model:
         """The model for a file: the one the user named, or else the default for its kind.
 
         Raises:
             InputError: if the named model is for the other kind of file.
             CheckpointError: if there are no weights.
         """
-        name = (
-            self._options.name if self._named else lowlight_model(raw=image.is_raw, grey=self._grey)
-        )
+        name = self._options.name if self._named else lowlight_model(raw=is_raw, grey=self._grey)
         model = self._loaded.get(name) or self._load(name)
         wants_raw = model.contract.is_raw
-        if wants_raw != image.is_raw:
+        if wants_raw != is_raw:
             kind, other = ("RAW", "sRGB") if wants_raw else ("sRGB", "RAW")
             raise InputError(
                 f"{path}: model {model.info.name!r} is for {kind} files and this is an "

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from enhance_cli.io.image import (
     check_writable,
     find_images,
     find_pages,
+    find_size,
     holds_pages,
     picture_suffix,
     read_image,
@@ -35,6 +37,7 @@ from enhance_cli.resize import resample
 from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tasks.superres_drawing import (
     CONSISTENT,
@@ -93,7 +96,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
         header |= drawing.header
     provenance = Provenance.of("superres", request)
     work = _Work(request, networks, plan, drawing, sources, provenance)
-    return run_batch(jobs, work, talk, header)
+    return run_batch(jobs, work, talk, header, work.estimate)
 
 
 def _check_scale(networks: Networks) -> None:
@@ -146,6 +149,22 @@ class _Work:
                 add(enlarged)
         size = {"width": enlarged.width, "height": enlarged.height}
         return {**size, **row, "pages": len(pages)}
+
+    @cached_property
+    def _prober(self) -> Prober:
+        return Prober(self.plan)
+
+    def estimate(self, job: Job) -> Estimate:
+        """What a job would take; of a file with several pictures, the first one counts."""
+        height, width = find_size(job.source)
+        size = self.networks.size.of(job.source, width, height)
+        check_writable(job.target, *reversed(size.rounded()), depth=8, alpha=False)
+        return self._prober.estimate(
+            self.networks.reaching(size),
+            height * width,
+            size.rounded(),
+            count=self.drawing.samples,
+        )
 
     def _write_apart(
         self, job: Job, pages: Sequence[int | None], parts: Sequence[FileProgress]

@@ -37,6 +37,7 @@ from enhance_cli.sizes import FrameSize, WantedSize, beyond
 from enhance_cli.subsampling import MIDDLE, Phase
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance, as_line, sha256_of
 from enhance_cli.tasks.video_pipeline import FramePipeline
 from enhance_cli.tasks.video_work import WorkFolder
@@ -161,7 +162,8 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
         fitted = True
         return result
 
-    return run_batch(jobs, work, talk, networks.header)
+    prober = Prober(run.tiles)
+    return run_batch(jobs, work, talk, networks.header, partial(_estimate, run, prober))
 
 
 def parse_rate(text: str | None) -> Fraction | None:
@@ -241,6 +243,21 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         **run.networks.row(model),
         "provenance": record,
     }
+
+
+def _estimate(run: _Run, prober: Prober, job: Job) -> Estimate:
+    """What a job would take."""
+    info = open_source(job.source, job.source_kind, rate=run.rate).info
+    size, model = _frame_size(info, run.networks)
+    frames = len(info.names) or info.frames or round((info.seconds or 0) * info.rate)
+    seconds = frames / info.rate
+    left = min(seconds, run.span.end or seconds) - (run.span.start or 0)
+    frames = max(round(left * info.rate), 0)
+    if not frames:
+        raise InputError(f"{job.source}: does not tell how long it is, so nothing can be estimated")
+    return prober.estimate(
+        model, info.width * info.height, size.rounded(), count=frames, frames=frames
+    )
 
 
 def _open(job: Job, run: _Run, damage: Damage) -> FrameSource:
