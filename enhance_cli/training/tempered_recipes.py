@@ -10,7 +10,7 @@ from enhance_cli.training.tempering import LensPlan
 # The chapter trains for up to millions of steps at 1e-4, with K of 10,000 or 100,000. What two
 # cores can train in an hour is some thousands; they need a higher rate, and K is 1000.
 _PLAN = Optimisation(
-    steps=2000,
+    steps=3000,
     learning_rate=5e-4,
     schedule="constant",
     warmup=0.0,
