@@ -72,7 +72,7 @@ class VdvaeSrCompactConfig:
     bottleneck: float = 0.5
     latent: int = 16
     mixtures: int = 1
-    widest: float = 0.03
+    widest: float = 0.01
     base: EnhanceNetConfig = EnhanceNetConfig()
 
 
