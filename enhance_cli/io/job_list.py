@@ -1,5 +1,6 @@
 """What is to be done: each input with its output, and whether that exists already."""
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +77,34 @@ def sidecar_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.json")
 
 
+class Places:
+    """Where paths lie on the disk, with all links followed; each folder is looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._folding: dict[str, bool] = {}
+
+    def find(self, path: Path) -> Path:
+        """The place of a file or folder; a loop of links stays as it is."""
+        place = os.path.join(self.find_folder(path.parent), path.name)
+        known = path.name not in ("", "..") and not os.path.islink(place)
+        return Path(place if known else os.path.realpath(path))
+
+    def find_folder(self, folder: Path) -> str:
+        """The place of a folder, kept for the next file in it."""
+        key = str(folder)
+        if key not in self._folders:
+            self._folders[key] = os.path.realpath(folder)
+        return self._folders[key]
+
+    def ignore_case(self, folder: Path) -> bool:
+        """Whether the names in a folder that differ only in case are of one file."""
+        key = str(folder)
+        if key not in self._folding:
+            self._folding[key] = _ignores_case(folder)
+        return self._folding[key]
+
+
 @dataclass
 class JobList:
     """What is to be done, and what cannot be done.
@@ -86,6 +115,7 @@ class JobList:
         skipped: inputs that are left out on purpose, each with the reason.
         claimed: the inputs so far, by the place of their outputs on the disk.
         files: the options, which say what happens if an output exists.
+        places: where files lie.
     """
 
     files: FileOptions
@@ -93,6 +123,7 @@ class JobList:
     failures: list[tuple[str, EnhanceError]] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     claimed: dict[Path, Path] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
 
     def add(self, job: Job, originals: Collection[Path]) -> None:
         """Add a job, or skip it because its output exists.
@@ -182,8 +213,8 @@ class JobList:
 
     def _find_place(self, target: Path) -> Path:
         """The place of an output on the disk, which names that differ in case may share."""
-        place = target.resolve()
-        if place not in self.claimed and _ignores_case(place.parent):
+        place = self.places.find(target)
+        if place not in self.claimed and self.places.ignore_case(place.parent):
             place = next((p for p in self.claimed if _folded(p) == _folded(place)), place)
         return place
 

@@ -10,7 +10,7 @@ from pathlib import Path, PosixPath
 
 from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.finding import RAW_SUFFIXES, looks_like_video, walk_files, why_overlooked
-from enhance_cli.io.job_list import FileOptions, Job, JobList, Kind
+from enhance_cli.io.job_list import FileOptions, Job, JobList, Kind, Places
 
 __all__ = [
     "FileOptions",
@@ -101,7 +101,8 @@ def plan_jobs(
                         raise InputError(f"{path}: no pictures in this folder{hint}")
                 root = path if path.is_dir() else path.parent
                 for source in found:
-                    sources.setdefault(source.parent.resolve() / source.name, (source, root))
+                    place = Path(plan.places.find_folder(source.parent), source.name)
+                    sources.setdefault(place, (source, root))
     single = output is not None and (exact or is_file_name(output)) and not named_folder
     if named_folder and output and is_file_name(output) and _names_known_file(output):
         raise UsageError(
@@ -110,9 +111,9 @@ def plan_jobs(
     if single and len(sources) > 1:
         raise UsageError(f"-o {output}: one file for {len(sources)} inputs, give a folder")
     if len(sources) > 1:
-        for place in _earlier_outputs(sources, output, naming):
+        for place in _earlier_outputs(sources, output, naming, plan.places):
             plan.skipped.append((sources.pop(place)[0], "it looks like an earlier output"))
-    originals = {_resolve(source) for source, _ in sources.values()}
+    originals = {plan.places.find(source) for source, _ in sources.values()}
     for source, root in sources.values():
         with plan.failing_alone(str(source)):
             if single and output is not None:
@@ -131,14 +132,6 @@ def _names_known_file(output: Path) -> bool:
     """Whether a name with a suffix is that of a file of a known kind, and hardly of a folder."""
     known = output.suffix.lower() in RAW_SUFFIXES  # which mimetypes does not know
     return known or mimetypes.guess_type(output.name)[0] is not None
-
-
-def _resolve(path: Path) -> Path:
-    """Follow symbolic links to their end; a path that is a loop of links stays as it is."""
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):
-        return path
 
 
 class FolderPath(PosixPath):
@@ -208,7 +201,7 @@ def _folder(source: Path, root: Path, output: Path | None) -> Path:
 
 
 def _earlier_outputs(
-    sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming
+    sources: Mapping[Path, tuple[Path, Path]], output: Path | None, naming: Naming, places: Places
 ) -> list[Path]:
     """The inputs that an earlier run made.
 
@@ -216,15 +209,15 @@ def _earlier_outputs(
     and those in an output folder that lies within a folder of inputs.
     """
     made = {
-        _resolve(_folder(source, root, output)) / name
+        Path(places.find_folder(_folder(source, root, output)), name)
         for source, root in sources.values()
         for name in (naming.name(source), naming.longer_name(source))
     }
-    inside = _resolve(output) if output else None
+    inside = places.find(output) if output else None
     return [
         place
         for place, (_, root) in sources.items()
         if place in made
         or place.with_stem(_PART.sub("", place.stem) or place.stem) in made
-        or (inside and inside in place.parents and root.resolve() in inside.parents)
+        or (inside and inside in place.parents and places.find(root) in inside.parents)
     ]
