@@ -34,6 +34,8 @@ class Talk:
         verbose: it is also said how the work is done.
         no_progress: no progress bar is shown, not even on a terminal.
         dry_run: nothing is done; it is only said what would be.
+        json_lines: a JSON document for each input goes to stdout as soon as it is done, a line
+            each, and a last one for all.
     """
 
     json: bool = False
@@ -41,6 +43,7 @@ class Talk:
     verbose: bool = False
     no_progress: bool = False
     dry_run: bool = False
+    json_lines: bool = False
 
     @property
     def console(self) -> Console:
@@ -174,3 +177,9 @@ def print_errors(*lines: str) -> None:
 def print_json(document: Any) -> None:
     """The JSON document of a command, on stdout; names that are no Unicode are escaped."""
     sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+
+
+def print_json_line(document: Any) -> None:
+    """A JSON document on one line of stdout, at once."""
+    sys.stdout.write(json.dumps(document, default=str) + "\n")
+    sys.stdout.flush()

@@ -134,6 +134,7 @@ def lowlight(
     bits: Bits = None,
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
+    jobs: options.Jobs = 1,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
     quality: options.Quality = None,
@@ -143,6 +144,7 @@ def lowlight(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     json: options.Json = False,
+    json_lines: options.JsonLines = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     no_progress: options.NoProgress = False,
@@ -157,7 +159,7 @@ def lowlight(
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
 
     request = LowLightRequest(
-        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar, jobs),
         model=options.model_options(model, weights, device, precision, tile, backend=backend),
         strategy=strategy,
         ratio=ratio,
@@ -172,5 +174,5 @@ def lowlight(
         quality=quality,
         metadata=not no_metadata,
     )
-    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_lowlight(request, talk))

@@ -203,6 +203,27 @@ Json = Annotated[
         help="Print one JSON document to stdout, for scripts. What people read goes to stderr.",
     ),
 ]
+JsonLines = Annotated[
+    bool,
+    typer.Option(
+        "--json-lines",
+        rich_help_panel=MESSAGES,
+        help="Print a JSON document for each input as soon as it is done, a line each, and a last "
+        "line for all.",
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        max=64,
+        rich_help_panel=MODEL,
+        help="Read and write so many files at a time, while the network runs on one after another. "
+        "2 to 4 keep a GPU busy; each holds its picture in memory.",
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", rich_help_panel=MESSAGES, help="Print nothing but errors."),
@@ -222,6 +243,14 @@ NoProgress = Annotated[
         "--no-progress",
         rich_help_panel=MESSAGES,
         help="Show no progress bar, not even on a terminal.",
+    ),
+]
+PlainDryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=MESSAGES,
+        help="Write nothing, and print what would be written.",
     ),
 ]
 DryRun = Annotated[

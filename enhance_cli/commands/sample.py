@@ -117,7 +117,7 @@ def sample(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     no_progress: options.NoProgress = False,
-    dry_run: options.DryRun = False,
+    dry_run: options.PlainDryRun = False,
 ) -> None:
     """Draw pictures of faces or digits from a generative model.
 

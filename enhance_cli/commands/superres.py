@@ -111,6 +111,7 @@ def superres(
     weights: options.Weights = None,
     tile: options.Tile = defaults.TILE,
     device: options.Device = defaults.DEVICE,
+    jobs: options.Jobs = 1,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
     quality: options.Quality = None,
@@ -121,6 +122,7 @@ def superres(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     json: options.Json = False,
+    json_lines: options.JsonLines = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     no_progress: options.NoProgress = False,
@@ -136,7 +138,7 @@ def superres(
     from enhance_cli.tasks.superres_drawing import DrawingOptions
 
     request = SuperResolutionRequest(
-        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
+        files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar, jobs),
         model=options.model_options(model, weights, device, precision, tile, texture, backend),
         size=parse_size(scale, size),
         quality=quality,
@@ -145,5 +147,5 @@ def superres(
         drawing=DrawingOptions(temperature, samples, uncertainty, seed),
         consistent=consistent,
     )
-    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_superres(request, talk))

@@ -246,6 +246,7 @@ def video(
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     json: options.Json = False,
+    json_lines: options.JsonLines = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     no_progress: options.NoProgress = False,
@@ -280,5 +281,5 @@ def video(
         deinterlace=find_deinterlace(deinterlace),
         strict=strict,
     )
-    talk = Talk(json=json, quiet=quiet, verbose=verbose, no_progress=no_progress, dry_run=dry_run)
+    talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_video(request, talk))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -95,8 +96,12 @@ def _making(
             raise OutputError(f"{path}: cannot write ({error.strerror or error})") from error
 
 
+@cache
 def _umask() -> int:
-    """The permissions that new files do not get; it can only be read by setting it."""
+    """The permissions that new files do not get.
+
+    It can only be read by setting it, which is done once: other threads make files meanwhile.
+    """
     umask = os.umask(0)
     os.umask(umask)
     return umask

@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -41,19 +42,18 @@ class DecoderError(Exception):
 
 @contextmanager
 def decoding_apart(wanted: bool) -> Iterator[None]:
-    """Let :func:`decode` use another process in the body of a ``with`` statement, if it is wanted.
+    """Let :func:`decode` use other processes in the body of a ``with`` statement, if it is wanted.
 
-    It starts at once, so that it is there when the first file is read.
+    Each thread that decodes gets one.
     """
-    global _process
-    before = _process
-    _process = DecodingProcess() if wanted else None
+    global _processes
+    before, _processes = _processes, _Processes() if wanted else None
     try:
         yield
     finally:
-        if _process is not None:
-            _process.end()
-        _process = before
+        if _processes is not None:
+            _processes.end()
+        _processes = before
 
 
 def decode(function: Callable[..., Result], path: Path, **options: Any) -> Result:
@@ -69,9 +69,9 @@ def decode(function: Callable[..., Result], path: Path, **options: Any) -> Resul
         InputError: if the decoder crashes, hangs or takes too much memory.
         DecoderError: if it raises in the other process what nobody foresaw.
     """
-    if _process is None:
+    if _processes is None:
         return function(path, **options)
-    return _process.run(function, path, **options)
+    return _processes.of_this_thread().run(function, path, **options)
 
 
 class DecodingProcess:
@@ -146,7 +146,27 @@ class DecodingProcess:
         return f"its decoder crashed ({name}): it is damaged or made to do so, convert it anew"
 
 
-_process: DecodingProcess | None = None
+class _Processes:
+    """A process for each thread that decodes, from its first file on."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._all: list[DecodingProcess] = []
+
+    def of_this_thread(self) -> DecodingProcess:
+        """The process of the thread that asks."""
+        if not hasattr(self._own, "process"):
+            self._own.process = DecodingProcess()
+            self._all.append(self._own.process)
+        return self._own.process  # type: ignore[no-any-return]
+
+    def end(self) -> None:
+        """End all processes."""
+        for process in self._all:
+            process.end()
+
+
+_processes: _Processes | None = None
 
 
 def serve() -> None:

@@ -62,6 +62,7 @@ class FileOptions:
         overwrite: replace outputs that exist.
         skip_existing: leave out inputs whose output exists.
         sidecar: write a record of what made it beside each output.
+        jobs: how many files are read and written at a time.
     """
 
     inputs: Sequence[str]
@@ -70,6 +71,7 @@ class FileOptions:
     overwrite: bool = False
     skip_existing: bool = False
     sidecar: bool = False
+    jobs: int = 1
 
 
 def sidecar_of(output: Path) -> Path:

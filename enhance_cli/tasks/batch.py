@@ -23,9 +23,10 @@ from enhance_cli.errors import (
 from enhance_cli.io.finding import RAW_SUFFIXES
 from enhance_cli.io.isolation import DecoderError, comes_from_decoder, decoding_apart
 from enhance_cli.io.jobs import Job, JobList, Kind
-from enhance_cli.talk import Bar, Talk, print_errors, print_json
+from enhance_cli.talk import Bar, Talk, print_errors, print_json, print_json_line
 from enhance_cli.tasks.estimating import Estimate, sum_up
 from enhance_cli.tasks.provenance import write_sidecars
+from enhance_cli.tasks.side_by_side import Compute, compute_here, side_by_side
 
 LINE_EVERY = 30  # seconds between the lines that take the place of a progress bar
 
@@ -38,11 +39,21 @@ class FileProgress:
         console: where lines are printed.
         name: the name of the file.
         lines: whether a line tells from time to time how far the work is, for there is no bar.
+        compute: runs a function that uses a network, where networks may run.
     """
 
-    def __init__(self, bar: Bar, console: Console, name: str, *, lines: bool = False) -> None:
+    def __init__(
+        self,
+        bar: Bar,
+        console: Console,
+        name: str,
+        *,
+        lines: bool = False,
+        compute: Compute = compute_here,
+    ) -> None:
         self._bar, self._console, self._name = bar, console, name
         self._lines = lines
+        self.compute = compute
         self._first: tuple[float, float] | None = None  # when it was first told, and how much
         self._told = 0.0
         self._parts = (0, 1)  # how many like this one are done, and how many there are
@@ -55,7 +66,7 @@ class FileProgress:
     def part(self, number: int, count: int, kind: str = "page") -> "FileProgress":
         """The progress of one of several parts of the file, whose lines name it by its kind."""
         name = f"{self._name}, {kind} {number}"
-        part = FileProgress(self._bar, self._console, name, lines=self._lines)
+        part = FileProgress(self._bar, self._console, name, lines=self._lines, compute=self.compute)
         part._first, part._told = self._first, self._told
         part._parts = (number - 1, count)
         return part
@@ -109,11 +120,12 @@ def run_batch(
     """
     if talk.dry_run:
         return _run_dry(plan, estimate, talk, header)
-    console = talk.console
+    console, stream = talk.console, _Stream(talk)
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
-    results = skipped_results(plan.skipped)
+    results = stream.tell(skipped_results(plan.skipped))
     failures = [(name, str(error)) for name, error in plan.failures]
+    stream.tell(failed_results(failures))
     count = len(plan.jobs)
     raw = any(job.source.suffix.lower() in RAW_SUFFIXES for job in plan.jobs)
     pictures = all(job.source_kind is Kind.PICTURE for job in plan.jobs)
@@ -122,22 +134,26 @@ def run_batch(
         talk.bars(console) as bars,
         bars.bar(f"{count} files", count, "files", visible=count > 1) as files,
     ):
-        for job in plan.jobs:
+
+        def attempt(job: Job, compute: Compute) -> tuple[Job, Any, float]:
             start = time.monotonic()
-            with bars.bar(job.source.name, None, "MP") as bar:
-                lines = not talk.no_progress and not console.is_terminal
-                progress = FileProgress(bar, console, job.source.name, lines=lines)
+            name, lines = job.source.name, not talk.no_progress and not console.is_terminal
+            with bars.bar(name, None, "MP") as bar:
+                progress = FileProgress(bar, console, name, lines=lines, compute=compute)
                 done = _attempt(plan, job, work, progress)
+            return job, done, round(time.monotonic() - start, 3)
+
+        for job, done, seconds in side_by_side(attempt, plan.jobs, plan.files.jobs):
             files.advance()
             if isinstance(done, _Failed):
                 failures.append((str(job.source), done.reason))
+                stream.tell(failed_results(failures[-1:]))
                 continue
             if isinstance(done, _Skipped):
                 console.print(one_line(f"{job.source}: skipped, {done.reason}"))
-                results += skipped_results([(job.source, done.reason)])
+                results += stream.tell(skipped_results([(job.source, done.reason)]))
                 continue
-            seconds = round(time.monotonic() - start, 3)
-            results.append({**job_result(job, "ok"), **done, "seconds": seconds})
+            results += stream.tell([{**job_result(job, "ok"), **done, "seconds": seconds}])
             size = f"{done['width']}x{done['height']}  " if "width" in done else ""
             made = " ".join(done.get("outputs", map(str, job.outputs)))
             console.print(one_line(f"{job.source} -> {made}  {size}{seconds:.1f} s"))
@@ -148,11 +164,12 @@ def _run_dry(
     plan: JobList, estimate: Callable[[Job], Estimate], talk: Talk, header: dict[str, Any]
 ) -> int:
     """Say what would be done, and what it would take."""
-    console = talk.console
+    console, stream = talk.console, _Stream(talk)
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
-    results = skipped_results(plan.skipped)
+    results = stream.tell(skipped_results(plan.skipped))
     failures = [(name, str(error)) for name, error in plan.failures]
+    stream.tell(failed_results(failures))
     estimates = []
     for job in plan.jobs:
         made = " ".join(map(str, job.outputs))
@@ -161,10 +178,11 @@ def _run_dry(
                 told = estimate(job)
         except EnhanceError as error:
             failures.append((str(job.source), str(error)))
+            stream.tell(failed_results(failures[-1:]))
             continue
         estimates.append(told)
         console.print(one_line(f"{job.source} -> {made}  {told}"))
-        results.append({**job_result(job, "planned"), **told.row})
+        results += stream.tell([{**job_result(job, "planned"), **told.row}])
     if estimates:
         console.print(sum_up(estimates))
     return _report(plan, results, failures, talk, header)
@@ -179,10 +197,26 @@ def _report(
 ) -> int:
     """Name what failed, print the JSON document, and give the exit code."""
     print_failures(failures, len(plan.jobs) + len(plan.failures))
-    if talk.json:
+    if talk.json_lines:
+        print_json_line({**header, "files": len(results), "failed": len(failures)})
+    elif talk.json:
         rows = [*results, *failed_results(failures)]
         print_json({**header, "results": rows, "failed": len(failures)})
     return 1 if failures else 0
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Tells each row of the JSON document as soon as it is known, if the user wants lines."""
+
+    talk: Talk
+
+    def tell(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Print rows, and give them back."""
+        if self.talk.json_lines:
+            for row in rows:
+                print_json_line(row)
+        return rows
 
 
 @dataclass(frozen=True)

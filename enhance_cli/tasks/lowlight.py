@@ -119,7 +119,7 @@ def _brighten_file(
             f"{job.source}: only RAW files of sensors with red, green and blue become DNG, name a "
             ".png or .tif with -o"
         )
-    model = models.choose(dark.image.is_raw, job.source)
+    model = progress.compute(partial(models.choose, dark.image.is_raw, job.source))
     ratio = rule.find(dark, job.source)
     look = _choose_look(request, model, dark.image)
     told: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def _brighten_file(
     found = {"ratio": float(f"{ratio:.6g}"), **told}
     record = provenance.record(model, **found)
     note = partial(provenance.note, record=record, software=software)
-    run = partial(
+    brightened = partial(
         brighten,
         model,
         dark.image,
@@ -145,6 +145,10 @@ def _brighten_file(
         progress=progress.update,
         notice=progress.notice,
     )
+
+    def run(**options: torch.dtype) -> Tensor:
+        return progress.compute(partial(brightened, **options))
+
     write = _write_dng if request.makes_dng else _write_picture
     height, width = write(job, request, dark, model.contract.scale, run, note, progress)
     progress.notice(f"ratio {ratio:.4g}, {model.info.name}")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -262,14 +262,17 @@ class _Work:
                 f"smaller than the {patch}x{patch} pixels that the network takes: continued by "
                 "reflection, and cut off again"
             )
-        enlarged = superresolve(
-            self.drawing.answer(model, sample),
-            picture,
-            self.plan,
-            (height, width),
-            alpha_model=model,
-            progress=progress.update,
-            notice=notice,
+        enlarged = progress.compute(
+            partial(
+                superresolve,
+                self.drawing.answer(model, sample),
+                picture,
+                self.plan,
+                (height, width),
+                alpha_model=model,
+                progress=progress.update,
+                notice=notice,
+            )
         )
         drawn = model.contract.draws
         record = self.provenance.record(model, **(self.drawing.header if drawn else {}))
