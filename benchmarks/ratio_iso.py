@@ -1,6 +1,7 @@
-"""PSNR of RAW enhancement over exposure ratio and ISO, beside what it must beat.
+"""PSNR of low-light enhancement over exposure ratio and ISO, beside what it must beat.
 
     python benchmarks/ratio_iso.py photos_val --model sid-fcn --model runs/new.safetensors
+    python benchmarks/ratio_iso.py photos_val --source srgb --model sid-fcn-srgb
 
 Photographs are darkened as in ``synthetic-dark``, each with one sensor and one noise for each cell,
 and every method is given the true ratio. Prints one table in Markdown for each method.
@@ -54,7 +55,7 @@ def network(name: str) -> Method:
     return run
 
 
-def measure(method: Method, photos: list[Path], ratio: float, iso: float) -> float:
+def measure(method: Method, photos: list[Path], view: View, ratio: float, iso: float) -> float:
     """Mean PSNR in dB over photographs."""
     scores = []
     for photo in photos:
@@ -68,7 +69,7 @@ def measure(method: Method, photos: list[Path], ratio: float, iso: float) -> flo
             iso=torch.tensor([float(iso)]),
             vary_brightness=False,
         )
-        scene = make_scene(photo, taken, View("raw"), generator)
+        scene = make_scene(photo, taken, view, generator)
         shown = method(scene, ratio)
         scores.append(METRICS["psnr"].measure(shown, scene.reference(), 1.0))
     return sum(scores) / len(scores)
@@ -78,7 +79,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--model", action="append", default=[], help="name or checkpoint")
-    parser.add_argument("--baseline", action="append", default=[], choices=[*BASELINES["raw"]])
+    parser.add_argument("--source", default="raw", choices=[*BASELINES], help="what is given")
+    parser.add_argument("--baseline", action="append", default=[], help="of enhance evaluate")
     parser.add_argument("--count", type=int, default=4, help="how many photographs")
     parser.add_argument("--ratio", type=float, action="append", help=f"default: {RATIOS}")
     parser.add_argument("--iso", type=float, action="append", help=f"default: {ISOS}")
@@ -86,8 +88,10 @@ def main() -> None:
     torch.set_grad_enabled(False)
     photos = find_images(options.photos)
     photos = photos[:: max(len(photos) // options.count, 1)][: options.count]
-    methods: dict[str, Method] = {"adaptive demosaicing": adaptive}
-    methods |= {name: BASELINES["raw"][name] for name in options.baseline}
+    methods: dict[str, Method] = {}
+    if options.source == "raw":
+        methods["adaptive demosaicing"] = adaptive
+    methods |= {name: BASELINES[options.source][name] for name in options.baseline}
     methods |= {name: network(name) for name in options.model}
     isos = options.iso or ISOS
     titles = " | ".join(f"ISO {iso:,.0f}" for iso in isos)
@@ -95,7 +99,9 @@ def main() -> None:
     for name, method in methods.items():
         sys.stdout.write(f"\n{name}\n\n{head}\n")
         for ratio in options.ratio or RATIOS:
-            cells = [f"{measure(method, photos, ratio, iso):.2f}" for iso in isos]
+            cells = [
+                f"{measure(method, photos, View(options.source), ratio, iso):.2f}" for iso in isos
+            ]
             sys.stdout.write(f"| {ratio:g} | {' | '.join(cells)} |\n")
             sys.stdout.flush()
 

@@ -145,6 +145,7 @@ def _sid_fcn_srgb() -> Recipe:
         ),
         third,
         _relative(third, 1600, start=3),
+        _squared(third, 6000, start=4),
     )
 
 
