@@ -182,7 +182,7 @@ NoMetadata = Annotated[
         "--no-metadata",
         rich_help_panel=FILES,
         help="Leave out what the file tells of itself, such as place, date, camera, comments and "
-        "keywords, for example before you publish a picture. Colour profiles stay.",
+        "keywords, for example before you publish it. Colour profiles stay.",
     ),
 ]
 Sidecar = Annotated[

@@ -241,6 +241,7 @@ def video(
     device: options.Device = defaults.DEVICE,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
+    no_metadata: options.NoMetadata = False,
     sidecar: options.Sidecar = False,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
@@ -280,6 +281,7 @@ def video(
         keep_time=keep_time,
         deinterlace=find_deinterlace(deinterlace),
         strict=strict,
+        metadata=not no_metadata,
     )
     talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_video(request, talk))

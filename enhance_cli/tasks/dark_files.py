@@ -147,7 +147,7 @@ class DarkFile:
         return SensorPicture(
             light.numpy(),
             gains,
-            read_colours(path, gains, matrix),
+            decode(read_colours, path, gains=gains, camera_to_srgb=matrix),
             self.orientation,
             self.pixel_aspect,
             self.exif,

@@ -94,6 +94,7 @@ class VideoRequest:
         keep_time: whether an output gets the time at which its input was last changed.
         deinterlace: what becomes of the interlaced frames of files.
         strict: whether damaged files are refused.
+        metadata: whether outputs keep what their inputs tell of themselves.
     """
 
     files: FileOptions
@@ -110,6 +111,7 @@ class VideoRequest:
     keep_time: bool = False
     deinterlace: Deinterlace = "tell"
     strict: bool = False
+    metadata: bool = True
 
 
 @dataclass(frozen=True)
@@ -192,12 +194,13 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
     size, model = _frame_size(info, run.networks)
     provenance = Provenance.of("video", request)
     record = provenance.record(model)
+    note = as_line(record) if provenance.in_metadata else ""
     sink = plan_sink(
         info,
         job.target,
         job.target_kind,
         _widened(info, size) if request.compare else size,
-        replace(request.encoding, note=as_line(record) if provenance.in_metadata else ""),
+        replace(request.encoding, note=note, metadata=request.metadata),
     )
     _tell(dict.fromkeys((*info.notices, *sink.plan.notices, *_unused(info, job, request))), bar)
     if further := beyond(size, model.contract.scale):
@@ -335,7 +338,7 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
     """
     request = run.request
     encoding = {**asdict(request.encoding), "rate": run.rate}
-    del encoding["audio"], encoding["note"]  # They are not in the segments.
+    del encoding["audio"], encoding["note"], encoding["metadata"]  # They are not in the segments.
     return {
         "input": _identity(info),
         "model": [model.info.name, sha256_of(model.info.path)],

@@ -109,3 +109,22 @@ def test_the_record_in_a_video(suffix: str, tmp_path: Path, enhance: Callable, t
     with av.open(str(out)) as container:
         assert not {"comment", "ENHANCE"} & container.metadata.keys()
     assert json.loads((tmp_path / f"b{suffix}.json").read_text())["model"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_video_without_metadata(suffix: str, tmp_path: Path, enhance: Callable, tiny_sisr: list):
+    source, out = tmp_path / "a.mkv", tmp_path / f"b{suffix}"
+    with av.open(str(make_video(tmp_path / "bare.mkv", 2))) as bare, av.open(source, "w") as told:
+        told.metadata.update({"title": "holiday", "location": "+48.8584+002.2945/"})
+        copy = told.add_stream_from_template(bare.streams.video[0])
+        copy.metadata.update({"title": "the tower", "language": "fra"})
+        for packet in bare.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                told.mux(packet)
+    ran = enhance("video", source, "-o", out, *tiny_sisr, "--no-metadata")
+    assert ran.code == 0, ran.err
+    with av.open(str(out)) as container:
+        found = {**container.metadata, **container.streams[0].metadata}
+    assert not {"title", "location", "comment", "ENHANCE"} & found.keys(), found
+    assert found["language"] == "fra"

@@ -24,6 +24,7 @@ from enhance_cli.io.video.copying import (
     can_copy,
     copy_description,
     copy_stream,
+    forget_metadata,
     has_foreign_keys,
     is_cover,
     is_for_program,
@@ -81,6 +82,8 @@ def assemble_file(
             video, copies = _add_streams(plan, timing, window, output, first, source)
             if source is not None:
                 _copy_metadata(plan, window, source, output)
+            if not plan.metadata:
+                forget_metadata(output)
             if plan.note:
                 output.metadata[_note_key(plan, output)] = plan.note
             place = [s.index for s in output.streams.video if not is_cover(s)].index(video.index)

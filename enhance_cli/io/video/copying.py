@@ -48,6 +48,7 @@ def stream_notices(plan: OutputPlan) -> list[str]:
                 or can_copy(plan, stream)
                 or is_for_program(plan, stream)
                 or _is_written_anew(plan, stream)
+                or _is_unwanted(plan, stream)
             ):
                 continue
             held = stream.type == "attachment" or stream.codec_context is not None
@@ -84,8 +85,29 @@ def _is_written_anew(plan: OutputPlan, stream: Any) -> bool:
     return chapters or ("timecode" in stream.metadata and plan.container in MP4_LIKE)
 
 
+def _is_unwanted(plan: OutputPlan, stream: Any) -> bool:
+    """Whether a stream holds measurements, such as places, and metadata are to be left out."""
+    return stream.type == "data" and not plan.metadata
+
+
+def forget_metadata(output: OutputContainer) -> None:
+    """Take away what an output, of which nothing is written yet, tells of itself.
+
+    Languages of streams stay, and the names of attached files.
+    """
+    output.metadata.clear()
+    for stream in output.streams:
+        if stream.type != "attachment":
+            language = stream.metadata.get("language")
+            stream.metadata.clear()
+            if language:
+                stream.metadata["language"] = language
+
+
 def can_copy(plan: OutputPlan, stream: Any) -> bool:
     """Whether the output can hold a stream as it is."""
+    if _is_unwanted(plan, stream):
+        return False
     if stream.type == "attachment":
         return plan.container == "matroska"
     if stream.codec_context is None:  # It is data, or no decoder knows it.

@@ -91,6 +91,7 @@ def plan_file(info: VideoInfo, target: Path, size: FrameSize, options: EncodeOpt
         threads=options.threads,
         audio=options.audio or DEFAULT,
         note=options.note,
+        metadata=options.metadata,
     )
     _try_encoder(plan)
     return replace(plan, notices=tuple(_notices(plan, options)))

@@ -250,6 +250,7 @@ class EncodeOptions:
         audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
             ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
         note: what the metadata of the file tells of its making; empty for nothing.
+        metadata: whether the output keeps what the input tells of itself.
     """
 
     codec: str | None = None
@@ -259,6 +260,7 @@ class EncodeOptions:
     threads: int = 0
     audio: str | None = None
     note: str = ""
+    metadata: bool = True
 
 
 @dataclass(frozen=True)
@@ -284,7 +286,7 @@ class OutputPlan:
         audio: what becomes of sound that the output cannot hold as it is: ``"aac"``, or
             ``"copy"`` and ``"flac"`` for a codec without loss. All other sound is copied.
         alpha: whether transparency is written.
-        note: as in :class:`EncodeOptions`.
+        note, metadata: as in :class:`EncodeOptions`.
     """
 
     source: VideoInfo
@@ -306,6 +308,7 @@ class OutputPlan:
     audio: str = "copy"
     alpha: bool = False
     note: str = ""
+    metadata: bool = True
 
 
 class FrameSource(Protocol):
