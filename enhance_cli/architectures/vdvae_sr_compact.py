@@ -79,8 +79,10 @@ class VdvaeSrCompactConfig:
 class VdvaeSrCompact(nn.Module):
     """ENet-E and a ladder of latents that tells what could be there instead.
 
-    The receptive field has a radius of 76 pixels, most of it of little weight. The halo is at most
-    32, since tiles would be mostly margin otherwise.
+    The receptive field has a radius of 76 pixels, and tiles that hold it would be mostly margin.
+    The halo is therefore at most 32. Four pictures of 128x128 were cut in two, for weights of 406
+    steps: beyond 16 pixels from the cut no value of a draw differs by more than 0.005 of 255
+    levels, beyond 8 by more than 0.3.
 
     Raises:
         ValueError: if no network can be built from the config.
