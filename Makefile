@@ -49,6 +49,7 @@ imports: setup
 check: lint types imports test
 
 bench: setup
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/tiles.py
 	$(BIN)/python benchmarks/strategies.py
 	$(BIN)/python benchmarks/video.py

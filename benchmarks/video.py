@@ -1,7 +1,8 @@
 """Frames per second of a video network alone, and of the whole command around it.
 
     python benchmarks/video.py [--width 480 --height 270 --frames 48] [--model frvsr-real]
-                               [--weights FILE] [--device auto] [--precision auto] [--compile]
+                               [--weights FILE] [--device auto] [--precision auto] [--backend auto]
+                               [--compile]
 
 The whole command decodes an H.264 video of smooth moving noise, enlarges it and encodes the
 result, in this same process: what it takes to start Python and load weights is left out of both
@@ -26,8 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from enhance_cli.architectures.frvsr import VideoNetwork
-from enhance_cli.engine.catalogue import Model, ModelOptions, load_model
-from enhance_cli.engine.device import choose_device, choose_dtype
+from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.io.jobs import FileOptions
@@ -98,17 +98,23 @@ def time_compiled(model: Model, frames: Tensor) -> float:
     return (time.perf_counter() - seconds) / len(frames)
 
 
+def model_options(arguments: argparse.Namespace) -> ModelOptions:
+    """The model, and what computes it."""
+    return ModelOptions(
+        arguments.model,
+        arguments.weights,
+        arguments.device,
+        arguments.precision,
+        arguments.tile,
+        backend=arguments.backend,
+    )
+
+
 def time_command(source: Path, target: Path, arguments: argparse.Namespace, count: int) -> float:
     """Seconds per frame of the whole task: decoding, network, encoding, assembling."""
     request = VideoRequest(
         files=FileOptions([str(source)], target, overwrite=True),
-        model=ModelOptions(
-            arguments.model,
-            arguments.weights,
-            arguments.device,
-            arguments.precision,
-            arguments.tile,
-        ),
+        model=model_options(arguments),
         encoding=EncodeOptions(preset=arguments.preset),
     )
     start = time.perf_counter()
@@ -130,16 +136,10 @@ def main() -> None:
     parser.add_argument("--preset")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
+    parser.add_argument("--backend", default="auto")
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
-    device = choose_device(arguments.device)
-    model = load_model(
-        "video",
-        name=arguments.model,
-        weights=arguments.weights,
-        device=device,
-        dtype=choose_dtype(arguments.precision, device),
-    )
+    model = model_options(arguments).load("video")
     frames = make_frames(arguments.frames, arguments.height, arguments.width)
     alone, whole = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -152,8 +152,8 @@ def main() -> None:
     network, command = statistics.median(alone), statistics.median(whole)
     result = {
         "model": model.info.name,
-        "device": str(device),
-        "dtype": str(model.dtype),
+        "device": str(model.device),
+        "precision": model.precision,
         "input": f"{arguments.width}x{arguments.height}",
         "frames": len(frames),
         "network_ms": round(1e3 * network, 1),

@@ -150,7 +150,7 @@ Backend = Annotated[
     typer.Option(
         metavar="auto|torch|openvino",
         rich_help_panel=MODEL,
-        help="What computes the network. openvino is several times faster on a CPU, where "
+        help="What computes the network. openvino is about twice as fast on a CPU with bf16, where "
         "enhance-cli[openvino] is installed; auto takes it there, and torch elsewhere or where it "
         "does not run the model. torch is the reference.",
     ),
