@@ -32,10 +32,10 @@ from PIL.ExifTags import Base
 from enhance_cli.errors import EnhanceError
 from enhance_cli.io.dng import write_dng
 from enhance_cli.io.exposure import read_exposure, read_raw_captions
-from enhance_cli.io.image import Picture, find_pages, read_image, write_image
+from enhance_cli.io.image import Picture, find_pages, find_size, read_image, write_image
 from enhance_cli.io.isolation import DecoderError, DecodingProcess
 from enhance_cli.io.metadata import note_texts
-from enhance_cli.io.raw import RawSettings, is_raw, read_raw
+from enhance_cli.io.raw import RawSettings, find_raw_size, is_raw, read_raw
 from enhance_cli.io.video import WHOLE, Kind, open_source
 
 MEMORY, SECONDS, FRAMES = 2**30, 20.0, 6
@@ -57,16 +57,22 @@ class Target:
 
 
 def read_picture(path: Path) -> None:
-    """Read each page of a picture."""
-    for page in (None, *islice(find_pages(path), 3)):
+    """Read each page of a picture; the size that its header tells is that of the first."""
+    told = None
+    with suppress(EnhanceError):
+        told = find_size(path)
+    picture = read_image(path)
+    assert told == (picture.height, picture.width), told
+    for page in islice(find_pages(path), 3):
         read_image(path, page=page)
 
 
 def read_mosaic(path: Path) -> None:
     """Read a RAW file with all that ``lowlight`` asks of it."""
     if is_raw(path):
-        with suppress(EnhanceError):
-            read_exposure(path)
+        for read in (read_exposure, find_raw_size):
+            with suppress(EnhanceError):
+                read(path)
         read_raw_captions(path)
         read_raw(path, RawSettings(repair=True))
 

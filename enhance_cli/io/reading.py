@@ -248,10 +248,10 @@ def find_size(path: Path) -> tuple[int, int]:
         png = open_png(file)
         image = identify(path, png.file if png else file)
         if image is None:
-            tags = find_tiff_pages(file)[0].tags
+            tags = next(iter(find_tiff_pages(file)), TiffPage(0, {})).tags
             width, height = (numbers_of(tags, tag, 0)[0] for tag in (256, 257))
             return height, width
-        with image:
+        with image, decoding(path):
             check_kind(path, image)
             turned = find_orientation(find_exif(image)) > 4
             return (image.width, image.height) if turned else (image.height, image.width)
