@@ -125,18 +125,20 @@ def check(place: Path, runs: int, seed: int) -> Counter[str]:
         seconds = time.monotonic() - began
         whole = digests(out)
         shutil.rmtree(out)
-        going_on = "--skip-existing" if command == "superres" else "--resume"
+        going_on = ["--skip-existing", *(["--resume"] if command == "video" else [])]
         for number in range(runs):
             moment = chance.uniform(0, 1.05 * seconds)
-            code = run([*arguments, going_on], moment)
+            code = run([*arguments, *going_on], moment)
             counts[f"{command} {'killed' if code == -signal.SIGKILL else f'left with {code}'}"] += 1
             made = {k: v for k, v in digests(out).items() if ".part" not in k}
             assert made.items() <= whole.items(), (number, moment, made.keys())
             assert digests(inputs) == before, (number, moment)
             counts[f"{command} leftovers"] += len(list(out.glob(".*")))
             if code == 0 or number == runs - 1 or number % 5 == 4:
-                assert run([*arguments, going_on]) == 0, (number, moment)
-                assert digests(out) == whole, (number, moment)
+                assert run([*arguments, *going_on]) == 0, (number, moment)
+                # A video that was killed when it was whole may have its work folder still.
+                made = {name: sha for name, sha in digests(out).items() if ".part" not in name}
+                assert made == whole, (number, moment)
                 assert not list(out.glob(".*")) or code == 0, (number, list(out.glob(".*")))
                 counts[f"{command} completed"] += 1
                 shutil.rmtree(out)

@@ -11,6 +11,8 @@ from typing import Any
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
 
+_OURS = ("segment-", "state-", ".enhance-")  # how the names of all files in it begin
+
 
 class WorkFolder:
     """The folder ``{output}.part``, which lies beside an output while it is made.
@@ -113,11 +115,14 @@ class WorkFolder:
         return finished
 
     def _make(self) -> None:
-        if self.path.is_dir() and any(self.path.iterdir()):
-            raise OutputError(
-                f"{self.path}: is in the way and no unfinished work, move it away "
-                "or choose another output with -o"
-            )
+        if self.path.is_dir():
+            # A run that was killed while it began or cleaned up leaves files without a note.
+            if not all(path.name.startswith(_OURS) for path in self.path.iterdir()):
+                raise OutputError(
+                    f"{self.path}: is in the way and no unfinished work, move it away "
+                    "or choose another output with -o"
+                )
+            self.remove()
         self._made = [folder for folder in self.path.parents if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
 

@@ -402,3 +402,16 @@ def test_an_existing_output_stays_until_the_new_one_is_whole(
     ran = enhance("video", source, *tiny_sisr, "--overwrite", "--resume", *LOSSLESS)
     assert ran.code == 0 and "going on after 3" in ran.err
     assert len(frames_of(tmp_path / "a_x4.mkv")) == 8
+
+
+def test_a_run_that_was_killed_before_it_had_noted_anything(
+    tmp_path: Path, enhance: Run, tiny_sisr: list
+):
+    source = make_video(tmp_path / "a.mkv", 2)
+    part = tmp_path / "a_x4.mkv.part"
+    part.mkdir()
+    for name in (".enhance-0123abcd-settings.json", "segment-000000.nut"):
+        (part / name).touch()
+    ran = enhance("video", source, *tiny_sisr, "--resume")
+    assert ran.code == 0, ran.err
+    assert names(tmp_path) == ["a.mkv", "a_x4.mkv"]
