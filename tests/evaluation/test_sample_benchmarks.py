@@ -220,7 +220,7 @@ def test_options_that_do_not_suit(score: Callable, options: list, code: int, sai
 
 @pytest.mark.parametrize(
     ("dataset", "option"),
-    [("set5", "--features"), ("vid4", "--count"), ("synthetic-dark", "--seed")],
+    [("set5", "--count"), ("vid4", "--count"), ("synthetic-dark", "--seed")],
 )
 def test_options_of_samples_elsewhere(score: Callable, dataset: str, option: str):
     ran = score("--dataset", dataset, option, 1)
