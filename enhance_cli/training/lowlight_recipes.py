@@ -115,10 +115,12 @@ def _sid_fcn() -> Recipe:
 
 
 def _sid_fcn_grey() -> Recipe:
+    second = _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),))
     return make_recipe(
         "sid-fcn-grey",
         _without_noise_plane(10_000),
-        _fully_convolutional("sid-fcn-grey", 1500, start=(EarlierStage(1),)),
+        second,
+        _squared(second, 5000, start=2),
     )
 
 
