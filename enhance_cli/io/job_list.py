@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError
-from enhance_cli.io.locks import claim
+from enhance_cli.io.locks import claim, named
 
 
 class Kind(Enum):
@@ -76,7 +76,8 @@ class FileOptions:
 
 def sidecar_of(output: Path) -> Path:
     """Where the record of an output goes that stands in a file beside it."""
-    return output.with_name(f"{output.name}.json")
+    output = named(output)
+    return output.parent / f"{output.name}.json"
 
 
 class Places:

@@ -19,6 +19,14 @@ from pathlib import Path
 _TEMPORARY = re.compile(r"\.enhance-[0-9a-f]{8}-")
 
 
+def named(path: Path) -> Path:
+    """The same path with a name at its end, which ``.`` and ``..`` have not; ``/`` stays as it is.
+
+    What is named after it goes into its ``parent``: ``with_name`` does not take ``/``.
+    """
+    return path if path.name not in ("", "..") else Path(os.path.realpath(path))
+
+
 @contextmanager
 def claim(target: Path) -> Iterator[bool]:
     """Claim an output for this run while the body of a ``with`` statement makes it.
@@ -79,8 +87,9 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def _new_name(path: Path) -> Path:
+    path = named(path)
     _remove_leftovers(os.path.abspath(path.parent))
-    return path.with_name(f".enhance-{secrets.token_hex(4)}-{path.stem[:40]}{path.suffix}")
+    return path.parent / f".enhance-{secrets.token_hex(4)}-{path.stem[:40]}{path.suffix}"
 
 
 @contextmanager

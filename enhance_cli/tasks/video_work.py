@@ -10,6 +10,7 @@ from typing import Any
 
 from enhance_cli.errors import OutputError
 from enhance_cli.io.files import replacing
+from enhance_cli.io.locks import named
 
 _OURS = ("segment-", "state-", ".enhance-")  # how the names of all files in it begin
 
@@ -33,8 +34,8 @@ class WorkFolder:
     segment_frames = 120
 
     def __init__(self, target: Path, suffix: str) -> None:
-        target = Path(os.path.abspath(target))  # The path "." has no name.
-        self.path = target.with_name(f"{target.name}.part")
+        target = Path(os.path.abspath(named(target)))
+        self.path = target.parent / f"{target.name}.part"
         self._suffix = suffix
         self._made: list[Path] = []  # the folders around it, the innermost first
 

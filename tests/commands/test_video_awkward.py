@@ -177,16 +177,23 @@ def test_inputs_are_never_replaced(
     assert names(tmp_path) == ["a.mkv", "link.mkv", "shot"]
 
 
+@pytest.mark.parametrize(("start", "output"), [("out", "."), ("out/deep", "..")])
 def test_into_the_current_folder(
-    tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
+    start: str,
+    output: str,
+    tmp_path: Path,
+    enhance: Run,
+    tiny_sisr: list,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     folder = make_frames(tmp_path / "shot", 2)
-    (tmp_path / "out").mkdir()
-    monkeypatch.chdir(tmp_path / "out")
-    ran = enhance("video", folder, *tiny_sisr, "-o", ".")
+    (tmp_path / start).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / start)
+    ran = enhance("video", folder, *tiny_sisr, "-o", output, "--sidecar", "--overwrite")
     assert ran.code == 0, ran.err
-    assert names(tmp_path / "out") == ["001.png", "002.png"]
-    assert names(tmp_path) == ["out", "shot"]
+    made = [name for name in names(tmp_path / "out") if name != "deep"]
+    assert made == ["001.png", "002.png"]
+    assert names(tmp_path) == ["out", "out.json", "shot"]
 
 
 def test_into_a_folder_that_holds_other_things(tmp_path: Path, enhance: Run, tiny_sisr: list):
