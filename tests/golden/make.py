@@ -49,6 +49,7 @@ MODELS = (
     "sid-fcn-grey",
     "sid-fcn-srgb",
     "sisr",
+    "vdvae-sr-x4",
     *SAMPLED,
 )
 RATIO = 50.0
