@@ -40,7 +40,15 @@ def _relative(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
     return replace(stage, relative=True, start=(EarlierStage(start),), optimisation=optimisation)
 
 
-def _squared(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
+def _squared(
+    stage: LowLightStage,
+    steps: int,
+    start: int,
+    *,
+    learning_rate: float = 6e-4,
+    patch: int = 128,
+    batch: int = 8,
+) -> LowLightStage:
     """A long last stage at the mean PSNR itself, without a sample of the code.
 
     Half of the pictures are as dark as those of the SID dataset, the others of all ratios.
@@ -48,7 +56,7 @@ def _squared(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
     optimisation = replace(
         stage.optimisation,
         steps=steps,
-        learning_rate=6e-4,
+        learning_rate=learning_rate,
         clip=10.0,
         ema=0.998,
         validate_every=500,
@@ -56,7 +64,8 @@ def _squared(stage: LowLightStage, steps: int, start: int) -> LowLightStage:
     )
     return replace(
         stage,
-        patch=128,
+        patch=patch,
+        batch=batch,
         low_ratio=1.0,
         dark_share=0.5,
         relative=True,
@@ -111,6 +120,8 @@ def _sid_fcn() -> Recipe:
             optimisation=replace(optimisation, steps=1000, learning_rate=6e-4, warmup=0.02),
         ),
         _squared(later, 12_000, start=5),
+        _squared(later, 5000, start=6, learning_rate=5e-4, patch=192, batch=6),
+        _squared(later, 5000, start=7, learning_rate=4e-4, patch=192, batch=6),
     )
 
 
