@@ -121,11 +121,7 @@ def run_batch(
     if talk.dry_run:
         return _run_dry(plan, estimate, talk, header)
     console, stream = talk.console, _Stream(talk)
-    for source, reason in plan.skipped:
-        console.print(one_line(f"{source}: skipped, {reason}"))
-    results = stream.tell(skipped_results(plan.skipped))
-    failures = [(name, str(error)) for name, error in plan.failures]
-    stream.tell(failed_results(failures))
+    results, failures = _tell_planned(plan, console, stream)
     count = len(plan.jobs)
     raw = any(job.source.suffix.lower() in RAW_SUFFIXES for job in plan.jobs)
     pictures = all(job.source_kind is Kind.PICTURE for job in plan.jobs)
@@ -160,16 +156,24 @@ def run_batch(
     return _report(plan, results, failures, talk, header)
 
 
-def _run_dry(
-    plan: JobList, estimate: Callable[[Job], Estimate], talk: Talk, header: dict[str, Any]
-) -> int:
-    """Say what would be done, and what it would take."""
-    console, stream = talk.console, _Stream(talk)
+def _tell_planned(
+    plan: JobList, console: Console, stream: "_Stream"
+) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """Tell which inputs are skipped or have failed before any work, and return both."""
     for source, reason in plan.skipped:
         console.print(one_line(f"{source}: skipped, {reason}"))
     results = stream.tell(skipped_results(plan.skipped))
     failures = [(name, str(error)) for name, error in plan.failures]
     stream.tell(failed_results(failures))
+    return results, failures
+
+
+def _run_dry(
+    plan: JobList, estimate: Callable[[Job], Estimate], talk: Talk, header: dict[str, Any]
+) -> int:
+    """Say what would be done, and what it would take."""
+    console, stream = talk.console, _Stream(talk)
+    results, failures = _tell_planned(plan, console, stream)
     estimates = []
     for job in plan.jobs:
         made = " ".join(map(str, job.outputs))

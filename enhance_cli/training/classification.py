@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.digit_classifier import DIGIT_CLASSIFIER, DigitClassifierConfig
-from enhance_cli.data.mnist import Digits, read_mnist
-from enhance_cli.errors import UsageError
+from enhance_cli.data.mnist import Digits
 from enhance_cli.levels import to_values
+from enhance_cli.training.mnist import split_digits
 from enhance_cli.training.stages import Stage, TrainingTask
 
 _AT_ONCE = 500
@@ -61,15 +61,9 @@ class ClassifierStage(Stage):
         Raises:
             UsageError: Also if there are fewer digits than a batch holds.
         """
-        digits = read_mnist(data)
-        held = digits.test if validation is None else read_mnist(validation).test
-        if len(digits.train) < self.batch:
-            raise UsageError(
-                f"batch={self.batch}: more than the {len(digits.train)} digits to train on, "
-                "choose fewer with --set batch=..."
-            )
+        train, held = split_digits(data, validation, self.batch)
         network = self.make_network(init).to(device)
-        return Classification(self, network, digits.train.to(device), held.to(device))
+        return Classification(self, network, train.to(device), held.to(device))
 
 
 class Classification(TrainingTask):

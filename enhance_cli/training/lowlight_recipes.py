@@ -88,37 +88,23 @@ def _sid_fcn() -> Recipe:
     The later stages minimise the mean PSNR itself, without a sample of the code.
     """
     first = _without_noise_plane(10_000)
-    later = replace(
-        _relative(_fully_convolutional("sid-fcn", 1), 857, start=2),
-        patch=128,
-        low_ratio=1.0,
-        error="squared",
-        objective=HybridObjective(alpha=0.0, prior_deviation=0.0),
-    )
-    optimisation = replace(later.optimisation, ema=0.995, keep="last")
+    later = _squared(_fully_convolutional("sid-fcn", 1), 857, start=2)
+    evenly = replace(later, dark_share=0.0)
+    brief = replace(later.optimisation, ema=0.995, keep="last", validate_every=200)
     return make_recipe(
         "sid-fcn",
         first,
         _relative(first, 2600, start=1),
         replace(
-            later,
-            optimisation=replace(
-                optimisation, learning_rate=7e-4, schedule="constant", warmup=0.02
-            ),
+            evenly,
+            optimisation=replace(brief, learning_rate=7e-4, schedule="constant"),
         ),
         replace(
-            later,
+            evenly,
             start=(EarlierStage(3),),
-            optimisation=replace(
-                optimisation, steps=332, horizon=1600, learning_rate=8e-4, warmup=0.02
-            ),
+            optimisation=replace(brief, steps=332, horizon=1600, learning_rate=8e-4),
         ),
-        replace(
-            later,
-            start=(EarlierStage(4),),
-            dark_share=0.5,
-            optimisation=replace(optimisation, steps=1000, learning_rate=6e-4, warmup=0.02),
-        ),
+        replace(later, start=(EarlierStage(4),), optimisation=replace(brief, steps=1000)),
         _squared(later, 12_000, start=5),
         _squared(later, 5000, start=6, learning_rate=5e-4, patch=192, batch=6),
         _squared(later, 5000, start=7, learning_rate=4e-4, patch=192, batch=6),

@@ -100,17 +100,34 @@ class MnistStage(Stage):
         Raises:
             UsageError: Also if there are fewer digits than a batch holds.
         """
-        digits = read_mnist(data)
-        held = digits.test if validation is None else read_mnist(validation).test
-        if len(digits.train) < self.batch:
-            raise UsageError(
-                f"batch={self.batch}: more than the {len(digits.train)} digits to train on, "
-                "choose fewer with --set batch=..."
-            )
+        train, held = split_digits(data, validation, self.batch)
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         make = Restoration if self.task == "restore" else Reconstruction
-        return make(self, network, digits.train.to(device), held.to(device))
+        return make(self, network, train.to(device), held.to(device))
+
+
+def split_digits(data: Path, validation: Path | None, batch: int) -> tuple[Digits, Digits]:
+    """Read the digits to train on and those to validate on.
+
+    Args:
+        data: ``mnist.npz`` or its folder; its 60,000 digits are trained on.
+        validation: Another such file, of which the test digits validate; None takes those of
+            ``data``.
+        batch: How many digits a step takes.
+
+    Raises:
+        DatasetError: If a file cannot be read.
+        UsageError: If there are fewer digits than a batch holds.
+    """
+    digits = read_mnist(data)
+    held = digits.test if validation is None else read_mnist(validation).test
+    if len(digits.train) < batch:
+        raise UsageError(
+            f"batch={batch}: more than the {len(digits.train)} digits to train on, "
+            "choose fewer with --set batch=..."
+        )
+    return digits.train, held
 
 
 def pixels(digits: Digits, index: Tensor | slice) -> Tensor:

@@ -99,7 +99,42 @@ def _choose_from(pictures: Tensor) -> Batch:
     return batch
 
 
-class VdvaeTraining(TrainingTask):
+class BoundTraining(TrainingTask):
+    """A stage that raises the evidence lower bound, in bits per dimension.
+
+    Args:
+        stage: The stage's settings.
+        network: What is trained, on its device.
+        data: What it is trained on, in a few words.
+    """
+
+    unit = "-bits/dim"
+    columns: tuple[str, ...] = ("distortion", "rate")
+
+    def __init__(self, stage: Stage, network: nn.Module, data: str) -> None:
+        super().__init__(stage, network, data)
+        self._figures: dict[str, float] = {}
+
+    def notes(self, step: int, score: float | None) -> dict[str, Any]:
+        """Also the parts of the score, if it has just been measured."""
+        figures = self._figures if score is not None else {}
+        return {
+            **super().notes(step, score),
+            **{name: round(value, 4) for name, value in figures.items()},
+        }
+
+
+def noise_of_share(generator: torch.Generator, share: slice) -> torch.Generator:
+    """The source of noise for a share of a batch: other processes need other noise.
+
+    Args:
+        generator: Of the step, the same in all processes.
+        share: Which part of the batch this process takes.
+    """
+    return torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
+
+
+class VdvaeTraining(BoundTraining):
     """A stage with its pictures.
 
     Args:
@@ -111,23 +146,19 @@ class VdvaeTraining(TrainingTask):
     """
 
     stage: VdvaeStage
-    unit = "-bits/dim"
-    columns = ("distortion", "rate")
 
     def __init__(
         self, stage: VdvaeStage, network: nn.Module, train: Batch, held: Batch, data: str
     ) -> None:
         super().__init__(stage, network, data)
         self._train, self._held = train, held
-        self._figures: dict[str, float] = {}
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """The negative bound in bits per dimension, the mean of this process's share."""
         x = self._train(self.stage.batch, generator)[share]
         if len(x) == 0:
             raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
-        # Processes have different pictures, so they need different noise.
-        own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
+        own = noise_of_share(generator, share)
         return cast(Vdvae, self.network).bound(_channels_last(x), own).total.mean()
 
     def validate(self, network: nn.Module) -> float:
@@ -140,14 +171,6 @@ class VdvaeTraining(TrainingTask):
             totals["rate"] += float(bound.rate.sum())
         self._figures = {name: total / _VALIDATED for name, total in totals.items()}
         return -sum(self._figures.values())
-
-    def notes(self, step: int, score: float | None) -> dict[str, Any]:
-        """Also the parts of the score, if it has just been measured."""
-        figures = self._figures if score is not None else {}
-        return {
-            **super().notes(step, score),
-            **{name: round(value, 4) for name, value in figures.items()},
-        }
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -68,25 +68,27 @@ def _vdvae_sr() -> Iterator[Recipe]:
     )
 
 
-def _compact() -> Recipe:
-    """The bound, from ENet-E.
+def _short(steps: int) -> Optimisation:
+    """Child's rate of 1.5e-4 and decay of 0.99985 are for a million steps, these for thousands."""
+    return Optimisation(
+        steps=steps,
+        learning_rate=3e-4,
+        warmup=0.05,
+        clip=1.0,
+        skip=380.0,
+        ema=0.998,
+        validate_every=250,
+        keep="last",
+    )
 
-    Child's rate of 1.5e-4 and decay of 0.99985 are for a million steps, these for a few thousand.
-    """
+
+def _compact() -> Recipe:
+    """The bound, from ENet-E."""
     stage = VdvaeSrStage(
         **named_network("vdvae-sr-x4"),
         start=(NamedModel("enet-e-x4", place="base."),),
         rate_warmup=0.3,
-        optimisation=Optimisation(
-            steps=3000,
-            learning_rate=3e-4,
-            warmup=0.05,
-            clip=1.0,
-            skip=380.0,
-            ema=0.998,
-            validate_every=250,
-            keep="last",
-        ),
+        optimisation=_short(3000),
     )
     return make_recipe("vdvae-sr-x4", stage)
 
@@ -96,16 +98,7 @@ def _faces() -> Recipe:
         **named_network("vdvae-faces-64"),
         dataset="faces",
         batch=16,
-        optimisation=Optimisation(
-            steps=4000,
-            learning_rate=3e-4,
-            warmup=0.05,
-            clip=1.0,
-            skip=380.0,
-            ema=0.998,
-            validate_every=250,
-            keep="last",
-        ),
+        optimisation=_short(4000),
     )
     return make_recipe("vdvae-faces-64", stage)
 

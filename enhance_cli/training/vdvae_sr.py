@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,9 @@ from enhance_cli.data.patches import PatchSampler
 from enhance_cli.errors import UsageError
 from enhance_cli.levels import quantise
 from enhance_cli.metrics.protocols import score
-from enhance_cli.training.stages import Stage, TrainingTask
+from enhance_cli.training.stages import Stage
 from enhance_cli.training.start import load_split
+from enhance_cli.training.vdvae import BoundTraining, noise_of_share
 
 _VALIDATED = 64  # patches of a validation
 _AT_ONCE = 8
@@ -93,7 +94,7 @@ class VdvaeSrStage(Stage):
         return LadderTraining(self, network, pairs, held_pairs, f"{len(photos)} photographs")
 
 
-class LadderTraining(TrainingTask):
+class LadderTraining(BoundTraining):
     """A stage with its pairs.
 
     Args:
@@ -105,8 +106,7 @@ class LadderTraining(TrainingTask):
     """
 
     stage: VdvaeSrStage
-    unit = "-bits/dim"
-    columns = ("distortion", "rate", *(f"psnr_y_{t:g}" for t in _TEMPERATURES))
+    columns = (*BoundTraining.columns, *(f"psnr_y_{t:g}" for t in _TEMPERATURES))
 
     def __init__(
         self,
@@ -118,7 +118,6 @@ class LadderTraining(TrainingTask):
     ) -> None:
         super().__init__(stage, network, data)
         self._pairs, self._held = pairs, held
-        self._figures: dict[str, float] = {}
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
         """The negative bound in bits per dimension, the mean of this process's share.
@@ -131,8 +130,7 @@ class LadderTraining(TrainingTask):
         )
         if len(frame_lr) == 0:
             raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
-        # Processes have different patches, so they need different noise.
-        own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
+        own = noise_of_share(generator, share)
         network = cast(LadderNetwork, self.network)
         bound = network.bound(frame_lr, frame_hr, own)
         rising = self.stage.rate_warmup * self.stage.optimisation.steps
@@ -164,11 +162,3 @@ class LadderTraining(TrainingTask):
                     totals[f"psnr_y_{temperature:g}"] += min(found["psnr"], 100.0)
         self._figures = {name: total / _VALIDATED for name, total in totals.items()}
         return -(self._figures["distortion"] + self._figures["rate"])
-
-    def notes(self, step: int, score: float | None) -> dict[str, Any]:
-        """Also the parts of the score, if it has just been measured."""
-        figures = self._figures if score is not None else {}
-        return {
-            **super().notes(step, score),
-            **{name: round(value, 4) for name, value in figures.items()},
-        }
