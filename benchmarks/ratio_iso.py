@@ -1,7 +1,7 @@
 """PSNR of low-light enhancement over exposure ratio and ISO, beside what it must beat.
 
     python benchmarks/ratio_iso.py photos_val --model sid-fcn --model runs/new.safetensors
-    python benchmarks/ratio_iso.py photos_val --source srgb --model sid-fcn-srgb
+    python benchmarks/ratio_iso.py photos_val --source srgb --half --model sid-fcn-srgb
 
 Photographs are darkened as in ``synthetic-dark``, each with one sensor and one noise for each cell,
 and every method is given the true ratio. Prints one table in Markdown for each method.
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--model", action="append", default=[], help="name or checkpoint")
     parser.add_argument("--source", default="raw", choices=[*BASELINES], help="what is given")
+    parser.add_argument("--half", action="store_true", help="files of half the sensor's size")
     parser.add_argument("--baseline", action="append", default=[], help="of enhance evaluate")
     parser.add_argument("--count", type=int, default=4, help="how many photographs")
     parser.add_argument("--ratio", type=float, action="append", help=f"default: {RATIOS}")
@@ -93,15 +94,14 @@ def main() -> None:
         methods["adaptive demosaicing"] = adaptive
     methods |= {name: BASELINES[options.source][name] for name in options.baseline}
     methods |= {name: network(name) for name in options.model}
+    view = View(options.source, half=options.half)
     isos = options.iso or ISOS
     titles = " | ".join(f"ISO {iso:,.0f}" for iso in isos)
     head = f"| ratio | {titles} |\n| ---{' | ---' * len(isos)} |"
     for name, method in methods.items():
         sys.stdout.write(f"\n{name}\n\n{head}\n")
         for ratio in options.ratio or RATIOS:
-            cells = [
-                f"{measure(method, photos, View(options.source), ratio, iso):.2f}" for iso in isos
-            ]
+            cells = [f"{measure(method, photos, view, ratio, iso):.2f}" for iso in isos]
             sys.stdout.write(f"| {ratio:g} | {' | '.join(cells)} |\n")
             sys.stdout.flush()
 

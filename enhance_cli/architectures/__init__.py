@@ -193,7 +193,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             "sid-fcn-srgb",
             "sid-fcn",
-            SidFcnConfig(width=16, source="srgb"),
+            SidFcnConfig(width=16, source="srgb", noise_plane=True, refinements=2),
             "dark JPEG or PNG pictures to colour",
             "task 2",
         ),

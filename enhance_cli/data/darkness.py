@@ -257,7 +257,12 @@ def dark_raw(
 
 
 def dark_srgb(
-    photos: Tensor, taken: Conditions, generator: torch.Generator, *, reduced: float = 0.5
+    photos: Tensor,
+    taken: Conditions,
+    generator: torch.Generator,
+    *,
+    reduced: float = 0.5,
+    noiseless: float = 0.0,
 ) -> DarkPairs:
     """Dark sRGB files of 8 bits, decoded and amplified (task 2).
 
@@ -272,25 +277,35 @@ def dark_srgb(
         reduced: share of the batch, at its end, whose files are of half the sensor's size, as
             most pictures on screens are: each pixel then comes from a whole 2x2 block of the
             mosaic, so that it has measured all colours (thesis 000, ch. 2).
+        noiseless: share of the batch, at the end of those, that have no noise but their file's:
+            drawings, and pictures that are far smaller than the sensor was.
     """
     scene, backward = _scene(photos, taken, "srgb")
-    whole = len(photos) - int(len(photos) * reduced)
+    count = len(photos)
+    still = count - int(count * noiseless)
+    whole = min(count - int(count * reduced), still)
     parts = []
-    for share, by_block in ((slice(0, whole), False), (slice(whole, None), True)):
-        if len(photos[share]) == 0:
-            continue
-        few = taken.take(share)
-        planes = scene[share][:, [0, 1, 2, 1]] if by_block else pack(scene[share])
-        levels = expose(_dim(planes, few), few.sensor, generator)
-        balanced = normalise(levels, few.sensor) * packed_gains(few.gains).to(planes)
-        parts.append(merge_blocks(balanced) if by_block else demosaic(balanced))
+    if whole:
+        parts.append(demosaic(_record(pack(scene[:whole]), taken.take(slice(whole)), generator)))
+    if whole < still:
+        blocks = scene[whole:still][:, [0, 1, 2, 1]]
+        few = taken.take(slice(whole, still))
+        parts.append(merge_blocks(_record(blocks, few, generator)))
+    if still < count:
+        parts.append(scene[still:] / _each(taken.ratio[still:], photos))
     # Files are written on the CPU, wherever the pixels are.
     seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
     choices = torch.Generator().manual_seed(int(seed))
     files = through_file(torch.cat(parts), backward, choices)
-    same = torch.eye(3, device=photos.device).expand(len(photos), 3, 3)
+    same = torch.eye(3, device=photos.device).expand(count, 3, 3)
     dark = (srgb_to_linear(files) * _each(taken.ratio, photos)).clamp_(*AMPLIFIED_SRGB_RANGE)
     return DarkPairs(dark, apply_matrix(scene.clamp(max=1), backward).clamp_(0, 1), same)
+
+
+def _record(planes: Tensor, taken: Conditions, generator: torch.Generator) -> Tensor:
+    """Planes R, G, B, G as the sensor measures them in the dark, white-balanced."""
+    levels = expose(_dim(planes, taken), taken.sensor, generator)
+    return normalise(levels, taken.sensor) * packed_gains(taken.gains).to(planes)
 
 
 def merge_blocks(packed: Tensor) -> Tensor:

@@ -100,6 +100,7 @@ class SyntheticDarkness:
         patch: Side of the photographs' patches in pixels.
         ratios: How exposure ratios are drawn.
         reduced: Share of dark sRGB files of half the sensor's size; see ``dark_srgb``.
+        noiseless: Share of dark sRGB files without noise while training; see ``dark_srgb``.
         device: Where pixels live.
 
     Raises:
@@ -114,11 +115,13 @@ class SyntheticDarkness:
         patch: int,
         ratios: Ratios,
         reduced: float,
+        noiseless: float,
         device: torch.device,
     ) -> None:
         photos, held = load_split(data, validation)
         self.summary = f"{len(photos)} photographs"
         self._contract, self._ratios, self._reduced = contract, ratios, reduced
+        self._noiseless = noiseless
         self._device = device
         self._sampler = PhotoSampler(photos, patch, device)
         cell = patch_cell(contract)
@@ -163,7 +166,7 @@ class SyntheticDarkness:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         noise = torch.Generator(self._device).manual_seed(seed)
         if self._contract.colour.endswith("srgb"):
-            return dark_srgb(photos, taken, noise, reduced=self._reduced)
+            return dark_srgb(photos, taken, noise, reduced=self._reduced, noiseless=self._noiseless)
         return dark_raw(photos, taken, noise, balanced=self._contract.colour == "balanced-raw")
 
 

@@ -37,6 +37,8 @@ class LowLightStage(Stage):
         reduced_share: For networks that take sRGB: the share of files of half the sensor's size,
             each of whose pixels was made of a whole 2x2 block of the mosaic, as in thesis 000,
             ch. 2. Recorded pairs are reduced if it is 1.
+        noiseless_share: For networks that take sRGB: the share of photographs that are darkened
+            without noise, but for that of an 8-bit file.
         relative: Whether to minimise the mean logarithm of the pictures' losses instead of their
             mean, so that a picture that can be restored counts as much as one that is nearly all
             noise.
@@ -51,6 +53,7 @@ class LowLightStage(Stage):
     high_ratio: float = RATIO_RANGE[1]
     dark_share: float = 0.0
     reduced_share: float = 0.5
+    noiseless_share: float = 0.0
     relative: bool = False
     error: str = "absolute"
     objective: HybridObjective = field(default_factory=HybridObjective)
@@ -59,7 +62,7 @@ class LowLightStage(Stage):
         super().__post_init__()
         if not 1 <= self.low_ratio <= self.high_ratio:
             raise ValueError("low_ratio must be at least 1 and at most high_ratio")
-        for name in ("dark_share", "reduced_share"):
+        for name in ("dark_share", "reduced_share", "noiseless_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.error not in DISTANCES:
@@ -101,7 +104,14 @@ class LowLightStage(Stage):
         else:
             ratios = Ratios(self.low_ratio, self.high_ratio, self.dark_share)
             source = SyntheticDarkness(
-                data, validation, contract, self.patch, ratios, self.reduced_share, device
+                data,
+                validation,
+                contract,
+                self.patch,
+                ratios,
+                self.reduced_share,
+                self.noiseless_share,
+                device,
             )
         return LowLight(self, model, source)
 

@@ -122,29 +122,38 @@ def _sid_fcn_grey() -> Recipe:
 
 
 def _sid_fcn_srgb() -> Recipe:
-    """From the network for RAW on its way, first without files of half the sensor's size."""
+    """From the network for RAW on its way, first without files of half the sensor's size.
+
+    The last stage adds the noise plane, and files without noise.
+    """
     model = "sid-fcn-srgb"
-    third = _fully_convolutional(
-        model,
-        2500,
-        low_ratio=1.0,
-        start=(EarlierStage(2),),
-        optimisation={"learning_rate": 7e-4},
+    last = _squared(_fully_convolutional(model, 1, low_ratio=1.0), 16_000, start=5)
+    third = replace(
+        _fully_convolutional(
+            model,
+            2500,
+            low_ratio=1.0,
+            start=(EarlierStage(2),),
+            optimisation={"learning_rate": 7e-4},
+        ),
+        config=SidFcnConfig(width=16, source="srgb"),
+    )
+    second = replace(
+        third,
+        reduced_share=0.0,
+        start=(EarlierStage(1),),
+        optimisation=replace(
+            third.optimisation, steps=1500, horizon=3000, learning_rate=1e-3, keep="last"
+        ),
     )
     return make_recipe(
         model,
         _without_noise_plane(4500, horizon=10_000, keep="last"),
-        _fully_convolutional(
-            model,
-            1500,
-            low_ratio=1.0,
-            reduced_share=0.0,
-            start=(EarlierStage(1),),
-            optimisation={"horizon": 3000, "keep": "last"},
-        ),
+        second,
         third,
         _relative(third, 1600, start=3),
         _squared(third, 6000, start=4),
+        replace(last, dark_share=0.25, noiseless_share=0.125),
     )
 
 

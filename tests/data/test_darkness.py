@@ -236,6 +236,16 @@ def test_without_noise_the_dark_file_is_the_clean_picture() -> None:
     assert (pairs.dark - pairs.clean).abs().max() < 0.15
 
 
+def test_noiseless_files_are_the_last_of_a_batch() -> None:
+    noisy = draw_conditions(
+        6, seeded(), ratio=torch.full((6,), 2.0), iso=torch.full((6,), 25_600.0)
+    )
+    pairs = dark_srgb(smooth(6, 48, 64), noisy, seeded(), noiseless=0.34)
+    errors = (pairs.dark.clamp(0, 1) - pairs.clean).abs().mean((1, 2, 3))
+    assert (errors[:4] > 0.03).all(), errors
+    assert (errors[4:] < 0.012).all(), errors
+
+
 def test_white_photographs_stay_white() -> None:
     for pairs in (
         dark_raw(torch.ones(2, 3, 8, 8), quiet(2, 100.0), seeded()),
