@@ -161,6 +161,8 @@ class SuperResolution(TrainingTask):
         self._pairs = pairs
         self.criterion = criterion
         self.adversary = criterion.adversary
+        if criterion.adversary is not None:
+            self.columns = ("discriminator_on_true", "discriminator_on_made")
         self._held = held
         self._l1_steps = round(stage.l1_share * stage.optimisation.steps)
 
@@ -189,8 +191,8 @@ class SuperResolution(TrainingTask):
         """See ``TrainingTask.notes``; also how well the adversary did on the last batch."""
         told = super().notes(step, score)
         if self.criterion.adversary is not None:
-            on_true, on_made = self.criterion.adversary.performance.tolist()
-            told["discriminator"] = {"on_true": round(on_true, 3), "on_made": round(on_made, 3)}
+            performance = self.criterion.adversary.performance.tolist()
+            told |= zip(self.columns, (round(share, 3) for share in performance), strict=True)
         return told
 
     def validate(self, network: nn.Module) -> float:

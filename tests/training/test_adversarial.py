@@ -1,5 +1,6 @@
 """Adversarial losses at known logits, the pausing discriminator, and runs with an adversary."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -88,8 +89,12 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path: Path) -> None:
     assert_same_run(whole, parts)
     state = load_file(whole / "state.safetensors")
     performance = state["adversary.performance"].tolist()
-    told = notes(whole / "last.safetensors")["discriminator"]
-    assert [told["on_true"], told["on_made"]] == pytest.approx(performance, abs=1e-3)
+    names = ["discriminator_on_true", "discriminator_on_made"]
+    told = notes(whole / "last.safetensors")
+    assert [told[name] for name in names] == pytest.approx(performance, abs=1e-3)
+    with (whole / "curve.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert [float(last[name]) for name in names] == pytest.approx(performance, abs=1e-3)
     assert min(performance) > 0
     assert state["adversary_adam.0.exp_avg"].abs().sum() > 0
     assert not any("adversary" in key for key in load_file(whole / "last.safetensors"))
