@@ -91,7 +91,9 @@ def main() -> None:
     sys.exit(code)
 
 
-_STOPS = {signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal was closed"}
+_STOPS = {signal.SIGTERM: "terminated"}
+if hasattr(signal, "SIGHUP"):  # Windows has none.
+    _STOPS[signal.SIGHUP] = "the terminal was closed"
 
 
 class _Stopped(SystemExit):

@@ -4,12 +4,13 @@ LibRaw, libvips, libheif and the libraries inside Pillow are native code that re
 holds. A crash there would end the program with all that is still to be done, and a decoder that
 hangs could not even be interrupted. In the other process both concern one file, which is named.
 The process lives as long as the batch. It gets limits of time and of memory, which the system
-enforces.
+enforces. Windows has no such limits: there a process that hangs is ended by a thread of its own,
+and memory is not limited.
 """
 
+import faulthandler
 import os
 import pickle
-import resource
 import signal
 import struct
 import subprocess
@@ -27,12 +28,20 @@ from enhance_cli.errors import EnhanceError, InputError, describe
 from enhance_cli.io.libraries import DECODERS
 from enhance_cli.io.memory import free_memory
 
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
+
 Result = TypeVar("Result")
 
 SECONDS, SECONDS_PER_MEGABYTE = 60.0, 2.0  # of computing; a slow machine needs a tenth of it
 _WAITING = 10  # times as long may a file take that waits for other programs or a network drive
 _MEMORY_SHARE, _LEAST_MEMORY = 0.9, 2**30
 _PIPE_BYTES = 2**20
+# With which exit codes a process ends that takes too long, or that the system kills.
+_OVERDUE = (-signal.SIGPROF, -signal.SIGALRM) if resource else (1,)
+_KILLED = -signal.SIGKILL if resource else None
 _SERVE = "from enhance_cli.io.isolation import serve; serve()"
 
 
@@ -138,9 +147,9 @@ class DecodingProcess:
     def _why_ended(self, limits: tuple[float, int]) -> str:
         code = self._program.wait()
         self.end()
-        if code in (-signal.SIGPROF, -signal.SIGALRM):
+        if code in _OVERDUE:
             return f"decoding did not end within {limits[0]:.0f} seconds, convert it anew"
-        if code == -signal.SIGKILL:
+        if code == _KILLED:
             return "decoding was killed, perhaps since memory ran out; cut it into parts"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"its decoder crashed ({name}): it is damaged or made to do so, convert it anew"
@@ -199,6 +208,13 @@ _ENDS = ((0, "rb"), (1, "wb"))
 @contextmanager
 def _limited(seconds: float, memory: int) -> Iterator[None]:
     """Let the system end this process if it computes too long, and refuse it too much memory."""
+    if resource is None:
+        faulthandler.dump_traceback_later(_WAITING * seconds, exit=True, file=2)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         memory = min(memory, hard)

@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PosixPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.finding import RAW_SUFFIXES, looks_like_video, walk_files, why_overlooked
@@ -134,7 +135,11 @@ def _names_known_file(output: Path) -> bool:
     return known or mimetypes.guess_type(output.name)[0] is not None
 
 
-class FolderPath(PosixPath):
+# Before Python 3.12 only the classes of the two kinds of systems can be derived from.
+_SystemPath = Path if TYPE_CHECKING else type(Path())
+
+
+class FolderPath(_SystemPath):
     """A path that was typed with a slash at its end, and is therefore a folder."""
 
 
@@ -146,7 +151,7 @@ def parse_output(text: str) -> Path:
     """
     if text in ("", "-"):
         raise UsageError(f"-o {text or repr(text)}: results go to files, name a file or a folder")
-    return FolderPath(text) if text.endswith(os.sep) else Path(text)
+    return FolderPath(text) if text.endswith(("/", os.sep)) else Path(text)
 
 
 def is_file_name(output: Path) -> bool:

@@ -3,7 +3,6 @@
 The system frees the lock of a process that ends, however it ends, so none is ever left behind.
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -15,8 +14,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-# Of the temporary files and folders beside outputs; nothing else is named like that.
-_TEMPORARY = re.compile(r"\.enhance-[0-9a-f]{8}-")
+# Temporary files and folders beside outputs, and their locks; nothing else is named like that.
+_TEMPORARY = re.compile(r"(\.enhance-[0-9a-f]{8})(-|\.lock$)")
 
 
 def named(path: Path) -> Path:
@@ -37,11 +36,12 @@ def claim(target: Path) -> Iterator[bool]:
         Whether the claim is good; if not, another run is making that output.
     """
     place = hashlib.sha256(os.fsencode(os.path.realpath(target))).hexdigest()[:32]
-    folder = Path(tempfile.gettempdir(), f"enhance-{os.getuid()}")
-    lock = folder / f"{place}.lock"
+    # On Windows the folder of temporary files is the user's own.
+    folder = f"enhance-{os.getuid()}" if hasattr(os, "getuid") else "enhance"
+    lock = Path(tempfile.gettempdir(), folder, f"{place}.lock")
     held: int | None = None
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        lock.parent.mkdir(mode=0o700, exist_ok=True)
         held = _lock(lock, os.O_CREAT | os.O_RDWR)
     except BlockingIOError:
         yield False
@@ -52,9 +52,7 @@ def claim(target: Path) -> Iterator[bool]:
         yield True
     finally:
         if held is not None:
-            with suppress(OSError):
-                lock.unlink()
-            os.close(held)
+            _unlock(lock, held)
 
 
 @contextmanager
@@ -66,39 +64,39 @@ def temporary_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if it cannot be made.
     """
-    with _removing_at_the_end(_new_name(path)) as temporary:
-        held = _lock(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, needed=False)
-        try:
-            yield temporary
-        finally:
-            os.close(held)
+    with _living(path) as temporary:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        yield temporary
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """A new empty folder beside ``path`` that is gone at the end; see :func:`temporary_file`."""
-    with _removing_at_the_end(_new_name(path)) as temporary:
+    with _living(path) as temporary:
         temporary.mkdir(0o700)
-        held = _lock(temporary, os.O_RDONLY, needed=False)
-        try:
-            yield temporary
-        finally:
-            os.close(held)
-
-
-def _new_name(path: Path) -> Path:
-    path = named(path)
-    _remove_leftovers(os.path.abspath(path.parent))
-    return path.parent / f".enhance-{secrets.token_hex(4)}-{path.stem[:40]}{path.suffix}"
+        yield temporary
 
 
 @contextmanager
-def _removing_at_the_end(temporary: Path) -> Iterator[Path]:
-    """It is named before it is made: no interruption can come between and leave it behind."""
+def _living(path: Path) -> Iterator[Path]:
+    """A new name for something temporary, which goes at the end, and a lock that protects it.
+
+    The lock is a file of its own: Windows lets nobody write to one that is locked, nor rename it.
+    All is named before it is made: no interruption can come between and leave it behind.
+    """
+    path = named(path)
+    _remove_leftovers(os.path.abspath(path.parent))
+    mark = f".enhance-{secrets.token_hex(4)}"
+    temporary = path.parent / f"{mark}-{path.stem[:40]}{path.suffix}"
+    lock = path.parent / f"{mark}.lock"
+    held: int | None = None
     try:
+        with suppress(OSError):  # The file system has no locks, or nothing can be made here at all.
+            held = _lock(lock, os.O_CREAT | os.O_RDWR, wait=True)
         yield temporary
     finally:
         _remove(temporary)
+        _unlock(lock, held)
 
 
 def _remove(path: Path) -> None:
@@ -114,37 +112,60 @@ def _remove_leftovers(folder: str) -> None:
     """Remove the temporary files of runs that are dead; a run that lives holds its locks."""
     with suppress(OSError):
         for name in os.listdir(folder):
-            if _TEMPORARY.match(name):
-                with suppress(OSError):
-                    held = _lock(Path(folder, name), os.O_RDONLY | os.O_NOFOLLOW)
-                    _remove(Path(folder, name))
-                    os.close(held)
+            if match := _TEMPORARY.match(name):
+                lock = Path(folder, f"{match[1]}.lock")
+                held: int | None = None
+                try:
+                    held = _lock(lock, os.O_RDWR)
+                except FileNotFoundError:  # Locks are made first and go last.
+                    pass
+                except OSError:
+                    continue
+                _remove(Path(folder, name))
+                _unlock(lock, held)
 
 
-def _lock(path: Path, flags: int, *, needed: bool = True) -> int:
-    """Open a file or folder and lock it.
+def _lock(path: Path, flags: int, *, wait: bool = False) -> int:
+    """Open a file and lock it.
 
     Args:
-        path: what is opened.
+        path: what is opened; no link is followed.
         flags: how, as of ``os.open``.
-        needed: whether it is an error if the file system has no locks.
+        wait: whether to wait while another process holds the lock.
 
     Returns:
-        The descriptor; closing it ends the lock.
+        The descriptor, for :func:`_unlock`.
 
     Raises:
         BlockingIOError: if another process holds the lock.
-        OSError: if the file cannot be opened or locked.
+        OSError: if the file cannot be opened, or the file system has no locks.
     """
+    from filelock import lock_descriptor  # takes longer to load than all else that help needs
+
     while True:
-        held = os.open(path, flags, 0o600)
+        held = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if needed or isinstance(error, BlockingIOError):
-                os.close(held)
-                raise
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(held), os.stat(path)):
-                return held
+            if not lock_descriptor(held, blocking=wait):
+                raise BlockingIOError(f"{path} is locked")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(held), os.stat(path)):
+                    return held
+        except BaseException:
+            os.close(held)
+            raise
         os.close(held)  # It was removed between the two calls, and perhaps made anew.
+
+
+def _unlock(path: Path, held: int | None) -> None:
+    """Remove the file of a lock, and end the lock if there is one.
+
+    The file goes first, lest another process take the lock of a file that goes. Only Windows
+    refuses that, and it also refuses to remove what another process has opened.
+    """
+    with suppress(OSError):
+        path.unlink()
+    if held is not None:
+        os.close(held)
+        if os.name == "nt":
+            with suppress(OSError):
+                path.unlink()

@@ -5,8 +5,6 @@ number of pixels. Decoding and encoding are not in it. Memory is what the progra
 networks, and what pictures take beside that.
 """
 
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from enhance_cli.architectures.frvsr import VideoNetwork
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.io.memory import taken_memory
 
 PROBE_SIDE = 96  # pixels
 RESTS_ON = f"by a probe of {PROBE_SIDE}x{PROBE_SIDE} pixels, without reading and writing files"
@@ -113,7 +112,7 @@ class Prober:
         before = area * channels * (2 * depth + 4)  # the file's pixels, and numbers of 4 bytes
         after = width * height * 3 * depth * _COPIES
         seconds = self._rates[id(model)] * area * count
-        return Estimate(width, height, seconds, _taken_memory() + before + after, frames)
+        return Estimate(width, height, seconds, taken_memory() + before + after, frames)
 
     def _probe(self, model: Model) -> float:
         """Seconds for an input pixel."""
@@ -134,9 +133,3 @@ class Prober:
         for _ in range(2):
             _, state = enlarger.step(frame, state, frame if model.contract.lookahead else None)
         return 2
-
-
-def _taken_memory() -> int:
-    """The most bytes that this process has taken so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -34,7 +34,7 @@ def names(folder: Path) -> set[str]:
 def test_what_a_killed_run_left_goes_and_all_else_stays(tmp_path: Path):
     ran = subprocess.run([sys.executable, "-c", KILLED, tmp_path])
     assert ran.returncode == -signal.SIGKILL
-    assert len(names(tmp_path)) == 2
+    assert len(names(tmp_path)) == 4  # a file, a folder, and a lock of each
     (tmp_path / ".enhance-notes").write_text("mine")
     write_image(tmp_path / "c.png", PICTURE)
     assert names(tmp_path) == {"c.png", ".enhance-notes"}
@@ -44,10 +44,12 @@ def test_what_a_living_run_makes_stays(tmp_path: Path):
     alive, place = tmp_path / "alive", tmp_path / "place"
     alive.mkdir(), place.mkdir()
     with temporary_file(alive / "a.png") as file, temporary_folder(alive / "b") as folder:
-        for path in (file, folder):  # Each folder is looked at once, so they come into another.
-            os.rename(path, place / path.name)
+        made = names(alive)
+        for name in made:  # Each folder is looked at once, so they come into another.
+            os.rename(alive / name, place / name)
         write_image(place / "c.png", PICTURE)
-        assert names(place) == {"c.png", file.name, folder.name}
+        assert {file.name, folder.name} < made
+        assert names(place) == {"c.png", *made}
 
 
 def test_a_claim_holds_until_its_end(tmp_path: Path):
@@ -66,9 +68,11 @@ def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("fcntl.flock", refuse)
     with claim(tmp_path / "a.png") as free:
         assert free
-    (tmp_path / ".enhance-01234567-a.png").touch()  # Nobody can tell whose that is.
+    temporary = {".enhance-01234567-a.png", ".enhance-01234567.lock"}
+    for name in temporary:  # Nobody can tell whether their run is alive.
+        (tmp_path / name).touch()
     write_image(tmp_path / "a.png", PICTURE)
-    assert names(tmp_path) == {"a.png", ".enhance-01234567-a.png"}
+    assert names(tmp_path) == {"a.png", *temporary}
 
 
 @pytest.mark.parametrize("option", [None, "--overwrite", "--skip-existing"])
