@@ -1,6 +1,5 @@
 """VDVAE-SR: a VDVAE whose prior is shown a small picture (thesis 002, ch. 5)."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -12,7 +11,6 @@ from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.vdvae import (
     FFHQ256,
     IMAGENET64,
-    Bound,
     Decoder,
     VdvaeConfig,
     check_sides,
@@ -21,10 +19,11 @@ from enhance_cli.architectures.vdvae_blocks import (
     Encoder,
     Maps,
     TopDownBlock,
-    draw_noise,
+    Visit,
     parse_blocks,
     reached_sides,
 )
+from enhance_cli.architectures.vdvae_conditional import ConditionalVdvae
 
 Configuration = Literal["trivial", "lr-encoder", "posterior", "final"]
 
@@ -92,10 +91,7 @@ class _Trivial(nn.Module):
         return {self.top: self.linear(x)}
 
 
-Visit = Callable[[int, TopDownBlock, Tensor, Tensor | None], Tensor]
-
-
-class VdvaeSr(nn.Module):
+class VdvaeSr(ConditionalVdvae[Maps]):
     """The four models of table 5.1.
 
     The tensors of encoder and decoder have the names of VDVAE's, so that its weights fit. The HR
@@ -138,53 +134,28 @@ class VdvaeSr(nn.Module):
         assert height_lr == width_lr == self.config.side_lr
         return self.decoder.latent_shapes(self.top, self.top)
 
-    def forward(self, frame_lr: Tensor) -> Tensor:
-        """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W) in [0, 1], every latent at its mean."""
-        return self._run(frame_lr, lambda _i, block, x, _lr: block.draw(x, 0.0, None)).mean
-
-    def draw(self, frame_lr: Tensor, temperature: float, noises: Sequence[Tensor]) -> Tensor:
-        """One of the answers, the mean of p(x|z, y); see ``DrawingNetwork``."""
-        return self._run(
-            frame_lr, lambda index, block, x, _lr: block.draw(x, temperature, noises[index])
-        ).mean
-
-    def bound(self, frame_lr: Tensor, frame_hr: Tensor, generator: torch.Generator) -> Bound:
-        """The evidence lower bound of log p(x|y) by one sample of the posterior (eq. 5.1).
-
-        Args:
-            frame_lr: y, (N, 3, H, W) in [0, 1].
-            frame_hr: x, (N, 3, 4H, 4W) in [0, 1], multiples of 1/255.
-            generator: the source of chance, on the CPU.
-        """
-        shapes = self.latent_shapes(*frame_lr.shape[-2:])
-        noises = draw_noise(shapes, len(frame_lr), generator)
-        acts: Maps = self.encoder(self.config.vdvae.normalise(frame_hr))
-        divergences: list[Tensor] = []
-
-        def visit(index: int, block: TopDownBlock, x: Tensor, low: Tensor | None) -> Tensor:
-            seen = acts[block.spec.side]
-            if self.config.in_posterior and low is not None:
-                seen = seen + low
-            x, divergence = block.infer(x, seen, noises[index].to(x.device))
-            divergences.append(divergence)
-            return x
-
-        return Bound.of(self._run(frame_lr, visit), frame_hr, divergences)
-
-    def _run(self, frame_lr: Tensor, visit: Visit) -> LogisticMixture:
-        """The likelihood p(x|z, y) by the latents that the visits choose.
-
-        A visit is shown the LR encoder's activations of its resolution, where there are some.
-        """
+    def see(self, frame_lr: Tensor) -> Maps:
+        """The LR encoder's activations of every resolution that it has."""
         low: Maps = self.lr_encoder(self.config.vdvae.normalise(frame_lr))
+        return low
+
+    def posterior_features(self, frame_hr: Tensor, seen: Maps) -> Maps:
+        """The HR encoder's activations, and the LR encoder's where the configuration says so."""
+        acts: Maps = self.encoder(self.config.vdvae.normalise(frame_hr))
+        if not self.config.in_posterior:
+            return acts
+        return {side: high + seen[side] if side in seen else high for side, high in acts.items()}
+
+    def descend(self, seen: Maps, visit: Visit) -> LogisticMixture:
+        """See ``ConditionalVdvae``; gated activations are added to what goes into each block."""
 
         def gated(index: int, block: TopDownBlock, x: Tensor) -> Tensor:
-            own = low.get(block.spec.side)
+            own = seen.get(block.spec.side)
             if self.config.in_prior and own is not None:
                 x = x + self.gates[index] * own
-            return visit(index, block, x, own)
+            return visit(index, block, x)
 
-        return self.decoder.run({self.top: low[self.top]}, gated)
+        return self.decoder.run({self.top: seen[self.top]}, gated)
 
 
 VDVAE_SR = Architecture(

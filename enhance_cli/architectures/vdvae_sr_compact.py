@@ -11,7 +11,6 @@ It has the ladder of thesis 002, ch. 5, with what makes it small:
 - The ladder ends at half of the picture's size; its last features become cells of 2x2 pixels.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,18 +21,18 @@ from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
 from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, Reduce, receptive_halo
 from enhance_cli.architectures.logistic_mixture import LogisticMixture, parameter_count
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.vdvae import Bound
 from enhance_cli.architectures.vdvae_blocks import (
     Block,
     Encoder,
+    Maps,
     TopDown,
     TopDownBlock,
     Visit,
     Widths,
-    draw_noise,
     parse_blocks,
     reached_sides,
 )
+from enhance_cli.architectures.vdvae_conditional import ConditionalVdvae
 from enhance_cli.resize import imresize
 
 _LR_SIDE = 16  # nominal side of the input in block strings, as of the thesis's smaller model
@@ -41,6 +40,9 @@ _HALO = 32  # see ``VdvaeSrCompact``
 _CELL = 2  # side of the cells of pixels that a feature of the last resolution becomes
 _ERROR = 0.1  # about the standard deviation of ENet-E's error, the unit of all that is said of it
 _FIRST_LOG_SCALE = -1.5  # the likelihood begins about as wide as that
+
+
+_Seen = tuple[Tensor, Maps]  # what ENet-E makes, and what the ladder begins with
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class VdvaeSrCompactConfig:
     base: EnhanceNetConfig = EnhanceNetConfig()
 
 
-class VdvaeSrCompact(nn.Module):
+class VdvaeSrCompact(ConditionalVdvae[_Seen]):
     """ENet-E and a ladder of latents that tells what could be there instead.
 
     The receptive field has a radius of 76 pixels, and tiles that hold it would be mostly margin.
@@ -164,54 +166,26 @@ class VdvaeSrCompact(nn.Module):
         times = _LR_SIDE // self.top
         return self.decoder.latent_shapes(height_lr // times, width_lr // times)
 
-    def forward(self, frame_lr: Tensor) -> Tensor:
-        """Enlarge (N, 3, H, W) in [0, 1] to (N, 3, 4H, 4W) in [0, 1], every latent at its mean."""
-        return self._run(frame_lr, lambda _, block, x: block.draw(x, 0.0, None)).mean
-
-    def draw(self, frame_lr: Tensor, temperature: float, noises: Sequence[Tensor]) -> Tensor:
-        """One of the answers; see ``DrawingNetwork``."""
-        return self._run(
-            frame_lr, lambda index, block, x: block.draw(x, temperature, noises[index])
-        ).mean
-
-    def bound(self, frame_lr: Tensor, frame_hr: Tensor, generator: torch.Generator) -> Bound:
-        """The evidence lower bound of log p(x|y) by one sample of the posterior (eq. 5.1).
-
-        Args:
-            frame_lr: y, (N, 3, H, W) in [0, 1].
-            frame_hr: x, (N, 3, 4H, 4W) in [0, 1], multiples of 1/255.
-            generator: the source of chance, on the CPU.
-        """
-        shapes = self.latent_shapes(*frame_lr.shape[-2:])
-        noises = draw_noise(shapes, len(frame_lr), generator)
-        divergences: list[Tensor] = []
-
-        def look(enlarged: Tensor) -> Visit:
-            error = ((frame_hr - enlarged) / _ERROR).asinh()  # some are ten times the usual one
-            acts = self.encoder(functional.pixel_unshuffle(error, _CELL))
-
-            def visit(index: int, block: TopDownBlock, x: Tensor) -> Tensor:
-                x, divergence = block.infer(x, acts[block.spec.side], noises[index].to(x.device))
-                divergences.append(divergence)
-                return x
-
-            return visit
-
-        return Bound.of(self._run_seeing(frame_lr, look), frame_hr, divergences)
-
-    def _run(self, frame_lr: Tensor, visit: Visit) -> LogisticMixture:
-        return self._run_seeing(frame_lr, lambda _: visit)
-
-    def _run_seeing(self, frame_lr: Tensor, look: Callable[[Tensor], Visit]) -> LogisticMixture:
-        """The likelihood, by visits that may depend on what ENet-E makes of the input."""
+    def see(self, frame_lr: Tensor) -> _Seen:
+        """What ENet-E makes of the input, and the features that the ladder begins with."""
         residual, features = self.base.trace(frame_lr)
         enlarged = imresize(frame_lr, self.config.scale) + residual.to(frame_lr.dtype)
-        start = {**self.lr_encoder(features[0]), self.last: self.lift(features[1])}
-        parameters = self.out(self.decoder.descend(start, look(enlarged)))
-        offset = 2 * enlarged - 1
-        pixels = functional.pixel_shuffle(parameters, _CELL)
+        return enlarged, {**self.lr_encoder(features[0]), self.last: self.lift(features[1])}
+
+    def posterior_features(self, frame_hr: Tensor, seen: _Seen) -> Maps:
+        """Those of the HR encoder, which is shown by how much ENet-E is wrong."""
+        error = ((frame_hr - seen[0]) / _ERROR).asinh()  # some are ten times the usual one
+        acts: Maps = self.encoder(functional.pixel_unshuffle(error, _CELL))
+        return acts
+
+    def descend(self, seen: _Seen, visit: Visit) -> LogisticMixture:
+        """See ``ConditionalVdvae``."""
+        enlarged, start = seen
+        pixels = functional.pixel_shuffle(self.out(self.decoder.descend(start, visit)), _CELL)
         # The likelihood's colours are in [-1, 1], where errors are twice as large.
-        return LogisticMixture.of(pixels, offset=offset, unit=2 * _ERROR, widest=self.config.widest)
+        return LogisticMixture.of(
+            pixels, offset=2 * enlarged - 1, unit=2 * _ERROR, widest=self.config.widest
+        )
 
 
 def _check_sides(config: VdvaeSrCompactConfig, top: int, last: int) -> None:
