@@ -23,6 +23,7 @@ from enhance_cli.training.tempered_superres import TemperedSuperResolutionStage
 from enhance_cli.training.tempering import LensPlan
 from enhance_cli.training.vdvae_recipes import VDVAE_RECIPES
 from enhance_cli.training.video import VideoStage
+from enhance_cli.training.worn import WornStage
 
 # --- super-resolution ---------------------------------------------------------------------------
 
@@ -162,16 +163,14 @@ def _enet_pat_x4_tempered() -> Recipe:
 
 
 def _enet_real_e_x4() -> Recipe:
-    """Worn pictures, whose targets are the teacher's or the truth, by L1.
-
-    The --data of this recipe and the next are files of pairs, which examples/teacher_pairs.py
-    makes.
-    """
-    stage = DistillationStage(
+    """Worn photographs by L1."""
+    stage = WornStage(
         **named_network("enet-real-e-x4"),
         start=(NamedModel("enet-e-x4"),),
+        patch=48,
+        batch=8,
         l1_share=1.0,
-        optimisation=Optimisation(steps=1500, learning_rate=5e-4, validate_every=250),
+        optimisation=Optimisation(steps=5000, learning_rate=4e-4, clip=1.0, validate_every=250),
     )
     return make_recipe("enet-real-e-x4", stage)
 
