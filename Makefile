@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/enhance superres examples/astronaut.png -x4 -o demo/astronaut_x4.png --overwrite
-	$(BIN)/python examples/side_by_side.py examples/astronaut.png demo/astronaut_x4.png demo/comparison.png
+	$(BIN)/python examples/side_by_side.py examples/astronaut.png demo/comparison.png demo/astronaut_x4.png
 	$(BIN)/python examples/darken.py demo/astronaut_x4.png --ratio 100 --iso 1600 -o demo/night.dng
 	$(BIN)/enhance lowlight demo/night.dng --overwrite
 	$(BIN)/python examples/dark_sheet.py demo/night.dng -o demo/night.png
