@@ -15,6 +15,7 @@ and ``draws.png`` what is drawn from held-out squares, as the pictures beside th
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 def run(task: TrainingTask, out: Path, name: str) -> None:
     """Train, or go on, or do nothing if all steps are done."""
-    train(
+    report = train(
         task,
         out,
         name,
@@ -117,6 +118,8 @@ def run(task: TrainingTask, out: Path, name: str) -> None:
         dtype=torch.bfloat16,
         resume=(out / STATE_FILE).exists(),
     )
+    if report.interrupted:
+        sys.exit(f"stopped at step {report.step} of {name}; the same command goes on")
 
 
 def plan(steps: int, rate: float, seed: int) -> Optimisation:
@@ -230,8 +233,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--base-steps", type=int, default=2000)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--base-steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     keep_freed_memory()
