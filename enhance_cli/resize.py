@@ -27,7 +27,7 @@ from torch.nn import functional
 _CELLS = (2, 4, 8, 16)
 
 
-def _keys_cubic(x: Tensor) -> Tensor:
+def keys_cubic(x: Tensor) -> Tensor:
     """Keys' cubic kernel with a = -0.5, which is zero outside of [-2, 2]."""
     x = x.abs()
     near = (1.5 * x - 2.5) * x * x + 1
@@ -56,7 +56,7 @@ def _taps(length: int, scale: float) -> tuple[Tensor, Tensor]:
     centre = (torch.arange(length_out, dtype=torch.float64) + 0.5) / scale - 0.5
     left = torch.floor(centre - width / 2)
     indices = left + torch.arange(taps, dtype=torch.float64)[:, None]
-    weights = _keys_cubic(stretch * (centre - indices))
+    weights = keys_cubic(stretch * (centre - indices))
     weights = weights / weights.sum(0)
     used = (weights != 0).any(1)
     return indices[used].long().clamp(0, length - 1), weights[used]

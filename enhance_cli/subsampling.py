@@ -156,18 +156,20 @@ def _filter(frames: Tensor, taps: Sequence[float], first: int, step: int) -> Ten
     planes = functional.pad(planes, (before, after, before, after), mode="replicate")
     starts = range(first + before, first + before + len(taps))
     rows = _sum(
-        tap * planes[..., start : start + height - step + 1 : step, :]
+        (tap, planes[..., start : start + height - step + 1 : step, :])
         for tap, start in zip(taps, starts, strict=True)
     )
     result = _sum(
-        tap * rows[..., start : start + width - step + 1 : step]
+        (tap, rows[..., start : start + width - step + 1 : step])
         for tap, start in zip(taps, starts, strict=True)
     )
     return result.reshape(*frames.shape[:-2], height // step, width // step)
 
 
-def _sum(terms: Iterator[Tensor]) -> Tensor:
-    total = next(terms)
-    for term in terms:
-        total = total + term
+def _sum(terms: Iterator[tuple[float, Tensor]]) -> Tensor:
+    """The sum of tensors, each times its weight."""
+    weight, first = next(terms)
+    total = weight * first
+    for weight, term in terms:
+        total.add_(term, alpha=weight)
     return total

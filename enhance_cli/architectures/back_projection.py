@@ -12,14 +12,13 @@ a flat change would come back as a pattern of cells, which D cannot see.
 Everything here is fixed; nothing is learned.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from enhance_cli.architectures.cells import Taps, depth_to_space, enlarge_to_cells
 from enhance_cli.resize import imresize
 from enhance_cli.subsampling import SIGMA, blur_and_subsample, sample_gaussian
 
@@ -38,7 +37,7 @@ def degrade(frame_hr: Tensor, scale: int) -> Tensor:
     Returns:
         (N, C, h, w).
     """
-    return blur_and_subsample(frame_hr, scale, _sigma(scale))
+    return blur_and_subsample(frame_hr, scale, degradation_sigma(scale))
 
 
 def back_project(missing_lr: Tensor, scale: int, damping: float) -> Tensor:
@@ -54,7 +53,8 @@ def back_project(missing_lr: Tensor, scale: int, damping: float) -> Tensor:
     Returns:
         (N, C, s * h, s * w) float32.
     """
-    return _enlarge(missing_lr, _back_projection_taps(scale, damping), scale)
+    cells = enlarge_to_cells([(missing_lr, back_projection_taps(scale, damping))], scale)
+    return depth_to_space(cells, scale)
 
 
 def enlarge_bicubic(frame_lr: Tensor, scale: int) -> Tensor:
@@ -67,55 +67,34 @@ def enlarge_bicubic(frame_lr: Tensor, scale: int) -> Tensor:
     Returns:
         (N, C, s * h, s * w) float32, not limited to the range of ``frame_lr``.
     """
-    return _enlarge(frame_lr, _bicubic_taps(scale), scale)
-
-
-def full_precision(values: Tensor) -> AbstractContextManager[object]:
-    """A context without mixed precision on the device of ``values``.
-
-    On the ``meta`` device, where operations are only counted, there is none to turn off.
-    """
-    return nullcontext() if values.is_meta else torch.autocast(values.device.type, enabled=False)
-
-
-def _enlarge(values: Tensor, taps: list[list[float]], scale: int) -> Tensor:
-    """Make each pixel of a cell a weighted sum of the LR pixels around, along both axes alike."""
-    count, colours, height, width = values.shape
-    reach = len(taps[0]) // 2
-    along = torch.tensor(taps, device=values.device)
-    kernel = (along[:, None, :, None] * along[None, :, None, :]).flatten(0, 1)[:, None]
-    with full_precision(values):
-        padded = functional.pad(values.float(), (reach,) * 4, mode="replicate")
-        cells = functional.conv2d(padded.flatten(0, 1)[:, None], kernel)
-        return functional.pixel_shuffle(cells, scale).reshape(
-            count, colours, scale * height, scale * width
-        )
+    return depth_to_space(enlarge_to_cells([(frame_lr, bicubic_taps(scale))], scale), scale)
 
 
 @lru_cache(maxsize=4)
-def _bicubic_taps(scale: int) -> list[list[float]]:
+def bicubic_taps(scale: int) -> Taps:
     # The cache serves every caller, so the tensors must not depend on the mode of the first one.
     with torch.inference_mode(False), torch.device("cpu"):
         pixel = torch.zeros(1, 5, dtype=torch.float64)
         pixel[0, 2] = 1
         cells = imresize(pixel, scale)[0].reshape(5, scale)
-        weights: list[list[float]] = cells.flip(0).T.tolist()
+        weights: Taps = cells.flip(0).T.tolist()
     return weights
 
 
-def _sigma(scale: int) -> float:
+def degradation_sigma(scale: int) -> float:
+    """Standard deviation of the blur of D, in HR pixels."""
     return SIGMA * scale / 4
 
 
 @lru_cache(maxsize=16)
-def _back_projection_taps(scale: int, damping: float) -> list[list[float]]:
+def back_projection_taps(scale: int, damping: float) -> Taps:
     """B along one axis: for each of the s pixels of a cell, the weights of the LR pixels around.
 
     Each axis is damped on its own, which makes B separable. The weights of a pixel sum to one, so
     that flat changes stay flat.
     """
     cells = 8 * REACH + 1  # so many that the borders do not show in the middle
-    taps = sample_gaussian(_sigma(scale), (3 * scale - 1) / 2, 0, 3 * scale)
+    taps = sample_gaussian(degradation_sigma(scale), (3 * scale - 1) / 2, 0, 3 * scale)
     degradation = np.zeros((cells, scale * (cells + 2)))
     for cell in range(cells):
         degradation[cell, scale * cell : scale * (cell + 3)] = taps
@@ -127,5 +106,5 @@ def _back_projection_taps(scale: int, damping: float) -> list[list[float]]:
     middle = cells // 2
     column = inverse[scale:-scale, middle].reshape(cells, scale)
     around = column[middle - REACH : middle + REACH + 1][::-1]
-    weights: list[list[float]] = (around / around.sum(0)).T.tolist()
+    weights: Taps = (around / around.sum(0)).T.tolist()
     return weights

@@ -10,6 +10,7 @@ way it gains less, and should be given more damping and a lower weight.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -17,10 +18,12 @@ from torch.nn import functional
 
 from enhance_cli.architectures.back_projection import (
     back_project,
+    back_projection_taps,
+    bicubic_taps,
     degrade,
-    enlarge_bicubic,
-    full_precision,
 )
+from enhance_cli.architectures.cells import Taps, enlarge_to_cells, full_precision, space_to_depth
+from enhance_cli.architectures.two_frame_fit import fit_both_frames
 from enhance_cli.architectures.warping import (
     enlarge_flow,
     grid_sample,
@@ -28,7 +31,6 @@ from enhance_cli.architectures.warping import (
     sampling_grid,
 )
 
-_RELAXATION = 1.7  # step length of the fit to the previous frame; it converges below 2
 _LUMA = (0.299, 0.587, 0.114)  # of R'G'B', ITU-R BT.601
 
 
@@ -93,9 +95,7 @@ def correct_estimate(
         frame_lr, estimate_hr = frame_lr.float(), estimate_hr.float()
         small = degrade(estimate_hr, scale)
         missing = frame_lr - small
-        # A stream begins with a black estimate, which counts as none, however dark the frame is.
-        given = small.detach().amax(1, keepdim=True) > 0
-        confidence = given * _confidence(missing, frame_lr, settings)
+        confidence = _confidence_in(small, missing, frame_lr, settings)
         return estimate_hr + back_project(missing, scale, settings.damping), confidence
 
 
@@ -104,6 +104,7 @@ def fuse_previous_estimate(
     warped_hr: Tensor,
     previous_lr: Tensor,
     flow: Tensor,
+    grid: Tensor,
     *,
     scale: int,
     settings: DataConsistency,
@@ -115,29 +116,34 @@ def fuse_previous_estimate(
         warped_hr: the previous estimate, warped along ``flow``, (N, 3, s * h, s * w).
         previous_lr: the previous frame, (N, 3, h, w).
         flow: (N, 2, h, w) in LR pixels; no gradient reaches it from here.
+        grid: the ``sampling_grid`` of the enlarged flow, (N, s * h, s * w, 2).
         scale: s.
         settings: all but the weight are used.
 
     Returns:
-        l (m' - U x), (N, 3, s * h, s * w), for the consistent estimate m', bicubic enlargement U
-        and the confidence l; and that confidence (N, 1, h, w), from 0 to 1.
+        l (m' - U x) in cells, (N, 3 * s * s, h, w), for the consistent estimate m', bicubic
+        enlargement U and the confidence l; and that confidence (N, 1, h, w), from 0 to 1.
     """
     with full_precision(frame_lr):
-        frame_lr = frame_lr.float()
-        estimate, confidence = correct_estimate(frame_lr, warped_hr, scale, settings)
-        enlarged_confidence = enlarge_confidence(confidence, scale)
+        frame_lr, warped_hr = frame_lr.float(), warped_hr.float()
+        small = degrade(warped_hr, scale)
+        missing = frame_lr - small
+        confidence = _confidence_in(small, missing, frame_lr, settings)
+        kept = enlarge_to_cells([(confidence, _bilinear_taps(scale))], scale)
+        change = None
         if settings.iterations:
-            estimate = estimate + _fit_both_frames(
-                _luma(estimate),
-                _luma(frame_lr),
-                _luma(previous_lr.float()),
-                flow.detach(),
-                enlarged_confidence,
-                scale,
-                settings,
+            for_frame, for_previous = _fit_luma(
+                warped_hr, missing, previous_lr, flow.detach(), grid.detach(), kept, scale, settings
             )
-        detail = enlarged_confidence * (estimate - enlarge_bicubic(frame_lr, scale))
-        return detail, confidence
+            missing = missing - _luma(missing) + for_frame
+            change = kept * space_to_depth(for_previous, scale)
+        taps = back_projection_taps(scale, settings.damping)
+        detail = enlarge_to_cells([(missing, taps), (-frame_lr, bicubic_taps(scale))], scale)
+        detail = detail.add_(space_to_depth(warped_hr, scale))
+        detail = detail.reshape(len(detail), 3, scale * scale, *frame_lr.shape[-2:])
+        if change is not None:
+            detail = detail + change[:, None]
+        return (detail * kept[:, None]).flatten(1, 2), confidence
 
 
 def enlarge_confidence(confidence: Tensor, scale: int) -> Tensor:
@@ -147,42 +153,57 @@ def enlarge_confidence(confidence: Tensor, scale: int) -> Tensor:
     )
 
 
-def _fit_both_frames(
-    estimate: Tensor,
-    frame: Tensor,
-    previous: Tensor,
+@lru_cache(maxsize=4)
+def _bilinear_taps(scale: int) -> Taps:
+    """The weights of three LR pixels for each pixel of a cell."""
+    places = [(pixel + 0.5) / scale - 0.5 for pixel in range(scale)]
+    return [[max(0.0, 1 - abs(place - near)) for near in (-1, 0, 1)] for place in places]
+
+
+def _fit_luma(
+    warped_hr: Tensor,
+    missing: Tensor,
+    previous_lr: Tensor,
     flow: Tensor,
-    confidence_hr: Tensor,
+    grid: Tensor,
+    kept: Tensor,
     scale: int,
     settings: DataConsistency,
-) -> Tensor:
-    """The change that fits an estimate to the previous and to the current frame in turn.
-
-    Correcting an estimate for the current frame spoils a little how well it explained the
-    previous one. Going back and forth finds an estimate that explains both. It is done in luma
-    alone, which holds most of the detail.
+) -> tuple[Tensor, Tensor]:
+    """``fit_both_frames`` in luma alone, which holds most of the detail.
 
     Args:
-        estimate, confidence_hr: (N, 1, s * h, s * w).
-        frame, previous: luma of the small frames, (N, 1, h, w).
-
-    Returns:
-        (N, 1, s * h, s * w), to be added to every colour.
+        missing: what the frame misses in the warped estimate, (N, 3, h, w).
+        kept: the confidence in the estimate, in cells.
     """
-    fitted = estimate
-    to_frame, to_previous = (
-        sampling_grid(enlarge_flow(way, scale)) for way in (flow, invert_flow(flow))
+    back, previous = invert_flow(flow), _luma(previous_lr.float())
+    returned = grid_sample(_luma(warped_hr), sampling_grid(enlarge_flow(back, scale)))
+    detail = _detail(previous, settings)
+    return fit_both_frames(
+        _luma(missing),
+        previous - degrade(returned, scale),
+        flow,
+        back,
+        grid,
+        kept.mean(1, keepdim=True),
+        lambda missing: _trust(missing, detail, settings),
+        scale=scale,
+        damping=settings.damping,
+        iterations=settings.iterations,
     )
-    for _ in range(settings.iterations):
-        missing = previous - degrade(grid_sample(fitted, to_previous), scale)
-        missing = missing * _confidence(missing, previous, settings)
-        change = grid_sample(back_project(missing, scale, settings.damping), to_frame)
-        fitted = fitted + _RELAXATION * confidence_hr * change
-        fitted = fitted + back_project(frame - degrade(fitted, scale), scale, settings.damping)
-    return fitted - estimate
 
 
-def _confidence(missing: Tensor, frame_lr: Tensor, settings: DataConsistency) -> Tensor:
+def _confidence_in(
+    small: Tensor, missing: Tensor, frame_lr: Tensor, settings: DataConsistency
+) -> Tensor:
+    """The confidence in an estimate of a small version, (N, 1, h, w) from 0 to 1."""
+    # A stream begins with a black estimate, which counts as none, however dark the frame is.
+    given = small.detach().amax(1, keepdim=True) > 0
+    return given * _trust(missing, _detail(frame_lr, settings), settings)
+
+
+@torch.no_grad()
+def _trust(missing: Tensor, detail: Tensor, settings: DataConsistency) -> Tensor:
     """How well an estimate explains a frame, (N, 1, h, w) from 0 to 1, without gradient.
 
     It falls with the size of what is missing, and with that size relative to the detail of the
@@ -190,19 +211,24 @@ def _confidence(missing: Tensor, frame_lr: Tensor, settings: DataConsistency) ->
     frame hides, so it points to wrong flow. Noise causes differences too, which is why the noise
     floor counts as detail.
     """
-    with torch.no_grad():
-        size = _mean_around(missing.abs())
-        power = 2 * _mean_around(missing.square())
-        local_mean = _mean_around(frame_lr, over_colours=False)
-        detail = _mean_around((frame_lr - local_mean).square())
-        detail = detail + (settings.noise_floor**2 + 1e-9)
-        return torch.exp(-(size / settings.tolerance).square()) * detail / (detail + power)
+    size, power = missing.abs().mean(1, keepdim=True), missing.square().mean(1, keepdim=True)
+    around = _mean_around(torch.cat([size, power], 1))
+    size, power = around[:, :1], around[:, 1:]
+    return torch.exp(-(size / settings.tolerance).square()) * detail / (detail + 2 * power)
 
 
-def _mean_around(values: Tensor, *, over_colours: bool = True) -> Tensor:
-    """Mean over 3x3 pixels and, unless told otherwise, over the colours."""
-    values = values.mean(1, keepdim=True) if over_colours else values
-    return functional.avg_pool2d(functional.pad(values, (1,) * 4, mode="replicate"), 3, 1)
+@torch.no_grad()
+def _detail(frame_lr: Tensor, settings: DataConsistency) -> Tensor:
+    """The variance of a frame around each pixel, and that of noise, (N, 1, h, w)."""
+    spread = (frame_lr - _mean_around(frame_lr)).square().mean(1, keepdim=True)
+    return _mean_around(spread) + (settings.noise_floor**2 + 1e-9)
+
+
+def _mean_around(values: Tensor) -> Tensor:
+    """Mean over 3x3 pixels."""
+    padded = functional.pad(values, (1,) * 4, mode="replicate")
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
 def _luma(frame: Tensor) -> Tensor:

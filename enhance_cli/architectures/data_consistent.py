@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from enhance_cli.architectures.back_projection import REACH, enlarge_bicubic
+from enhance_cli.architectures.back_projection import REACH, bicubic_taps
+from enhance_cli.architectures.cells import depth_to_space, enlarge_to_cells
 from enhance_cli.architectures.data_consistency import (
     DataConsistency,
     correct_estimate,
@@ -24,12 +25,7 @@ from enhance_cli.architectures.data_consistency import (
 )
 from enhance_cli.architectures.frvsr import SOURCE, Frvsr, FrvsrConfig, Sisr, VideoState
 from enhance_cli.architectures.spec import Architecture
-from enhance_cli.architectures.srnet import (
-    SisrConfig,
-    SuperResolutionNet,
-    depth_to_space,
-    space_to_depth,
-)
+from enhance_cli.architectures.srnet import SisrConfig, SuperResolutionNet
 
 _AMPLIFY = 8.0  # what a memory adds is a few hundredths; the frame's own contrast is ten times that
 
@@ -79,9 +75,10 @@ class DataConsistentNet(SuperResolutionNet):
         frame_lr, cells, confidence = features[:, :3], features[:, 3:-1], features[:, -1:]
         seen = torch.cat([frame_lr, _AMPLIFY * cells], 1)
         residual = self.residual(seen.contiguous(memory_format=torch.channels_last))
-        enlarged, detail = enlarge_bicubic(frame_lr, self.scale), depth_to_space(cells, self.scale)
+        enlarged = enlarge_to_cells([(frame_lr, bicubic_taps(self.scale))], self.scale)
+        built = depth_to_space(enlarged.add_(cells, alpha=self.weight), self.scale)
         kept = self.weight * enlarge_confidence(confidence, self.scale)
-        return enlarged + self.weight * detail + (1 - kept) * residual.to(detail.dtype)
+        return torch.addcmul(built, 1 - kept, residual.to(built.dtype))
 
 
 class DataConsistentFrvsr(Frvsr):
@@ -102,17 +99,17 @@ class DataConsistentFrvsr(Frvsr):
         Returns:
             (N, 3 + 3 * s * s + 1, h, w), as ``DataConsistentNet`` expects it.
         """
-        scale = self.config.scale
-        warped, flow = self.warp_previous(frame_lr, flow, state)
-        detail, confidence = fuse_previous_estimate(
+        warped, flow, grid = self.warp_previous(frame_lr, flow, state)
+        cells, confidence = fuse_previous_estimate(
             frame_lr,
             warped,
             state.frame_lr,
             flow,
-            scale=scale,
+            grid,
+            scale=self.config.scale,
             settings=self.config.data_consistency,
         )
-        return torch.cat([frame_lr, space_to_depth(detail, scale), confidence], 1)
+        return torch.cat([frame_lr, cells, confidence], 1)
 
 
 class CorrectedNet(SuperResolutionNet):

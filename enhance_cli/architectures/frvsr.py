@@ -36,12 +36,13 @@ import torch
 from torch import Tensor, nn
 
 from enhance_cli.architectures.back_projection import degrade
+from enhance_cli.architectures.cells import space_to_depth
 from enhance_cli.architectures.flow_net import FlowConfig, FlowNet, initialise_flow
 from enhance_cli.architectures.layers import ResidualBlock
 from enhance_cli.architectures.lucas_kanade import lucas_kanade_step
 from enhance_cli.architectures.spec import Architecture, Contract
-from enhance_cli.architectures.srnet import SisrConfig, SuperResolutionNet, space_to_depth
-from enhance_cli.architectures.warping import enlarge_flow, warp
+from enhance_cli.architectures.srnet import SisrConfig, SuperResolutionNet
+from enhance_cli.architectures.warping import enlarge_flow, grid_sample, sampling_grid, warp
 
 SOURCE = (
     "Sajjadi et al., Frame-Recurrent Video Super-Resolution, CVPR 2018; dissertation 003, ch. 3"
@@ -241,7 +242,7 @@ class Frvsr(FlowAligned):
 
     def warp_previous(
         self, frame_lr: Tensor, flow: Tensor, state: VideoState
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Warp the previous estimate onto the frame.
 
         Args:
@@ -250,7 +251,8 @@ class Frvsr(FlowAligned):
             state: of the previous frame.
 
         Returns:
-            The warped estimate (N, 3, s * h, s * w), and the refined flow that it follows.
+            The warped estimate (N, 3, s * h, s * w), the refined flow that it follows, and the
+            ``sampling_grid`` of that flow for large frames.
         """
         scale, previous_hr = self.config.scale, state.frame_hr
         flow = self._refine_flow(
@@ -259,7 +261,8 @@ class Frvsr(FlowAligned):
             # Bilinear is good enough to look at the difference.
             lambda flow: degrade(warp(previous_hr, enlarge_flow(flow, scale)), scale),
         )
-        return warp(previous_hr, enlarge_flow(flow, scale), self.config.flow.warping), flow
+        grid = sampling_grid(enlarge_flow(flow, scale))
+        return grid_sample(previous_hr, grid, self.config.flow.warping), flow, grid
 
     def align(self, frame_lr: Tensor, flow: Tensor, state: VideoState) -> Tensor:
         """The input of SRNet, from the flow of FNet and the state of the previous frame.
@@ -267,7 +270,7 @@ class Frvsr(FlowAligned):
         Returns:
             (N, 3 + 3 * s * s, h, w): the frame, and the warped estimate in cells (eq. 3.5).
         """
-        warped, _ = self.warp_previous(frame_lr, flow, state)
+        warped, _, _ = self.warp_previous(frame_lr, flow, state)
         return torch.cat([frame_lr, space_to_depth(warped, self.config.scale)], 1)
 
     def condition(

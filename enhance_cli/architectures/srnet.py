@@ -47,27 +47,6 @@ class SisrConfig:
             raise ValueError(f"blocks must be 0 or more, not {self.blocks}")
 
 
-def space_to_depth(image: Tensor, scale: int) -> Tensor:
-    """S_s of eq. 3.5: (N, C, s * H, s * W) -> (N, s * s * C, H, W).
-
-    Channel ``k`` is colour ``k // s^2`` at row ``k % s`` and column ``(k // s) % s`` of each
-    cell, with the equation's ``i`` as the row.
-    """
-    batch, colours, height, width = image.shape
-    cells = image.reshape(batch, colours, height // scale, scale, width // scale, scale)
-    return cells.permute(0, 1, 5, 3, 2, 4).reshape(
-        batch, colours * scale * scale, height // scale, width // scale
-    )
-
-
-def depth_to_space(cells: Tensor, scale: int) -> Tensor:
-    """The inverse of S_s: (N, s * s * C, H, W) -> (N, C, s * H, s * W)."""
-    batch, channels, height, width = cells.shape
-    colours = channels // (scale * scale)
-    parts = cells.reshape(batch, colours, scale, scale, height, width)
-    return parts.permute(0, 1, 4, 3, 5, 2).reshape(batch, colours, scale * height, scale * width)
-
-
 class SuperResolutionNet(nn.Module):
     """SRNet (fig. 3.4, top): LR features to an HR frame.
 

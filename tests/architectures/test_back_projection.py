@@ -85,8 +85,8 @@ def test_frames_of_one_pixel_and_mixed_precision() -> None:
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, lambda: torch.device("meta")])
 def test_what_is_cached_serves_every_device_and_mode(mode: Callable[[], Any]) -> None:
-    back_projection._bicubic_taps.cache_clear()
-    back_projection._back_projection_taps.cache_clear()
+    back_projection.bicubic_taps.cache_clear()
+    back_projection.back_projection_taps.cache_clear()
     with mode():
         frame = torch.zeros(1, 3, 5, 6)
         assert enhanced_shapes(frame) == {(1, 3, 20, 24)}

@@ -6,12 +6,13 @@ from torch import Tensor
 from video_networks import constant_flow, random
 
 from enhance_cli.architectures.back_projection import back_project, degrade
+from enhance_cli.architectures.cells import depth_to_space
 from enhance_cli.architectures.data_consistency import (
     DataConsistency,
     correct_estimate,
     fuse_previous_estimate,
 )
-from enhance_cli.architectures.warping import enlarge_flow, warp
+from enhance_cli.architectures.warping import enlarge_flow, sampling_grid, warp
 from enhance_cli.resize import imresize
 
 
@@ -31,11 +32,20 @@ def fuse_pair(iterations: int, shift: float = 0.5) -> tuple[Tensor, Tensor]:
     flow = constant_flow(32, 40, shift / 4, 0)
     warped = warp(imresize(previous, 4).clamp(0, 1), enlarge_flow(flow, 4), "bicubic")
     settings = DataConsistency(tolerance=1e3, noise_floor=10.0, iterations=iterations)
-    detail, confidence = fuse_previous_estimate(
-        frame, warped, previous, flow, scale=4, settings=settings
-    )
+    detail, confidence = fuse(frame, warped, previous, flow, settings)
     assert confidence.min() > 0.99
     return detail + imresize(frame, 4), truth
+
+
+def fuse(
+    frame: Tensor, warped: Tensor, previous: Tensor, flow: Tensor, settings: DataConsistency
+) -> tuple[Tensor, Tensor]:
+    """What the step adds to the enlarged frame, as a large frame, and the confidence."""
+    grid = sampling_grid(enlarge_flow(flow, 4))
+    cells, confidence = fuse_previous_estimate(
+        frame, warped, previous, flow, grid, scale=4, settings=settings
+    )
+    return depth_to_space(cells, 4), confidence
 
 
 def test_two_frames_in_turn_tell_more_than_one_after_the_other() -> None:
@@ -67,14 +77,14 @@ def test_iterations_change_luma_alone_and_nothing_without_confidence() -> None:
     frame, previous = random(1, 3, 8, 9), random(1, 3, 8, 9, seed=1)
     enlarged, flow = imresize(frame, 4), constant_flow(8, 9, 0.3, 0)
 
-    def fuse(warped: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
+    def fuse_one(warped: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
         settings = DataConsistency(tolerance=tolerance, iterations=iterations)
-        return fuse_previous_estimate(frame, warped, previous, flow, scale=4, settings=settings)
+        return fuse(frame, warped, previous, flow, settings)
 
-    change = fuse(enlarged, 2, 10.0)[0] - fuse(enlarged, 0, 10.0)[0]
+    change = fuse_one(enlarged, 2, 10.0)[0] - fuse_one(enlarged, 0, 10.0)[0]
     assert change.abs().max() > 0.01
     assert torch.allclose(change, change[:, :1].expand_as(change), atol=1e-5)
-    detail, confidence = fuse(1 - enlarged, 2, 0.01)
+    detail, confidence = fuse_one(1 - enlarged, 2, 0.01)
     assert detail.abs().max() < 1e-3
     assert confidence.max() < 1e-3
 

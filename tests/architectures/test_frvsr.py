@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from video_networks import SIZES, constant_flow, make_network, random, smooth
 
+from enhance_cli.architectures.cells import space_to_depth
 from enhance_cli.architectures.frvsr import Frvsr, FrvsrConfig, Sisr, VideoState, Vsr
-from enhance_cli.architectures.srnet import SisrConfig, space_to_depth
+from enhance_cli.architectures.srnet import SisrConfig
 from enhance_cli.architectures.warping import warp
 from enhance_cli.data.clips import ClipBatch
 from enhance_cli.resize import imresize

@@ -5,9 +5,9 @@ import torch
 from video_networks import constant_flow, make_network, random, smooth
 
 from enhance_cli.architectures.back_projection import degrade
+from enhance_cli.architectures.cells import depth_to_space
 from enhance_cli.architectures.frvsr import Frvsr, VideoState, Vsr
 from enhance_cli.architectures.lucas_kanade import lucas_kanade_step
-from enhance_cli.architectures.srnet import depth_to_space
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.3, 0.0), (-0.2, 0.25), (0.0, 0.0)])

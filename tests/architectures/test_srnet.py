@@ -6,8 +6,9 @@ from chapter_3_by_hand import srnet_by_hand
 from torch import nn
 from video_networks import make_network, random
 
+from enhance_cli.architectures.cells import depth_to_space, space_to_depth
 from enhance_cli.architectures.frvsr import Frvsr, FrvsrConfig
-from enhance_cli.architectures.srnet import SisrConfig, depth_to_space, space_to_depth
+from enhance_cli.architectures.srnet import SisrConfig
 
 
 @pytest.mark.parametrize("scale", [2, 4])
