@@ -12,7 +12,7 @@ setup: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,openvino]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,openvino,ray]'
 	touch $@
 
 demo: setup

@@ -133,7 +133,8 @@ def lowlight(
     curve: Curve = None,
     bits: Bits = None,
     tile: options.Tile = defaults.TILE,
-    device: options.Device = defaults.DEVICE,
+    device: options.Devices = defaults.DEVICE,
+    ray: options.Ray = None,
     jobs: options.Jobs = 1,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
@@ -158,9 +159,12 @@ def lowlight(
     """
     from enhance_cli.tasks.lowlight import LowLightRequest, run_lowlight
 
+    workers = options.worker_options(device, ray)
     request = LowLightRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar, jobs),
-        model=options.model_options(model, weights, device, precision, tile, backend=backend),
+        model=options.model_options(
+            model, weights, workers.devices[0], precision, tile, backend=backend
+        ),
         strategy=strategy,
         ratio=ratio,
         like=like,
@@ -173,6 +177,7 @@ def lowlight(
         bits=bits,
         quality=quality,
         metadata=not no_metadata,
+        workers=workers,
     )
     talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_lowlight(request, talk))

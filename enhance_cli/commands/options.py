@@ -11,6 +11,7 @@ from enhance_cli.io.jobs import parse_output
 
 if TYPE_CHECKING:  # loads torch, which no help should wait for
     from enhance_cli.engine.catalogue import ModelOptions
+    from enhance_cli.tasks.workers import WorkerOptions
 
 # Headings of the help.
 FILES = "Files"
@@ -135,6 +136,27 @@ Device = Annotated[
         help="The processor that runs the network. auto takes a GPU where there is one.",
     ),
 ]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|cuda:N|mps[,...]",
+        rich_help_panel=MODEL,
+        help="The processor that runs the network. auto takes a GPU where there is one. Several "
+        "share the files among them, each in a process of its own: cuda:0,cuda:1.",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS|local",
+        rich_help_panel=MODEL,
+        help="Let a Ray cluster do the work, one worker for each of its GPUs, or for each machine "
+        "without one; with several --device, one for each. local starts a cluster on this machine. "
+        "All machines must see the files under the same names. Needs enhance-cli[ray].",
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
@@ -221,7 +243,8 @@ Jobs = Annotated[
         max=64,
         rich_help_panel=MODEL,
         help="Read and write so many files at a time, while the network runs on one after another. "
-        "2 to 4 keep a GPU busy; each holds its picture in memory.",
+        "2 to 4 keep a GPU busy; each holds its picture in memory. With several devices or "
+        "Ray, each gets so many processes.",
     ),
 ]
 Quiet = Annotated[
@@ -281,6 +304,22 @@ def model_options(
     from enhance_cli.engine.catalogue import ModelOptions
 
     return ModelOptions(name, weights, device, precision, parse_tile(tile), texture, backend)
+
+
+def worker_options(device: str, ray: str | None) -> "WorkerOptions":
+    """The options on where files are worked on, as a task takes them.
+
+    Raises:
+        EnhanceError: if one of several devices does not exist.
+    """
+    from enhance_cli.engine.device import choose_device
+    from enhance_cli.tasks.workers import WorkerOptions
+
+    devices = tuple(device.split(","))
+    if len(devices) > 1 and ray is None:
+        for name in devices:
+            choose_device(name)
+    return WorkerOptions(devices, ray)
 
 
 def parse_tile(text: str) -> int | None:

@@ -110,7 +110,8 @@ def superres(
     consistent: Consistent = False,
     weights: options.Weights = None,
     tile: options.Tile = defaults.TILE,
-    device: options.Device = defaults.DEVICE,
+    device: options.Devices = defaults.DEVICE,
+    ray: options.Ray = None,
     jobs: options.Jobs = 1,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
@@ -137,15 +138,19 @@ def superres(
     from enhance_cli.tasks.superres import SuperResolutionRequest, run_superres
     from enhance_cli.tasks.superres_drawing import DrawingOptions
 
+    workers = options.worker_options(device, ray)
     request = SuperResolutionRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar, jobs),
-        model=options.model_options(model, weights, device, precision, tile, texture, backend),
+        model=options.model_options(
+            model, weights, workers.devices[0], precision, tile, texture, backend
+        ),
         size=parse_size(scale, size),
         quality=quality,
         metadata=not no_metadata,
         page=1 if pages is None else pages or None,
         drawing=DrawingOptions(temperature, samples, uncertainty, seed),
         consistent=consistent,
+        workers=workers,
     )
     talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_superres(request, talk))

@@ -238,7 +238,8 @@ def video(
     cut_threshold: CutThreshold = None,
     cut_detection: CutDetection = True,
     tile: Tile = defaults.TILE,
-    device: options.Device = defaults.DEVICE,
+    device: options.Devices = defaults.DEVICE,
+    ray: options.Ray = None,
     precision: options.Precision = defaults.PRECISION,
     backend: options.Backend = defaults.BACKEND,
     no_metadata: options.NoMetadata = False,
@@ -266,9 +267,12 @@ def video(
 
     threshold = defaults.CUT_THRESHOLD if cut_threshold is None else cut_threshold
 
+    workers = options.worker_options(device, ray)
     request = VideoRequest(
         files=FileOptions(inputs, output, recursive, overwrite, skip_existing, sidecar),
-        model=options.model_options(model, weights, device, precision, tile, backend=backend),
+        model=options.model_options(
+            model, weights, workers.devices[0], precision, tile, backend=backend
+        ),
         size=parse_size(scale, size),
         part=PartOptions(start, end, preview),
         encoding=EncodeOptions(codec, crf, preset, pixel_format, audio=audio),
@@ -282,6 +286,7 @@ def video(
         deinterlace=find_deinterlace(deinterlace),
         strict=strict,
         metadata=not no_metadata,
+        workers=workers,
     )
     talk = Talk(json, quiet, verbose, no_progress, dry_run, json_lines)
     raise typer.Exit(run_video(request, talk))

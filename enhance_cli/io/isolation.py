@@ -198,7 +198,7 @@ def serve() -> None:
             with _limited(*limits):
                 answer = "done", function(path, **options)
         except Exception as error:
-            answer = "error", _portable(error)
+            answer = "error", portable(error)
         _send(answers, answer)
 
 
@@ -228,7 +228,7 @@ def _limited(seconds: float, memory: int) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """An exception that arrives in the other process as what it is there."""
     if not isinstance(error, EnhanceError):
         if os.environ.get("ENHANCE_DEBUG"):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -72,6 +72,10 @@ class FileOptions:
     skip_existing: bool = False
     sidecar: bool = False
     jobs: int = 1
+
+    def again(self) -> "FileOptions":
+        """The same for an input that was tried before: what that try has finished stays."""
+        return replace(self, skip_existing=not self.overwrite)
 
 
 def sidecar_of(output: Path) -> Path:

@@ -136,7 +136,10 @@ def _names_known_file(output: Path) -> bool:
 
 
 # Before Python 3.12 only the classes of the two kinds of systems can be derived from.
-_SystemPath = Path if TYPE_CHECKING else type(Path())
+if TYPE_CHECKING:
+    from pathlib import Path as _SystemPath
+else:
+    _SystemPath = type(Path())
 
 
 class FolderPath(_SystemPath):

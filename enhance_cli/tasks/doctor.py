@@ -45,7 +45,7 @@ PACKAGES = {
     "av": "av",
     "imageio-ffmpeg": "imageio_ffmpeg",
 }
-EXTRAS = ("openvino", "spandrel")
+EXTRAS = ("openvino", "spandrel", "ray")
 _LITTLE_MEMORY = 2 * 2**30
 _LITTLE_DISK = 2**30
 

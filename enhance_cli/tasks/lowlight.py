@@ -1,9 +1,8 @@
 """Brighten dark pictures: camera RAW and sRGB files, mixed at will."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from enhance_cli import __version__
 from enhance_cli.defaults import RAW_CURVE, SRGB_CURVE, STRENGTH, lowlight_model
-from enhance_cli.engine.amplification import choose_ratio
 from enhance_cli.engine.brighten import DarkImage, Look, brighten
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.strategies import choose_plan
@@ -22,9 +20,10 @@ from enhance_cli.io.captions import Captions
 from enhance_cli.io.image import check_writable, write_image, write_notices
 from enhance_cli.io.jobs import FileOptions, Job, Naming, is_file_name, plan_jobs
 from enhance_cli.io.linear_dng import check_dng, write_linear_dng
-from enhance_cli.io.raw import Exposure, RawSettings, read_exposure
+from enhance_cli.io.raw import RawSettings
 from enhance_cli.talk import Talk
-from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.attempt import FileProgress
+from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.dark_files import (
     DarkFile,
     find_dark_files,
@@ -35,12 +34,11 @@ from enhance_cli.tasks.dark_files import (
 )
 from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance
+from enhance_cli.tasks.ratio_rule import RatioRule
+from enhance_cli.tasks.workers import WorkerOptions
 from enhance_cli.tone import CURVES, Curve
 
 SIZES = ("full", "half")
-LARGEST_RATIO = 10_000
-LARGEST_STOPS = 10
-_STOPS = re.compile(r"auto([+-]\d+(?:\.\d*)?|[+-]\.\d+)")
 _LEVEL_TYPES = {8: torch.uint8, 16: torch.uint16}
 
 
@@ -62,6 +60,7 @@ class LowLightRequest:
     bits: int | None = None
     quality: int | None = None
     metadata: bool = True
+    workers: WorkerOptions = WorkerOptions()
 
     @property
     def makes_dng(self) -> bool:
@@ -79,35 +78,69 @@ def run_lowlight(request: LowLightRequest, talk: Talk) -> int:
     Raises:
         EnhanceError: for what concerns all inputs: options, device, names of outputs.
     """
-    rule = _RatioRule.parse(request.ratio, request.like)
-    _check_options(request)
-    settings = parse_raw_settings(request.black, request.white_balance)
-    plan = choose_plan(request.strategy, request.model.tile)
-    models = _Models(request, plan, talk)
+    work = _Work.of(request, request.workers.here(request.model), talk)
     jobs = plan_jobs(request.files, Naming("_bright", result_suffix), find_dark_files)
+    crew = Crew(request.workers, partial(_Work.make, request))
+    return run_batch(jobs, work, crew, talk, {"strategy": request.strategy}, work.estimate)
 
-    def work(job: Job, progress: FileProgress) -> dict[str, Any]:
-        return _brighten_file(job, request, settings, rule, plan, models, progress)
 
-    prober = Prober(plan)
+@dataclass(frozen=True)
+class _Work:
+    """Brightens one file, of which it returns what is reported."""
 
-    def estimate(job: Job) -> Estimate:
+    request: LowLightRequest
+    settings: RawSettings
+    rule: RatioRule
+    plan: TilePlan
+    models: "_Models"
+
+    @classmethod
+    def of(cls, request: LowLightRequest, options: ModelOptions, talk: Talk) -> "_Work":
+        """The work of a request with the models of such options.
+
+        Raises:
+            EnhanceError: if an option is wrong, or the model that it names is.
+        """
+        rule = RatioRule.parse(request.ratio, request.like)
+        _check_options(request)
+        settings = parse_raw_settings(request.black, request.white_balance)
+        plan = choose_plan(request.strategy, request.model.tile)
+        return cls(request, settings, rule, plan, _Models(request, options, plan, talk))
+
+    @classmethod
+    def make(cls, request: LowLightRequest, device: str) -> "_Work":
+        """The work of a request in a worker, on a device."""
+        return cls.of(request, replace(request.model, device=device), Talk(quiet=True))
+
+    def again(self) -> "_Work":
+        """See :class:`~enhance_cli.tasks.attempt.Work`."""
+        return replace(self, request=replace(self.request, files=self.request.files.again()))
+
+    def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
+        return _brighten_file(
+            job, self.request, self.settings, self.rule, self.plan, self.models, progress
+        )
+
+    @cached_property
+    def _prober(self) -> Prober:
+        return Prober(self.plan)
+
+    def estimate(self, job: Job) -> Estimate:
+        """What a job would take."""
         height, width, raw = find_dark_size(job.source)
-        model = models.choose(raw, job.source)
+        model = self.models.choose(raw, job.source)
         area = height * width // 4 if raw else height * width
-        share = 2 if request.size == "half" else 1
+        share = 2 if self.request.size == "half" else 1
         size = max(width // share, 1), max(height // share, 1)
-        depth = (request.bits or 8) // 8
-        return prober.estimate(model, area, size, depth=depth)
-
-    return run_batch(jobs, work, talk, {"strategy": request.strategy}, estimate)
+        depth = (self.request.bits or 8) // 8
+        return self._prober.estimate(model, area, size, depth=depth)
 
 
 def _brighten_file(
     job: Job,
     request: LowLightRequest,
     settings: RawSettings,
-    rule: "_RatioRule",
+    rule: RatioRule,
     plan: TilePlan,
     models: "_Models",
     progress: FileProgress,
@@ -236,8 +269,10 @@ def _check_options(request: LowLightRequest) -> None:
 class _Models:
     """The models of a run; each is loaded when the first file needs it."""
 
-    def __init__(self, request: LowLightRequest, plan: TilePlan, talk: Talk) -> None:
-        self._options, self._grey = request.model, request.grayscale
+    def __init__(
+        self, request: LowLightRequest, options: ModelOptions, plan: TilePlan, talk: Talk
+    ) -> None:
+        self._options, self._grey = options, request.grayscale
         given = {
             "--curve": request.curve is not None,
             "--strength": request.strength != STRENGTH,
@@ -246,12 +281,12 @@ class _Models:
         self._look_options = [option for option, is_given in given.items() if is_given]
         self._plan, self._talk = plan, talk
         self._loaded: dict[str | None, Model] = {}
-        self._named = request.model.name is not None or request.model.weights is not None
+        self._named = options.name is not None or options.weights is not None
         # A wrong name or device is wrong for every file, so it is told before the first.
         if self._named:
-            self._load(request.model.name)
+            self._load(options.name)
         else:
-            _ = request.model.engine
+            _ = options.engine
 
     def choose(self, is_raw: bool, path: Path) -> Model:
         """The model for a file: the one the user named, or else the default for its kind.
@@ -283,99 +318,3 @@ class _Models:
         self._loaded[name] = model
         self._talk.explain(model.describe(tile_side(self._plan, model)))
         return model
-
-
-@dataclass(frozen=True)
-class _RatioRule:
-    """How the amplification ratio of a file is found.
-
-    Attributes:
-        number: the ratio of every file, if the user gave one.
-        reference: the exposure that results should have, if the user named such a file. Without
-            either the ratio is estimated from each picture.
-        stops: how much brighter the result shall be than by the estimate; each stop doubles.
-    """
-
-    number: float | None = None
-    reference: Exposure | None = None
-    stops: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str, like: Path | None) -> "_RatioRule":
-        """The rule of the options ``--ratio`` and ``--like``.
-
-        Raises:
-            UsageError: if ``--ratio`` is neither ``auto``, with stops or without, nor a positive
-                number, or both are given.
-            InputError: if the file of ``--like`` does not tell its exposure time.
-        """
-        if text == "auto":
-            return cls(reference=None if like is None else _read_reference(like))
-        if like is not None:
-            raise UsageError("give either --ratio or --like, not both")
-        if match := _STOPS.fullmatch(text):
-            stops = float(match[1])
-            if abs(stops) > LARGEST_STOPS:
-                raise UsageError(f"--ratio {text}: at most {LARGEST_STOPS} stops more or less")
-            return cls(stops=stops)
-        try:
-            ratio = float(text)
-        except ValueError:
-            ratio = 0.0
-        if not 0 < ratio <= LARGEST_RATIO:
-            raise UsageError(
-                f"--ratio {text}: must be auto, auto+1 or auto-0.5 (in stops), or a number from "
-                f"above 0 to {LARGEST_RATIO}"
-            )
-        return cls(ratio)
-
-    def find(self, dark: DarkFile, path: Path) -> float:
-        """The ratio of one file.
-
-        Raises:
-            InputError: if its exposure cannot be compared with the reference's.
-        """
-        if self.number is not None:
-            return self.number
-        if self.reference is None:
-            ratio = choose_ratio(dark.image.balanced()) * 2**self.stops
-            return min(max(ratio, 1 / LARGEST_RATIO), LARGEST_RATIO)
-        own = dark.exposure
-        if not own.seconds:
-            raise InputError(
-                f"{path}: its metadata has no exposure time to compare with that of "
-                "--like, give --ratio"
-            )
-        ratio = _compare_exposures(own, self.reference)
-        if not 1 / LARGEST_RATIO <= ratio <= LARGEST_RATIO:
-            raise InputError(
-                f"{path}: the exposure of --like is {ratio:.3g} times its own by the "
-                f"metadata, the limit is {LARGEST_RATIO}: give --ratio"
-            )
-        return ratio
-
-
-def _compare_exposures(dark: Exposure, bright: Exposure) -> float:
-    """How many times more light ``bright`` got than ``dark``.
-
-    This is the ratio of the exposure times (thesis 000, ch. 2), multiplied by the ratios of
-    sensitivity and aperture area where both files tell them. In the thesis's pairs of pictures
-    these two are the same.
-    """
-    assert dark.seconds and bright.seconds
-    ratio = bright.seconds / dark.seconds
-    if dark.iso and bright.iso:
-        ratio *= bright.iso / dark.iso
-    if dark.f_number and bright.f_number:
-        step = dark.f_number / bright.f_number
-        ratio *= step * step  # damaged metadata give infinity, where a power would raise
-    return ratio
-
-
-def _read_reference(path: Path) -> Exposure:
-    exposure = read_exposure(path)
-    if not exposure.seconds:
-        raise InputError(
-            f"{path}: its metadata has no exposure time, give --ratio instead of --like"
-        )
-    return exposure

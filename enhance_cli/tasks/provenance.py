@@ -23,6 +23,7 @@ from enhance_cli.io.metadata import note_step
 _TOLD_APART = frozenset(
     {
         "files",
+        "workers",
         "page",
         "metadata",
         "resume",

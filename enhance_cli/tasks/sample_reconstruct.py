@@ -14,8 +14,8 @@ from enhance_cli.engine.generation import BATCH, reconstruct_pictures
 from enhance_cli.errors import EnhanceError, OutputError, UsageError
 from enhance_cli.io.image import Picture, find_images, write_image
 from enhance_cli.io.jobs import Job, JobList, Naming, plan_jobs
+from enhance_cli.tasks.attempt import alone
 from enhance_cli.tasks.batch import (
-    alone,
     failed_results,
     job_result,
     print_failures,

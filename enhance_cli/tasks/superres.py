@@ -36,7 +36,8 @@ from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_v
 from enhance_cli.resize import resample
 from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
-from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.attempt import FileProgress
+from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tasks.superres_drawing import (
@@ -46,6 +47,7 @@ from enhance_cli.tasks.superres_drawing import (
     draw_spread,
     make_consistent,
 )
+from enhance_cli.tasks.workers import WorkerOptions
 from enhance_cli.transparency import fill_transparent, without_rings
 
 
@@ -66,6 +68,7 @@ class SuperResolutionRequest:
     page: int | None = 1
     drawing: DrawingOptions = DrawingOptions()
     consistent: bool = False
+    workers: WorkerOptions = WorkerOptions()
 
 
 def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
@@ -80,23 +83,22 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     drawing = request.drawing.settle()
     if drawing.samples > 1 and request.page is None:
         raise UsageError("--pages all: samples are of one page at a time, choose --pages N")
-    networks = load_networks(request.model, "superres", request.size)
+    networks = load_networks(request.workers.here(request.model), "superres", request.size)
     request.drawing.check_models(networks.models)
     if request.consistent:
         _check_scale(networks)
     naming = Naming(networks.size.tag, picture_suffix, parts=drawing.parts)
     jobs = plan_jobs(request.files, naming, find_images)
-    plan = TilePlan(tile=request.model.tile)
-    for model in networks.models:
-        talk.explain(model.describe(tile_side(plan, model)))
-    networks.tell(talk.console.print)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
+    work = _Work.of(request, networks, sources)
+    for model in networks.models:
+        talk.explain(model.describe(tile_side(work.plan, model)))
+    networks.tell(talk.console.print)
     header = networks.header
     if any(model.contract.draws for model in networks.models):
         header |= drawing.header
-    provenance = Provenance.of("superres", request)
-    work = _Work(request, networks, plan, drawing, sources, provenance)
-    return run_batch(jobs, work, talk, header, work.estimate)
+    crew = Crew(request.workers, partial(_Work.make, request, sources))
+    return run_batch(jobs, work, crew, talk, header, work.estimate)
 
 
 def _check_scale(networks: Networks) -> None:
@@ -129,6 +131,27 @@ class _Work:
     drawing: Drawing
     sources: Collection[Path]
     provenance: Provenance
+
+    @classmethod
+    def of(
+        cls, request: SuperResolutionRequest, networks: Networks, sources: Collection[Path]
+    ) -> "_Work":
+        """The work of a request with these networks."""
+        plan, drawing = TilePlan(tile=request.model.tile), request.drawing.settle()
+        provenance = Provenance.of("superres", request)
+        return cls(request, networks, plan, drawing, sources, provenance)
+
+    @classmethod
+    def make(
+        cls, request: SuperResolutionRequest, sources: Collection[Path], device: str
+    ) -> "_Work":
+        """The work of a request in a worker, on a device."""
+        networks = load_networks(replace(request.model, device=device), "superres", request.size)
+        return cls.of(request, networks, sources)
+
+    def again(self) -> "_Work":
+        """See :class:`~enhance_cli.tasks.attempt.Work`."""
+        return replace(self, request=replace(self.request, files=self.request.files.again()))
 
     def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
         pages = _choose_pages(job.source, self.request.page)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from enhance_cli import __version__
@@ -16,7 +16,7 @@ from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan
-from enhance_cli.errors import InputError, OutputError, UsageError
+from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
     Damage,
@@ -36,11 +36,13 @@ from enhance_cli.io.video import (
 from enhance_cli.sizes import FrameSize, WantedSize, beyond
 from enhance_cli.subsampling import MIDDLE, Phase
 from enhance_cli.talk import Talk
-from enhance_cli.tasks.batch import FileProgress, run_batch
+from enhance_cli.tasks.attempt import FileProgress
+from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.provenance import Provenance, as_line, sha256_of
 from enhance_cli.tasks.video_pipeline import FramePipeline
 from enhance_cli.tasks.video_work import WorkFolder
+from enhance_cli.tasks.workers import WorkerOptions
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class VideoRequest:
         deinterlace: what becomes of the interlaced frames of files.
         strict: whether damaged files are refused.
         metadata: whether outputs keep what their inputs tell of themselves.
+        workers: what does the work.
     """
 
     files: FileOptions
@@ -112,21 +115,65 @@ class VideoRequest:
     deinterlace: Deinterlace = "tell"
     strict: bool = False
     metadata: bool = True
+    workers: WorkerOptions = WorkerOptions()
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What all inputs of a request share."""
+    """Enlarges one input, and holds what all inputs of a request share."""
 
     request: VideoRequest
     span: Span
     rate: Fraction | None
     networks: Networks
 
+    @classmethod
+    def of(cls, request: VideoRequest, options: ModelOptions) -> "_Run":
+        """The work of a request with the networks of such options.
+
+        Raises:
+            EnhanceError: if an option is wrong, or there is no such model.
+        """
+        span, rate = request.part.span, parse_rate(request.rate)
+        return cls(request, span, rate, load_networks(options, "video", request.size))
+
+    @classmethod
+    def make(cls, request: VideoRequest, device: str) -> "_Run":
+        """The work of a request in a worker, on a device."""
+        return cls.of(request, replace(request.model, device=device))
+
+    def again(self) -> "_Run":
+        """See :class:`~enhance_cli.tasks.attempt.Work`; the segments that are finished stay."""
+        request = replace(self.request, files=self.request.files.again(), resume=True)
+        return replace(self, request=request)
+
+    def __call__(self, job: Job, bar: FileProgress) -> dict[str, Any]:
+        return _enlarge(job, self, bar)
+
     @property
     def tiles(self) -> TilePlan:
         """How the network cuts frames into tiles."""
         return TilePlan(tile=self.request.model.tile)
+
+    @cached_property
+    def _prober(self) -> Prober:
+        return Prober(self.tiles)
+
+    def estimate(self, job: Job) -> Estimate:
+        """What a job would take."""
+        info = open_source(job.source, job.source_kind, rate=self.rate).info
+        size, model = _frame_size(info, self.networks)
+        frames = len(info.names) or info.frames or round((info.seconds or 0) * info.rate)
+        seconds = frames / info.rate
+        left = min(seconds, self.span.end or seconds) - (self.span.start or 0)
+        frames = max(round(left * info.rate), 0)
+        if not frames:
+            raise InputError(
+                f"{job.source}: does not tell how long it is, so nothing can be estimated"
+            )
+        return self._prober.estimate(
+            model, info.width * info.height, size.rounded(), count=frames, frames=frames
+        )
 
 
 def run_video(request: VideoRequest, talk: Talk) -> int:
@@ -143,29 +190,14 @@ def run_video(request: VideoRequest, talk: Talk) -> int:
         EnhanceError: for what concerns all inputs: an option, the model, the device, the names
             of the outputs.
     """
-    span = request.part.span
-    rate = parse_rate(request.rate)
-    networks = load_networks(request.model, "video", request.size)
-    run = _Run(request, span, rate, networks)
+    run = _Run.of(request, request.workers.here(request.model))
+    networks = run.networks
     jobs = plan_video_jobs(request.files, networks.size.tag, frames=request.frames)
     for model in networks.models:
         talk.explain(model.describe(FrameEnlarger(model, run.tiles).tile_side))
     networks.tell(talk.console.print)
-    fitted = False  # whether the options did fit one of the inputs
-
-    def work(job: Job, bar: FileProgress) -> dict[str, Any]:
-        nonlocal fitted
-        try:
-            result = _enlarge(job, run, bar)
-        except UsageError as error:
-            if not fitted:
-                raise
-            raise OutputError(str(error)) from error  # Only this input has no use for them.
-        fitted = True
-        return result
-
-    prober = Prober(run.tiles)
-    return run_batch(jobs, work, talk, networks.header, partial(_estimate, run, prober))
+    crew = Crew(request.workers, partial(_Run.make, request))
+    return run_batch(jobs, run, crew, talk, networks.header, run.estimate)
 
 
 def parse_rate(text: str | None) -> Fraction | None:
@@ -246,21 +278,6 @@ def _enlarge(job: Job, run: _Run, bar: FileProgress) -> dict[str, Any]:
         **run.networks.row(model),
         "provenance": record,
     }
-
-
-def _estimate(run: _Run, prober: Prober, job: Job) -> Estimate:
-    """What a job would take."""
-    info = open_source(job.source, job.source_kind, rate=run.rate).info
-    size, model = _frame_size(info, run.networks)
-    frames = len(info.names) or info.frames or round((info.seconds or 0) * info.rate)
-    seconds = frames / info.rate
-    left = min(seconds, run.span.end or seconds) - (run.span.start or 0)
-    frames = max(round(left * info.rate), 0)
-    if not frames:
-        raise InputError(f"{job.source}: does not tell how long it is, so nothing can be estimated")
-    return prober.estimate(
-        model, info.width * info.height, size.rounded(), count=frames, frames=frames
-    )
 
 
 def _open(job: Job, run: _Run, damage: Damage) -> FrameSource:

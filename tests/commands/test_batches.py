@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from enhance_cli.errors import InputError
 from enhance_cli.io.image import Picture, write_image
-from enhance_cli.tasks.batch import alone
+from enhance_cli.tasks.attempt import alone
 
 Run = Callable[..., object]
 

@@ -8,7 +8,7 @@ import typer
 from small_videos import Run, make_video
 
 from enhance_cli.commands.video import parse_seconds
-from enhance_cli.tasks import batch
+from enhance_cli.tasks import attempt
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_progress_lines_without_a_terminal(
     source = make_video(tmp_path / "a.mkv", 4)
     ran = enhance("video", source, *tiny_sisr, "-o", tmp_path / "soon.mkv")
     assert "frames" not in ran.err
-    monkeypatch.setattr(batch, "LINE_EVERY", 0)
+    monkeypatch.setattr(attempt, "LINE_EVERY", 0)
     ran = enhance("video", source, *tiny_sisr, "-o", tmp_path / "told.mkv")
     assert "a.mkv: 2 of 4 frames" in ran.err and "frames/s" in ran.err and "left" in ran.err
     again = (*tiny_sisr, "--overwrite", "-o", tmp_path / "told.mkv")
