@@ -1,12 +1,22 @@
 """Several processes that train together."""
 
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_tasks import TASKS, assert_same_run, log_rows, run
+from tiny_tasks import TASKS, assert_same_run, log_rows, photo, run, write_photo
 from two_processes import run_in_two
+
+pytestmark = pytest.mark.skipif(
+    not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
+    reason="this torch has no gloo, by which processes on CPUs talk to each other",
+)
 
 WORKER = """
 import os, sys
@@ -42,3 +52,34 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             assert float(left["validation"]) == pytest.approx(float(right["validation"]), abs=1e-3)
     assert [(tmp_path / f"rank{rank}").read_text() for rank in range(2)] == ["4", "4"]
     assert_same_run(tmp_path / "stopped", tmp_path / "regression")
+
+
+def curve(photos: Path, out: Path, start: Sequence[str]) -> list[dict[str, str]]:
+    """Train for four steps with the command; gives the rows of its curve."""
+    tiny = ("patch=8", "batch=2", "blocks=1", "channels=4", "validate_every=2")
+    settings = [word for setting in tiny for word in ("--set", setting)]
+    command = ["train", "enet-e-x4", "--stage", "1", "--steps", "4", "--device", "cpu", *settings]
+    ran = subprocess.run(
+        [*start, "-m", "enhance_cli", *command, "--data", photos, "--out", out],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (made,) = out.rglob("curve.csv")
+    return list(csv.DictReader(made.read_text().splitlines()))
+
+
+def test_torchrun_with_two_processes_gives_the_curve_of_one(tmp_path: Path) -> None:
+    for index in range(2):
+        write_photo(tmp_path / "photos" / f"{index}.png", photo(index, 50, 45))
+    python = [sys.executable]
+    two = [*python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    rows = [
+        curve(tmp_path / "photos", tmp_path / name, start)
+        for name, start in (("one", python), ("two", two))
+    ]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == ["2", "4"]
+    for one, both in zip(*rows, strict=True):
+        assert float(both["loss"]) == pytest.approx(float(one["loss"]), rel=1e-4)
+        assert float(both["validation"]) == pytest.approx(float(one["validation"]), abs=1e-3)
