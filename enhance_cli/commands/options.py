@@ -11,7 +11,7 @@ from enhance_cli.io.jobs import parse_output
 
 if TYPE_CHECKING:  # loads torch, which no help should wait for
     from enhance_cli.engine.catalogue import ModelOptions
-    from enhance_cli.tasks.workers import WorkerOptions
+    from enhance_cli.tasks.pool import WorkerOptions
 
 # Headings of the help.
 FILES = "Files"
@@ -313,7 +313,7 @@ def worker_options(device: str, ray: str | None) -> "WorkerOptions":
         EnhanceError: if one of several devices does not exist.
     """
     from enhance_cli.engine.device import choose_device
-    from enhance_cli.tasks.workers import WorkerOptions
+    from enhance_cli.tasks.pool import WorkerOptions
 
     devices = tuple(device.split(","))
     if len(devices) > 1 and ray is None:

@@ -25,8 +25,9 @@ from enhance_cli.tasks.attempt import (
     attempt,
 )
 from enhance_cli.tasks.estimating import Estimate, sum_up
+from enhance_cli.tasks.pool import WorkerOptions, open_pool
 from enhance_cli.tasks.side_by_side import Compute, side_by_side
-from enhance_cli.tasks.workers import Listener, Setting, WorkerOptions, open_pool
+from enhance_cli.tasks.workers import Listener, Setting
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,9 @@ from enhance_cli.tasks.dark_files import (
     result_suffix,
 )
 from enhance_cli.tasks.estimating import Estimate, Prober
+from enhance_cli.tasks.pool import WorkerOptions
 from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tasks.ratio_rule import RatioRule
-from enhance_cli.tasks.workers import WorkerOptions
 from enhance_cli.tone import CURVES, Curve
 
 SIZES = ("full", "half")

@@ -39,6 +39,7 @@ from enhance_cli.talk import Talk
 from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
+from enhance_cli.tasks.pool import WorkerOptions
 from enhance_cli.tasks.provenance import Provenance
 from enhance_cli.tasks.superres_drawing import (
     CONSISTENT,
@@ -47,7 +48,6 @@ from enhance_cli.tasks.superres_drawing import (
     draw_spread,
     make_consistent,
 )
-from enhance_cli.tasks.workers import WorkerOptions
 from enhance_cli.transparency import fill_transparent, without_rings
 
 

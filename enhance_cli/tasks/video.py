@@ -39,10 +39,10 @@ from enhance_cli.talk import Talk
 from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
+from enhance_cli.tasks.pool import WorkerOptions
 from enhance_cli.tasks.provenance import Provenance, as_line, sha256_of
 from enhance_cli.tasks.video_pipeline import FramePipeline
 from enhance_cli.tasks.video_work import WorkFolder
-from enhance_cli.tasks.workers import WorkerOptions
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from small_videos import make_video
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.io.jobs import Job
 from enhance_cli.tasks.attempt import Failed, Skipped
-from enhance_cli.tasks.workers import Listener, Pool, ProcessWorker
+from enhance_cli.tasks.pool import Pool
+from enhance_cli.tasks.workers import Listener, ProcessWorker
 
 
 @pytest.fixture
