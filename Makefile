@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 TEST_ARGS ?=
 MINUTES ?= 10
 
-.PHONY: setup demo test coverage lint format types imports check bench fuzz clean
+.PHONY: setup demo test coverage lint format types imports check bench bench-compare fuzz clean
 
 setup: $(INSTALLED)
 
@@ -53,6 +53,11 @@ bench: setup
 	$(BIN)/python benchmarks/tiles.py
 	$(BIN)/python benchmarks/strategies.py
 	$(BIN)/python benchmarks/video.py
+	$(BIN)/python benchmarks/video_peers.py
+
+# This checkout against another revision: make bench-compare BASE=HEAD~5
+bench-compare: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compare_revisions.py $(or $(BASE),$(error name a revision: make bench-compare BASE=HEAD~1))
 
 # Damaged files for everything that reads files; those that end as none may are kept in fuzz/.
 fuzz: setup
