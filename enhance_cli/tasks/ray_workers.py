@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,8 +20,14 @@ from enhance_cli.tasks.attempt import Outcome
 from enhance_cli.tasks.workers import Hands, Listener, Setting, StartError, Worker, WorkerDiedError
 
 _STARTING = 300.0  # seconds until a worker must have found a place and loaded its model
+_RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns of its plans
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".*",  # It tells of deaths on stdout, which holds JSON.
+    "RAY_worker_niceness": "0",  # of a cluster that is started here; by default all others go first
+}
 _REACHING = 10.0  # seconds until somebody must answer at an address
-_PASSED_ON = "ENHANCE_"  # how the names of environment variables begin that workers get
+_OURS = "ENHANCE_"  # how the names of environment variables begin that workers get
 
 
 def find_ray_workers(
@@ -40,14 +47,17 @@ def find_ray_workers(
     Raises:
         DeviceError: if Ray is missing, or the cluster cannot be reached.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of its plans
+    for name, value in _RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
         raise DeviceError(
             f"--ray {address}: Ray is not installed, run pip install 'enhance-cli[ray]'"
         ) from error
+    passed_on = {name: value for name, value in os.environ.items() if name.startswith(_OURS)}
+    if address == "local":  # Its workers find this very program.
+        passed_on["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         _reach(address)
@@ -56,11 +66,7 @@ def find_ray_workers(
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={
-                "env_vars": {
-                    name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)
-                }
-            },
+            runtime_env={"env_vars": passed_on},
             ignore_reinit_error=True,
         )
     except Exception as error:
@@ -133,10 +139,6 @@ class RayWorker:
     Args:
         setting: with what it begins.
         needs: the resources that it takes, as options of Ray.
-
-    Raises:
-        StartError: if the cluster has no room for it.
-        EnhanceError: if it cannot begin for another reason.
     """
 
     def __init__(self, setting: Setting, needs: dict[str, float]) -> None:
@@ -144,18 +146,30 @@ class RayWorker:
 
         actor: Any = ray.remote(_Actor)
         self._actor = actor.options(scheduling_strategy="SPREAD", **needs).remote()
-        try:
-            self._get(self._actor.begin.remote(setting), _STARTING)
-        except (WorkerDiedError, ray.exceptions.GetTimeoutError) as error:
-            self.end()
-            raise StartError(f"the Ray cluster starts none ({_first_line(error)})") from error
+        self._beginning = self._actor.begin.remote(setting)
+        self._begun = False
 
     def do(self, job: Job, again: bool, listener: Listener) -> tuple[Outcome, float]:
-        """See :class:`Worker`."""
+        """See :class:`Worker`.
+
+        Raises:
+            StartError: if the cluster has no room for the worker.
+        """
+        if not self._begun:
+            self._begin()
         done, lines = self._get(self._actor.do.remote(job, again), None)
         for line in lines:
             listener.say(line)
         return done  # type: ignore[no-any-return]
+
+    def _begin(self) -> None:
+        import ray
+
+        try:
+            self._get(self._beginning, _STARTING)
+        except (WorkerDiedError, ray.exceptions.GetTimeoutError) as error:
+            raise StartError(f"the Ray cluster starts none ({_first_line(error)})") from error
+        self._begun = True
 
     def end(self) -> None:
         """See :class:`Worker`."""
@@ -169,6 +183,8 @@ class RayWorker:
         try:
             return ray.get(reference, timeout=timeout)
         except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, ray.exceptions.RayError):  # The program is not there.
+                raise WorkerDiedError(_first_line(error.cause)) from error
             raise error.cause from error
         except ray.exceptions.GetTimeoutError:
             raise

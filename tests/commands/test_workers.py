@@ -1,5 +1,6 @@
 """Several devices and machines: the same results as of one process, even if workers die."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -35,9 +36,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ray_on_this_machine() -> Iterator[None]:
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
+    if importlib.util.find_spec("ray") is None:  # It is imported later, with settings.
+        pytest.skip("Ray is not installed: pip install ray")
     yield
-    ray.shutdown()
+    importlib.import_module("ray").shutdown()
 
 
 def told(out: str, folder: Path) -> list[dict]:
