@@ -74,7 +74,9 @@ class DataConsistentNet(SuperResolutionNet):
         """(N, 3 + 3 * s * s + 1, h, w) -> (N, 3, s * h, s * w), not limited to [0, 1]."""
         frame_lr, cells, confidence = features[:, :3], features[:, 3:-1], features[:, -1:]
         seen = torch.cat([frame_lr, _AMPLIFY * cells], 1)
-        residual = self.residual(seen.contiguous(memory_format=torch.channels_last))
+        channels_last = features.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        residual = self.residual(seen.contiguous(memory_format=order))
         enlarged = enlarge_to_cells([(frame_lr, bicubic_taps(self.scale))], self.scale)
         built = depth_to_space(enlarged.add_(cells, alpha=self.weight), self.scale)
         kept = self.weight * enlarge_confidence(confidence, self.scale)

@@ -236,7 +236,9 @@ def _run(
     canvas.begin(layout.settings)
     for group in _batches(boxes, layout.batch):
         tiles = torch.stack([image[:, box.top : box.bottom, box.left : box.right] for box in group])
-        tiles = tiles.to(model.device).contiguous(memory_format=torch.channels_last)
+        tiles = tiles.to(model.device)
+        if not model.compiled:  # OpenVINO takes one plane after the other
+            tiles = tiles.contiguous(memory_format=torch.channels_last)
         for box, result in zip(group, model.run_tiles(tiles, group).cpu(), strict=True):
             canvas.add(box.scaled(scale), result)
             done += box.height * box.width
