@@ -3,13 +3,14 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -88,6 +89,30 @@ def test_clips_on_two_devices(tmp_path: Path, enhance: Callable, tiny_frvsr: lis
         assert sorted(contents(out)) == ["a_x4.mkv", "b_x4.mkv"]
     assert rows[0] == rows[1]
     assert [row.get("frames") for row in rows[0]] == [3, 3, None, None]
+
+
+def is_decoder(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "isolation" in " ".join(process.cmdline())
+    return False
+
+
+def test_a_signal_ends_the_workers_too(tmp_path: Path, tiny_weights: dict[int, Path]):
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, Picture(np.zeros((1500, 1500, 3), np.uint8)))
+    command = ("superres", tmp_path, "--weights", tiny_weights[4], "--device", "cpu,cpu")
+    with subprocess.Popen(
+        [sys.executable, "-m", "enhance_cli", *command], stderr=subprocess.PIPE, text=True
+    ) as ran:
+        processes = []
+        while sum(map(is_decoder, processes)) < 2:  # Both workers have begun.
+            processes = psutil.Process(ran.pid).children(recursive=True)
+        ran.send_signal(signal.SIGINT)
+        assert ran.stderr is not None and ran.stderr.read() == "error: interrupted\n"
+    assert ran.returncode == 130
+    psutil.wait_procs(processes, timeout=30)
+    assert not any(process.is_running() for process in processes)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
 CRASHING = """

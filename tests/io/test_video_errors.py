@@ -8,6 +8,7 @@ from media import STEADY, convert, ffmpeg, make_video, tone
 
 from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.video import WHOLE, Span, open_source, probe
+from enhance_cli.io.video.program import can_copy_stream, copy_streams, read_frame_times
 
 av = pytest.importorskip("av")
 
@@ -138,3 +139,20 @@ def test_a_picture_is_no_video_whatever_its_suffix(tmp_path: Path, suffix: str) 
     path = tmp_path / f"still{suffix}"
     Image.new("RGB", (32, 24), "red").save(path, "JPEG", exif=exif)
     refuse(path, "a picture, not a video")
+
+
+def test_a_program_ffmpeg_that_crashes_is_of_no_help_and_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    program, source = tmp_path / "ffmpeg", make_video(tmp_path / "a.mkv")
+    program.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    program.chmod(0o755)
+    assert read_frame_times(source, 0, Fraction(1, 1000))
+    assert can_copy_stream(source, 0, "matroska")
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    assert read_frame_times(source, 0, Fraction(1, 1000)) == []
+    assert not can_copy_stream(source, 0, "matroska")
+    before = source.read_bytes()
+    assert not copy_streams(source, [0], source, "matroska", {}, Fraction(0))
+    assert source.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [source, program]
