@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from enhance_cli import __version__
 from enhance_cli.architectures.spec import LearnedPart
-from enhance_cli.engine.device import one_thread
+from enhance_cli.engine.device import KEPT_PRIMITIVES, one_thread
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import EnhanceError, OutputError, describe
 from enhance_cli.io.files import replacing
@@ -76,6 +76,7 @@ def compile_network(network: nn.Module, precision: str) -> OutputError | None:
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "NUM_STREAMS": 1,
+        "CPU_RUNTIME_CACHE_CAPACITY": KEPT_PRIMITIVES,
         # Threads that are bound to cores wait for each other where several programs run.
         "ENABLE_CPU_PINNING": False,
     }

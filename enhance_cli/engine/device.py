@@ -13,6 +13,10 @@ from enhance_cli.errors import DeviceError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# How many prepared operations oneDNN, which computes on CPUs for torch and for OpenVINO, and
+# OpenVINO itself keep. Each is for one shape: by default there are thousands, which take hundreds
+# of MiB where each picture has another size. The shapes of tiles, or of a video, are far fewer.
+KEPT_PRIMITIVES = 256
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -93,8 +97,11 @@ def keep_freed_memory() -> None:
     On a CPU each layer frees and takes feature maps of many megabytes. By default glibc asks the
     kernel for each of them, which clears the memory anew. That took a quarter of the time of
     training and a third of that of enlarging. In return some memory that is free stays with the
-    process. With another C library this function does nothing.
+    process. With another C library this function does nothing about that.
+
+    What grows with each new shape of tensors, the operations that oneDNN prepares, is bounded.
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_PRIMITIVES))
     if not sys.platform.startswith("linux"):
         return
     library = ctypes.CDLL(None)
