@@ -170,7 +170,7 @@ def _enet_real_e_x4() -> Recipe:
         patch=48,
         batch=8,
         l1_share=1.0,
-        optimisation=Optimisation(steps=5000, learning_rate=4e-4, clip=1.0, validate_every=250),
+        optimisation=Optimisation(steps=2000, learning_rate=4e-4, clip=1.0, validate_every=500),
     )
     return make_recipe("enet-real-e-x4", stage)
 
