@@ -16,6 +16,7 @@ and ``draws.png`` what is drawn from held-out squares, as the pictures beside th
 import argparse
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +163,14 @@ def train_all(asked: argparse.Namespace) -> Tensor:
     pairs, held_pairs = (PatchSampler(part, SCALE, SIDE // SCALE, CPU) for part in (photos, held))
     chosen = held[:: len(held) // SHOWN][:SHOWN]
     true = torch.stack([middle(photo) for photo in chosen])
-    for name, (configuration, trainable) in RUNS.items():
+    for name in asked.runs:
+        configuration, trainable = RUNS[name]
         config = VdvaeSrConfig(SCALE, BASE, LR_ENCODER, configuration, trainable)
         sr = VdvaeSrStage(
             architecture="vdvae-sr",
             config=config,
             start=start,
-            optimisation=plan(asked.steps, 3e-4, asked.seed),
+            optimisation=plan(asked.steps, asked.rate, asked.seed),
             patch=SIDE // SCALE,
             batch=BATCH,
         )
@@ -186,7 +188,7 @@ def train_all(asked: argparse.Namespace) -> Tensor:
     return true
 
 
-def draw_plots(out: Path) -> bytes:
+def draw_plots(out: Path, runs: Sequence[str]) -> bytes:
     """Curves of all runs: whole lines on held-out squares, dotted ones on those of the training."""
     titles = {
         "distortion": "Distortion",
@@ -197,7 +199,8 @@ def draw_plots(out: Path) -> bytes:
     }
     figure = new_drawing((10, 6))
     grid = figure.subplots(2, 3).flatten()
-    for colour, name in zip((*COLOURS, "#555555"), RUNS, strict=True):
+    colours = dict(zip(RUNS, (*COLOURS, "#555555"), strict=True))
+    for name in runs:
         rows = read_rows(out / name / "figures.csv")
         steps = [int(row["step"]) for row in rows]
         for panel, column in zip(grid, titles, strict=False):
@@ -205,7 +208,7 @@ def draw_plots(out: Path) -> bytes:
                 parts = ("distortion", "rate") if column == "bound" else (column,)
                 values = [sum(float(row[prefix + part]) for part in parts) for row in rows]
                 label = name.replace("-fixed", ", fixed decoder") if prefix == "" else None
-                panel.plot(steps, values, dashes, color=colour, linewidth=1.2, label=label)
+                panel.plot(steps, values, dashes, color=colours[name], linewidth=1.2, label=label)
     for panel, (column, title) in zip(grid, titles.items(), strict=False):
         panel.set(title=title, xlabel="step", ylabel="dB" if "psnr" in column else "bits/dim")
         panel.grid(alpha=0.3)
@@ -214,11 +217,11 @@ def draw_plots(out: Path) -> bytes:
     return to_svg(figure)
 
 
-def draw_sheet(out: Path, true: Tensor, steps: int) -> Image.Image:
+def draw_sheet(out: Path, true: Tensor, runs: Sequence[str], steps: int) -> Image.Image:
     """A row of draws for each run, by rising temperature, and at last the input and the truth."""
     small = torch.stack([imresize(square, 1 / SCALE) for square in true])
     ends = torch.stack([small.repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3), true])
-    rows = [torch.from_numpy(np.load(out / name / f"draws-{steps}.npy")) for name in RUNS]
+    rows = [torch.from_numpy(np.load(out / name / f"draws-{steps}.npy")) for name in runs]
     lines = [
         torch.cat([picture for group in (*row, *ends) for picture in group], 2) for row in rows
     ]
@@ -235,12 +238,14 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--base-steps", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     keep_freed_memory()
     true = train_all(asked)
-    (asked.out / "curves.svg").write_bytes(draw_plots(asked.out))
-    draw_sheet(asked.out, true, asked.steps).save(asked.out / "draws.png")
+    (asked.out / "curves.svg").write_bytes(draw_plots(asked.out, asked.runs))
+    draw_sheet(asked.out, true, asked.runs, asked.steps).save(asked.out / "draws.png")
 
 
 if __name__ == "__main__":
