@@ -4,8 +4,8 @@
     python examples/tempered_study.py runs/tempered --draw curves.png     # of the runs there are
 
 The experiments are those of dissertation 003, figures 4.5 to 4.9, with WGAN-GP on colour MNIST. A
-run that is there is not done again, and one that was stopped goes on. Prints a Markdown table with
-a row for each run; a run that failed has its row too.
+run that is there is not done again, and one that was stopped goes on. Prints a Markdown table of
+how they ended, those that failed too.
 """
 
 import argparse
@@ -123,18 +123,17 @@ def draw(out: Path, seeds: int, picture: Path) -> None:
 
 
 def tabulate(out: Path, seeds: int) -> str:
-    """A row for each run: its last validation."""
-    lines = [
-        "| experiment | lens | seed | validations | least distance | last | modes |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for run in sorted(runs(seeds), key=lambda run: (run.name, run.arm, run.seed)):
-        rows = run.read(out)
-        cells = [EXPERIMENTS[run.name].title, LABELS[run.arm], str(run.seed), str(len(rows))]
-        if rows:
-            least = min(row["frechet"] for row in rows)
-            modes = f"{rows[-1]['modes']:.0f}" if "modes" in rows[-1] else ""
-            cells += [f"{least:.4g}", f"{rows[-1]['frechet']:.4g}", modes]
+    """A row for each arm: the last distance, and modes in brackets, of each seed."""
+    titles = " | ".join(f"seed {seed}" for seed in range(seeds))
+    lines = [f"| experiment | lens | {titles} |", f"| --- | --- |{' --- |' * seeds}"]
+    for name, experiment in EXPERIMENTS.items():
+        for arm in experiment.arms:
+            cells = [experiment.title, LABELS[arm]]
+            for seed in range(seeds):
+                rows = Run(name, arm, seed).read(out)
+                last = rows[-1] if rows else {}
+                modes = f" ({last['modes']:.0f})" if "modes" in last else ""
+                cells.append(f"{last['frechet']:.3g}{modes}" if rows else "")
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
