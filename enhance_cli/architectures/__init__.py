@@ -92,9 +92,10 @@ def _autoencoders(family: str, base: AutoencoderConfig) -> tuple[ModelSpec, ...]
     )
 
 
-# The chapter trains DCGAN on digits, and on faces LSGAN, which has no batch normalisation.
+# DCGAN for plain digits; WGAN-GP for colour digits and LSGAN for faces, which have no batch
+# normalisation.
 _GANS = {
-    "digits": (DcganConfig(side=28, padding=2), "colour digits"),
+    "digits": (DcganConfig(side=28, padding=2, normalised=False), "colour digits"),
     "mnist": (DcganConfig(side=28, padding=2, channels=1), "digits"),
     "faces": (DcganConfig(normalised=False), "faces of 32x32"),
 }
