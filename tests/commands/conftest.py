@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from small_pictures import save_tiny
 
+from enhance_cli.tasks.pool import WorkerOptions
 from enhance_cli.tasks.video_work import WorkFolder
 
 
@@ -56,3 +57,9 @@ def tiny_sisr(video_networks: dict[str, Path]) -> list[object]:
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of three frames."""
     monkeypatch.setattr(WorkFolder, "segment_frames", 3)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several videos are worked on here, not by a worker, which would see nothing of a patch."""
+    monkeypatch.setattr(WorkerOptions, "wanted", lambda _self, _jobs: False)

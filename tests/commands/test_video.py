@@ -302,6 +302,7 @@ def test_options_that_mean_nothing_are_named(tmp_path: Path, enhance: Run, tiny_
     assert "--codec, --crf: not used" in ran.err
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_each_input_is_described_once_and_a_file_opened_six_times(
     tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
 ):

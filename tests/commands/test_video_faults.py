@@ -148,6 +148,7 @@ def test_a_disk_that_fills_up_while_encoding(
 
 
 @pytest.mark.usefixtures("short_segments")
+@pytest.mark.usefixtures("in_this_process")
 def test_a_disk_that_fills_up_while_the_memory_of_the_stream_is_saved(
     tmp_path: Path, enhance: Run, tiny_frvsr: list
 ):
@@ -186,6 +187,7 @@ def test_a_disk_that_fills_up_while_assembling_keeps_what_can_be_resumed(
     assert names(tmp_path) == ["a.mkv", "a_x4.mkv"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_out_of_memory_fails_this_input_alone(
     tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
 ):
@@ -197,6 +199,7 @@ def test_out_of_memory_fails_this_input_alone(
     assert names(tmp_path) == ["a.mkv", "b.mkv", "b_x4.mkv"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_ctrl_c_stops_all_inputs(
     tmp_path: Path, enhance: Run, tiny_sisr: list, monkeypatch: pytest.MonkeyPatch
 ):
