@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,10 @@ class SuperResolutionStage(Stage):
         losses: The losses of the other steps, and their weights.
         features: File of the first layers of VGG-19, for the losses that compare features; empty
             looks for it in a folder ``nets`` of the data.
+        material: What pairs are made of, in a few words; part of a run's fingerprint.
     """
 
+    material: ClassVar[str] = "photographs"
     patch: int = 32
     batch: int = 16
     l1_share: float = 0.75
@@ -80,10 +82,28 @@ class SuperResolutionStage(Stage):
         photos, held = load_split(data, validation)
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        pairs = PatchSampler(photos, self.config.scale, self.patch, device)
-        about = f"{len(photos)} photographs"
-        held_pairs = reduce_photos(held, self.config.scale)
-        return self.make_task(network, pairs, about, criterion, held_pairs, device)
+        pairs = self.make_source(photos, device)
+        about = f"{len(photos)} {self.material}"
+        return self.make_task(network, pairs, about, criterion, self.make_held(held), device)
+
+    def make_source(self, photos: list[Tensor], device: torch.device) -> "PairSource":
+        """What gives the pairs to train on, from photographs, each uint8 (3, H, W).
+
+        Raises:
+            DatasetError: If no photograph is large enough.
+        """
+        return PatchSampler(photos, int(self.config.scale), self.patch, device)
+
+    def make_held(self, photos: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """The pairs to validate on, from photographs that are never trained on.
+
+        Returns:
+            Small and large pictures, each uint8 (3, h, w) and (3, scale * h, scale * w).
+
+        Raises:
+            DatasetError: If no photograph is large enough.
+        """
+        return reduce_photos(photos, int(self.config.scale))
 
     def make_task(self, *parts: Any) -> "SuperResolution":
         """The task of this stage; see ``SuperResolution`` for its parts."""
