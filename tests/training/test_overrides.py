@@ -1,7 +1,7 @@
 """Settings changed by ``--set``: names, types, and values that no run can use."""
 
 import json
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 import pytest
@@ -58,7 +58,7 @@ def test_every_name_that_the_message_lists_can_be_set(name: str) -> None:
     values: dict[str, object] = {}
     parts: list[Any] = [stage]
     for part in parts:
-        held = {key: getattr(part, key) for key in part.__dataclass_fields__}
+        held = {entry.name: getattr(part, entry.name) for entry in fields(part)}
         values |= {key: value for key, value in held.items() if not is_dataclass(value)}
         parts += [value for value in held.values() if is_dataclass(value)]
     assert sorted(listed) == sorted(values.keys() - {"start"})
