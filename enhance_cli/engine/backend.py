@@ -40,7 +40,7 @@ def choose_engine(backend: str, device: str, precision: str) -> Engine:
             set, else OpenVINO on a CPU where it is installed, and torch elsewhere.
         device: see :func:`choose_device`; with ``openvino`` ``auto`` is the CPU.
         precision: see :func:`choose_dtype`. With OpenVINO ``auto`` is bf16 on a CPU that computes
-            in it, else fp32.
+            in it, else fp32. ``int8`` asks for OpenVINO.
 
     Raises:
         UsageError: if a name is unknown, or OpenVINO is asked for on another device than a CPU or
@@ -51,21 +51,23 @@ def choose_engine(backend: str, device: str, precision: str) -> Engine:
         backend = os.environ.get("ENHANCE_BACKEND") or "auto"
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, BACKENDS)
-    required = backend == "openvino"
+    integers = precision == "int8" and backend != "torch"
+    required = integers or backend == "openvino"
+    asked = "--precision int8" if integers else "--backend openvino"
     place = choose_device("cpu" if required and device == "auto" else device)
-    dtype = choose_dtype(precision, place)
+    dtype = torch.float32 if integers else choose_dtype(precision, place)
     if required and place.type != "cpu":
-        raise UsageError(f"--backend openvino: it runs on the CPU, not on {place}, leave one out")
+        raise UsageError(f"{asked}: OpenVINO runs on the CPU, not on {place}, leave one out")
     if backend == "torch" or place.type != "cpu":
         return Engine(place, dtype)
     try:
         native = native_precision()
     except CompilationError as error:
         if required:
-            raise DeviceError(f"--backend openvino: {error}") from error
+            raise DeviceError(f"{asked}: {error}") from error
         return Engine(place, dtype, notice=f"torch runs the network, which is slower: {error}")
     wanted = native if precision == "auto" else precision
-    if wanted in ("fp32", native):
+    if integers or wanted in ("fp32", native):
         return Engine(place, dtype, wanted, required)
     can = " and ".join(dict.fromkeys(("fp32", native)))
     told = f"OpenVINO computes in {can} on this CPU, not in {wanted}"

@@ -14,6 +14,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
 from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
+from enhance_cli.engine.calibration import read_ranges
 from enhance_cli.engine.checkpoint import (
     CheckpointInfo,
     build_empty,
@@ -130,12 +131,14 @@ def speed_up(model: Model, engine: Engine) -> Model:
 
     Raises:
         DeviceError: if the engine must be OpenVINO, and it does not run the network.
+        UsageError, CheckpointError: if it shall compute in integers, see :func:`read_ranges`.
     """
     if engine.compiled is None:
         return replace(model, notice=engine.notice)
     assert isinstance(model.network, nn.Module)
+    ranges = read_ranges(model.info.path, model.network) if engine.compiled == "int8" else None
     try:
-        failure = compile_network(model.network, engine.compiled)
+        failure = compile_network(model.network, engine.compiled, ranges)
     except CompilationError as error:
         told = f"OpenVINO does not run {model.info.name}: {error}"
         if engine.required:

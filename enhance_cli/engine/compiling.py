@@ -9,6 +9,7 @@ OpenVINO and torch, the CPU and the precision.
 import hashlib
 import importlib
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,18 +18,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from enhance_cli import __version__
 from enhance_cli.architectures.spec import LearnedPart
+from enhance_cli.engine.calibration import Ranges
 from enhance_cli.engine.device import KEPT_PRIMITIVES, one_thread
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import EnhanceError, OutputError, describe
 from enhance_cli.io.files import replacing
 
 INSTALL = "pip install 'enhance-cli[openvino]'"
-PRECISIONS = {"fp32": "f32", "bf16": "bf16"}  # our names and those of OpenVINO
+# Our names and those of OpenVINO; integers are for the layers whose ranges are known.
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 _KEPT = 32  # compiled parts in the cache; those that were used longest ago are removed
 _SIDE = 64  # of the input with which a part is traced
@@ -49,13 +53,17 @@ def native_precision() -> str:
     return "bf16" if "BF16" in able else "fp32"
 
 
-def compile_network(network: nn.Module, precision: str) -> OutputError | None:
+def compile_network(
+    network: nn.Module, precision: str, ranges: Ranges | None = None
+) -> OutputError | None:
     """Let OpenVINO run the learned parts of a network from now on.
 
     Args:
         network: on the CPU and in evaluation mode. Its values stay the same to within 1e-5 in
             fp32. A network whose parts were compiled runs in one thread at a time.
         precision: key of ``PRECISIONS``.
+        ranges: with ``int8``, of the inputs of the layers that are run in integers, by their
+            names in the part's module.
 
     Returns:
         Why the cache could not be written, if it could not; the network runs all the same.
@@ -82,10 +90,10 @@ def compile_network(network: nn.Module, precision: str) -> OutputError | None:
     }
     compiled, failure = [], None
     for owner, part in owners:
-        path = cache_folder() / "openvino" / f"{_key(core, owner, settings)}.blob"
+        path = cache_folder() / "openvino" / f"{_key(core, owner, settings, ranges)}.blob"
         runs = _load(core, path, settings)
         if runs is None:
-            runs = _compile(core, owner, part, settings)
+            runs = _compile(core, owner, part, settings, ranges)
             try:
                 _keep(path, runs)
             except OutputError as error:
@@ -137,7 +145,13 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def _compile(core: Any, owner: nn.Module, part: LearnedPart, settings: dict[str, Any]) -> Any:
+def _compile(
+    core: Any,
+    owner: nn.Module,
+    part: LearnedPart,
+    settings: dict[str, Any],
+    ranges: Ranges | None,
+) -> Any:
     """Convert and compile the part of a module, for inputs of any size."""
     examples = [
         torch.zeros(1, planes, _SIDE // shrink, _SIDE // shrink)
@@ -159,9 +173,37 @@ def _compile(core: Any, owner: nn.Module, part: LearnedPart, settings: dict[str,
             for value, planes in zip(model.inputs, part.planes, strict=True)
         }
         model.reshape(shapes)
+        if ranges is not None:
+            _quantise(model, owner, ranges)
         return core.compile_model(model, "CPU", settings)
     except Exception as error:  # Each layer of it has its own types.
         raise CompilationError(_first_line(error)) from error
+
+
+def _quantise(model: Any, owner: nn.Module, ranges: Ranges) -> None:
+    """Round the inputs and the weights of convolutions to 8 bits, which OpenVINO then computes in.
+
+    Inputs have 256 levels over their range, weights 255 over that of their output channel.
+    """
+    operations = _module("openvino.opset13")
+    left = set(ranges)
+    for node in model.get_ordered_ops():
+        found = re.match(r"__module\.owner\.(.+?)/", node.get_friendly_name())
+        if node.get_type_name() != "Convolution" or not found or found[1] not in left:
+            continue
+        left.remove(found[1])
+        low, high = ranges[found[1]]
+        step = max((high - low) / 255, 1e-12)
+        low = round(low / step) * step  # Zero, of which margins are made, must be a level.
+        largest = owner.get_submodule(found[1]).weight.detach().abs().amax((1, 2, 3), keepdim=True)  # type: ignore[operator]
+        most = largest.clamp(min=1e-12).numpy()
+        bounds = ((low, low + 255 * step, 256), (-most, most, 255))
+        for index, (*both, levels) in enumerate(bounds):
+            ends = [np.float32(end) for end in both]
+            rounded = operations.fake_quantize(node.input_value(index), *ends, *ends, levels)
+            node.input(index).replace_source_output(rounded.output(0))
+    if left:
+        raise ValueError(f"no convolutions are named {', '.join(sorted(left))}")
 
 
 def _first_line(error: Exception) -> str:
@@ -196,7 +238,7 @@ def _keep(path: Path, part: Any) -> None:
 
 
 @one_thread()
-def _key(core: Any, owner: nn.Module, settings: dict[str, Any]) -> str:
+def _key(core: Any, owner: nn.Module, settings: dict[str, Any], ranges: Ranges | None) -> str:
     """What a compiled part depends on, as a name of a file."""
     digest = hashlib.sha256()
     for fact in (
@@ -206,6 +248,7 @@ def _key(core: Any, owner: nn.Module, settings: dict[str, Any]) -> str:
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
         sorted(settings.items()),
+        sorted((ranges or {}).items()),
         type(owner).__qualname__,
         owner.learned,
         getattr(owner, "config", None),

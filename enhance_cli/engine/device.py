@@ -12,7 +12,7 @@ import torch
 from enhance_cli.errors import DeviceError, UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 # How many prepared operations oneDNN, which computes on CPUs for torch and for OpenVINO, and
 # OpenVINO itself keep. Each is for one shape: by default there are thousands, which take hundreds
 # of MiB where each picture has another size. The shapes of tiles, or of a video, are far fewer.
@@ -59,12 +59,18 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
     Args:
         precision: ``auto`` (bf16 on CUDA devices that compute in it, fp16 on other CUDA
-            devices, else fp32), ``fp32``, ``bf16`` or ``fp16``.
+            devices, else fp32), ``fp32``, ``bf16`` or ``fp16``. Torch does not compute in
+            ``int8``.
         device: where it will be used.
 
     Raises:
         UsageError: if the name is none of these.
     """
+    if precision == "int8":
+        raise UsageError(
+            "--precision int8: torch does not compute in it, choose fp32 or bf16, or "
+            "--backend openvino where that is an option"
+        )
     if precision == "auto":
         if device.type != "cuda":
             return torch.float32

@@ -24,7 +24,11 @@ Progress = Callable[[int, int], None]  # input pixels done, input pixels in all
 # of 64 channels takes 0.5 GiB for a tile of 512 pixels enlarged 4 times in 16 bits, and two tiles
 # at once fill a large card better than one.
 _AUTO_TILE = {"cpu": 320, "mps": 320, "cuda": 512}
-_COMPILED_TILE = {"fp32": 384, "bf16": 512}  # with OpenVINO, which needs less memory than torch
+_COMPILED_TILE = {
+    "fp32": 384,
+    "bf16": 512,
+    "int8": 512,
+}  # with OpenVINO, which needs less memory than torch
 _AUTO_BATCH = {"cpu": 1, "mps": 1, "cuda": 2}
 
 

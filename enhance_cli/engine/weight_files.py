@@ -18,7 +18,7 @@ import platformdirs
 
 from enhance_cli.architectures import MODELS
 from enhance_cli.engine.checkpoint import CheckpointInfo, read_checkpoint_info
-from enhance_cli.errors import CheckpointError
+from enhance_cli.errors import CheckpointError, UnknownNameError
 from enhance_cli.io.fetch import has_sha256
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -106,6 +106,22 @@ def find_weights(name: str) -> FoundWeights | None:
         if path.exists():
             return FoundWeights(name, path, read_manifest(folder).get(name, {}))
     return None
+
+
+def find_file(name: str) -> FoundWeights:
+    """Find weights by the name of their model, or a checkpoint file by its path.
+
+    Raises:
+        UnknownNameError: if no weights of a name can be found.
+    """
+    if name.endswith(".safetensors") or "/" in name:
+        path = Path(name)
+        return FoundWeights(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
+    found = find_weights(name)
+    if found is None:
+        known = {file.name for file in iterate_weights()}
+        raise UnknownNameError("weights", name, known or {"(none found)"})
+    return found
 
 
 def find_entry(name: str) -> dict[str, Any]:

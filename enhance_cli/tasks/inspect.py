@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,12 +16,12 @@ from enhance_cli.engine.complexity import count_parameters, measure_complexity
 from enhance_cli.engine.weight_files import (
     FoundWeights,
     find_entry,
+    find_file,
     find_imported,
     find_weights,
     iterate_weights,
-    read_manifest,
 )
-from enhance_cli.errors import CheckpointError, EnhanceError, UnknownNameError
+from enhance_cli.errors import CheckpointError, EnhanceError
 from enhance_cli.talk import plain_console, print_errors, print_json
 
 Row = Mapping[str, Any]
@@ -109,7 +108,7 @@ def run_show(name: str, *, as_json: bool) -> int:
         UnknownNameError: if no such weights can be found.
         CheckpointError: if the file cannot be read.
     """
-    file = _find(name)
+    file = find_file(name)
     info = read_checkpoint_info(file.path)
     details = {
         **_row(file),
@@ -144,7 +143,7 @@ def run_verify(names: list[str]) -> int:
         UnknownNameError: if no weights of a name can be found.
     """
     console = plain_console()
-    files = [_find(name) for name in names] or list(iterate_weights())
+    files = [find_file(name) for name in names] or list(iterate_weights())
     if not files:
         raise CheckpointError("no weights found: train some, or set ENHANCE_WEIGHTS")
     bad = 0
@@ -163,18 +162,6 @@ def run_verify(names: list[str]) -> int:
             note = "sha256 right" if matches else "not in a manifest"
             console.print(f"{file.name}: {note}, every tensor loads")
     return 1 if bad else 0
-
-
-def _find(name: str) -> FoundWeights:
-    """Find weights by the name of their model, or a checkpoint file by its path."""
-    if name.endswith(".safetensors") or "/" in name:
-        path = Path(name)
-        return FoundWeights(path.stem, path, read_manifest(path.parent).get(path.stem, {}))
-    found = find_weights(name)
-    if found is None:
-        known = {file.name for file in iterate_weights()}
-        raise UnknownNameError("weights", name, known or {"(none found)"})
-    return found
 
 
 def _describe(

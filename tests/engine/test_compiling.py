@@ -209,7 +209,7 @@ def test_impossible_engines(monkeypatch: pytest.MonkeyPatch):
         choose_engine("onnx", "cpu", "auto")
     monkeypatch.setattr(backend, "choose_device", torch.device)
     assert "mps" in DEVICES
-    with pytest.raises(UsageError, match="--backend openvino: it runs on the CPU, not on mps"):
+    with pytest.raises(UsageError, match="openvino: OpenVINO runs on the CPU, not on mps"):
         choose_engine("openvino", "mps", "fp32")
 
 
