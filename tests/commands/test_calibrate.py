@@ -102,7 +102,7 @@ def test_a_model_is_calibrated_and_run(
     picture = photos / "0.png"
     options = ["--weights", model, "--precision", "int8", "-x2"]
     ran = enhance("superres", picture, "-o", tmp_path / "out.png", *options)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "tiny-x2 are unknown, use fp32 or bf16, or measure them: enhance weights cali" in ran.err
     ran = enhance("weights", "calibrate", model, "--data", photos, "-n", 9)
     assert ran.code == 0, ran.err
