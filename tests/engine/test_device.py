@@ -131,7 +131,7 @@ def test_automatic_precision_elsewhere(device: str) -> None:
     assert choose_dtype("auto", torch.device(device)) == torch.float32
 
 
-@pytest.mark.parametrize("name", ["", "float32", "FP32", "int8", "fp8"])
+@pytest.mark.parametrize("name", ["", "float32", "FP32", "int4", "fp8"])
 def test_unknown_precision(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_dtype(name, torch.device("cpu"))
