@@ -1,5 +1,6 @@
 """Videos that cannot be read: one line that says why."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from media import STEADY, convert, ffmpeg, make_video, tone
 
 from enhance_cli.errors import InputError, UsageError
 from enhance_cli.io.video import WHOLE, Span, open_source, probe
+from enhance_cli.io.video import program as ffmpeg_program
 from enhance_cli.io.video.program import can_copy_stream, copy_streams, read_frame_times
 
 av = pytest.importorskip("av")
@@ -156,3 +158,16 @@ def test_a_program_ffmpeg_that_crashes_is_of_no_help_and_no_harm(
     assert not copy_streams(source, [0], source, "matroska", {}, Fraction(0))
     assert source.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [source, program]
+
+
+def test_a_program_that_stands_still_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """But not one that works for long."""
+    script = tmp_path / "ffmpeg"
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
+    monkeypatch.setattr(ffmpeg_program, "_PATIENCE", 0.3)
+    said = []
+    for work in ("time.sleep(3600)", "while time.process_time() < 1.5: pass"):
+        script.write_text(f"#!{sys.executable}\nimport time\n{work}\nprint('done')\n")
+        script.chmod(0o755)
+        said.append(ffmpeg_program.run_program([]))
+    assert said == [None, "done\n"]

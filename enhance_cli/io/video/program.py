@@ -3,8 +3,13 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+
+import psutil
+
+_PATIENCE = 60.0  # seconds between two looks at the time that the program has worked
 
 
 def find_program() -> str | None:
@@ -32,22 +37,43 @@ def run_program(arguments: Sequence[str]) -> str | None:
         arguments: those behind the name of the program.
 
     Returns:
-        What it writes to standard output; None if it is missing or fails.
+        What it writes to standard output; None if it is missing, fails, or has not worked for a
+        while, as where it waits for a disk that is gone.
     """
     program = find_program()
     if program is None:
         return None
+    command = [program, "-hide_banner", "-nostdin", "-v", "error", *arguments]
     try:
-        ran = subprocess.run(
-            [program, "-hide_banner", "-nostdin", "-v", "error", *arguments],
-            capture_output=True,
+        started = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
             errors="replace",
-            check=False,
         )
     except OSError:
         return None
-    return ran.stdout if ran.returncode == 0 else None
+    with started:
+        said = _wait(started)
+    return said if started.returncode == 0 else None
+
+
+def _wait(started: "subprocess.Popen[str]") -> str:
+    """All that a program writes to its standard output; one that does not go on is ended."""
+    worked = None
+    try:
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return started.communicate(timeout=_PATIENCE)[0]
+            with suppress(psutil.NoSuchProcess):
+                before, worked = worked, psutil.Process(started.pid).cpu_times()[:2]
+                if worked == before:
+                    started.kill()
+    except BaseException:
+        started.kill()
+        raise
 
 
 def place_of(path: Path) -> str:
