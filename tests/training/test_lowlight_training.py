@@ -300,29 +300,6 @@ def test_patches_that_do_not_fit(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "assignment",
-    [
-        "low_ratio=0.5",
-        "high_ratio=2",
-        "batch=0",
-        "alpha=1.5",
-        "beta=-1",
-        "samples=0",
-        "prior_deviation=-1",
-        "architecture=resnet",
-        "learning_rate=-1",
-        "alpha=NaN",
-        "error=cubic",
-    ],
-)
-def test_settings_that_no_run_can_use(assignment: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        override(RECIPES["sid-fcn"].stages[0], [assignment])
-    assert assignment.split("=")[0] in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("assignment", ["width=0", "latent=0", "colours=2", "source=jpeg"])
 def test_networks_that_cannot_be(assignment: str) -> None:
     with pytest.raises(UsageError) as caught:

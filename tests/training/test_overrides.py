@@ -100,26 +100,26 @@ def test_values_of_another_type_are_refused(assignment: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "assignment",
-    [
-        "schedule=linear",
-        "keep=both",
-        "architecture=resnet",
-        "validate_every=0",
-        "steps=0",
-        "batch=0",
-        "patch=0",
-        "betas=[0.9]",
-        "learning_rate=NaN",
-        "channels=0",
-    ],
-)
-def test_values_that_no_run_can_use_are_refused(assignment: str) -> None:
+UNUSABLE = {
+    "enet-e-x4": "schedule=linear keep=both architecture=resnet validate_every=0 steps=0 batch=0 "
+    "patch=0 betas=[0.9] learning_rate=NaN channels=0",
+    "sid-fcn": "low_ratio=0.5 high_ratio=2 batch=0 alpha=1.5 beta=-1 samples=0 alpha=NaN "
+    "prior_deviation=-1 error=cubic",
+    "frvsr-10-128": "short_share=1.5 made_share=NaN photos=3 flow_weight=NaN weight=1.5 "
+    "data_consistency.damping=0 flow.passes=0",
+    "frvsr-real": 'blur=[2,1] blur=[1] blur=["a","b"] blur=1.5 blur=[0,Infinity] codec=vp9 '
+    "noise=2 compressed=-1",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_values_that_no_run_can_use_are_refused(name: str) -> None:
     """Neither a traceback nor, as for an unknown schedule, another one in silence."""
-    with pytest.raises(UsageError) as caught:
-        override(STAGE, [assignment]).make_network(None)
-    assert assignment.split("=")[0] in str(caught.value)
+    for assignment in UNUSABLE[name].split():
+        with pytest.raises(UsageError) as caught:
+            override(RECIPES[name].stages[0], [assignment]).make_network(None)
+        assert assignment.split("=")[0] in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["start", "optimisation", "config"])
