@@ -115,6 +115,14 @@ def import_weights(
             "--half", help="Store numbers of 16 bits: half the size, a little less exact."
         ),
     ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="Store integers of 8 bits, with a scale for each row of a tensor: a quarter of "
+            "the size, less exact. What a network computes with is chosen when it is run.",
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Turn the weights of another program, or of a training run, into a checkpoint.
@@ -125,5 +133,5 @@ def import_weights(
     """
     from enhance_cli.tasks.import_weights import ImportRequest, run_import
 
-    request = ImportRequest(source, model, name, output, half, overwrite)
+    request = ImportRequest(source, model, name, output, half, int8, overwrite)
     raise typer.Exit(run_import(request))

@@ -25,6 +25,7 @@ from enhance_cli.engine.checkpoint_versions import (
     upgrade_contract,
     upgrade_description,
 )
+from enhance_cli.engine.row_storage import pack_rows, unpack_rows
 from enhance_cli.errors import CheckpointError, OutputError
 from enhance_cli.io.files import replacing
 
@@ -134,7 +135,8 @@ def save_checkpoint(
         architecture: the network's entry in ``ARCHITECTURES``.
         name: name of the model.
         tensors: values that are stored in place of the network's own, e.g. an average of them.
-        dtype: storage type of floating point tensors; loading always gives float32.
+        dtype: storage type of floating point tensors; loading always gives float32. With
+            ``torch.int8`` they are stored as :func:`pack_rows` says.
         training: notes on where the values come from, which JSON can hold.
 
     Raises:
@@ -152,7 +154,10 @@ def save_checkpoint(
         "training": json.dumps(dict(training or {})),
     }
     state = {}
-    for key, value in (tensors if tensors is not None else network.state_dict()).items():
+    values = tensors if tensors is not None else network.state_dict()
+    if dtype == torch.int8:
+        values, dtype = pack_rows(values), None
+    for key, value in values.items():
         cast = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         state[key] = cast.detach().cpu().contiguous()
         if torch.isfinite(value).all() and not torch.isfinite(cast).all():
@@ -237,12 +242,18 @@ def load_network(info: CheckpointInfo) -> nn.Module:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read all tensors of a safetensors file to the CPU, in the types in which they are stored.
 
+    Rows of integers with a scale become float32.
+
     Raises:
         CheckpointError: if the file is missing or damaged.
     """
     read_metadata(path)
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no iterator)
+    try:
+        return unpack_rows(stored)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: damaged, its scales do not fit ({error})") from error
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:

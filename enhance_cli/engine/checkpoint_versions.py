@@ -4,12 +4,13 @@ Version 1 described every video network by one flat configuration. What was no u
 was in it nevertheless. Since version 2 the settings are nested by subject, and a network with the
 data-consistency step is an architecture of its own. The range of values, which is [0, 1] for every
 network, is no longer part of the running contract; the first files of version 2 still state it.
+Since version 3 tensors may be stored as rows of 8-bit integers, see ``row_storage``.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _SISR = ("scale", "channels", "blocks")
 _DATA_CONSISTENCY = {

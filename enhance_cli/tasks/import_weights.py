@@ -35,6 +35,7 @@ class ImportRequest:
     name: str | None = None
     output: Path | None = None
     half: bool = False
+    int8: bool = False
     overwrite: bool = False
 
 
@@ -77,7 +78,7 @@ def run_import(request: ImportRequest) -> int:
         found.architecture,
         name,
         training=found.training,
-        dtype=torch.float16 if request.half or found.half else None,
+        dtype=_choose_type(request, found),
     )
     console = plain_console(stderr=True)
     parameters = sum(parameter.numel() for parameter in found.network.parameters())
@@ -89,6 +90,15 @@ def run_import(request: ImportRequest) -> int:
     if request.output is None:
         console.print(one_line(f"run it with --model {name}"))
     return 0
+
+
+def _choose_type(request: ImportRequest, found: _Found) -> torch.dtype | None:
+    """The type in which tensors are stored, None for that of the network."""
+    if request.half and request.int8:
+        raise UsageError("--int8: --half stores 16 bits, leave one of the two out")
+    if request.int8:
+        return torch.int8
+    return torch.float16 if request.half or found.half else None
 
 
 def _choose_name(request: ImportRequest) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from enhance_cli.architectures.rrdbnet import RrdbNet, RrdbNetConfig
 from enhance_cli.architectures.srvgg import Srvgg, SrvggConfig
@@ -111,6 +111,8 @@ def test_names_of_imported_models(mine: Path, enhance: Callable):
         (["enet-e-x4.pth", "--as", "small-x2"], 1, "exists already, add --overwrite"),
         (["enet-e-x4.pth", "--as", "small-x2", "--half", "--overwrite"], 0, "small-x2"),
         ([mine / "small-x2.safetensors", "--as", "again"], 0, "a checkpoint of small-x2"),
+        (["enet-e-x4.pth", "--as", "a", "--half", "--int8"], 2, "leave one of the two out"),
+        (["enet-e-x4.pth", "--as", "rows-x2", "--int8"], 0, "run it with --model rows-x2"),
     ):
         ran = enhance("weights", "import", *arguments)
         assert ran.code == code, ran.err
@@ -120,8 +122,13 @@ def test_names_of_imported_models(mine: Path, enhance: Callable):
     }
     assert sorted(path.name for path in mine.iterdir()) == [
         "again.safetensors",
+        "rows-x2.safetensors",
         "small-x2.safetensors",
     ]
+    half, rows = (load_file(mine / f"{name}-x2.safetensors") for name in ("small", "rows"))
+    for name, value in half.items():
+        if value.ndim > 1:
+            assert rows[name].dtype == torch.int8
     Image.open(PHOTO).crop((0, 0, 24, 24)).save("photo.png")
     assert enhance("superres", "photo.png", "-x2", "--model", "small").code == 0
 

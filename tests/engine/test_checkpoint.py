@@ -98,6 +98,26 @@ def test_half_precision_storage_loads_as_float32(tmp_path: Path, dtype: torch.dt
         assert torch.equal(loaded[key], value.to(dtype).float())
 
 
+def test_storage_in_eight_bits_has_a_scale_for_each_row(tmp_path: Path) -> None:
+    path, net = tmp_path / "rows.safetensors", network()
+    with torch.no_grad():
+        net.hr.weight[1].mul_(100)
+        net.hr.weight[2].zero_()
+    save_checkpoint(path, net, ENHANCENET, "rows", dtype=torch.int8)
+    loaded = load(path).state_dict()
+    for key, value in net.state_dict().items():
+        assert loaded[key].dtype == torch.float32
+        rows = value.abs().flatten(1).amax(1) if value.ndim > 1 else torch.zeros(len(value))
+        off = (loaded[key] - value).abs().flatten(1 if value.ndim > 1 else 0).reshape(len(rows), -1)
+        assert (off.amax(1) <= rows / 127 / 2 * 1.001).all(), key
+    with safe_open(path, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    assert tensors["hr.weight"].dtype == torch.int8
+    tensors["hr.weight.row_scale"] = torch.ones(3)
+    save_file(tensors, path, metadata=metadata_of(path))
+    assert "its scales do not fit" in refusal(lambda: load(path))
+
+
 def test_other_values_than_the_network_s_can_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "average.safetensors"
     average = {key: value + 1 for key, value in network().state_dict().items()}
