@@ -24,10 +24,10 @@ from enhance_cli.architectures.flow_net import FlowConfig
 from enhance_cli.architectures.frvsr import FRVSR, SISR, VSR, FrvsrConfig
 from enhance_cli.architectures.mnist import MNIST_ARCHITECTURES
 from enhance_cli.architectures.pix2pix import PIX2PIX, Pix2PixConfig
+from enhance_cli.architectures.residual_shuffle import RESIDUAL_SHUFFLE, ResidualShuffleConfig
 from enhance_cli.architectures.rrdbnet import RRDBNET
 from enhance_cli.architectures.sid_fcn import SID_FCN, SidFcnConfig
 from enhance_cli.architectures.sid_net import SID_NET, SidNetConfig
-from enhance_cli.architectures.span import SPAN, SpanConfig
 from enhance_cli.architectures.spec import Architecture, ModelSpec
 from enhance_cli.architectures.srnet import SisrConfig
 from enhance_cli.architectures.srvgg import SRVGG
@@ -39,7 +39,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     entry.name: entry
     for entry in (
         ENHANCENET,
-        SPAN,
+        RESIDUAL_SHUFFLE,
         EDSR,
         RRDBNET,
         SRVGG,
@@ -145,7 +145,7 @@ MODELS: dict[str, ModelSpec] = {
             "enhancenet",
             EnhanceNetConfig(scale=4),
             "worn pictures, enlarged, smooth",
-            "EnhanceNet, L1, taught by a larger network",
+            "EnhanceNet, L1",
             textured="enet-real-x4",
         ),
         ModelSpec(
@@ -176,8 +176,20 @@ MODELS: dict[str, ModelSpec] = {
             "64x64 to 256x256, several answers",
             "VDVAE-SR 256, thesis 002, tables 6.2 and 6.3",
         ),
-        ModelSpec("fast-x2", "span", SpanConfig(scale=2), "SPAN x2, squared error: the quickest"),
-        ModelSpec("fast-x4", "span", SpanConfig(), "SPAN x4, squared error: the quickest"),
+        ModelSpec(
+            "fast-x2",
+            "residual-shuffle",
+            ResidualShuffleConfig(scale=2),
+            "pictures, enlarged twice, quickest",
+            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+        ),
+        ModelSpec(
+            "fast-x4",
+            "residual-shuffle",
+            ResidualShuffleConfig(),
+            "pictures, enlarged 4 times, quickest",
+            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+        ),
         ModelSpec(
             "sid-fcn",
             "sid-fcn",

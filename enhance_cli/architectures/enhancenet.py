@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,6 +12,7 @@ from enhance_cli.architectures.layers import (
     ResidualBlock,
     conv3x3,
     receptive_halo,
+    start_near_zero,
 )
 from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 from enhance_cli.resize import imresize
@@ -62,22 +62,9 @@ class EnhanceNet(nn.Module):
             halo=receptive_halo([*trunk, *enlargement, Convolution(), Convolution()]),
         )
         self.learned = LearnedPart("residual")
-        self._initialise()
-
-    def _initialise(self) -> None:
-        # This departs from the Xavier initialisation of ch. 2.5.8. With Kaiming's and with damped
-        # residual branches the network starts at the bicubic picture, and its learning rate may
-        # be ten times as high.
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        with torch.no_grad():
-            for block in self.body:
-                assert isinstance(block, ResidualBlock)
-                block.conv2.weight.mul_(0.1)
-            self.out.weight.mul_(0.05)
+        # This departs from the Xavier initialisation of ch. 2.5.8: the network starts at the
+        # bicubic picture, and its learning rate may be ten times as high.
+        start_near_zero(self, self.out)
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""

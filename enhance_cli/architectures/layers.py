@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +26,23 @@ class ResidualBlock(nn.Module):
         """(N, C, H, W) -> the same shape."""
         out: Tensor = x + self.conv2(functional.relu(self.conv1(x)))
         return out
+
+
+@torch.no_grad()
+def start_near_zero(network: nn.Module, last: nn.Conv2d) -> None:
+    """Give convolutions first values with which a residual network gives nearly nothing.
+
+    They are Kaiming's for ReLU, damped in the residual branches and in the last layer.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            module.conv2.weight.mul_(0.1)
+    last.weight.mul_(0.05)
 
 
 @dataclass(frozen=True)

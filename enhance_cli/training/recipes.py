@@ -188,16 +188,27 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """A short schedule from fresh weights, and another from where it ended."""
-    stage = SuperResolutionStage(
+    """The start of a long schedule, and a shorter one from there."""
+    first = SuperResolutionStage(
         **named_network("fast-x4"),
         patch=48,
-        optimisation=Optimisation(steps=4600, learning_rate=1e-3, clip=1.0, validate_every=250),
+        l1_share=1.0,
+        optimisation=Optimisation(
+            steps=2000,
+            horizon=14_000,
+            learning_rate=1e-3,
+            clip=1.0,
+            validate_every=500,
+            keep="last",
+        ),
     )
-    again = replace(stage.optimisation, steps=2600, learning_rate=6e-4, validate_every=200)
-    return make_recipe(
-        "fast-x4", stage, replace(stage, start=(EarlierStage(1),), optimisation=again)
+    second = replace(
+        first,
+        l1_share=0.75,
+        start=(EarlierStage(1),),
+        optimisation=Optimisation(steps=8500, learning_rate=8e-4, clip=1.0, validate_every=500),
     )
+    return make_recipe("fast-x4", first, second)
 
 
 def _fast_x2() -> Recipe:
