@@ -212,11 +212,12 @@ def _fast_x4() -> Recipe:
 
 
 def _fast_x2() -> Recipe:
+    """From the network for 4x, which differs in its last convolution."""
     stage = SuperResolutionStage(
         **named_network("fast-x2"),
         patch=48,
         start=(NamedModel("fast-x4"),),
-        optimisation=Optimisation(steps=5000, learning_rate=1e-3, clip=1.0),
+        optimisation=Optimisation(steps=2500, learning_rate=6e-4, clip=1.0, validate_every=500),
     )
     return make_recipe("fast-x2", stage)
 

@@ -42,6 +42,7 @@ MODELS = (
     "enet-real-e-x4",
     "enet-real-x4",
     CLASSIFIER,
+    "fast-x2",
     "fast-x4",
     "frvsr-3-64",
     "frvsr-real",
