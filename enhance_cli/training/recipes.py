@@ -10,217 +10,15 @@ from typing import Any
 from enhance_cli.architectures import MODELS
 from enhance_cli.data.degradation import Degradation
 from enhance_cli.training.autoencoder import AutoencoderStage
-from enhance_cli.training.distillation import DistillationStage
 from enhance_cli.training.lowlight_recipes import LOWLIGHT_RECIPES
 from enhance_cli.training.mnist import MNIST_RECIPES
 from enhance_cli.training.optimisation import Optimisation
-from enhance_cli.training.perceptual import LossWeights
-from enhance_cli.training.stages import Recipe, Stage, make_recipe, named_network
+from enhance_cli.training.stages import Recipe, make_recipe, named_network
 from enhance_cli.training.start import EarlierStage, NamedModel
-from enhance_cli.training.superres import SuperResolutionStage
+from enhance_cli.training.superres_recipes import SUPERRES_RECIPES
 from enhance_cli.training.tempered_recipes import TEMPERED_RECIPES
-from enhance_cli.training.tempered_superres import TemperedSuperResolutionStage
-from enhance_cli.training.tempering import LensPlan
 from enhance_cli.training.vdvae_recipes import VDVAE_RECIPES
 from enhance_cli.training.video import VideoStage
-from enhance_cli.training.worn import WornStage
-
-# --- super-resolution ---------------------------------------------------------------------------
-
-
-def _enet_e_x4() -> Recipe:
-    """A first stage at small patches and a high rate, then a longer one with squared errors."""
-    network = named_network("enet-e-x4")
-    return make_recipe(
-        "enet-e-x4",
-        SuperResolutionStage(
-            **network,
-            patch=24,
-            l1_share=1.0,
-            optimisation=Optimisation(steps=5363, learning_rate=8e-4, keep="last"),
-        ),
-        SuperResolutionStage(
-            **network,
-            start=(EarlierStage(1),),
-            optimisation=Optimisation(steps=10_000, learning_rate=5e-4),
-        ),
-    )
-
-
-def _enet_e_x2() -> Recipe:
-    """From the network for 4x, first towards a long schedule that is left after a third."""
-    settings: dict[str, Any] = {**named_network("enet-e-x2"), "patch": 48, "batch": 12}
-    return make_recipe(
-        "enet-e-x2",
-        SuperResolutionStage(
-            **settings,
-            start=(NamedModel("enet-e-x4"),),
-            l1_share=1.0,
-            optimisation=Optimisation(steps=1649, horizon=5000, learning_rate=5e-4, keep="last"),
-        ),
-        SuperResolutionStage(
-            **settings,
-            start=(EarlierStage(1),),
-            l1_share=0.7,
-            optimisation=Optimisation(
-                steps=2000, learning_rate=3e-4, warmup=0.02, validate_every=500
-            ),
-        ),
-    )
-
-
-_LOSS_NAMES = {"e": "squared error", "p": "perceptual", "a": "adversarial", "t": "texture"}
-
-
-def _enet_losses(kind: str) -> LossWeights:
-    """One of the combinations of table 2.2.
-
-    The table's weights are for other features: they make perceptual and texture losses a thousand
-    times stronger here, where conv3_1 stands for pool5 and every mean activation is 1. These give
-    the perceptual loss about the gradients of all textures together, a third of them from each
-    layer, and the adversary four tenths of that before it has learned. The table weighs the
-    squared error by none; a weight of 1 on [0, 1] would be nothing beside the adversary.
-    """
-    return LossWeights(
-        euclidean=1000.0 if "e" in kind else 0.0,
-        perceptual=(0.01, 0.005) if "p" in kind else (0.0, 0.0),
-        adversarial=4.0 if "a" in kind else 0.0,
-        texture=(1.5e-9, 2e-8, 6e-9) if "t" in kind else (0.0, 0.0, 0.0),
-    )
-
-
-_ENET_LOSSES = {kind: _enet_losses(kind) for kind in ("p", "ea", "pa", "eat", "pat")}
-_ONE_STAGE = ("p", "ea", "pa", "eat")
-
-
-def _textured(steps: int, horizon: int = 0) -> Optimisation:
-    """Ch. 2.5.8 trains anew at a fixed rate of 1e-4 for up to 24 hours.
-
-    From a network that enlarges already far fewer steps are needed, at a higher rate that falls.
-    """
-    return Optimisation(
-        steps=steps,
-        horizon=horizon,
-        learning_rate=2e-4,
-        ema=0.998,
-        clip=100.0,
-        validate_every=250,
-        keep="last",
-    )
-
-
-def _enet_perceptual_x4(kind: str) -> Recipe:
-    """ENet of one of the combinations, from the weights of ENet-E."""
-    stage = SuperResolutionStage(
-        **named_network("enet-e-x4"),
-        start=(NamedModel("enet-e-x4"),),
-        batch=8,
-        l1_share=0.0,
-        losses=_ENET_LOSSES[kind],
-        optimisation=_textured(1400),
-    )
-    losses = " + ".join(_LOSS_NAMES[letter] for letter in kind)
-    return Recipe(
-        f"enet-{kind}-x4", f"EnhanceNet x4, {losses}: ENet-{kind.upper()} of table 2.3", (stage,)
-    )
-
-
-def _heeding_more(gentle: SuperResolutionStage, then: Optimisation) -> tuple[Stage, ...]:
-    """A stage in which the adversary counts a quarter, and one in which it counts in full."""
-    losses = _ENET_LOSSES["pat"]
-    return (
-        replace(gentle, losses=replace(losses, adversarial=losses.adversarial / 4)),
-        replace(gentle, losses=losses, start=(EarlierStage(1),), optimisation=then),
-    )
-
-
-def _enet_pat_x4() -> Recipe:
-    gentle = SuperResolutionStage(
-        **named_network("enet-pat-x4"),
-        start=(NamedModel("enet-e-x4"),),
-        batch=8,
-        l1_share=0.0,
-        optimisation=_textured(2855, 5000),
-    )
-    return make_recipe("enet-pat-x4", *_heeding_more(gentle, _textured(1603, 3600)))
-
-
-def _enet_pat_x4_tempered() -> Recipe:
-    """ENet-PAT in one stage, with a lens in place of the rule when the discriminator pauses.
-
-    For the rule itself: --set lens_width=0 --set winning=0.8.
-    """
-    stage = TemperedSuperResolutionStage(
-        **named_network("enet-pat-x4"),
-        start=(NamedModel("enet-e-x4"),),
-        batch=8,
-        l1_share=0.0,
-        losses=replace(_ENET_LOSSES["pat"], winning=1.0),  # never pauses
-        lens=LensPlan(lens_steps=700),
-        optimisation=_textured(1400),
-    )
-    return Recipe("enet-pat-x4-tempered", "EnhanceNet x4, ENet-PAT with a lens (ch. 4)", (stage,))
-
-
-def _enet_real_e_x4() -> Recipe:
-    """Worn photographs by L1."""
-    stage = WornStage(
-        **named_network("enet-real-e-x4"),
-        start=(NamedModel("enet-e-x4"),),
-        patch=48,
-        batch=8,
-        l1_share=1.0,
-        optimisation=Optimisation(steps=2000, learning_rate=4e-4, clip=1.0, validate_every=500),
-    )
-    return make_recipe("enet-real-e-x4", stage)
-
-
-def _enet_real_x4() -> Recipe:
-    """The same pairs with ENet-PAT's losses."""
-    gentle = DistillationStage(
-        **named_network("enet-real-x4"),
-        start=(NamedModel("enet-real-e-x4"),),
-        batch=8,
-        l1_share=0.0,
-        optimisation=_textured(1196, 6000),
-    )
-    return make_recipe("enet-real-x4", *_heeding_more(gentle, _textured(2610, 3600)))
-
-
-def _fast_x4() -> Recipe:
-    """The start of a long schedule, and a shorter one from there."""
-    first = SuperResolutionStage(
-        **named_network("fast-x4"),
-        patch=48,
-        l1_share=1.0,
-        optimisation=Optimisation(
-            steps=2000,
-            horizon=14_000,
-            learning_rate=1e-3,
-            clip=1.0,
-            validate_every=500,
-            keep="last",
-        ),
-    )
-    second = replace(
-        first,
-        l1_share=0.75,
-        start=(EarlierStage(1),),
-        optimisation=Optimisation(steps=8500, learning_rate=8e-4, clip=1.0, validate_every=500),
-    )
-    return make_recipe("fast-x4", first, second)
-
-
-def _fast_x2() -> Recipe:
-    """From the network for 4x, which differs in its last convolution."""
-    stage = SuperResolutionStage(
-        **named_network("fast-x2"),
-        patch=48,
-        start=(NamedModel("fast-x4"),),
-        optimisation=Optimisation(steps=2500, learning_rate=6e-4, clip=1.0, validate_every=500),
-    )
-    return make_recipe("fast-x2", stage)
-
 
 # --- video --------------------------------------------------------------------------------------
 
@@ -374,15 +172,7 @@ def _autoencoder(model: str) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _enet_e_x4(),
-        _enet_e_x2(),
-        *map(_enet_perceptual_x4, _ONE_STAGE),
-        _enet_pat_x4(),
-        _enet_pat_x4_tempered(),
-        _enet_real_e_x4(),
-        _enet_real_x4(),
-        _fast_x4(),
-        _fast_x2(),
+        *SUPERRES_RECIPES,
         *LOWLIGHT_RECIPES,
         _frvsr_real(),
         _frvsr_3_64(),
