@@ -1,5 +1,7 @@
 """Prediction and merging time of the thesis's strategies on a 1424x2128 packed picture.
 
+Beside them are tiles as the network itself wants them.
+
     python benchmarks/strategies.py [--model sid-net-small] [--threads 2]
 
 The network has fresh weights: its time does not depend on them. What is not spent in the network
@@ -17,11 +19,11 @@ from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.engine.checkpoint import build
 from enhance_cli.engine.device import keep_freed_memory
 from enhance_cli.engine.runnable import Runnable
-from enhance_cli.engine.strategies import STRATEGIES
+from enhance_cli.engine.strategies import STRATEGIES, choose_plan
 from enhance_cli.engine.tiled import run_tiled
 
 
-def run_case(model: str, strategy: str, image: Tensor) -> dict[str, float | str]:
+def run_case(model: str, strategy: str | None, image: Tensor) -> dict[str, float | str]:
     """Seconds of one picture: in all, and outside of the network."""
     spec = MODELS[model]
     network = build(ARCHITECTURES[spec.architecture], spec.config).eval()
@@ -40,13 +42,13 @@ def run_case(model: str, strategy: str, image: Tensor) -> dict[str, float | str]
     run_tiled(
         Runnable(timed, network.contract, torch.device("cpu")),
         image,
-        STRATEGIES[strategy],
+        choose_plan(strategy, None),
         levels=torch.uint8,
     )
     total = time.perf_counter() - start
     return {
         "model": model,
-        "strategy": strategy,
+        "strategy": strategy or "none",
         "patches": patches,
         "seconds": round(total, 2),
         "merging_s": round(total - inside, 2),
@@ -68,7 +70,7 @@ def main() -> None:
         ARCHITECTURES[MODELS[arguments.model].architecture], MODELS[arguments.model].config, "meta"
     ).contract.channels_in
     image = torch.rand(channels, arguments.height, arguments.width)
-    for strategy in STRATEGIES:
+    for strategy in (None, *STRATEGIES):
         print(json.dumps(run_case(arguments.model, strategy, image)), flush=True)  # noqa: T201
 
 

@@ -49,6 +49,7 @@ MODELS = (
     "sid-fcn",
     "sid-fcn-grey",
     "sid-fcn-srgb",
+    "sid-net-small",
     "sisr",
     "vdvae-sr-x4",
     *SAMPLED,

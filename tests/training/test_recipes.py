@@ -69,9 +69,10 @@ def test_the_manifest_s_command_runs_the_recipe_that_made_the_weights(name: str)
 def test_recipes_of_the_thesis() -> None:
     """Table 3, ch. 6.1.6, 7.1.2 and 7.2 of thesis 000."""
     betas = {"pix2pix": 10.0, "sid-net-grey": 1.0, "sid-net-srgb": 1.0}
-    milestones = {"pix2pix": 1000, "sid-net-small": 3000}
+    milestones = {"pix2pix": 1000}
     names = [name for name in RECIPES if name.startswith("sid-net") or name == "pix2pix"]
-    assert len(names) == 6
+    names.remove("sid-net-small")  # which two cores have trained, over fewer steps
+    assert len(names) == 5
     for name in names:
         (stage,) = RECIPES[name].stages
         assert isinstance(stage, LowLightStage)
