@@ -132,7 +132,8 @@ def _engines(found: Findings) -> None:
     """What computes networks here, and in which precision by default."""
     engines: dict[str, Any] = {"torch": {"precision": ["fp32", "bf16", "fp16"]}}
     try:
-        engines["openvino"] = {"precision": list(dict.fromkeys(("fp32", native_precision())))}
+        able = dict.fromkeys(("fp32", native_precision(), "int8"))
+        engines["openvino"] = {"precision": list(able)}
     except CompilationError as error:
         engines["openvino"] = {"precision": [], "reason": str(error)}
         if not found.facts["gpus"]:
