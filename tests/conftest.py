@@ -22,8 +22,11 @@ os.environ["ENHANCE_BACKEND"] = "torch"
 
 # The tests' tensors are small: more threads cost more than they bring.
 torch.set_num_threads(1)
-# Shells ignore it in what they run in the background, and children inherit that; tests send it.
+# Shells ignore the one in what they run in the background, and nohup the other; children inherit
+# that, and tests send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

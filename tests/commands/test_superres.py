@@ -253,7 +253,7 @@ def test_format_limits_are_checked_before_computing(
     [
         (["--model", "srgan"], 2, "unknown model 'srgan': choose from enet-e-x2, enet-e-x4"),
         (["--device", "tpu"], 2, "unknown device 'tpu': choose from auto, cpu"),
-        (["--precision", "int8"], 2, "unknown precision 'int8'"),
+        (["--precision", "int4"], 2, "unknown precision 'int4'"),
         (["--tile", "big"], 2, "--tile big: must be auto, 0 or a number"),
         (["--tile", "7"], 2, "--tile 7: must be at least"),
         (["--quality", "101"], 2, "'--quality': Input should be less than or equal to 100"),
