@@ -199,6 +199,7 @@ def _thesis(model: str, *, beta: float = 2.0, milestone: int = 2000, patch: int 
 def _sid_net_small() -> Recipe:
     """The thesis's objective over far fewer steps, at a higher rate that falls, at all ratios."""
     (thesis,) = _thesis("sid-net-small").stages
+    assert isinstance(thesis, LowLightStage)
     stage = replace(
         thesis,
         dark_share=0.5,
