@@ -47,6 +47,12 @@ def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
     return photos
 
 
+def cut_middle(image: Tensor, height: int, width: int) -> Tensor:
+    """The middle of a picture (C, H, W), (C, height, width), which must not be larger than it."""
+    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
+    return image[:, top : top + height, left : left + width]
+
+
 def crop_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Cut a tensor (..., H, W) at the bottom and right so that both sides become multiples."""
     height, width = (side - side % multiple for side in image.shape[-2:])

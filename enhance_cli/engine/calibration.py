@@ -42,20 +42,15 @@ class Calibration:
     psnr_fp32: float
     psnr_int8: float
 
-    def save(self, checkpoint: Path) -> Path:
-        """Write the file beside a checkpoint, replacing what is there.
-
-        Returns:
-            The file.
+    def save(self, path: Path) -> None:
+        """Write the file, see :func:`calibration_file`, replacing what is there.
 
         Raises:
             OutputError: if it cannot be written.
         """
-        path = calibration_file(checkpoint)
         text = json.dumps(asdict(self), indent=1) + "\n"
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-        return path
 
 
 def calibration_file(checkpoint: Path) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from enhance_cli.data.patches import cut_middle
 from enhance_cli.engine.backend import choose_engine
 from enhance_cli.engine.calibration import (
     Calibration,
@@ -75,9 +76,8 @@ def run_calibrate(request: CalibrationRequest) -> int:
     if before - after > MOST_LOST:
         raise EnhanceError(f"{model.info.name}: {told}, more than {MOST_LOST} dB lost: use bf16")
     values = digest(model.network)
-    Calibration(ranges, values, len(shown), len(held), round(before, 3), round(after, 3)).save(
-        model.info.path
-    )
+    scores = round(before, 3), round(after, 3)
+    Calibration(ranges, values, len(shown), len(held), *scores).save(path)
     console = plain_console(stderr=True)
     console.print(one_line(f"{path}: {len(ranges)} layers, {told}"))
     return 0
@@ -94,7 +94,7 @@ def _draw(
     paths = find_images(request.data, recursive=True)
     step = max(len(paths) // request.count, 1)
     photos = (to_planes(read_rgb8(path)) for path in paths[::step][: request.count])
-    chosen = [_middle(photo, side) for photo in photos if min(photo.shape[-2:]) >= side]
+    chosen = [cut_middle(photo, side, side) for photo in photos if min(photo.shape[-2:]) >= side]
     if len(chosen) < _EVERY:
         raise DatasetError(
             f"{request.data}: {len(chosen)} photographs have {side} pixels on both sides, give "
@@ -102,11 +102,6 @@ def _draw(
         )
     pairs = [(to_levels(imresize(to_values(photo), 1 / scale)), photo) for photo in chosen]
     return pairs[::_EVERY], [pair for index, pair in enumerate(pairs) if index % _EVERY]
-
-
-def _middle(photo: Tensor, side: int) -> Tensor:
-    top, left = ((length - side) // 2 for length in photo.shape[-2:])
-    return photo[:, top : top + side, left : left + side]
 
 
 def _score(model: Model, pairs: list[tuple[Tensor, Tensor]]) -> float:

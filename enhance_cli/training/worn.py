@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from enhance_cli.data.patches import PhotoSampler, crop_to_multiple
+from enhance_cli.data.patches import PhotoSampler, crop_to_multiple, cut_middle
 from enhance_cli.data.wear import Wear, wear_out
 from enhance_cli.errors import DatasetError
 from enhance_cli.training.superres import PairSource, SuperResolutionStage
@@ -45,8 +45,7 @@ class WornStage(SuperResolutionStage):
         scale, pairs = int(self.config.scale), []
         for index, photo in enumerate(photos):
             height, width = (min(side, _VALIDATION_SIDE) for side in photo.shape[-2:])
-            top, left = (photo.shape[-2] - height) // 2, (photo.shape[-1] - width) // 2
-            middle = crop_to_multiple(photo[:, top : top + height, left : left + width], scale)
+            middle = crop_to_multiple(cut_middle(photo, height, width), scale)
             if min(middle.shape[-2:]) >= 2 * scale * _BORDER:
                 pairs.append((wear_out("all", middle, scale, f"{index}"), middle))
         if not pairs:
