@@ -3,6 +3,7 @@
 To add one, write its network in ``architectures`` and give it an entry in ``FEATURES``.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,15 @@ class FeatureNetwork:
     prepare: Callable[[Tensor], Tensor] = as_given
 
 
-def fit_for_squeezenet(images: Tensor) -> Tensor:
-    """Resize pictures (N, C, H, W) bilinearly, so that the shorter side is from 64 to 256.
+def fit_for_squeezenet(images: Tensor, longest: float = LONGEST) -> Tensor:
+    """Resize pictures (N, C, H, W) bilinearly, so that the shorter side is from 64 to ``longest``.
 
     Smaller pictures are enlarged, since the last map of SqueezeNet, at 1/16, must have more than
     one place. Larger ones are reduced, with antialiasing, because they take long.
     """
     height, width = images.shape[2:]
     shorter = min(height, width)
-    target = min(max(shorter, SHORTEST), LONGEST)
+    target = min(max(shorter, SHORTEST), longest)
     if target == shorter:
         return images
     size = [round(side * target / shorter) for side in (height, width)]
@@ -325,16 +326,16 @@ class PerceptualDistance:
     weights: tuple[Tensor, ...]
     device: torch.device
 
-    @torch.inference_mode()
-    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
-        """Compute the distances of pairs of pictures.
+    def compare(self, first: Tensor, second: Tensor) -> Tensor:
+        """Compute the distances of pairs of pictures, with gradients where pictures have them.
 
         Args:
-            first, second: (N, 1 or 3, H, W) in [0, 1], both of one shape. They are resized as for
-                features.
+            first, second: (N, 1 or 3, H, W) in [0, 1] on the network's device, both of one shape.
+                They are compared at their own size; only those with a side below 64 pixels are
+                enlarged.
 
         Returns:
-            (N,) float32 on the CPU; 0 for equal pictures.
+            (N,) float32; 0 for equal pictures.
 
         Raises:
             ValueError: if the shapes differ, or are not those of pictures.
@@ -344,11 +345,18 @@ class PerceptualDistance:
                 f"pictures of one shape are compared, not {tuple(first.shape)} "
                 f"and {tuple(second.shape)}"
             )
-        maps = [
-            self.network.maps(fit_for_squeezenet(_on(as_rgb(part), self.device)))
-            for part in (first, second)
-        ]
-        return lpips(maps[0], maps[1], self.weights).float().cpu()
+        of_first, of_second = (
+            [layer.float() for layer in self.network.maps(fitted)]
+            for fitted in (
+                fit_for_squeezenet(as_rgb(part), longest=math.inf) for part in (first, second)
+            )
+        )
+        return lpips(of_first, of_second, self.weights)
+
+    @torch.inference_mode()
+    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
+        """The same on the CPU, of pictures that may be anywhere."""
+        return self.compare(_on(first, self.device), _on(second, self.device)).cpu()
 
 
 def load_perceptual_distance(

@@ -1,7 +1,7 @@
-"""The network whose features perceptual and texture losses compare: finding and loading it.
+"""The networks whose features losses compare: finding and loading them.
 
-Its weights are not part of the project. A user names the file, or puts it into a folder ``nets``
-of the data.
+Their weights are not part of the project. A user names the file of VGG-19, or puts the files into
+a folder ``nets`` of the data.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,11 @@ import torch
 
 from enhance_cli.architectures.vgg import Vgg19
 from enhance_cli.engine.checkpoint import load_tensors, read_tensors
-from enhance_cli.engine.features import find_network_file
+from enhance_cli.engine.features import (
+    PerceptualDistance,
+    find_network_file,
+    load_perceptual_distance,
+)
 
 VGG_FILE = "vgg19_normalised_to_conv3_1.safetensors"
 
@@ -36,3 +40,21 @@ def load_loss_features(
     network.eval().requires_grad_(False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def load_loss_distance(
+    *, roots: Sequence[Path], cache: Path, device: torch.device
+) -> PerceptualDistance:
+    """Load LPIPS as a loss, in the precision of training.
+
+    Args:
+        roots: Folders of data, in whose ``nets`` its files may lie.
+        cache: Folder in which they may lie too.
+        device: Where to run the network.
+
+    Raises:
+        CheckpointError: If a file is missing, damaged or holds something else.
+    """
+    distance = load_perceptual_distance(roots=roots, cache=cache, device=device)
+    distance.network.float()
+    return distance

@@ -13,7 +13,8 @@ _EPSILON = 1e-10
 
 
 def _unit(features: Tensor) -> Tensor:
-    norm = features.square().sum(1, keepdim=True).sqrt()
+    # The gradient of this norm is 0 where all features are, that of a square root is none.
+    norm: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return features / (norm + _EPSILON)
 
 

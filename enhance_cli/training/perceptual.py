@@ -14,13 +14,14 @@ from torch.nn import functional
 
 from enhance_cli.architectures.discriminator import Discriminator
 from enhance_cli.architectures.vgg import Vgg19, VggMaps
+from enhance_cli.engine.features import PerceptualDistance
 from enhance_cli.errors import UsageError
 from enhance_cli.resize import imresize
 from enhance_cli.training.adversarial import Adversary
 
 _USUAL_PATCH = 16  # of the texture loss, in pixels
-# Picture pixels along the side of a place of the smallest map, conv3_1.
-_COARSEST = 4
+# Picture pixels along the side of a place of the smallest map: conv3_1, and those of LPIPS.
+_COARSEST, _COARSEST_LPIPS = 4, 16
 # What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
 _REDUCED, _AMPLIFIED = 4, 8.0
 
@@ -39,6 +40,8 @@ class LossWeights:
         adversarial: Weight of the generator's loss (L_A, eq. 2.7).
         texture: Weights of the errors of Gram matrices at conv1_1, conv2_1 and conv3_1 (L_T,
             eq. 2.6).
+        lpips: Weight of LPIPS as ``evaluate`` measures it. A network that is trained with it does
+            better by that measure than it looks, so judge it by others too.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -55,6 +58,7 @@ class LossWeights:
     perceptual: tuple[float, float] = (0.0, 0.0)
     adversarial: float = 0.0
     texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    lpips: float = 0.0
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
@@ -62,7 +66,13 @@ class LossWeights:
     def __post_init__(self) -> None:
         if len(self.perceptual) != 2 or len(self.texture) != 3:
             raise ValueError("perceptual needs 2 weights, texture 3")
-        weights = (self.euclidean, *self.perceptual, self.adversarial, *self.texture)
+        weights = (
+            self.euclidean,
+            *self.perceptual,
+            self.adversarial,
+            *self.texture,
+            self.lpips,
+        )
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError("weights of losses must be 0 or more, and not all of them 0")
         if self.texture_patch < _COARSEST or self.texture_patch % _COARSEST:
@@ -158,8 +168,8 @@ def texture_loss(
 
 
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
-    """A shift for ``Criterion.losses``, each of the 16 equally likely."""
-    down, right = torch.randint(_COARSEST, (2,), generator=generator).tolist()
+    """A shift for ``Criterion.losses``, each of the 256 equally likely."""
+    down, right = torch.randint(_COARSEST_LPIPS, (2,), generator=generator).tolist()
     return down, right
 
 
@@ -191,12 +201,14 @@ class Criterion:
         temper: What the fine detail of true pictures goes through before the adversary sees it.
             It is given the detail, the discriminator and the step, and gives what is seen, without
             gradients, and a loss of its own; see ``tempering.look_through``. None changes nothing.
+        distance: LPIPS; None if it does not count.
     """
 
     weights: LossWeights
     features: Vgg19 | None
     adversary: Adversary | None
     temper: Callable[[Tensor, nn.Module, int], tuple[Tensor, Tensor]] | None = None
+    distance: PerceptualDistance | None = None
 
     def losses(
         self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0), step: int | None = None
@@ -206,10 +218,10 @@ class Criterion:
         Args:
             made, true: Pictures (N, 3, H, W) in [0, 1]. The sides must be multiples of
                 ``weights.texture_patch`` if textures are compared.
-            shift: By how many pixels, from 0 to 3, both pictures are rolled down and right before
+            shift: By how many pixels, from 0 to 15, both pictures are rolled down and right before
                 their features are compared. A network that enlarges 4 times can tell the places
-                of a map from each other, because the maps have one for 4x4 pixels; if these are
-                always the same pixels, it learns to draw a grid.
+                of a map from each other, because the maps have one for 4x4 pixels, or for 16x16;
+                if these are always the same pixels, it learns to draw a grid.
             step: How many steps with these losses were before; None is after the head start.
 
         Returns:
@@ -219,10 +231,13 @@ class Criterion:
         adversary_loss = None
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
+        rolled, wished = made.roll(shift, (2, 3)), true.roll(shift, (2, 3))
+        if self.distance is not None:
+            terms.append(weights.lpips * self.distance.compare(rolled, wished).mean())
         if self.features is not None:
             with torch.no_grad():
-                wanted = self.features(true.roll(shift, (2, 3)))
-            maps = self.features(made.roll(shift, (2, 3)))
+                wanted = self.features(wished)
+            maps = self.features(rolled)
             if any(weights.perceptual):
                 terms.append(perceptual_loss(maps, wanted, weights.perceptual))
             if any(weights.texture):
@@ -244,6 +259,7 @@ def make_criterion(
     seed: int,
     device: torch.device,
     load_features: Callable[[], Vgg19],
+    load_distance: Callable[[], PerceptualDistance],
 ) -> Criterion:
     """Make the networks that some losses need.
 
@@ -253,6 +269,7 @@ def make_criterion(
         seed: Seed of the adversary's first weights.
         device: Where they are compared.
         load_features: Loads the network of features; called only if a loss compares them.
+        load_distance: Loads LPIPS; called only if it counts.
 
     Raises:
         UsageError: If there is a loss that pictures of this size do not allow.
@@ -271,4 +288,5 @@ def make_criterion(
             raise UsageError(f"{error}: choose another patch") from error
         adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = load_features() if weights.needs_features else None
-    return Criterion(weights, features, adversary)
+    distance = load_distance() if weights.lpips else None
+    return Criterion(weights, features, adversary, distance=distance)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple
-from enhance_cli.engine.loss_features import load_loss_features
+from enhance_cli.engine.loss_features import load_loss_distance, load_loss_features
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import quantise, to_values
@@ -130,6 +130,7 @@ class SuperResolutionStage(Stage):
             self.optimisation.seed,
             device,
             lambda: load_loss_features(file, roots=roots, cache=cache, device=device),
+            lambda: load_loss_distance(roots=roots, cache=cache, device=device),
         )
 
 

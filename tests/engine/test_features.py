@@ -257,6 +257,21 @@ def test_perceptual_distance(root: Path, tmp_path: Path) -> None:
         distance(x, y[..., 1:])
 
 
+def test_perceptual_distance_sees_the_finest_detail_of_a_large_picture(
+    root: Path, tmp_path: Path
+) -> None:
+    """Measured on pictures reduced to 256 pixels, a checkerboard of single pixels went unseen."""
+    distance = load_perceptual_distance(roots=[root], cache=tmp_path, device=CPU)
+    checks = torch.arange(512).add(torch.arange(512)[:, None]).remainder(2) - 0.5
+    flat = torch.full((1, 3, 512, 512), 0.5)
+    flat.requires_grad_()
+    strong, weak = (distance.compare(flat, flat + share * checks) for share in (0.4, 0.1))
+    assert strong.item() > weak.item() > 1e-3
+    (gradient,) = torch.autograd.grad(strong, flat)
+    assert bool(gradient.isfinite().all())
+    assert float(gradient.abs().sum()) > 0
+
+
 def test_weights_of_lpips_that_are_none(root: Path, tmp_path: Path) -> None:
     nets = tmp_path / "nets"
     nets.mkdir()

@@ -1,10 +1,14 @@
 """Perceptual and texture losses against values worked by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+from enhance_cli.architectures.squeezenet import MAP_CHANNELS, SqueezeNet
 from enhance_cli.architectures.vgg import Vgg19, VggMaps
+from enhance_cli.engine.features import PerceptualDistance
 from enhance_cli.errors import UsageError
 from enhance_cli.training.perceptual import (
     Criterion,
@@ -104,11 +108,12 @@ def test_texture_error_is_not_rounded_under_autocast(channels: int) -> None:
         assert torch.equal(texture_error(made, true, 4), exact)
 
 
-def test_weights_of_nought_leave_losses_and_networks_out() -> None:
-    def never() -> Vgg19:
-        raise AssertionError("no features are compared")
+def never() -> Any:
+    raise AssertionError("no features are compared")
 
-    criterion = make_criterion(LossWeights(euclidean=3.0), 16, 0, CPU, never)
+
+def test_weights_of_nought_leave_losses_and_networks_out() -> None:
+    criterion = make_criterion(LossWeights(euclidean=3.0), 16, 0, CPU, never, never)
     made = torch.zeros(1, 3, 16, 16)
     loss, rival = criterion.losses(made, made + 0.5)
     assert criterion.adversary is criterion.features is rival is None
@@ -119,9 +124,12 @@ def test_the_loss_is_the_weighed_sum_of_its_parts() -> None:
     made, true = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(0)
     features = Vgg19().requires_grad_(False)
+    rows = tuple(torch.rand(1, channels, 1, 1) for channels in MAP_CHANNELS)
+    distance = PerceptualDistance("", SqueezeNet().requires_grad_(False), rows, CPU)
 
     def loss(**weights: object) -> float:
-        criterion = make_criterion(LossWeights(**weights), 32, 5, CPU, lambda: features)  # type: ignore[arg-type]
+        chosen = LossWeights(**weights)  # type: ignore[arg-type]
+        criterion = make_criterion(chosen, 32, 5, CPU, lambda: features, lambda: distance)
         return criterion.losses(made, true)[0].item()
 
     parts: list[dict[str, object]] = [
@@ -129,7 +137,9 @@ def test_the_loss_is_the_weighed_sum_of_its_parts() -> None:
         {"perceptual": (0.3, 0.2)},
         {"adversarial": 1.5},
         {"texture": (1e-2, 2e-2, 3e-2)},
+        {"lpips": 5.0},
     ]
+    assert loss(lpips=2.0) == pytest.approx(2 * float(distance(made, true).mean()), rel=1e-5)
     whole = {name: weight for part in parts for name, weight in part.items()}
     assert loss(**whole) == pytest.approx(sum(loss(**part) for part in parts), rel=1e-5)
 
@@ -138,7 +148,7 @@ def test_the_network_does_not_heed_the_adversary_during_its_head_start() -> None
     made, true = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     made.requires_grad_()
     weights = LossWeights(adversarial=1.5, head_start=3)
-    criterion = make_criterion(weights, 32, 5, CPU, lambda: Vgg19())
+    criterion = make_criterion(weights, 32, 5, CPU, Vgg19, never)
     gradients = []
     for step in (2, 3):
         loss, own = criterion.losses(made, true, step=step)
@@ -158,7 +168,7 @@ def test_losses_that_a_size_of_patches_does_not_allow(
     weights: LossWeights, side: int, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        make_criterion(weights, side, 0, CPU, Vgg19)
+        make_criterion(weights, side, 0, CPU, Vgg19, never)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +208,8 @@ def test_shifted_features_are_those_of_shifted_pictures_and_the_rest_stays() -> 
 
 def test_all_shifts_are_drawn() -> None:
     generator = torch.Generator().manual_seed(0)
-    drawn = {draw_shift(generator) for _ in range(200)}
-    assert drawn == {(down, right) for down in range(4) for right in range(4)}
+    drawn = {draw_shift(generator) for _ in range(3000)}
+    assert drawn == {(down, right) for down in range(16) for right in range(16)}
 
 
 def test_fine_detail_has_what_a_smaller_picture_lacks_and_nothing_else() -> None:
