@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import (
+    AddsToBicubic,
     Chain,
     Convolution,
     Enlarge,
@@ -15,7 +16,6 @@ from enhance_cli.architectures.layers import (
     start_near_zero,
 )
 from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
-from enhance_cli.resize import imresize
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class EnhanceNetConfig:
     blocks: int = 10
 
 
-class EnhanceNet(nn.Module):
+class EnhanceNet(AddsToBicubic):
     """A residual network that adds detail to the bicubic enlargement of its input.
 
     A convolution and residual blocks work on the small picture. Every doubling of the size is an
@@ -40,7 +40,7 @@ class EnhanceNet(nn.Module):
     """
 
     def __init__(self, config: EnhanceNetConfig) -> None:
-        super().__init__()
+        super().__init__(config.scale)
         if config.scale not in (2, 4, 8):
             raise ValueError(f"EnhanceNet doubles the size: scale 2, 4 or 8, not {config.scale}")
         if config.channels < 1 or config.blocks < 0:
@@ -65,13 +65,6 @@ class EnhanceNet(nn.Module):
         # This departs from the Xavier initialisation of ch. 2.5.8: the network starts at the
         # bicubic picture, and its learning rate may be ten times as high.
         start_near_zero(self, self.out)
-
-    def forward(self, frame_lr: Tensor) -> Tensor:
-        """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
-        residual = self.residual(frame_lr)
-        # The sum has the precision of the input, so that autocast rounds the residual alone.
-        enlarged = imresize(frame_lr, self.config.scale)
-        return enlarged + residual.to(enlarged.dtype)
 
     def residual(self, frame_lr: Tensor) -> Tensor:
         """What is added to the bicubic enlargement; as ``forward`` in shape."""

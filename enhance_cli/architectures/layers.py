@@ -8,10 +8,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from enhance_cli.resize import imresize
+
 
 def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     """A 3x3 convolution with zero padding and bias: (N, in, H, W) -> (N, out, H, W)."""
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+class AddsToBicubic(nn.Module):
+    """A network that adds what ``residual`` gives to the bicubic enlargement of its input.
+
+    Args:
+        scale: how many times both sides are enlarged.
+    """
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, frame_lr: Tensor) -> Tensor:
+        """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
+        residual = self.residual(frame_lr)
+        # The sum has the precision of the input, so that autocast rounds the residual alone.
+        enlarged = imresize(frame_lr, self.scale)
+        return enlarged + residual.to(enlarged.dtype)
+
+    def residual(self, frame_lr: Tensor) -> Tensor:
+        """What is learned: (N, 3, H, W) -> (N, 3, scale * H, scale * W)."""
+        raise NotImplementedError
 
 
 class ResidualBlock(nn.Module):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import (
+    AddsToBicubic,
     Convolution,
     Enlarge,
     ResidualBlock,
@@ -14,7 +15,6 @@ from enhance_cli.architectures.layers import (
     start_near_zero,
 )
 from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
-from enhance_cli.resize import imresize
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ResidualShuffleConfig:
     blocks: int = 9
 
 
-class ResidualShuffle(nn.Module):
+class ResidualShuffle(AddsToBicubic):
     """The residual blocks of EDSR, and one pixel shuffle to the large picture as in ESPCN.
 
     The body of Lim et al. (CVPRW 2017, figure 3), with a skip connection over all blocks, is
@@ -39,7 +39,7 @@ class ResidualShuffle(nn.Module):
     """
 
     def __init__(self, config: ResidualShuffleConfig) -> None:
-        super().__init__()
+        super().__init__(config.scale)
         if config.scale < 2 or config.channels < 1 or config.blocks < 0:
             raise ValueError(
                 f"no network of {config.channels} channels, {config.blocks} blocks, "
@@ -58,13 +58,6 @@ class ResidualShuffle(nn.Module):
         )
         self.learned = LearnedPart("residual")
         start_near_zero(self, self.out)
-
-    def forward(self, frame_lr: Tensor) -> Tensor:
-        """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
-        residual = self.residual(frame_lr)
-        # The sum has the precision of the input, so that autocast rounds the residual alone.
-        enlarged = imresize(frame_lr, self.config.scale)
-        return enlarged + residual.to(enlarged.dtype)
 
     def residual(self, frame_lr: Tensor) -> Tensor:
         """What is added to the bicubic enlargement; as ``forward`` in shape."""

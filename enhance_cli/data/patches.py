@@ -17,6 +17,19 @@ from enhance_cli.levels import to_planes
 from enhance_cli.resize import imresize
 
 
+def find_photos(folder: Path) -> list[Path]:
+    """List every picture under a folder, in the order of their paths.
+
+    Raises:
+        DatasetError: if there is no folder, or no picture in it.
+    """
+    paths = find_images(folder, recursive=True)
+    if not paths:
+        what = "no pictures in this folder" if folder.is_dir() else "no such folder"
+        raise DatasetError(f"{folder}: {what}, give --data a folder of photos")
+    return paths
+
+
 def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
     """Read every picture under a folder, in the order of their names.
 
@@ -28,12 +41,10 @@ def load_photos(folder: Path, limit: int | None = None) -> list[Tensor]:
         RGB pictures as uint8 tensors (3, H, W), each of its own size.
 
     Raises:
-        DatasetError: if there is no picture.
+        DatasetError: as ``find_photos``.
         InputError: if pictures cannot be read. The message names up to five of them.
     """
-    paths = find_images(folder, recursive=True)[:limit]
-    if not paths:
-        raise DatasetError(f"{folder}: no pictures in this folder, give --data a folder of photos")
+    paths = find_photos(folder)[:limit]
     photos: list[Tensor] = []
     broken: list[str] = []
     for path in paths:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from enhance_cli.data.patches import cut_middle
+from enhance_cli.data.patches import cut_middle, find_photos
 from enhance_cli.engine.backend import choose_engine
 from enhance_cli.engine.calibration import (
     Calibration,
@@ -18,7 +18,7 @@ from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.compiling import CompilationError, compile_network
 from enhance_cli.engine.weight_files import find_file
 from enhance_cli.errors import DatasetError, DeviceError, EnhanceError, OutputError, one_line
-from enhance_cli.io.image import find_images, read_rgb8
+from enhance_cli.io.image import read_rgb8
 from enhance_cli.levels import quantise, to_levels, to_planes, to_values
 from enhance_cli.metrics.quality import psnr
 from enhance_cli.resize import imresize
@@ -91,7 +91,7 @@ def _draw(
     Each is a pair of uint8 (3, side, side), one made of (3, scale * side, scale * side), and these.
     """
     side = scale * _SIDE
-    paths = find_images(request.data, recursive=True)
+    paths = find_photos(request.data)
     step = max(len(paths) // request.count, 1)
     photos = (to_planes(read_rgb8(path)) for path in paths[::step][: request.count])
     chosen = [cut_middle(photo, side, side) for photo in photos if min(photo.shape[-2:]) >= side]

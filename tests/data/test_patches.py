@@ -221,6 +221,8 @@ def test_load_photos_needs_a_picture(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DatasetError, match="no pictures"):
         load_photos(tmp_path)
+    with pytest.raises(DatasetError, match="absent: no such folder"):
+        load_photos(tmp_path / "absent")
 
 
 def test_load_photos_names_all_that_are_damaged(tmp_path: Path) -> None:
