@@ -124,7 +124,8 @@ def _sid_fcn_grey() -> Recipe:
 def _sid_fcn_srgb() -> Recipe:
     """From the network for RAW on its way, first without files of half the sensor's size.
 
-    The last stage adds the noise plane, and files without noise.
+    The last stages add the noise plane, and files without noise; in the last of all those that are
+    not dark have ratios of 1 to 16.
     """
     model = "sid-fcn-srgb"
     last = _squared(_fully_convolutional(model, 1, low_ratio=1.0), 16_000, start=5)
@@ -154,6 +155,11 @@ def _sid_fcn_srgb() -> Recipe:
         _relative(third, 1600, start=3),
         _squared(third, 6000, start=4),
         replace(last, dark_share=0.25, noiseless_share=0.125),
+        replace(
+            _squared(last, 20_000, start=6, learning_rate=5e-4),
+            high_ratio=16.0,
+            noiseless_share=0.125,
+        ),
     )
 
 
