@@ -1,20 +1,18 @@
-"""What tells photographs from pictures that a network has made.
+"""The discriminator of EnhanceNet (dissertation 003, ch. 2, table 2.1, right).
 
-Discriminators make no pictures, and only training needs them.
+It makes no pictures, and only training needs it.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 _WIDTHS = (32, 64, 128, 256, 512)
 _HIDDEN = 1024
-_PATCH_WIDTHS = (64, 128, 256)
 _SLOPE = 0.2  # of LeakyReLU; the text gives none, and this is that of DCGAN, which it follows
 
 
 class Discriminator(nn.Module):
-    """The discriminator of EnhanceNet (dissertation 003, ch. 2, table 2.1, right).
+    """Tells photographs from pictures that a network has made.
 
     Five pairs of 3x3 convolutions, of stride 1 and of stride 2, have 32, 64, 128, 256 and 512
     maps. Two fully connected layers, 8192 -> 1024 -> 1 for pictures of 128x128, follow them.
@@ -53,38 +51,5 @@ class Discriminator(nn.Module):
         for convolution in self.convolutions:
             x = functional.leaky_relu(convolution(x), _SLOPE)
         x = functional.leaky_relu(self.hidden(x.flatten(1)), _SLOPE)
-        logits: Tensor = self.out(x)
-        return logits[:, 0]
-
-
-class PatchDiscriminator(nn.Module):
-    """Judges every place of a picture by the 26x26 pixels around it, as PatchGAN does.
-
-    The layers are those of Isola et al. (CVPR 2017, section 3.2.2), less one of stride 2 and
-    without batch normalisation; spectral normalisation (Miyato et al., ICLR 2018) holds back all
-    but the first and the last. A verdict for every place teaches a network more in a step than one
-    for the whole picture.
-
-    Args:
-        channels_in: Channels of the pictures, with those of a condition.
-    """
-
-    def __init__(self, channels_in: int) -> None:
-        super().__init__()
-        first, second, third = _PATCH_WIDTHS
-        self.convolutions = nn.ModuleList(
-            (
-                nn.Conv2d(channels_in, first, 4, 2, 1),
-                spectral_norm(nn.Conv2d(first, second, 4, 2, 1)),
-                spectral_norm(nn.Conv2d(second, third, 3, 1, 1)),
-            )
-        )
-        self.out = nn.Conv2d(third, 1, 3, 1, 1)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Logits (N, h/4, w/4) of the probability that places of (N, C, h, w) are true."""
-        x = pictures
-        for convolution in self.convolutions:
-            x = functional.leaky_relu(convolution(x), _SLOPE)
         logits: Tensor = self.out(x)
         return logits[:, 0]

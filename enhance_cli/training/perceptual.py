@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.discriminator import Discriminator, PatchDiscriminator
+from enhance_cli.architectures.discriminator import Discriminator
 from enhance_cli.architectures.vgg import Vgg19, VggMaps
 from enhance_cli.engine.features import PerceptualDistance
 from enhance_cli.errors import UsageError
@@ -49,9 +49,6 @@ class LossWeights:
             gets ahead.
         winning: The discriminator pauses while it gives on average at least this probability to
             what is so, on true and on made pictures. The text tells of a threshold, not which.
-        discriminator: ``whole`` is that of table 2.1, which judges pictures as a whole;
-            ``patches`` judges every place of them, and knows what the place looks like at a
-            quarter of the size.
 
     Raises:
         ValueError: If a value is out of its range.
@@ -65,7 +62,6 @@ class LossWeights:
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
-    discriminator: str = "whole"
 
     def __post_init__(self) -> None:
         if len(self.perceptual) != 2 or len(self.texture) != 3:
@@ -83,8 +79,6 @@ class LossWeights:
             raise ValueError(
                 f"texture_patch must be a multiple of {_COARSEST}, not {self.texture_patch}"
             )
-        if self.discriminator not in ("whole", "patches"):
-            raise ValueError(f"discriminator is whole or patches, not {self.discriminator!r}")
         if self.head_start < 0:
             raise ValueError(f"head_start must be 0 or more, not {self.head_start}")
         if not 0 <= self.winning <= 1:
@@ -191,11 +185,8 @@ def fine_detail(pictures: Tensor) -> Tensor:
     Returns:
         (N, 3, H, W), around 0; for photographs about as strong as the pictures.
     """
-    return (pictures - _coarse(pictures)) * _AMPLIFIED
-
-
-def _coarse(pictures: Tensor) -> Tensor:
-    return imresize(imresize(pictures, 1 / _REDUCED), _REDUCED)
+    coarse = imresize(imresize(pictures, 1 / _REDUCED), _REDUCED)
+    return (pictures - coarse) * _AMPLIFIED
 
 
 @dataclass(frozen=True)
@@ -256,10 +247,7 @@ class Criterion:
             if self.temper is not None:
                 detail, own = self.temper(detail, self.adversary.discriminator, step or 0)
                 terms.append(own)
-            seen = [fine_detail(made), detail]
-            if weights.discriminator == "patches":
-                seen = [torch.cat([part, _coarse(true)], 1) for part in seen]
-            loss, adversary_loss = self.adversary.losses(*seen)
+            loss, adversary_loss = self.adversary.losses(fine_detail(made), detail)
             ahead = step is None or step >= weights.head_start
             terms.append((weights.adversarial if ahead else 0.0) * loss)
         return torch.stack(terms).sum(), adversary_loss
@@ -295,10 +283,7 @@ def make_criterion(
     if weights.adversarial:
         torch.manual_seed(seed)
         try:
-            judge = (
-                Discriminator(side) if weights.discriminator == "whole" else PatchDiscriminator(6)
-            )
-            adversary = Adversary(judge, weights.winning)
+            adversary = Adversary(Discriminator(side), weights.winning)
         except ValueError as error:
             raise UsageError(f"{error}: choose another patch") from error
         adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
