@@ -142,18 +142,18 @@ MODELS: dict[str, ModelSpec] = {
         ),
         ModelSpec(
             "enet-real-e-x4",
-            "enhancenet",
-            EnhanceNetConfig(scale=4),
+            "residual-shuffle",
+            ResidualShuffleConfig(channels=64, blocks=16),
             "worn pictures, enlarged, smooth",
             "EnhanceNet, L1",
             textured="enet-real-x4",
         ),
         ModelSpec(
             "enet-real-x4",
-            "enhancenet",
-            EnhanceNetConfig(scale=4),
+            "residual-shuffle",
+            ResidualShuffleConfig(channels=64, blocks=16),
             "worn pictures, enlarged 4 times",
-            "EnhanceNet, losses of ENet-PAT, taught by a larger network",
+            "Residual blocks and a pixel shuffle, LPIPS, taught by a larger network",
         ),
         ModelSpec(
             "vdvae-sr-x4",

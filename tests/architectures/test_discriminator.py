@@ -1,9 +1,9 @@
-"""The discriminator of table 2.1 of dissertation 003, and that of patches."""
+"""The discriminator of table 2.1 of dissertation 003."""
 
 import pytest
 import torch
 
-from enhance_cli.architectures.discriminator import Discriminator, PatchDiscriminator
+from enhance_cli.architectures.discriminator import Discriminator
 
 
 def test_parameter_count_is_that_of_the_table() -> None:
@@ -28,14 +28,3 @@ def test_a_logit_for_every_picture() -> None:
 def test_impossible_sides(side: int) -> None:
     with pytest.raises(ValueError, match=f"multiple of 32, not {side}"):
         Discriminator(side)
-
-
-def test_a_verdict_of_a_place_depends_on_the_26_pixels_around_it() -> None:
-    torch.manual_seed(0)
-    network = PatchDiscriminator(6).eval()
-    pictures = torch.rand(1, 6, 64, 64, requires_grad=True)
-    logits = network(pictures)
-    assert logits.shape == (1, 16, 16)
-    (gradient,) = torch.autograd.grad(logits[0, 8, 8], pictures)
-    rows = gradient.abs().sum((0, 1, 3)).nonzero()
-    assert (int(rows[-1] - rows[0]) + 1, gradient.abs().sum((0, 2, 3)).gt(0).all()) == (26, True)
