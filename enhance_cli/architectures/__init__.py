@@ -145,7 +145,7 @@ MODELS: dict[str, ModelSpec] = {
             "residual-shuffle",
             ResidualShuffleConfig(channels=64, blocks=16),
             "worn pictures, enlarged, smooth",
-            "EnhanceNet, L1",
+            "Residual blocks and a pixel shuffle, L1",
             textured="enet-real-x4",
         ),
         ModelSpec(
