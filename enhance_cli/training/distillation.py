@@ -26,10 +26,13 @@ class DistillationStage(SuperResolutionStage):
             others is the truth.
         teacher_margin: The truth is the target also where the teacher's PSNR is so many dB or more
             below that of a bicubic enlargement: there it paints. 100 heeds it everywhere.
+        true_colours: Whether the teacher's patches get the mean colours of the truth, since a
+            teacher may make pictures darker.
     """
 
     teacher_share: float = 0.5
     teacher_margin: float = 100.0
+    true_colours: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,7 +73,7 @@ class DistillationStage(SuperResolutionStage):
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         sampler = PairSampler(pairs, self.patch)
-        source = _Taught(sampler, self.teacher_share, self.teacher_margin, device)
+        source = _Taught(self, sampler, device)
         shown = list(zip(held.input, held.truth, strict=True))
         about = f"{len(pairs.input)} pairs"
         return SuperResolution(self, network, source, about, criterion, shown, device)
@@ -80,16 +83,18 @@ class DistillationStage(SuperResolutionStage):
 class _Taught:
     """Gives small patches, and for each of them what the teacher makes of it or the truth."""
 
+    stage: DistillationStage
     sampler: PairSampler
-    teacher_share: float
-    teacher_margin: float
     device: torch.device
 
     def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         pairs: Pairs = self.sampler.batch(count, generator)
-        taught = torch.rand(count, generator=generator) < self.teacher_share
-        taught &= _near(pairs, self.teacher_margin)
-        target = torch.where(taught[:, None, None, None], pairs.teacher, pairs.truth)
+        taught = torch.rand(count, generator=generator) < self.stage.teacher_share
+        taught &= _near(pairs, self.stage.teacher_margin)
+        teacher = pairs.teacher
+        if self.stage.true_colours:
+            teacher = teacher + (pairs.truth - teacher).mean((2, 3), keepdim=True)
+        target = torch.where(taught[:, None, None, None], teacher, pairs.truth)
         return pairs.input.to(self.device), target.to(self.device)
 
 

@@ -161,7 +161,7 @@ def _enet_real_x4() -> Recipe:
     """To look like what a larger network makes, where that is not far from the truth.
 
     Against the truth LPIPS as a loss draws a grid, since fine detail of worn pictures can only be
-    guessed. What a teacher makes of a picture can be learned.
+    guessed. What a teacher makes of a picture can be learned, its colours last and from the truth.
     """
     stage = DistillationStage(
         **named_network("enet-real-x4"),
@@ -173,7 +173,13 @@ def _enet_real_x4() -> Recipe:
         losses=LossWeights(euclidean=300.0, lpips=1.0),
         optimisation=replace(_textured(9000), learning_rate=5e-4, validate_every=500),
     )
-    return make_recipe("enet-real-x4", stage)
+    coloured = replace(
+        stage,
+        start=(EarlierStage(1),),
+        true_colours=True,
+        optimisation=replace(_textured(1200), validate_every=300),
+    )
+    return make_recipe("enet-real-x4", stage, coloured)
 
 
 def _fast_x4() -> Recipe:
