@@ -15,7 +15,11 @@ from enhance_cli.training.superres import SuperResolution
 
 
 def prepare(
-    folder: Path, teacher_share: float, scale: int = 2, margin: float = 100.0
+    folder: Path,
+    teacher_share: float,
+    scale: int = 2,
+    margin: float = 100.0,
+    true_colours: bool = False,
 ) -> SuperResolution:
     """A task on 40 grey pairs: the teacher's pictures are white, the true ones black."""
     side = 18
@@ -37,6 +41,7 @@ def prepare(
         l1_share=1.0,
         teacher_share=teacher_share,
         teacher_margin=margin,
+        true_colours=true_colours,
     )
     return stage.prepare(folder, None, CPU)
 
@@ -64,6 +69,11 @@ def test_a_teacher_that_paints_is_heeded_only_within_the_margin(
     worse = 20 * math.log10(255 / 128)
     task = prepare(tmp_path, 1.0, margin=worse + margin + 0.05)
     assert share_of_the_teacher(task) == pytest.approx(share, abs=0.01)
+
+
+def test_a_teacher_that_is_too_bright_gets_the_colours_of_the_truth(tmp_path: Path) -> None:
+    task = prepare(tmp_path, 1.0, true_colours=True)
+    assert share_of_the_teacher(task) == pytest.approx(0, abs=0.01)
 
 
 def test_every_twentieth_photograph_is_for_validation_against_the_truth(tmp_path: Path) -> None:
