@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import (
-    AddsToBicubic,
+    AddsToEnlargement,
     Chain,
     Convolution,
     Enlarge,
@@ -27,7 +27,7 @@ class EnhanceNetConfig:
     blocks: int = 10
 
 
-class EnhanceNet(AddsToBicubic):
+class EnhanceNet(AddsToEnlargement):
     """A residual network that adds detail to the bicubic enlargement of its input.
 
     A convolution and residual blocks work on the small picture. Every doubling of the size is an
@@ -40,7 +40,7 @@ class EnhanceNet(AddsToBicubic):
     """
 
     def __init__(self, config: EnhanceNetConfig) -> None:
-        super().__init__(config.scale)
+        super().__init__()
         if config.scale not in (2, 4, 8):
             raise ValueError(f"EnhanceNet doubles the size: scale 2, 4 or 8, not {config.scale}")
         if config.channels < 1 or config.blocks < 0:

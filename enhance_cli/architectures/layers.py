@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from enhance_cli.architectures.spec import Contract
 from enhance_cli.resize import imresize
 
 
@@ -16,26 +17,28 @@ def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
-class AddsToBicubic(nn.Module):
-    """A network that adds what ``residual`` gives to the bicubic enlargement of its input.
+class AddsToEnlargement(nn.Module):
+    """A network that adds what it has learned to a fixed enlargement of its input.
 
-    Args:
-        scale: how many times both sides are enlarged.
+    Attributes:
+        contract: how many times both sides are enlarged, among other things.
     """
 
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
+    contract: Contract
 
     def forward(self, frame_lr: Tensor) -> Tensor:
         """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
         residual = self.residual(frame_lr)
         # The sum has the precision of the input, so that autocast rounds the residual alone.
-        enlarged = imresize(frame_lr, self.scale)
+        enlarged = self.enlarge(frame_lr)
         return enlarged + residual.to(enlarged.dtype)
 
+    def enlarge(self, frame_lr: Tensor) -> Tensor:
+        """Enlarge by MATLAB's bicubic filter, unless a network has another; as ``forward``."""
+        return imresize(frame_lr, self.contract.scale)
+
     def residual(self, frame_lr: Tensor) -> Tensor:
-        """What is learned: (N, 3, H, W) -> (N, 3, scale * H, scale * W)."""
+        """Compute what is added: (N, 3, H, W) -> (N, 3, scale * H, scale * W)."""
         raise NotImplementedError
 
 

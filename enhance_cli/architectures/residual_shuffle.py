@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.layers import (
-    AddsToBicubic,
+    AddsToEnlargement,
     Convolution,
     Enlarge,
     ResidualBlock,
@@ -26,7 +26,7 @@ class ResidualShuffleConfig:
     blocks: int = 9
 
 
-class ResidualShuffle(AddsToBicubic):
+class ResidualShuffle(AddsToEnlargement):
     """The residual blocks of EDSR, and one pixel shuffle to the large picture as in ESPCN.
 
     The body of Lim et al. (CVPRW 2017, figure 3), with a skip connection over all blocks, is
@@ -39,7 +39,7 @@ class ResidualShuffle(AddsToBicubic):
     """
 
     def __init__(self, config: ResidualShuffleConfig) -> None:
-        super().__init__(config.scale)
+        super().__init__()
         if config.scale < 2 or config.channels < 1 or config.blocks < 0:
             raise ValueError(
                 f"no network of {config.channels} channels, {config.blocks} blocks, "

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, conv3x3, receptive_halo
+from enhance_cli.architectures.layers import (
+    AddsToEnlargement,
+    Chain,
+    Convolution,
+    Enlarge,
+    conv3x3,
+    receptive_halo,
+)
 from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 
 
@@ -24,7 +31,7 @@ class SrvggConfig:
     layers: int = 16
 
 
-class Srvgg(nn.Module):
+class Srvgg(AddsToEnlargement):
     """A chain of convolutions and PReLUs, added to the enlargement by nearest neighbours.
 
     All layers work on the small picture, and the last one makes all pixels of a cell. The names of
@@ -51,13 +58,9 @@ class Srvgg(nn.Module):
         self.contract = Contract(scale=config.scale, halo=receptive_halo(chain))
         self.learned = LearnedPart("residual")
 
-    def forward(self, frame_lr: Tensor) -> Tensor:
-        """Enlarge (N, 3, H, W) sRGB in [0, 1] to (N, 3, scale * H, scale * W), without clamping."""
-        scale = self.config.scale
-        residual = self.residual(frame_lr)
-        enlarged = functional.interpolate(frame_lr, scale_factor=scale, mode="nearest")
-        # The sum has the precision of the input, so that autocast rounds the residual alone.
-        return enlarged + residual.to(enlarged.dtype)
+    def enlarge(self, frame_lr: Tensor) -> Tensor:
+        """Enlarge by nearest neighbours; as ``forward`` in shape."""
+        return functional.interpolate(frame_lr, scale_factor=self.config.scale, mode="nearest")
 
     def residual(self, frame_lr: Tensor) -> Tensor:
         """What is added to the enlargement by nearest neighbours; as ``forward`` in shape."""

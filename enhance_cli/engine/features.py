@@ -355,7 +355,7 @@ class PerceptualDistance:
 
     @torch.inference_mode()
     def __call__(self, first: Tensor, second: Tensor) -> Tensor:
-        """The same on the CPU, of pictures that may be anywhere."""
+        """Compare pictures on any device; the distances are on the CPU, without gradients."""
         return self.compare(_on(first, self.device), _on(second, self.device)).cpu()
 
 

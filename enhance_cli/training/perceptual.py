@@ -231,17 +231,9 @@ class Criterion:
         adversary_loss = None
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
-        rolled, wished = made.roll(shift, (2, 3)), true.roll(shift, (2, 3))
-        if self.distance is not None:
-            terms.append(weights.lpips * self.distance.compare(rolled, wished).mean())
-        if self.features is not None:
-            with torch.no_grad():
-                wanted = self.features(wished)
-            maps = self.features(rolled)
-            if any(weights.perceptual):
-                terms.append(perceptual_loss(maps, wanted, weights.perceptual))
-            if any(weights.texture):
-                terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
+        if self.distance is not None or self.features is not None:
+            rolled = made.roll(shift, (2, 3)), true.roll(shift, (2, 3))
+            terms += self._of_features(*rolled)
         if self.adversary is not None:
             detail = fine_detail(true)
             if self.temper is not None:
@@ -251,6 +243,21 @@ class Criterion:
             ahead = step is None or step >= weights.head_start
             terms.append((weights.adversarial if ahead else 0.0) * loss)
         return torch.stack(terms).sum(), adversary_loss
+
+    def _of_features(self, made: Tensor, true: Tensor) -> list[Tensor]:
+        """The weighed losses that look at the pictures through a network."""
+        weights, terms = self.weights, []
+        if self.distance is not None:
+            terms.append(weights.lpips * self.distance.compare(made, true).mean())
+        if self.features is not None:
+            with torch.no_grad():
+                wanted = self.features(true)
+            maps = self.features(made)
+            if any(weights.perceptual):
+                terms.append(perceptual_loss(maps, wanted, weights.perceptual))
+            if any(weights.texture):
+                terms.append(texture_loss(maps, wanted, weights.texture, weights.texture_patch))
+        return terms
 
 
 def make_criterion(
