@@ -22,15 +22,14 @@ from enhance_cli.architectures.layers import Chain, Convolution, Enlarge, Reduce
 from enhance_cli.architectures.logistic_mixture import LogisticMixture, parameter_count
 from enhance_cli.architectures.spec import Architecture, Contract
 from enhance_cli.architectures.vdvae_blocks import (
-    Block,
     Encoder,
     Maps,
     TopDown,
-    TopDownBlock,
     Visit,
     Widths,
     parse_blocks,
     reached_sides,
+    start_lively,
 )
 from enhance_cli.architectures.vdvae_conditional import ConditionalVdvae
 from enhance_cli.resize import imresize
@@ -107,7 +106,7 @@ class VdvaeSrCompact(ConditionalVdvae[_Seen]):
         self.lift = nn.Conv2d(config.base.channels, widths.at(self.last), 1)
         cells = _CELL**2 * parameter_count(config.mixtures)
         self.out = nn.Conv2d(widths.at(self.last), cells, 3, padding=1)
-        self._initialise_blocks()
+        start_lively(self, self.encoder, self.lr_encoder)
         self._initialise_output()
         self.contract = Contract(
             scale=config.scale,
@@ -115,26 +114,6 @@ class VdvaeSrCompact(ConditionalVdvae[_Seen]):
             size_multiple=_LR_SIDE // self.top,
             draws=True,
         )
-
-    @torch.no_grad()
-    def _initialise_blocks(self) -> None:
-        """Departs from torch's own, of which ch. 4.4.3 tells.
-
-        That shrinks what goes through a block by a factor of hundreds, and a million steps grow
-        it again; here are a few thousand. Latents tell something from the first step on: their
-        means differ, and their posteriors are narrower than the prior.
-        """
-        for module in self.modules():
-            if isinstance(module, Block):
-                for layer in (module.c1, module.c2, module.c3):
-                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        for block in self.decoder.dec_blocks:
-            assert isinstance(block, TopDownBlock)
-            assert block.enc.c4.bias is not None
-            block.enc.c4.weight[: block.latent].mul_(4)
-            block.enc.c4.bias[block.latent :] = -1.0
-        for part in (self.encoder, self.lr_encoder):
-            nn.init.kaiming_normal_(part.in_conv.weight, nonlinearity="linear")
 
     @torch.no_grad()
     def _initialise_output(self) -> None:

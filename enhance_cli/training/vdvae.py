@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from enhance_cli.architectures.vdvae import VDVAE, Vdvae
+from enhance_cli.architectures.vdvae import VDVAE, Bound, Vdvae
+from enhance_cli.architectures.vdvae_blocks import start_lively
 from enhance_cli.data.patches import PhotoSampler
 from enhance_cli.data.picture_sets import PICTURE_SETS
 from enhance_cli.errors import UnknownNameError, UsageError
@@ -23,18 +24,44 @@ Batch = Callable[[int, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VdvaeStage(Stage):
+class BoundStage(Stage):
+    """What the stages that raise an evidence lower bound have in common.
+
+    Attributes:
+        rate_warmup: Share of the steps over which the weight of the rate rises from 0 to 1. The
+            latents are used from the start then; a decoder that has a good picture anyway would
+            rather learn to do without them (posterior collapse, ch. 5.4.3).
+    """
+
+    rate_warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.rate_warmup <= 1:
+            raise ValueError(f"rate_warmup must be from 0 to 1, not {self.rate_warmup}")
+
+    def rate_weight(self, step: int) -> float:
+        """The weight that the rate has in the loss of a step counted from 0."""
+        rising = self.rate_warmup * self.optimisation.steps
+        return min(1.0, (step + 1) / rising) if rising else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VdvaeStage(BoundStage):
     """The evidence lower bound of small pictures.
 
     Attributes:
         architecture: There is one.
         dataset: Key of ``PICTURE_SETS``, or empty for squares out of photographs.
         batch: Pictures per step, over all processes.
+        lively_start: Whether fresh weights are those of ``vdvae_blocks.start_lively``, for
+            trainings of thousands of steps. Weights that are given stay as they are.
     """
 
     architecture: str = VDVAE.name
     dataset: str = ""
     batch: int = 32
+    lively_start: bool = False
 
     def __post_init__(self) -> None:
         if self.dataset and self.dataset not in PICTURE_SETS:
@@ -47,6 +74,13 @@ class VdvaeStage(Stage):
     def identity(self) -> tuple[object, ...]:
         """What the pictures are, and the block strings."""
         return self.dataset, self.config.side, self.config.encoder, self.config.decoder
+
+    def make_network(self, init: dict[str, Tensor] | None) -> nn.Module:
+        """See ``Stage.make_network``; ``lively_start`` counts where ``init`` is None."""
+        network = super().make_network(init)
+        if self.lively_start and init is None:
+            start_lively(network, cast(Vdvae, network).encoder)
+        return network
 
     def prepare(
         self,
@@ -108,12 +142,17 @@ class BoundTraining(TrainingTask):
         data: What it is trained on, in a few words.
     """
 
+    stage: BoundStage
     unit = "-bits/dim"
     columns: tuple[str, ...] = ("distortion", "rate")
 
-    def __init__(self, stage: Stage, network: nn.Module, data: str) -> None:
+    def __init__(self, stage: BoundStage, network: nn.Module, data: str) -> None:
         super().__init__(stage, network, data)
         self._figures: dict[str, float] = {}
+
+    def loss_of(self, bound: Bound, step: int) -> Tensor:
+        """The negative bound, the mean over its pictures; at first its rate counts less."""
+        return (bound.distortion + self.stage.rate_weight(step) * bound.rate).mean()
 
     def notes(self, step: int, score: float | None) -> dict[str, Any]:
         """Also the parts of the score, if it has just been measured."""
@@ -154,12 +193,16 @@ class VdvaeTraining(BoundTraining):
         self._train, self._held = train, held
 
     def loss(self, step: int, generator: torch.Generator, share: slice) -> Tensor:
-        """The negative bound in bits per dimension, the mean of this process's share."""
+        """The negative bound in bits per dimension, the mean of this process's share.
+
+        At first its rate counts less.
+        """
         x = self._train(self.stage.batch, generator)[share]
         if len(x) == 0:
             raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
         own = noise_of_share(generator, share)
-        return cast(Vdvae, self.network).bound(_channels_last(x), own).total.mean()
+        bound = cast(Vdvae, self.network).bound(_channels_last(x), own)
+        return self.loss_of(bound, step)
 
     def validate(self, network: nn.Module) -> float:
         """The bound in bits per dimension over the same held-out pictures and noise every time."""

@@ -15,9 +15,8 @@ from enhance_cli.data.patches import PatchSampler
 from enhance_cli.errors import UsageError
 from enhance_cli.levels import quantise
 from enhance_cli.metrics.protocols import score
-from enhance_cli.training.stages import Stage
 from enhance_cli.training.start import load_split
-from enhance_cli.training.vdvae import BoundTraining, noise_of_share
+from enhance_cli.training.vdvae import BoundStage, BoundTraining, noise_of_share
 
 _VALIDATED = 64  # patches of a validation
 _AT_ONCE = 8
@@ -38,27 +37,21 @@ class LadderNetwork(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VdvaeSrStage(Stage):
+class VdvaeSrStage(BoundStage):
     """The bound of eq. 5.1 on patches of photographs that MATLAB's bicubic filter made smaller.
 
     Attributes:
         patch: Side of the low-resolution patches in pixels.
         batch: Patches per step, over all processes.
-        rate_warmup: Share of the steps over which the weight of the rate rises from 0 to 1. The
-            latents are used from the start then; a decoder that has a good picture anyway would
-            rather learn to do without them (posterior collapse, ch. 5.4.3).
     """
 
     patch: int = 16
     batch: int = 16
-    rate_warmup: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.patch, self.batch) < 1:
             raise ValueError("patch and batch must be at least 1")
-        if not 0 <= self.rate_warmup <= 1:
-            raise ValueError(f"rate_warmup must be from 0 to 1, not {self.rate_warmup}")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -132,10 +125,7 @@ class LadderTraining(BoundTraining):
             raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
         own = noise_of_share(generator, share)
         network = cast(LadderNetwork, self.network)
-        bound = network.bound(frame_lr, frame_hr, own)
-        rising = self.stage.rate_warmup * self.stage.optimisation.steps
-        weight = min(1.0, (step + 1) / rising) if rising else 1.0
-        return (bound.distortion + weight * bound.rate).mean()
+        return self.loss_of(network.bound(frame_lr, frame_hr, own), step)
 
     def validate(self, network: nn.Module) -> float:
         """The bound over patches of the held-out photographs, in bits per dimension.

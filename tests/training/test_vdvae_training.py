@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 from tiny_tasks import CPU, assert_same_run, log_rows, notes, photo, run, write_photo
+from torch import Tensor, nn
 
 from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
-from enhance_cli.architectures.vdvae import VdvaeConfig
+from enhance_cli.architectures.vdvae import Bound, VdvaeConfig
+from enhance_cli.architectures.vdvae_blocks import TopDownBlock
 from enhance_cli.architectures.vdvae_sr import VdvaeSrConfig
 from enhance_cli.architectures.vdvae_sr_compact import VdvaeSrCompactConfig
 from enhance_cli.engine.checkpoint import write_tensors
@@ -91,6 +93,53 @@ def test_steps_of_large_gradients_change_nothing(photos: Path, tmp_path: Path) -
         run(tmp_path / str(skip), lambda made=task: made)
         after = task.network.state_dict()
         assert changes == any(not torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_weight_of_the_rate_rises(name: str, photos: Path, monkeypatch: Any) -> None:
+    bound = Bound(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 7.0]))
+    for share, losses in ((0.0, [7, 7, 7]), (0.5, [5, 7, 7]), (1.0, [4, 5, 6])):
+        stage = replace(STAGES[name], rate_warmup=share)  # type: ignore[call-arg]
+        task = stage.prepare(photos, None, CPU)
+        monkeypatch.setattr(task.network, "bound", lambda *_: bound)
+        found = [
+            float(task.loss(step, torch.Generator().manual_seed(step), slice(None)))
+            for step in range(3)
+        ]
+        assert found == losses  # of four steps
+    with pytest.raises(ValueError, match="rate_warmup must be from 0 to 1"):
+        replace(STAGES[name], rate_warmup=1.5)  # type: ignore[call-arg]
+
+
+def _posterior_widths(network: nn.Module, x: Tensor) -> list[float]:
+    """The mean of the logarithms of the posterior's standard deviations, of every layer."""
+    found: list[float] = []
+    blocks = [block for block in network.modules() if isinstance(block, TopDownBlock)]
+    for block in blocks:
+        block.enc.register_forward_hook(
+            lambda _, __, parameters: found.append(float(parameters.chunk(2, 1)[1].mean()))
+        )
+    with torch.no_grad():
+        network(x)
+    assert len(found) == len(blocks)
+    return found
+
+
+def test_a_lively_start_has_narrower_posteriors_and_spares_given_weights() -> None:
+    stage = STAGES["vdvae"]
+    lively = replace(stage, lively_start=True)  # type: ignore[call-arg]
+    given = stage.make_network(None).state_dict()
+    begun = lively.make_network(given).state_dict()
+    assert all(torch.equal(begun[key], value) for key, value in given.items())
+
+    drawn, again = lively.make_network(None), lively.make_network(None)
+    for key, value in drawn.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key])
+        anew = key.endswith(("c1.weight", "c2.weight", "c3.weight", "in_conv.weight"))
+        assert torch.equal(value, given[key]) != (anew or ".enc.c4." in key), key
+    x = torch.stack([photo(seed, 16, 16) for seed in range(2)])
+    wide, narrow = (_posterior_widths(network, x) for network in (stage.make_network(None), drawn))
+    assert max(narrow) < -0.5 < -0.2 < min(wide)
 
 
 def test_reduced_precision(photos: Path, tmp_path: Path) -> None:
