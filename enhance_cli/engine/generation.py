@@ -1,5 +1,6 @@
 """Run a network that draws: samples, and of an autoencoder codes, reconstructions and ways."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -49,27 +50,22 @@ class CodeNetwork(Protocol):
         """Pictures (N, C, side, side) for codes (N, D)."""
 
 
-def default_density(network: CodeNetwork) -> str:
+def default_density(network: CodeNetwork | Vdvae) -> str:
     """The mixture, which gives the best samples (table 6.2), or the prior if none was fitted."""
+    if isinstance(network, Vdvae):
+        return "prior"
     return "mixture" if network.densities.fitted else "prior"
 
 
-def usable_densities(network: CodeNetwork) -> list[str]:
-    """The entries of ``DENSITIES`` from which the codes of a model can be drawn."""
+def usable_densities(network: CodeNetwork | Vdvae) -> list[str]:
+    """The entries of ``DENSITIES`` from which a model can draw."""
+    if isinstance(network, Vdvae):
+        return ["prior"]
     fitted = ["gaussian", "mixture"] if network.densities.fitted else []
     return (["prior"] if network.config.prior else []) + fitted
 
 
 def draw_codes(
-    network: CodeNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
-) -> Tensor:
-    """Draw codes (count, D) on the CPU, all those of :func:`iterate_codes` together."""
-    return torch.cat(
-        list(iterate_codes(network, density, count, temperature=temperature, seed=seed))
-    )
-
-
-def iterate_codes(
     network: CodeNetwork, density: str, count: int, *, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Tensor]:
     """Draw codes on the CPU in blocks of at most ``BATCH``, so that any number fits in memory.
@@ -128,28 +124,41 @@ def decode_codes(
     return _run_batches(model, lambda network, z: network.decode(z), blocks, batch, notice)
 
 
-def draw_ladder(
+def draw_pictures(
     model: Model,
+    density: str,
     count: int,
     *,
     temperature: float = 1.0,
     seed: int = 0,
     notice: Notice = lambda _: None,
 ) -> Iterator[Tensor]:
-    """Draw pictures of a VDVAE, whose latents are too many to be held as codes.
-
-    Each picture has noise of its own, by the seed and its number: a smaller ``count`` gives the
-    beginning of a larger one.
+    """Draw pictures of any model.
 
     Args:
-        model: a VDVAE.
+        model: what draws.
+        density: one of the model's ``usable_densities``.
         count: number of pictures.
-        temperature: factor on every standard deviation of the latents.
+        temperature: factor on every standard deviation of the codes or latents.
         seed: of all noise.
         notice: see :func:`encode_pictures`, which also says what is raised.
 
     Yields:
-        Pictures (n, 3, side, side) in [0, 1] on the CPU, a batch at a time.
+        Pictures (n, C, side, side) in [0, 1] on the CPU, a batch at a time.
+    """
+    if isinstance(model.network, Vdvae):
+        return _draw_ladder(model, count, temperature, seed, notice)
+    network = cast(CodeNetwork, model.network)
+    codes = draw_codes(network, density, count, temperature=temperature, seed=seed)
+    return decode_codes(model, codes, notice=notice)
+
+
+def _draw_ladder(
+    model: Model, count: int, temperature: float, seed: int, notice: Notice
+) -> Iterator[Tensor]:
+    """Draw pictures of a VDVAE, whose latents are too many to be held as codes.
+
+    Each picture has noise of its own, by the seed and its number: a smaller ``count`` gives the
     """
 
     def draw(network: Vdvae, numbers: Tensor) -> Tensor:
@@ -188,21 +197,30 @@ def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> 
     It is the bound for a density of values in [0, 1], taken at the 8-bit levels without added
     noise.
 
+    A VDVAE has a bound for the probability of whole levels, which is turned into one for the
+    density that is even within each level.
+
     Args:
-        model: an autoencoder.
+        model: an autoencoder, or a VDVAE.
         pictures: (N, C, side, side) in [0, 1], or uint8 levels.
         seed: seed of the codes that are drawn.
-        samples: number of codes for each picture, over which log p(x|z) is averaged.
+        samples: number of codes for each picture, over which log p(x|z) is averaged; a VDVAE
+            takes one.
 
     Returns:
         (N,) in nats on the CPU. None if there is no bound, because the likelihood is no density
         (``squares``) or the posterior is a point.
     """
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(model.network, Vdvae):
+        in_ladder = partial(_ladder_bound, generator)
+        return torch.cat(
+            list(_run_batches(model, in_ladder, [pictures], _LADDER_BATCH, lambda _: None))
+        )
     network = cast(Autoencoder, model.network)
     likelihood = network.likelihood
     if likelihood is None or network.config.posterior == "point":
         return None
-    generator = torch.Generator().manual_seed(seed)
 
     def bound(network: Autoencoder, x: Tensor) -> Tensor:
         mean, log_variance = network.encode(x)
@@ -215,6 +233,11 @@ def elbo(model: Model, pictures: Tensor, *, seed: int = 0, samples: int = 1) -> 
         return total
 
     return torch.cat(list(_run_batches(model, bound, [pictures], BATCH, lambda _: None)))
+
+
+def _ladder_bound(generator: torch.Generator, network: Vdvae, x: Tensor) -> Tensor:
+    bits = network.config.bits - network.bound(x, generator).total
+    return bits * math.log(2) * x[0].numel()
 
 
 def slerp(first: Tensor, second: Tensor, share: Tensor | float) -> Tensor:

@@ -4,10 +4,11 @@ As ch. 6.8 has it, reconstructions and interpolations are of validation pictures
 compared with test pictures, of which there are as many. ``gaussian`` is the prior for models that
 were trained towards one, else the Gaussian fitted to the codes. The line ``data`` has the
 validation pictures themselves, so it is what a model without any loss would reach; ``train`` has
-training pictures. A GAN's generator has only the column ``gaussian``, of its prior.
+training pictures. A GAN's generator has only the column ``gaussian``, of its prior. A VDVAE has
+that of its priors, and reconstructions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from typing import cast
 
@@ -23,9 +24,10 @@ from enhance_cli.engine.generation import (
     CodeNetwork,
     decode_codes,
     default_density,
-    draw_codes,
+    draw_pictures,
     elbo,
     encode_pictures,
+    reconstruct_pictures,
     slerp,
     usable_densities,
 )
@@ -109,8 +111,6 @@ def load_fitting_models(
     )
     for name, model in models.items():
         config = model.info.config
-        if isinstance(model.network, Vdvae):
-            raise UsageError(f"model {name!r} has no codes to fit a density to, leave it out")
         if (config.channels, config.side) != (channels, side):
             raise UsageError(
                 f"model {name!r} draws {config.side}x{config.side} pictures of "
@@ -161,11 +161,13 @@ class _Judge:
         """As many pictures of a model as there are to validate on, uint8 (N, C, side, side)."""
         if density is not None:
             return draw_samples(model, len(self._validation), self._seed, density)
+        if isinstance(model.network, Vdvae):
+            return _as_levels(reconstruct_pictures(model, [self._validation]))
         codes = encode_pictures(model, self._validation)
         if source == "interpolation":
             # The pictures come in random order, so neighbours are random pairs.
             codes = slerp(codes, codes.roll(1, 0), 0.5)
-        return _decode(model, codes)
+        return _as_levels(decode_codes(model, codes))
 
     def _compare(self, pictures: Tensor, advance: Advance) -> Score:
         if self._reference is None:  # a run that is resumed may not need it at all
@@ -188,14 +190,12 @@ def draw_samples(model: Model, count: int, seed: int, density: str | None = None
         seed: of their codes.
         density: what codes are drawn from; None is the model's default.
     """
-    network = cast(CodeNetwork, model.network)
-    return _decode(
-        model, draw_codes(network, density or default_density(network), count, seed=seed)
-    )
+    density = density or default_density(cast(CodeNetwork, model.network))
+    return _as_levels(draw_pictures(model, density, count, seed=seed))
 
 
-def _decode(model: Model, codes: Tensor) -> Tensor:
-    return torch.cat([to_levels(part) for part in decode_codes(model, codes)])
+def _as_levels(batches: Iterable[Tensor]) -> Tensor:
+    return torch.cat([to_levels(part) for part in batches])
 
 
 def _sources_of(model: Model) -> dict[str, str | None]:
@@ -206,13 +206,14 @@ def _sources_of(model: Model) -> dict[str, str | None]:
         sources["gaussian"] = usable[0]  # the prior where there is one, as in table 6.2
     if "mixture" in usable:
         sources["mixture"] = "mixture"
-    sources["interpolation"] = None
+    if isinstance(model.network, Autoencoder):
+        sources["interpolation"] = None
     return sources if _encodes(model) else {"gaussian": sources["gaussian"]}
 
 
 def _encodes(model: Model) -> bool:
     """Whether a model takes pictures, so that it can reconstruct them."""
-    return isinstance(model.network, Autoencoder)
+    return isinstance(model.network, Autoencoder | Vdvae)
 
 
 # --- what is told ---------------------------------------------------------------------------------

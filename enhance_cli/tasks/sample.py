@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import DENSITIES
-from enhance_cli.architectures.vdvae import Vdvae
 from enhance_cli.defaults import INTERPOLATION_STEPS, SAMPLE_COUNT, TEMPERATURE
 from enhance_cli.engine.generation import (
     BATCH,
     decode_codes,
     default_density,
-    draw_ladder,
+    draw_pictures,
     encode_pictures,
-    iterate_codes,
     slerp,
     usable_densities,
 )
@@ -85,18 +83,10 @@ def _sample(run: SampleRun) -> int:
     request, count = run.request, run.request.count or SAMPLE_COUNT
     temperature = TEMPERATURE if request.temperature is None else request.temperature
     seed = request.seed or 0
-    if isinstance(run.model.network, Vdvae):
-        if request.density not in (None, "prior"):
-            raise UsageError(
-                f"--density {request.density}: model {run.model.info.name!r} has none, choose from "
-                "prior"
-            )
-        density = "prior"
-        pictures = draw_ladder(run.model, count, temperature=temperature, seed=seed, notice=run.say)
-    else:
-        density = _choose_density(run)
-        codes = iterate_codes(run.network, density, count, temperature=temperature, seed=seed)
-        pictures = decode_codes(run.model, codes, notice=run.say)
+    density = _choose_density(run)
+    pictures = draw_pictures(
+        run.model, density, count, temperature=temperature, seed=seed, notice=run.say
+    )
     run.header.update(density=density, temperature=temperature, seed=seed)
     return _draw(
         run,

@@ -11,7 +11,7 @@ from enhance_cli.architectures.autoencoder import Autoencoder, AutoencoderConfig
 from enhance_cli.architectures.dcgan import DcganConfig
 from enhance_cli.engine.catalogue import Model, load_model
 from enhance_cli.engine.checkpoint import build, save_checkpoint
-from enhance_cli.engine.generation import decode_codes, draw_codes
+from enhance_cli.engine.generation import draw_pictures
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.tasks.sample_pictures import MARGIN
 
@@ -56,8 +56,7 @@ def expected_samples(
 ) -> list[np.ndarray]:
     """Samples by the engine alone, (side, side, C) uint8."""
     model = load(path)
-    codes = draw_codes(model.network, density, count, **options)
-    values = torch.cat(list(decode_codes(model, codes)))
+    values = torch.cat(list(draw_pictures(model, density, count, **options)))
     return list((values * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from enhance_cli.architectures import ARCHITECTURES
 from enhance_cli.architectures.autoencoder import Autoencoder, AutoencoderConfig
+from enhance_cli.architectures.vdvae import Vdvae, VdvaeConfig
 from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.checkpoint import build, load_network, read_checkpoint_info, save_checkpoint
 from enhance_cli.engine.generation import (
@@ -16,8 +18,9 @@ from enhance_cli.engine.generation import (
     decode_codes,
     default_density,
     draw_codes,
+    draw_pictures,
+    elbo,
     encode_pictures,
-    iterate_codes,
     reconstruct_pictures,
     slerp,
     usable_densities,
@@ -147,14 +150,17 @@ def test_what_a_model_can_be_sampled_from():
 @pytest.mark.parametrize("density", ["prior", "gaussian", "mixture"])
 def test_a_seed_is_one_sequence(density: str):
     network = fit(make())
-    codes = draw_codes(network, density, 2 * BATCH + 30, seed=4)
+
+    def draw(count: int, seed: int) -> Tensor:
+        return torch.cat(list(draw_codes(network, density, count, seed=seed)))
+
+    blocks = list(draw_codes(network, density, 2 * BATCH + 30, seed=4))
+    assert [len(block) for block in blocks] == [BATCH, BATCH, 30]
+    codes = torch.cat(blocks)
     assert codes.shape == (2 * BATCH + 30, LATENT)
     for count in (1, 17, BATCH, BATCH + 1):
-        assert torch.equal(draw_codes(network, density, count, seed=4), codes[:count])
-    assert not torch.equal(draw_codes(network, density, BATCH, seed=5), codes[:BATCH])
-    blocks = list(iterate_codes(network, density, 2 * BATCH + 30, seed=4))
-    assert [len(block) for block in blocks] == [BATCH, BATCH, 30]
-    assert torch.equal(torch.cat(blocks), codes)
+        assert torch.equal(draw(count, 4), codes[:count])
+    assert not torch.equal(draw(BATCH, 5), codes[:BATCH])
     assert len(codes.unique(dim=0)) == len(codes)
 
 
@@ -163,7 +169,7 @@ def test_drawing_leaves_the_global_generator_alone():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    draw_codes(network, "prior", 5)
+    list(draw_codes(network, "prior", 5))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -260,3 +266,28 @@ def test_memory_that_one_picture_exceeds(model: Model, monkeypatch: pytest.Monke
 def test_other_errors_are_not_taken_for_it(model: Model):
     with pytest.raises(RuntimeError, match="shape|size"):
         list(decode_codes(model, random_codes(2, LATENT + 1)))
+
+
+@pytest.mark.parametrize("bits", [8, 5])
+def test_a_ladder_s_bound_is_of_a_density(bits: int, tmp_path: Path):
+    """Its bound in bits for whole levels, spread evenly over the width of a level."""
+    torch.manual_seed(0)
+    config = VdvaeConfig(
+        side=8, encoder="8x1,8d8,1x1", decoder="1x1,8m1", width=8, latent=2, bits=bits
+    )
+    network = Vdvae(config).eval()
+    save_checkpoint(tmp_path / "a.safetensors", network, ARCHITECTURES["vdvae"], "tiny")
+    info = read_checkpoint_info(tmp_path / "a.safetensors")
+    model = Model(network, info.contract, torch.device("cpu"), info=info)
+    pictures = torch.randint(0, 256, (6, 3, 8, 8)).to(torch.uint8)
+    bounds = elbo(model, pictures, seed=3)
+    assert bounds is not None
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(3)
+        batches = (pictures[:4], pictures[4:])
+        bits_told = torch.cat([network.bound(x / 255, generator).total for x in batches])
+    expected = 3 * 8 * 8 * (math.log(2**bits) - math.log(2) * bits_told)
+    assert torch.allclose(bounds.float(), expected, rtol=1e-5)
+    assert (usable_densities(network), default_density(network)) == (["prior"], "prior")
+    drawn = torch.cat(list(draw_pictures(model, "prior", 5, temperature=0)))
+    assert torch.equal(drawn, drawn[:1].expand(5, -1, -1, -1))

@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.engine.catalogue import Model
 from enhance_cli.engine.features import FEATURES
 
 
@@ -108,11 +109,12 @@ def test_a_model_without_loss_is_as_good_as_data(score: Callable, monkeypatch: p
 def test_a_prior_is_drawn_from_where_there_is_one(score: Callable, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
-    def draw(network: Autoencoder, density: str, count: int, *, seed: int) -> Tensor:
-        asked.append((network.config.prior, density, count))
-        return torch.zeros(count, network.config.latent)
+    def draw(model: Model, density: str, count: int, *, seed: int) -> Iterator[Tensor]:
+        config = model.info.config
+        asked.append((config.prior, density, count))
+        yield torch.zeros(count, config.channels, config.side, config.side)
 
-    monkeypatch.setattr("enhance_cli.evaluation.samples.draw_codes", draw)
+    monkeypatch.setattr("enhance_cli.evaluation.samples.draw_pictures", draw)
     document(score("--dataset", "mnist", "--count", 20, "--json"))
     assert asked == [
         (True, "prior", 20),

@@ -25,7 +25,7 @@ from enhance_cli.data.darkness import pack
 from enhance_cli.engine.brighten import DarkImage, brighten
 from enhance_cli.engine.catalogue import load_model
 from enhance_cli.engine.digits import CLASSIFIER, load_classifier
-from enhance_cli.engine.generation import decode_codes, default_density, draw_codes
+from enhance_cli.engine.generation import default_density, draw_pictures
 from enhance_cli.engine.recurrent import enhance_clip
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.io.image import read_rgb8
@@ -102,9 +102,7 @@ def pan(name: str) -> torch.Tensor:
 def sample(name: str, count: int) -> torch.Tensor:
     """(count, C, side, side) float32: samples of a shipped model."""
     model = load_model("sample", name=name, device=torch.device("cpu"))
-    codes = draw_codes(model.network, default_density(model.network), count)
-    (pictures,) = decode_codes(model, codes)
-    return pictures
+    return torch.cat(list(draw_pictures(model, default_density(model.network), count)))
 
 
 def draw(name: str) -> torch.Tensor:
