@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 ToneCurve = Literal["camera", "srgb"]
 
@@ -133,6 +134,8 @@ AMPLIFIED_SRGB_RANGE = (0.0, 2.0)
 
 # Noise lies around zero, where a square root is infinitely steep. This limits the slope to 10.
 _TOE = 0.01
+# Side in details of 2x2 pixels.
+_SMOOTH_BLOCK = 8
 
 
 def compress_range(linear: Tensor) -> Tensor:
@@ -163,36 +166,62 @@ def estimate_noise(planes: Tensor) -> Tensor:
         (N,), which is zero for pictures of less than 2x2 pixels.
     """
     # The median of |N(0, 1)| is 0.6745.
-    details = _diagonal_details(planes)
+    details = _diagonal_details(planes).flatten(1)
     return details.median(1).values / 0.6745 if details.numel() else planes.new_zeros(len(planes))
 
 
 def _diagonal_details(planes: Tensor) -> Tensor:
-    """Absolute diagonal Haar details of (N, C, H, W), float32 (N, C * H // 2 * W // 2)."""
+    """Absolute diagonal Haar details of (N, C, H, W), float32 (N, C, H // 2, W // 2)."""
     height, width = (side // 2 * 2 for side in planes.shape[-2:])
     even = planes[..., :height, :width]
     return (
         even[..., ::2, ::2] - even[..., ::2, 1::2] - even[..., 1::2, ::2] + even[..., 1::2, 1::2]
-    ).abs().flatten(1).float() / 2
+    ).abs().float() / 2
 
 
-def noise_plane(planes: Tensor) -> Tensor:
-    """The plane that tells a network how noisy its input is.
+def noise_planes(planes: Tensor, count: int) -> Tensor:
+    """The planes that tell a network how noisy its input is.
 
-    The standard deviation s of the noise in compressed values, as log(1 + 200 s) / 2, since a
-    factor matters alike wherever it is: about 0.5 for a clean photograph, 3 for hardly more than
-    noise. The mean of the lower three quarters of the diagonal Haar details takes the place of the
-    median of ``estimate_noise``, which is zero where a dark file has few levels.
+    Each holds a standard deviation s of the noise in compressed values, as log(1 + 200 s) / 2,
+    since a factor matters alike wherever it is: about 0.5 for a clean photograph, 3 for hardly more
+    than noise.
+
+    - The first is by the mean of the lower three quarters of the diagonal Haar details. That takes
+      the place of the median of ``estimate_noise``, which is zero where a dark file has few levels.
+    - The second is by the blocks of 16x16 pixels of which a tenth of all are smoother, so texture
+      is not taken for noise. It is small where a file's compression has smoothed what is even.
 
     Args:
         planes: (N, C, H, W) linear input of the network.
+        count: How many of these planes are wanted, 0 to 2.
 
     Returns:
-        (N, 1, H, W), constant for each picture; zero for pictures of less than 2x2 pixels.
+        (N, count, H, W), constant for each picture; zero for pictures of less than 2x2 pixels.
     """
+    if count == 0:
+        return planes[:, :0]
     details = _diagonal_details(compress_range(planes))
-    lower = details.sort(1).values[:, : -(-details.shape[1] * 3 // 4)]
+    told = planes.new_zeros(len(planes), count)
+    if details.numel():
+        estimates = (_lower_deviation, _smooth_deviation)[:count]
+        deviations = torch.stack([estimate(details) for estimate in estimates], 1)
+        told = torch.log1p(200 * deviations).to(planes) / 2
+    return told[:, :, None, None].expand(-1, -1, *planes.shape[-2:])
+
+
+def _lower_deviation(details: Tensor) -> Tensor:
+    ordered = details.flatten(1).sort(1).values
     # The mean of |N(0, 1)| below its third quartile is 0.5149.
-    noise = lower.mean(1) / 0.5149 if lower.numel() else planes.new_zeros(len(planes))
-    plane = torch.log1p(200 * noise).to(planes) / 2
-    return plane.view(-1, 1, 1, 1).expand(-1, 1, *planes.shape[-2:])
+    return ordered[:, : -(-ordered.shape[1] * 3 // 4)].mean(1) / 0.5149
+
+
+def _smooth_deviation(details: Tensor) -> Tensor:
+    side = min(_SMOOTH_BLOCK, *details.shape[-2:])
+    means = functional.avg_pool2d(details.mean(1, keepdim=True), side).flatten(1)
+    # The mean of |N(0, 1)| is 0.7979, and that of the smoothest tenth of such blocks a little less.
+    return means.quantile(0.1, dim=1) / 0.755
+
+
+def noise_of_plane(plane: Tensor) -> Tensor:
+    """The standard deviation that a plane of ``noise_planes`` tells of, of the same shape."""
+    return torch.expm1(2 * plane) / 200

@@ -21,7 +21,8 @@ from enhance_cli.colour import (
     inverse_smoothstep,
     linear_to_srgb,
     luminance,
-    noise_plane,
+    noise_of_plane,
+    noise_planes,
     render,
     smoothstep,
     srgb_to_linear,
@@ -338,19 +339,31 @@ def test_odd_sides_leave_out_the_last_row_and_column() -> None:
 
 
 @pytest.mark.parametrize("deviation", [0.003, 0.05, 0.5])
-def test_the_noise_plane_tells_the_deviation(deviation: float) -> None:
+def test_the_noise_planes_tell_the_deviation(deviation: float) -> None:
     """Of compressed values."""
     light = compress_range(torch.tensor(0.2))
-    noisy = expand_range(light + deviation * gaussian(1, 4, 128, 130))
-    plane = noise_plane(noisy)
-    assert plane.shape == (1, 1, 128, 130)
-    assert torch.equal(plane, plane[..., :1, :1].expand_as(plane))
-    assert (float(plane[0, 0, 0, 0]) * 2) == pytest.approx(math.log1p(200 * deviation), rel=0.03)
+    noisy = expand_range(light + deviation * gaussian(1, 4, 512, 514))
+    told = noise_planes(noisy, 2)
+    assert told.shape == (1, 2, 512, 514)
+    assert torch.equal(told, told[..., :1, :1].expand_as(told))
+    for plane in told[0, :, 0, 0].tolist():
+        assert plane * 2 == pytest.approx(math.log1p(200 * deviation), rel=0.03)
+    assert torch.allclose(noise_of_plane(told), torch.tensor(deviation), rtol=0.05)
+
+
+def test_the_second_noise_plane_takes_no_texture_for_noise() -> None:
+    noisy = 0.4 + 0.01 * gaussian(1, 3, 128, 128)
+    noisy[..., 32:] += 0.1 * gaussian(1, 3, 128, 96, seed=1)
+    lower, smooth = noise_of_plane(noise_planes(noisy, 2))[0, :, 0, 0].tolist()
+    in_compressed = float(noise_of_plane(noise_planes(noisy[..., :32], 1))[0, 0, 0, 0])
+    assert smooth == pytest.approx(in_compressed, rel=0.1)
+    assert lower > 4 * in_compressed
 
 
 def test_the_noise_plane_of_few_levels_is_not_clean() -> None:
     """Where most details are zero, their median says that there is no noise."""
     few = (torch.rand(1, 4, 64, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
     assert float(estimate_noise(few)[0]) == 0
-    assert float(noise_plane(few)[0, 0, 0, 0]) > 1
-    assert float(noise_plane(torch.full((1, 4, 9, 1), 0.3)).max()) == 0
+    assert float(noise_planes(few, 1)[0, 0, 0, 0]) > 1
+    assert float(noise_planes(torch.full((1, 4, 9, 1), 0.3), 2).max()) == 0
+    assert noise_planes(few, 0).shape == (1, 0, 64, 64)

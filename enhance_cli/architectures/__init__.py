@@ -206,7 +206,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             "sid-fcn-srgb",
             "sid-fcn",
-            SidFcnConfig(width=16, source="srgb", noise_plane=True, refinements=2),
+            SidFcnConfig(width=16, source="srgb", noise_plane=True, refinements=2, bounded=True),
             "dark JPEG or PNG pictures to colour",
             "task 2",
         ),

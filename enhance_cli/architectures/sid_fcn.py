@@ -22,6 +22,7 @@ connected layers, so that any input size will do. Departures from SID-net, each 
   that was known, do without.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -42,10 +43,13 @@ from enhance_cli.architectures.layers import (
 from enhance_cli.architectures.sid_net import double_block
 from enhance_cli.architectures.spec import Architecture, Contract, LearnedPart
 from enhance_cli.architectures.variational import PosteriorNetwork
-from enhance_cli.colour import LUMINANCE, compress_range, expand_range
+from enhance_cli.colour import LUMINANCE, compress_range, expand_range, noise_of_plane
 from enhance_cli.demosaicing import demosaic_adaptive, demosaic_gradient_corrected
 
 _BLOCKS = 5
+# How many standard deviations a result may be away from the input before anything is learned, and
+# what is added to them: half a level of 255.
+_BOUND, _LEAST_NOISE = 8.0, 0.002
 # Of compressed values, in which noise is even.
 _DEMOSAICING = {"gradient-corrected": demosaic_gradient_corrected, "adaptive": demosaic_adaptive}
 
@@ -64,6 +68,9 @@ class SidFcnConfig:
             repeated over their 2x2 cell, the others add a demosaicing by ``demosaicing``'s
             fixed operations. For ``raw`` only.
         refinements: residual blocks at the working resolution behind the U-Net.
+        bounded: whether the result stays near the sharpest picture of the blend: as many standard
+            deviations of the noise from it as the network chooses for each 2x2 block and colour.
+            That noise is one more input plane. Needs ``noise_plane``.
     """
 
     source: Literal["raw", "srgb"] = "raw"
@@ -73,6 +80,7 @@ class SidFcnConfig:
     noise_plane: bool = False
     demosaicing: Literal["nearest", "gradient-corrected", "adaptive"] = "nearest"
     refinements: int = 0
+    bounded: bool = False
 
     def __post_init__(self) -> None:
         if self.source not in ("raw", "srgb") or self.colours not in (1, 3):
@@ -83,8 +91,15 @@ class SidFcnConfig:
             raise ValueError(f"no network of demosaicing {self.demosaicing!r}")
         if self.source == "srgb" and self.demosaicing != "nearest":
             raise ValueError("no network demosaics srgb: leave demosaicing at nearest")
+        if self.bounded and not self.noise_plane:
+            raise ValueError("no bounded network without noise_plane, of which its bounds are made")
         if self.refinements < 0:
             raise ValueError(f"no network of {self.refinements} refinements")
+
+    @property
+    def noise_planes(self) -> int:
+        """Input planes that tell of the noise; see ``colour.noise_planes``."""
+        return self.noise_plane + self.bounded
 
     @property
     def planes(self) -> int:
@@ -202,7 +217,7 @@ class SidFcn(nn.Module):
         super().__init__()
         self.config = config
         width, deepest = config.width, config.width << (_BLOCKS - 1)
-        self.down = _Down(config.planes + config.noise_plane, width, means=config.colours)
+        self.down = _Down(config.planes + config.noise_planes, width, means=config.colours)
         self.to_latent = nn.Conv2d(deepest, config.latent, 1)
         self.from_latent = nn.Conv2d(config.latent, deepest, 1)
         widths = [width << level for level in reversed(range(_BLOCKS - 1))]
@@ -214,16 +229,20 @@ class SidFcn(nn.Module):
         self.out = nn.Conv2d(width, (4 + _BLOCKS) * config.colours, 1)
         demosaics = config.demosaicing != "nearest"
         self.out_sharp = nn.Conv2d(width, config.colours, 1) if demosaics else None
+        self.out_bound = nn.Conv2d(width, config.colours, 1) if config.bounded else None
         _initialise(self)
         nn.init.normal_(self.out.weight, std=1e-3)  # starts at an even blend of the means
         for block in self.refine:
             nn.init.zeros_(block.conv2.weight)  # type: ignore[union-attr, arg-type]
         if self.out_sharp is not None:
             nn.init.zeros_(self.out_sharp.weight)
+        if self.out_bound is not None:
+            nn.init.zeros_(self.out_bound.weight)
+            nn.init.constant_(self.out_bound.bias, math.log(_BOUND))  # type: ignore[arg-type]
         self.contract = self._contract()
         self.learned = LearnedPart(
             "correct",
-            (config.planes + config.noise_plane, *[config.colours] * (_BLOCKS - 1)),
+            (config.planes + config.noise_planes, *[config.colours] * (_BLOCKS - 1)),
             tuple(1 << level for level in range(_BLOCKS)),
         )
 
@@ -237,7 +256,7 @@ class SidFcn(nn.Module):
         factor = 1 if raw else 2  # sRGB is packed inside, RAW comes packed
         return Contract(
             scale=2 if raw else 1,
-            channels_in=(4 if raw else 3) + self.config.noise_plane,
+            channels_in=(4 if raw else 3) + self.config.noise_planes,
             channels_out=self.config.colours,
             colour="balanced-raw" if raw else "linear-srgb",
             halo=halo * factor + factor - 1,
@@ -249,7 +268,7 @@ class SidFcn(nn.Module):
         """Mean of p(z|y), (N, latent, h/16, w/16), and what the decoder sees of y."""
         planes, means, seen = self._see(y)
         z, skips = self._encode(*seen)
-        return z, (planes, means, skips)
+        return z, (planes, means, seen[0][:, self.config.planes :], skips)
 
     def _see(self, y: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The packed planes, their means, and what the learned part is shown of both."""
@@ -271,14 +290,15 @@ class SidFcn(nn.Module):
 
     def decode(self, z: Tensor, context: Any) -> Tensor:
         """Mean of p(x|y, z): (N, latent, h/16, w/16) -> (N, C, 2h, 2w) linear."""
-        planes, means, skips = context
-        return self._render(planes, means, self._decode(z, skips))
+        planes, means, noise, skips = context
+        return self._render(planes, means, noise, self._decode(z, skips))
 
     def correct(self, shown: Tensor, *means: Tensor) -> Tensor:
         """The learned part: correction, and logits of the blend, from what ``_see`` shows it.
 
         Returns:
-            (N, (4 + 5) * colours, h, w), and ``colours`` planes more if there is a demosaicing.
+            (N, (4 + 5) * colours, h, w), and ``colours`` planes more if there is a demosaicing, and
+            again if the result is bounded.
         """
         return self._decode(*self._encode(shown, *means))
 
@@ -288,44 +308,59 @@ class SidFcn(nn.Module):
             x = block(torch.cat([enlarge(x), skip], 1))
         for refine in self.refine:
             x = refine(x)
-        result: Tensor = self.out(x)
-        return result if self.out_sharp is None else torch.cat([result, self.out_sharp(x)], 1)
+        heads = [head for head in (self.out, self.out_sharp, self.out_bound) if head is not None]
+        return torch.cat([head(x) for head in heads], 1)
 
-    def _render(self, planes: Tensor, means: Sequence[Tensor], result: Tensor) -> Tensor:
-        """The blend and the correction, as ``forward`` returns them."""
+    def _render(
+        self, planes: Tensor, means: Sequence[Tensor], noise: Tensor, result: Tensor
+    ) -> Tensor:
+        """The blend and the correction, within their bounds, as ``forward`` returns them."""
         # In the input's precision, so that autocast rounds only weights and correction.
         colours = self.config.colours
-        correction, logits, sharp = result.to(planes.dtype).tensor_split(
-            [4 * colours, (4 + _BLOCKS) * colours], 1
-        )
-        blended = self._blend(planes, means, logits, sharp)
-        return expand_range(functional.pixel_shuffle(blended + correction, 2))
+        counts = [
+            4 * colours,
+            _BLOCKS * colours,
+            0 if self.out_sharp is None else colours,
+            0 if self.out_bound is None else colours,
+        ]
+        correction, logits, sharp, bound = torch.split(result.to(planes.dtype), counts, 1)
+        details = self._details(planes)
+        made = self._blend(details, means, logits, sharp) + correction
+        if self.out_bound is not None:
+            farthest = (noise_of_plane(noise[:, -1:]) + _LEAST_NOISE) * bound.exp()
+            farthest = farthest.repeat_interleave(4, 1)
+            made = details[0] + farthest * torch.tanh((made - details[0]) / farthest)
+        return expand_range(functional.pixel_shuffle(made, 2))
+
+    def _details(self, planes: Tensor) -> list[Tensor]:
+        """Compressed pictures at the size of the result, each (N, 4 * C, h, w), sharpest first."""
+        measured = compress_range(_demosaic_nearest(planes, self.config))
+        if self.out_sharp is None:
+            return [measured]
+        return [_demosaic_sharp(planes, self.config), measured]
 
     def _blend(
-        self, planes: Tensor, means: Sequence[Tensor], logits: Tensor, sharp: Tensor
+        self, details: Sequence[Tensor], means: Sequence[Tensor], logits: Tensor, sharp: Tensor
     ) -> Tensor:
         """The input at several resolutions, blended in compressed values: (N, 4 * C, h, w).
 
         Args:
-            planes: the input.
+            details: pictures at the size of the result.
             means: of it, over 2, 4, 8 and 16 packed pixels.
             logits: (N, 5 * C, h, w) of the weights of the input and its means.
             sharp: (N, C, h, w) logits of the fixed demosaicing's, without a plane if there is none.
         """
-        count, _, height, width = planes.shape
-        by_colour = (count, self.config.colours, -1, height, width)
+        by_colour = (len(logits), self.config.colours, -1, *logits.shape[2:])
         logits = logits.reshape(by_colour)
-        details = [compress_range(_demosaic_nearest(planes, self.config))]
         if self.out_sharp is not None:
             logits = torch.cat([sharp.reshape(by_colour), logits], 2)
-            details.insert(0, _demosaic_sharp(planes, self.config))
         weights = logits.softmax(2)[:, :, :, None]
         blended: Any = 0
         for level, detail in enumerate(details):
             blended = blended + detail.reshape(by_colour) * weights[:, :, level]
         for level, mean in enumerate(means, len(details)):
             smooth = functional.interpolate(
-                mean, size=(height, width), mode="bilinear", align_corners=False
+                mean, size=logits.shape[-2:], mode="bilinear", align_corners=False
             )
             blended = blended + compress_range(smooth)[:, :, None] * weights[:, :, level]
         return torch.as_tensor(blended).flatten(1, 2)
@@ -335,15 +370,15 @@ class SidFcn(nn.Module):
 
         Args:
             y: (N, 4, h, w) packed white-balanced linear camera RGB, or (N, 3, 2h, 2w) linear
-                sRGB, amplified, not clipped at white, noise below black negative; with
-                ``noise_plane`` one plane more, the deviation of the noise in the compressed
-                planes. h and w must be multiples of 16.
+                sRGB, amplified, not clipped at white, noise below black negative; then the
+                config's ``noise_planes``, of the same size. h and w must be multiples of 16.
 
         Returns:
             (N, colours, 2h, 2w) linear, in the colours of the input, not clamped.
         """
         planes, means, shown = self._see(y)
-        return self._render(planes, means, self.correct(*shown))
+        noise = shown[0][:, self.config.planes :]
+        return self._render(planes, means, noise, self.correct(*shown))
 
     def make_posterior(self) -> PosteriorNetwork:
         """A fresh encoder q(z|x) for training; x is linear, like the output."""

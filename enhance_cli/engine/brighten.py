@@ -15,7 +15,7 @@ from enhance_cli.colour import (
     apply_matrix,
     linear_to_srgb,
     luminance,
-    noise_plane,
+    noise_planes,
     render,
     srgb_to_linear,
 )
@@ -120,10 +120,9 @@ def _amplify(image: DarkImage, ratio: float, *, shown: bool = True) -> Tensor:
     return balanced * ratio
 
 
-def _with_noise_plane(planes: Tensor, contract: Contract) -> Tensor:
-    if contract.channels_in == len(planes):
-        return planes
-    return torch.cat([planes, noise_plane(planes[None])[0]])
+def _with_noise_planes(planes: Tensor, contract: Contract) -> Tensor:
+    count = contract.channels_in - len(planes)
+    return torch.cat([planes, noise_planes(planes[None], count)[0]])
 
 
 def _plan_direct(model: Model, image: DarkImage, ratio: float, grey: bool) -> _Steps:
@@ -140,7 +139,7 @@ def _plan_direct(model: Model, image: DarkImage, ratio: float, grey: bool) -> _S
 
 def _plan_fixed(model: Model, image: DarkImage, ratio: float, grey: bool) -> _Steps:
     """A linear network, rendered by the curve that benchmarks and training have."""
-    y = _with_noise_plane(_amplify(image, ratio).clamp(*_bounds(image)), model.contract)
+    y = _with_noise_planes(_amplify(image, ratio).clamp(*_bounds(image)), model.contract)
 
     def show(result: Tensor) -> Tensor:
         shown = render(result, image.camera_to_srgb.to(result.device), model.contract.curve)
@@ -178,7 +177,7 @@ def _plan_look(model: Model, image: DarkImage, ratio: float, grey: bool, look: L
     contract, bounds = model.contract, _bounds(image)
     amplified = _amplify(image, ratio, shown=look.curve is not None)
     light = light_map(amplified)
-    seen = _with_noise_plane((amplified / light).clamp(*bounds), contract)
+    seen = _with_noise_planes((amplified / light).clamp(*bounds), contract)
     y = torch.cat([amplified, light, seen[len(amplified) :]])
     show = _choose_rendering(image, amplified, ratio, grey, look.curve)
     halo = contract.halo

@@ -14,7 +14,7 @@ from enhance_cli.colour import (
     compress_range,
     linear_to_srgb,
     luminance,
-    noise_plane,
+    noise_planes,
     render,
 )
 from enhance_cli.data.darkness import DarkPairs
@@ -50,9 +50,8 @@ def linear_example(pairs: DarkPairs, contract: Contract, distance: Distance) -> 
     """For networks from linear to linear values: the error is that of the rendered picture."""
     clean = luminance(pairs.clean) if contract.channels_out == 1 else pairs.clean
     target = render(clean, pairs.camera_to_srgb, contract.curve)
-    y = pairs.dark
-    if contract.channels_in > y.shape[1]:
-        y = torch.cat([y, noise_plane(y)], 1)
+    told = noise_planes(pairs.dark, contract.channels_in - pairs.dark.shape[1])
+    y = torch.cat([pairs.dark, told], 1)
 
     def show(estimate: Tensor) -> Tensor:
         with torch.autocast(estimate.device.type, enabled=False):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.data.darkness import (
@@ -15,14 +16,17 @@ from enhance_cli.data.darkness import (
     dark_raw,
     dark_srgb,
     draw_conditions,
+    raise_contrast,
 )
 from enhance_cli.data.patches import PhotoSampler
 from enhance_cli.data.recorded import RecordedSampler
-from enhance_cli.data.sensor import RATIO_RANGE, log_uniform
+from enhance_cli.data.sensor import ISO_RANGE, RATIO_RANGE, log_uniform
 from enhance_cli.data.sid import load_sid_pairs
 from enhance_cli.errors import DatasetError, UsageError
 from enhance_cli.levels import to_values
 from enhance_cli.training.start import load_split
+
+LOW_ISO = 400
 
 _VALIDATION_SIDE = 512
 _VALIDATION_SEED = 2020
@@ -68,26 +72,44 @@ def check_patch(patch: int, contract: Contract) -> None:
 
 
 @dataclass(frozen=True)
-class Ratios:
-    """How exposure ratios are drawn: their logarithms are spread evenly.
+class Mixture:
+    """Which dark pictures are drawn. Shares are chances of each picture.
 
     Attributes:
-        low: The smallest.
-        high: The largest.
-        dark_share: Share that is drawn from ``RATIO_RANGE`` instead.
+        low_ratio: The smallest exposure ratio; logarithms of ratios are spread evenly.
+        high_ratio: The largest.
+        dark: Share of pictures whose ratio is drawn from ``RATIO_RANGE`` instead.
+        low_iso: Share of pictures whose ISO is at most ``LOW_ISO``; that of the others is any.
+        reduced: Share of dark sRGB files of half the sensor's size; see ``dark_srgb``.
+        noiseless: Share of dark sRGB files without noise while training; see ``dark_srgb``.
+        harsh: Share of harsh photographs while training; see ``raise_contrast``.
+        fine: Share of photographs that are reduced to half their size before, while training.
     """
 
-    low: float
-    high: float
-    dark_share: float = 0.0
+    low_ratio: float
+    high_ratio: float
+    dark: float = 0.0
+    low_iso: float = 0.0
+    reduced: float = 0.0
+    noiseless: float = 0.0
+    harsh: float = 0.0
+    fine: float = 0.0
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count,) ratios."""
-        ratios = log_uniform(self.low, self.high, count, generator)
-        if self.dark_share == 0:
+    def draw_ratios(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) exposure ratios."""
+        ratios = log_uniform(self.low_ratio, self.high_ratio, count, generator)
+        if self.dark == 0:
             return ratios
         dark = log_uniform(*RATIO_RANGE, count, generator)
-        return torch.where(torch.rand(count, generator=generator) < self.dark_share, dark, ratios)
+        return torch.where(torch.rand(count, generator=generator) < self.dark, dark, ratios)
+
+    def draw_isos(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) ISO values, whose logarithms are spread evenly."""
+        isos = log_uniform(*ISO_RANGE, count, generator)
+        if self.low_iso == 0:
+            return isos
+        low = log_uniform(ISO_RANGE[0], LOW_ISO, count, generator)
+        return torch.where(torch.rand(count, generator=generator) < self.low_iso, low, isos)
 
 
 class SyntheticDarkness:
@@ -98,9 +120,7 @@ class SyntheticDarkness:
         validation: Folder of photographs to validate on; None holds out every twentieth.
         contract: Contract of the network.
         patch: Side of the photographs' patches in pixels.
-        ratios: How exposure ratios are drawn.
-        reduced: Share of dark sRGB files of half the sensor's size; see ``dark_srgb``.
-        noiseless: Share of dark sRGB files without noise while training; see ``dark_srgb``.
+        mixture: Which pictures are drawn.
         device: Where pixels live.
 
     Raises:
@@ -113,17 +133,14 @@ class SyntheticDarkness:
         validation: Path | None,
         contract: Contract,
         patch: int,
-        ratios: Ratios,
-        reduced: float,
-        noiseless: float,
+        mixture: Mixture,
         device: torch.device,
     ) -> None:
         photos, held = load_split(data, validation)
         self.summary = f"{len(photos)} photographs"
-        self._contract, self._ratios, self._reduced = contract, ratios, reduced
-        self._noiseless = noiseless
-        self._device = device
+        self._contract, self._mixture, self._device = contract, mixture, device
         self._sampler = PhotoSampler(photos, patch, device)
+        self._fine_sampler = PhotoSampler(photos, 2 * patch, device) if mixture.fine else None
         cell = patch_cell(contract)
         self._held = [self._cut(photo) for photo in held if min(photo.shape[-2:]) >= cell]
         if not self._held:
@@ -132,13 +149,19 @@ class SyntheticDarkness:
     def draw(self, count: int, generator: torch.Generator) -> DarkPairs:
         """See ``DarkSource``."""
         photos = self._sampler.batch(count, generator)
+        if self._fine_sampler is not None:
+            fine = functional.avg_pool2d(self._fine_sampler.batch(count, generator), 2)
+            chosen = torch.rand(count, generator=generator) < self._mixture.fine
+            photos = torch.where(chosen.to(photos.device).view(-1, 1, 1, 1), fine, photos)
+        if self._mixture.harsh:
+            photos = raise_contrast(photos, self._mixture.harsh, generator)
         return self._darken(photos, self._conditions(count, generator, vary=True), generator)
 
     def validation(self) -> Iterator[DarkPairs]:
         """See ``DarkSource``; on another kind of device the noise is another."""
         generator = torch.Generator().manual_seed(_VALIDATION_SEED)
         # Each photograph is shown once for each kind of file that the network is trained on.
-        both = self._contract.colour.endswith("srgb") and 0 < self._reduced < 1
+        both = self._contract.colour.endswith("srgb") and 0 < self._mixture.reduced < 1
         count = 2 if both else 1
         for photo in self._held:
             taken = self._conditions(count, generator, vary=False)
@@ -157,7 +180,8 @@ class SyntheticDarkness:
         return draw_conditions(
             count,
             generator,
-            ratio=self._ratios.draw(count, generator),
+            ratio=self._mixture.draw_ratios(count, generator),
+            iso=self._mixture.draw_isos(count, generator),
             vary_brightness=vary,
             camera="one" if self._contract.colour.startswith("amplified") else "any",
         )
@@ -166,7 +190,8 @@ class SyntheticDarkness:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         noise = torch.Generator(self._device).manual_seed(seed)
         if self._contract.colour.endswith("srgb"):
-            return dark_srgb(photos, taken, noise, reduced=self._reduced, noiseless=self._noiseless)
+            shares = {"reduced": self._mixture.reduced, "noiseless": self._mixture.noiseless}
+            return dark_srgb(photos, taken, noise, **shares)
         return dark_raw(photos, taken, noise, balanced=self._contract.colour == "balanced-raw")
 
 

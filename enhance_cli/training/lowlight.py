@@ -1,6 +1,6 @@
 """Training of low-light enhancement: conditional autoencoders on dark pictures."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from enhance_cli.metrics import METRICS
 from enhance_cli.training.dark_examples import DISTANCES, make_example
 from enhance_cli.training.dark_sources import (
     DarkSource,
-    Ratios,
+    Mixture,
     RecordedDarkness,
     SyntheticDarkness,
     check_patch,
 )
 from enhance_cli.training.objectives import HybridObjective, variational_loss
 from enhance_cli.training.stages import Stage, TrainingTask
+
+# A mean error below which little is to be gained, as nobody sees it: of squares 50 dB. Otherwise
+# clean patches, which can be met ever more exactly, would outweigh all others.
+_UNSEEN = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +43,17 @@ class LowLightStage(Stage):
             ch. 2. Recorded pairs are reduced if it is 1.
         noiseless_share: For networks that take sRGB: the share of photographs that are darkened
             without noise, but for that of an 8-bit file.
+        low_iso_share: The share of pictures of ISO 50 to 400, as most are; those of the others are
+            spread evenly up to 25,600.
+        harsh_share: The share of photographs whose contrast is raised until most of them is black
+            or white; see ``raise_contrast``.
+        fine_share: The share of photographs that are reduced to half their size before they are
+            darkened: they are sharper from pixel to pixel, like small pictures on screens.
         relative: Whether to minimise the mean logarithm of the pictures' losses instead of their
             mean, so that a picture that can be restored counts as much as one that is nearly all
             noise.
         error: Error of the shown picture, ``absolute`` (L1) or ``squared``. With ``relative`` the
-            second is the mean PSNR itself, but for its sign and scale.
+            second is the mean PSNR itself, but for its sign and scale, and above 50 dB.
         objective: Objective of the conditional autoencoder.
     """
 
@@ -54,6 +64,9 @@ class LowLightStage(Stage):
     dark_share: float = 0.0
     reduced_share: float = 0.5
     noiseless_share: float = 0.0
+    low_iso_share: float = 0.0
+    harsh_share: float = 0.0
+    fine_share: float = 0.0
     relative: bool = False
     error: str = "absolute"
     objective: HybridObjective = field(default_factory=HybridObjective)
@@ -62,7 +75,7 @@ class LowLightStage(Stage):
         super().__post_init__()
         if not 1 <= self.low_ratio <= self.high_ratio:
             raise ValueError("low_ratio must be at least 1 and at most high_ratio")
-        for name in ("dark_share", "reduced_share", "noiseless_share"):
+        for name in (one.name for one in fields(self) if one.name.endswith("_share")):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.error not in DISTANCES:
@@ -73,7 +86,7 @@ class LowLightStage(Stage):
     @property
     def identity(self) -> tuple[object, ...]:
         """The architecture, and what of its config is not merely its size."""
-        sizes = ("width", "latent", "noise_plane", "demosaicing", "refinements")
+        sizes = ("width", "latent", "noise_plane", "demosaicing", "refinements", "bounded")
         kept = ((key, value) for key, value in asdict(self.config).items() if key not in sizes)
         return self.architecture, *kept
 
@@ -102,17 +115,17 @@ class LowLightStage(Stage):
                 data, contract, self.patch, self.reduced_share == 1, device
             )
         else:
-            ratios = Ratios(self.low_ratio, self.high_ratio, self.dark_share)
-            source = SyntheticDarkness(
-                data,
-                validation,
-                contract,
-                self.patch,
-                ratios,
+            mixture = Mixture(
+                self.low_ratio,
+                self.high_ratio,
+                self.dark_share,
+                self.low_iso_share,
                 self.reduced_share,
                 self.noiseless_share,
-                device,
+                self.harsh_share,
+                self.fine_share,
             )
+            source = SyntheticDarkness(data, validation, contract, self.patch, mixture, device)
         return LowLight(self, model, source)
 
 
@@ -183,8 +196,9 @@ class LowLight(TrainingTask):
                 generator,
             )
         losses = losses / example.target[0].numel()
-        # A black patch can be met exactly.
-        return losses.clamp(min=1e-6).log().mean() if self.stage.relative else losses.mean()
+        if not self.stage.relative:
+            return losses.mean()
+        return (losses + _UNSEEN).log().mean()
 
     def validate(self, network: nn.Module) -> float:
         """The mean PSNR in dB of the shown pictures, at fixed ratios, ISO and noise."""

@@ -121,14 +121,81 @@ def _sid_fcn_grey() -> Recipe:
     )
 
 
+def _for_clean_files(unbounded: LowLightStage) -> tuple[LowLightStage, ...]:
+    """The stages of ``sid-fcn-srgb`` for files that are hardly dark and hardly noisy, as most are.
+
+    Args:
+        unbounded: A stage without the second noise plane and the bound.
+    """
+    bounded = _squared(
+        _fully_convolutional("sid-fcn-srgb", 1, low_ratio=1.0), 8000, start=9, learning_rate=5e-4
+    )
+    bounded = replace(bounded, high_ratio=4.0, noiseless_share=0.125, harsh_share=0.125)
+    calm = replace(
+        bounded,
+        start=(EarlierStage(11),),
+        low_iso_share=0.4,
+        optimisation=replace(
+            bounded.optimisation,
+            steps=4206,
+            learning_rate=3e-4,
+            schedule="constant",
+            ema=0.9998,
+            keep="last",
+        ),
+    )
+    fine = replace(
+        calm,
+        start=(EarlierStage(12),),
+        fine_share=0.5,
+        optimisation=replace(calm.optimisation, steps=6000, learning_rate=4e-4, ema=0.9995),
+    )
+    return (
+        replace(
+            bounded,
+            config=unbounded.config,
+            start=(EarlierStage(7),),
+            optimisation=replace(
+                bounded.optimisation,
+                steps=4626,
+                learning_rate=4e-4,
+                schedule="constant",
+                ema=0.9995,
+                keep="last",
+            ),
+        ),
+        replace(
+            bounded,
+            start=(EarlierStage(8),),
+            optimisation=replace(bounded.optimisation, steps=5123, horizon=8000, keep="last"),
+        ),
+        bounded,
+        replace(
+            calm,
+            start=(EarlierStage(10),),
+            harsh_share=0.25,
+            optimisation=replace(calm.optimisation, steps=4000, learning_rate=4e-4, ema=0.9995),
+        ),
+        calm,
+        fine,
+        replace(
+            fine,
+            start=(EarlierStage(13),),
+            reduced_share=0.25,
+            optimisation=replace(fine.optimisation, steps=3000, learning_rate=3e-4),
+        ),
+    )
+
+
 def _sid_fcn_srgb() -> Recipe:
     """From the network for RAW on its way, first without files of half the sensor's size.
 
-    The last stages add the noise plane, and files without noise; in the last of all those that are
-    not dark have ratios of 1 to 16.
+    Stages 6 and 7 add the noise plane, and files without noise; in stage 7 those that are not dark
+    have ratios of 1 to 16. Stages 1 to 9 of the shipped weights saw files demosaiced bilinearly.
     """
     model = "sid-fcn-srgb"
     last = _squared(_fully_convolutional(model, 1, low_ratio=1.0), 16_000, start=5)
+    last = replace(last, config=replace(last.config, bounded=False))
     third = replace(
         _fully_convolutional(
             model,
@@ -160,6 +227,7 @@ def _sid_fcn_srgb() -> Recipe:
             high_ratio=16.0,
             noiseless_share=0.125,
         ),
+        *_for_clean_files(last),
     )
 
 

@@ -38,8 +38,13 @@ SMALL: dict[str, Callable[[], Any]] = {
         SidFcnConfig(width=2, latent=3, demosaicing="gradient-corrected", colours=1)
     ),
     "sid-fcn-noise": lambda: SidFcn(SidFcnConfig(width=2, latent=3, noise_plane=True)),
-    "sid-fcn-srgb-noise": lambda: SidFcn(
-        SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True)
+    "sid-fcn-srgb-bounded": lambda: SidFcn(
+        SidFcnConfig(width=2, latent=3, source="srgb", noise_plane=True, bounded=True)
+    ),
+    "sid-fcn-adaptive-bounded": lambda: SidFcn(
+        SidFcnConfig(
+            width=2, latent=3, noise_plane=True, demosaicing="adaptive", refinements=2, bounded=True
+        )
     ),
 }
 # One of each kind: for laws that hold of every network.
@@ -50,7 +55,7 @@ FAMILIES = [
     "sid-fcn",
     "sid-fcn-srgb-grey",
     "sid-fcn-noise",
-    "sid-fcn-adaptive",
+    "sid-fcn-adaptive-bounded",
 ]
 
 

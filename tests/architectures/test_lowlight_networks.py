@@ -325,7 +325,7 @@ def test_contracts_say_what_goes_in_and_out() -> None:
     assert found == {
         "sid-fcn": ("balanced-raw", 5, 3, 2, "camera"),
         "sid-fcn-grey": ("balanced-raw", 4, 1, 2, "camera"),
-        "sid-fcn-srgb": ("linear-srgb", 4, 3, 1, "srgb"),
+        "sid-fcn-srgb": ("linear-srgb", 5, 3, 1, "srgb"),
         "sid-net": ("amplified-raw", 4, 3, 1, "srgb"),
         "sid-net-no-skip": ("amplified-raw", 4, 3, 1, "srgb"),
         "sid-net-small": ("amplified-raw", 4, 3, 1, "srgb"),

@@ -1,5 +1,6 @@
 """SidFcn: its halo, its tiles and the resolutions that it blends."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -202,8 +203,7 @@ def test_starts_at_the_input_s_colours(name: str) -> None:
     light = 3.0 if network.config.demosaicing == "nearest" else 1.0  # demosaicing ends at white
     colour = torch.tensor([0.9, -0.05, light]).view(1, 3, 1, 1).expand(1, 3, 64, 64)
     y = as_planes(colour, network)
-    if network.config.noise_plane:
-        y = torch.cat([y, y[:, :1] * 0.1], 1)
+    y = torch.cat([y, *[y[:, :1] * 0.1] * network.config.noise_planes], 1)
     expected = colour
     if network.config.colours == 1:
         expected = (colour * LUMINANCE.view(3, 1, 1)).sum(1, keepdim=True)
@@ -232,14 +232,35 @@ def test_autocast_leaves_the_input_in_full_precision() -> None:
         assert torch.allclose(made, exact, rtol=0, atol=1e-6)
 
 
-def test_the_noise_plane_is_used() -> None:
-    for name in ("sid-fcn-noise", "sid-fcn-srgb-noise"):
+def test_the_noise_planes_are_used() -> None:
+    for name in ("sid-fcn-noise", "sid-fcn-srgb-bounded"):
         network = small(name)
         y = an_input(network)
-        louder = y.clone()
-        louder[:, -1] += 0.5
-        with torch.no_grad():
-            assert not torch.allclose(network(y), network(louder), atol=1e-5)
+        for plane in range(1, network.config.noise_planes + 1):
+            louder = y.clone()
+            louder[:, -plane] += 0.5
+            with torch.no_grad():
+                assert not torch.allclose(network(y), network(louder), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sid-fcn-srgb-bounded", "sid-fcn-adaptive-bounded"])
+def test_a_bounded_result_stays_near_the_input(name: str) -> None:
+    """As near as the network says, in standard deviations of the noise and half a level of 255."""
+    noise, times = 0.03, 3.0
+    network = small(name)
+    y = an_input(network)
+    y[:, -1] = math.log1p(200 * noise) / 2
+    with torch.no_grad():
+        network.out_bound.weight.zero_()
+        network.out_bound.bias.fill_(math.log(times))
+        made = compress_range(network(y))
+        if name == "sid-fcn-srgb-bounded":
+            sharpest = y[:, :3]
+        else:
+            sharpest = quiet(small("sid-fcn-adaptive"), -1)(y[:, :4])
+        away = (made - compress_range(sharpest)).abs()
+    assert float(away.max()) <= times * (noise + 0.002) + 1e-5
+    assert float(away.max()) > 2 * noise
 
 
 def test_automatic_tiles_hold_the_halo() -> None:

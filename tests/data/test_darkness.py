@@ -16,11 +16,11 @@ from enhance_cli.data.darkness import (
     DarkPairs,
     dark_raw,
     dark_srgb,
-    demosaic,
     draw_conditions,
     expose_raw,
     pack,
     packed_gains,
+    raise_contrast,
     through_file,
     unpack,
 )
@@ -84,40 +84,6 @@ def test_unpack_puts_every_sample_where_it_was() -> None:
     assert torch.equal(pack(mosaic[:, None].expand(2, 3, 8, 10)), pack(image))
     alone = random(4, 3, 5)
     assert torch.equal(pack(unpack(alone).expand(3, 6, 10)), alone)
-
-
-def test_demosaic_keeps_every_sample() -> None:
-    packed = random(2, 4, 7, 5)
-    assert torch.allclose(pack(demosaic(packed)), packed)
-
-
-@pytest.mark.parametrize("size", [(2, 2), (4, 6), (2, 9), (16, 12)])
-def test_demosaic_is_exact_on_constants(size: tuple[int, int]) -> None:
-    """At the borders too."""
-    colour = torch.tensor([0.2, 0.7, 0.4]).view(1, 3, 1, 1).expand(1, 3, 2 * size[0], 2 * size[1])
-    assert torch.allclose(demosaic(pack(colour)), colour)
-
-
-def test_demosaic_is_exact_on_ramps_away_from_borders() -> None:
-    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(20.0), indexing="ij")
-    ramp = torch.stack([0.1 * y - 0.3 * x + 1, 0.2 * x, 0.05 * y + 0.07 * x - 2])[None]
-    made = demosaic(pack(ramp))
-    assert made.shape == ramp.shape
-    assert torch.allclose(made[..., 1:-1, 1:-1], ramp[..., 1:-1, 1:-1], atol=1e-5)
-
-
-def test_demosaic_is_bilinear() -> None:
-    """One lit sample of each plane spreads to the means of the nearest ones."""
-    packed = torch.zeros(1, 4, 4, 4)
-    packed[0, :, 2, 1] = torch.tensor([4.0, 8.0, 40.0, 80.0])
-    made = demosaic(packed)[0]
-    assert made[0, 3:6, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
-    assert made[2, 4:7, 2:5].tolist() == [[10, 20, 10], [20, 40, 20], [10, 20, 10]]
-    assert made[1, 4, 3] == 8
-    assert made[1, 5, 2] == 80
-    assert made[1, 3, 3] == 2  # a quarter of G1 below
-    assert made[1, 4, 2] == 22  # G1 at its right, G2 below it
-    assert made[1].sum() == 2 * 88
 
 
 # --- conditions ------------------------------------------------------------------------------
@@ -244,6 +210,20 @@ def test_noiseless_files_are_the_last_of_a_batch() -> None:
     errors = (pairs.dark.clamp(0, 1) - pairs.clean).abs().mean((1, 2, 3))
     assert (errors[:4] > 0.03).all(), errors
     assert (errors[4:] < 0.012).all(), errors
+
+
+def test_raised_contrast_makes_photographs_black_and_white() -> None:
+    photos = torch.rand(64, 3, 16, 16, generator=seeded())
+    harsh = raise_contrast(photos, 0.5, seeded())
+    changed = (harsh != photos).flatten(1).any(1)
+    assert 20 < int(changed.sum()) < 44
+    assert harsh.min() == 0 and harsh.max() == 1
+    ends = ((harsh == 0) | (harsh == 1)).float().flatten(1).mean(1)
+    assert ends[changed].mean() > 0.6
+    # Light stays in order, and what was alike is alike.
+    order = photos[changed].flatten(1).argsort(1)
+    assert (harsh[changed].flatten(1).gather(1, order).diff() >= 0).all()
+    assert torch.equal(raise_contrast(photos, 0.0, seeded()), photos)
 
 
 def test_white_photographs_stay_white() -> None:
