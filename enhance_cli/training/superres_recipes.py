@@ -179,7 +179,12 @@ def _enet_real_x4() -> Recipe:
         true_colours=True,
         optimisation=replace(_textured(1200), validate_every=300),
     )
-    return make_recipe("enet-real-x4", stage, coloured)
+    longer = replace(
+        coloured,
+        start=(EarlierStage(2),),
+        optimisation=replace(_textured(9000), learning_rate=5e-4, validate_every=500),
+    )
+    return make_recipe("enet-real-x4", stage, coloured, longer)
 
 
 def _fast_x4() -> Recipe:
