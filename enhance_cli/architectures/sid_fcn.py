@@ -18,8 +18,9 @@ connected layers, so that any input size will do. Departures from SID-net, each 
 - Amplified values are not clipped at white before the network: in extreme darkness a single
   electron may be as bright as that, and clipping would darken the mean.
 - One more plane may tell it how noisy the input is. Of two runs of 800 steps the one with it
-  reached 23.38 dB on validation and the one without 23.08 dB; the shipped weights, trained before
-  that was known, do without.
+  reached 23.38 dB on validation and the one without 23.08 dB.
+- A second one may tell how noisy the smoothest parts are, and bound in multiples of that how far a
+  pixel may go from the input, so that texture is not taken for noise.
 """
 
 import math

@@ -131,38 +131,27 @@ def _for_clean_files(unbounded: LowLightStage) -> tuple[LowLightStage, ...]:
         _fully_convolutional("sid-fcn-srgb", 1, low_ratio=1.0), 8000, start=9, learning_rate=5e-4
     )
     bounded = replace(bounded, high_ratio=4.0, noiseless_share=0.125, harsh_share=0.125)
+    steady = replace(
+        bounded.optimisation, learning_rate=4e-4, schedule="constant", ema=0.9995, keep="last"
+    )
     calm = replace(
         bounded,
         start=(EarlierStage(11),),
         low_iso_share=0.4,
-        optimisation=replace(
-            bounded.optimisation,
-            steps=4206,
-            learning_rate=3e-4,
-            schedule="constant",
-            ema=0.9998,
-            keep="last",
-        ),
+        optimisation=replace(steady, steps=4206, learning_rate=3e-4, ema=0.9998),
     )
     fine = replace(
         calm,
         start=(EarlierStage(12),),
         fine_share=0.5,
-        optimisation=replace(calm.optimisation, steps=6000, learning_rate=4e-4, ema=0.9995),
+        optimisation=replace(steady, steps=6000),
     )
     return (
         replace(
             bounded,
             config=unbounded.config,
             start=(EarlierStage(7),),
-            optimisation=replace(
-                bounded.optimisation,
-                steps=4626,
-                learning_rate=4e-4,
-                schedule="constant",
-                ema=0.9995,
-                keep="last",
-            ),
+            optimisation=replace(steady, steps=4626),
         ),
         replace(
             bounded,
@@ -174,7 +163,7 @@ def _for_clean_files(unbounded: LowLightStage) -> tuple[LowLightStage, ...]:
             calm,
             start=(EarlierStage(10),),
             harsh_share=0.25,
-            optimisation=replace(calm.optimisation, steps=4000, learning_rate=4e-4, ema=0.9995),
+            optimisation=replace(steady, steps=4000),
         ),
         calm,
         fine,
@@ -182,7 +171,7 @@ def _for_clean_files(unbounded: LowLightStage) -> tuple[LowLightStage, ...]:
             fine,
             start=(EarlierStage(13),),
             reduced_share=0.25,
-            optimisation=replace(fine.optimisation, steps=3000, learning_rate=3e-4),
+            optimisation=replace(steady, steps=3000, learning_rate=3e-4),
         ),
     )
 
