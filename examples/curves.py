@@ -32,7 +32,9 @@ def draw(runs: list[Path], columns: list[str]) -> bytes:
     """A panel for each column, and a line in it for each run, as an SVG file."""
     kinds = list(dict.fromkeys(re.sub(r"-\d+$", "", run.name) for run in runs))
     figure = new_drawing((3.4 * len(columns), 3.2))
-    for panel, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns):
+    for panel, column in zip(
+        figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True
+    ):
         seen: set[str] = set()
         for run in runs:
             kind = re.sub(r"-\d+$", "", run.name)
