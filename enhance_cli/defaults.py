@@ -27,7 +27,7 @@ class TaskDefaults:
 
 
 TASKS: dict[str, TaskDefaults] = {
-    "superres": TaskDefaults("enet-e"),
+    "superres": TaskDefaults("enet-e", variants={"compressed": "enet-real"}),
     "lowlight": TaskDefaults(
         "sid-fcn",  # RAW files in colour
         variants={"srgb": "sid-fcn-srgb", "grey": "sid-fcn-grey"},
@@ -35,6 +35,11 @@ TASKS: dict[str, TaskDefaults] = {
     "video": TaskDefaults("frvsr-real"),
     "sample": TaskDefaults("faces-vae-blur"),
 }
+
+
+# Below this quality a JPEG is enlarged better by a network that knows its faults, if it is enlarged
+# so much that these show (docs/real-pictures.md).
+COMPRESSED_QUALITY, COMPRESSED_SCALE = 92, 2
 
 
 def lowlight_model(*, raw: bool, grey: bool) -> str:

@@ -155,11 +155,11 @@ def evaluate(
     wear: Annotated[
         str | None,
         typer.Option(
-            metavar="jpeg|noise|blur|all",
+            metavar="jpeg|jpeg-75|jpeg-85|jpeg-90|jpeg-95|noise|blur|all",
             show_default="none of them",
             help="Wear out the small pictures before they are enlarged, as those on people's disks "
-            "are: by JPEG of quality 50, by noise of 15 levels, by blur, or by all of these at "
-            "random.",
+            "are: by JPEG of quality 50 or the one named, by noise of 15 levels, by blur, or by "
+            "all of these at random.",
         ),
     ] = None,
     study: Annotated[

@@ -10,6 +10,12 @@ from enhance_cli.io.jobs import FileOptions
 from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
+_DEFAULTS = defaults.TASKS["superres"]
+_DEFAULT_MODELS = (
+    f"{_DEFAULTS.model}; {_DEFAULTS.variants['compressed']} for what is enlarged more than "
+    f"{defaults.COMPRESSED_SCALE} times and was compressed much: JPEG of a quality below "
+    f"{defaults.COMPRESSED_QUALITY}, WebP and AVIF with losses"
+)
 # Heading of the help.
 DRAWING = "Models that draw (vdvae-sr)"
 
@@ -89,7 +95,7 @@ def superres(
     output: options.Output = None,
     scale: Annotated[str | None, options.scale("The networks enlarge 2 or 4 times")] = None,
     size: options.Size = None,
-    model: Annotated[str | None, options.model(defaults.TASKS["superres"].model)] = None,
+    model: Annotated[str | None, options.model(_DEFAULT_MODELS)] = None,
     texture: Annotated[
         float | None,
         typer.Option(

@@ -12,6 +12,7 @@ import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -219,8 +220,8 @@ def _through_jpeg(picture: Tensor, quality: int, subsampling: str) -> Tensor:
     return to_values(to_planes(np.asarray(Image.open(buffer))))
 
 
-def _jpeg_50(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
-    return _through_jpeg(imresize(picture, 1 / scale), 50, "4:2:0")
+def _stored(picture: Tensor, scale: int, generator: torch.Generator, *, quality: int) -> Tensor:
+    return _through_jpeg(imresize(picture, 1 / scale), quality, "4:2:0")
 
 
 def _noise_15(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
@@ -235,7 +236,8 @@ def _soft(picture: Tensor, scale: int, generator: torch.Generator) -> Tensor:
 
 # Ways to wear out test pictures. All but the last begin or end with MATLAB's bicubic reduction.
 WEAR: dict[str, Callable[[Tensor, int, torch.Generator], Tensor]] = {
-    "jpeg": _jpeg_50,
+    "jpeg": partial(_stored, quality=50),
+    **{f"jpeg-{quality}": partial(_stored, quality=quality) for quality in (75, 85, 90, 95)},
     "noise": _noise_15,
     "blur": _soft,
     "all": Wear(plain=0.0).apply,
@@ -246,8 +248,9 @@ def wear_out(kind: str, picture: Tensor, scale: int, name: str) -> Tensor:
     """Make the worn small picture of a test picture, the same at every call.
 
     Args:
-        kind: a key of ``WEAR``: ``jpeg`` of quality 50, ``noise`` of 15 levels of 255, ``blur``
-            by a Gaussian of half a small pixel, or ``all``, what ``Wear`` draws.
+        kind: a key of ``WEAR``: ``jpeg`` of quality 50, ``jpeg-75`` and so on of others, ``noise``
+            of 15 levels of 255, ``blur`` by a Gaussian of half a small pixel, or ``all``, what
+            ``Wear`` draws.
         picture: uint8 (3, H, W), sides multiples of ``scale``.
         scale: pixels of the picture along the side of one of the small picture.
         name: of the picture; it decides on the noise and on what is drawn.

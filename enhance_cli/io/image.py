@@ -10,7 +10,7 @@ from enhance_cli.io.formats import (
     write_notices,
 )
 from enhance_cli.io.picture import Picture
-from enhance_cli.io.reading import find_pages, find_size, read_image, read_rgb8
+from enhance_cli.io.reading import find_pages, find_size, is_compressed, read_image, read_rgb8
 from enhance_cli.io.writing import write_image, write_pages
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "find_pages",
     "find_size",
     "holds_pages",
+    "is_compressed",
     "picture_suffix",
     "place_on_white",
     "read_image",

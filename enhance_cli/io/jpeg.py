@@ -1,7 +1,7 @@
 """JPEG beyond its pixels: several pictures in one file, and a file that ends too early."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import IO, Any
 
@@ -14,6 +14,17 @@ _PROGRESSIVE, _SCAN = 0xC2, 0xDA  # markers
 _MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 _ENTRIES = 0xB002  # tag of an MPO: a list of its pictures (CIPA DC-007, section 5.2.3)
 _PREVIEW = "Large Thumbnail"
+# The example of a table for luma in ITU-T T.81, table K.1, which is libjpeg's for a quality of 50.
+_LUMA_50 = (
+    *(16, 11, 10, 16, 24, 40, 51, 61),
+    *(12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56),
+    *(14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77),
+    *(24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101),
+    *(72, 92, 95, 98, 112, 100, 103, 99),
+)
 
 
 def find_mpo_pages(image: ImageFile.ImageFile) -> list[int]:
@@ -80,3 +91,19 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         length = int.from_bytes(data[found.end() : found.end() + 2], "big")
         place = found.end() + max(length, 2)
         yield found[1][0], data[found.end() + 2 : place]
+
+
+def estimate_quality(tables: Mapping[int, Sequence[int]]) -> int:
+    """The quality by which libjpeg would have made the quantisation tables of a JPEG.
+
+    Other programs have tables and scales of their own, which are compared by their means.
+
+    Args:
+        tables: The tables of the file by number, that of luma first.
+
+    Returns:
+        From 1, the coarsest, to 100.
+    """
+    luma = next(iter(tables.values()))
+    percent = 100 * sum(luma) / sum(_LUMA_50)
+    return round(min(100, max(1, (200 - percent) / 2 if percent <= 100 else 5000 / percent)))

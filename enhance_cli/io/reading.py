@@ -6,6 +6,7 @@ reduce to 8, and TIFF whose channels are stored apart; it is imported when it is
 The bits beyond 8 of AVIF, HEIC and of JPEG 2000 in colour are not read: Pillow rounds them away.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,7 +29,7 @@ from enhance_cli.io.colour_tags import (
 )
 from enhance_cli.io.completeness import lacks_bytes, numbers_of, tiff_lacks_bytes
 from enhance_cli.io.files import open_input
-from enhance_cli.io.jpeg import JPEG_START, extract_mpo_page, find_mpo_pages
+from enhance_cli.io.jpeg import JPEG_START, estimate_quality, extract_mpo_page, find_mpo_pages
 from enhance_cli.io.metadata import (
     clean_exif,
     find_density,
@@ -255,6 +256,41 @@ def find_size(path: Path) -> tuple[int, int]:
             check_kind(path, image)
             turned = find_orientation(find_exif(image)) > 4
             return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def is_compressed(path: Path, below: int) -> bool:
+    """Whether what a file was compressed by has left traces.
+
+    Args:
+        path: The file; of several pictures in it the first counts.
+        below: A JPEG of at least this quality, from 1 to 100, does not count.
+
+    Returns:
+        For JPEG by its quantisation tables. WebP with losses and AVIF count whatever their quality
+        is, since they do not tell it.
+
+    Raises:
+        InputError: if the file does not exist or is no picture.
+    """
+    with open_input(path, "a picture") as file, patient_pillow():
+        image = identify(path, file)
+        if image is None:
+            return False
+        with image:
+            if image.format in ("JPEG", "MPO"):
+                return estimate_quality(image.quantization) < below  # type: ignore[attr-defined]
+            return image.format == "AVIF" or image.format == "WEBP" and _has_losses(file)
+
+
+def _has_losses(webp: IO[bytes]) -> bool:
+    """Whether a WebP holds its picture in a chunk ``VP8`` and not ``VP8L`` (RFC 9649, ch. 2)."""
+    webp.seek(12)
+    while len(head := webp.read(8)) == 8:
+        if head[:4] in (b"VP8 ", b"VP8L"):
+            return head[:4] == b"VP8 "
+        size = int.from_bytes(head[4:], "little")
+        webp.seek(size + size % 2, os.SEEK_CUR)
+    return False
 
 
 def read_rgb8(path: Path) -> NDArray[np.uint8]:

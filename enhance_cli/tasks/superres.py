@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from enhance_cli.engine.catalogue import ModelOptions
 from enhance_cli.engine.runnable import Runnable
-from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.spread import RunningSpread
-from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
+from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import InputError, OutputError, UsageError
 from enhance_cli.io.image import (
     Picture,
@@ -48,6 +47,7 @@ from enhance_cli.tasks.superres_drawing import (
     draw_spread,
     make_consistent,
 )
+from enhance_cli.tasks.superres_networks import NetworksByFile
 from enhance_cli.transparency import fill_transparent, without_rings
 
 
@@ -83,37 +83,21 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     drawing = request.drawing.settle()
     if drawing.samples > 1 and request.page is None:
         raise UsageError("--pages all: samples are of one page at a time, choose --pages N")
-    networks = load_networks(request.workers.here(request.model), "superres", request.size)
-    request.drawing.check_models(networks.models)
+    plan = TilePlan(tile=request.model.tile)
+    networks = NetworksByFile(request.workers.here(request.model), request.size, plan, talk)
+    usual = networks.usual
+    request.drawing.check_models(usual.models)
     if request.consistent:
-        _check_scale(networks)
-    naming = Naming(networks.size.tag, picture_suffix, parts=drawing.parts)
+        networks.check_consistent()
+    naming = Naming(usual.size.tag, picture_suffix, parts=drawing.parts)
     jobs = plan_jobs(request.files, naming, find_images)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
-    work = _Work.of(request, networks, sources)
-    for model in networks.models:
-        talk.explain(model.describe(tile_side(work.plan, model)))
-    networks.tell(talk.console.print)
+    work = _Work.of(request, networks, plan, sources)
     header = networks.header
-    if any(model.contract.draws for model in networks.models):
+    if any(model.contract.draws for model in usual.models):
         header |= drawing.header
     crew = Crew(request.workers, partial(_Work.make, request, sources))
     return run_batch(jobs, work, crew, talk, header, work.estimate)
-
-
-def _check_scale(networks: Networks) -> None:
-    """Refuse ``--consistent`` for sizes that the networks do not make themselves.
-
-    Raises:
-        UsageError: if it is so.
-    """
-    scales = [model.contract.scale for model in networks.models]
-    if networks.size.times not in scales:
-        known = " or ".join(f"-x{scale}" for scale in scales)
-        raise UsageError(
-            f"--consistent: is for what the network makes itself, choose {known} in place of "
-            f"{networks.size.tag.removeprefix('_')}"
-        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +110,7 @@ class _Work:
     """
 
     request: SuperResolutionRequest
-    networks: Networks
+    networks: NetworksByFile
     plan: TilePlan
     drawing: Drawing
     sources: Collection[Path]
@@ -134,10 +118,14 @@ class _Work:
 
     @classmethod
     def of(
-        cls, request: SuperResolutionRequest, networks: Networks, sources: Collection[Path]
+        cls,
+        request: SuperResolutionRequest,
+        networks: NetworksByFile,
+        plan: TilePlan,
+        sources: Collection[Path],
     ) -> "_Work":
         """The work of a request with these networks."""
-        plan, drawing = TilePlan(tile=request.model.tile), request.drawing.settle()
+        drawing = request.drawing.settle()
         provenance = Provenance.of("superres", request)
         return cls(request, networks, plan, drawing, sources, provenance)
 
@@ -146,8 +134,10 @@ class _Work:
         cls, request: SuperResolutionRequest, sources: Collection[Path], device: str
     ) -> "_Work":
         """The work of a request in a worker, on a device."""
-        networks = load_networks(replace(request.model, device=device), "superres", request.size)
-        return cls.of(request, networks, sources)
+        plan = TilePlan(tile=request.model.tile)
+        options = replace(request.model, device=device)
+        networks = NetworksByFile(options, request.size, plan, Talk(quiet=True))
+        return cls.of(request, networks, plan, sources)
 
     def again(self) -> "_Work":
         """See :class:`~enhance_cli.tasks.attempt.Work`."""
@@ -183,7 +173,7 @@ class _Work:
         size = self.networks.size.of(job.source, width, height)
         check_writable(job.target, *reversed(size.rounded()), depth=8, alpha=False)
         return self._prober.estimate(
-            self.networks.reaching(size),
+            self.networks.choose(job.source, size),
             height * width,
             size.rounded(),
             count=self.drawing.samples,
@@ -269,7 +259,7 @@ class _Work:
         networks = self.networks
         size = networks.size.of(source, picture.width, picture.height)
         width, height = size.rounded()
-        model = networks.reaching(size)
+        model = networks.choose(source, size, progress.compute)
         check_writable(
             target,
             height,

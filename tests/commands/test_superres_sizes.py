@@ -92,7 +92,29 @@ def test_a_network_of_its_own_scale_is_preferred(tmp_path: Path, enhance: Run):
     ):
         ran = enhance("superres", source, *options, "--json", "--overwrite")
         document = json.loads(ran.out)
-        assert (document["model"], document["scale"]) == (model, int(options[0][2:]))
+        assert document["scale"] == int(options[0][2:])
+        assert (document | document["results"][0])["model"] == model
+
+
+def test_what_was_compressed_much_gets_the_network_for_it(tmp_path: Path, enhance: Run):
+    """But not where it is hardly enlarged, nor in place of a model that was named."""
+    pixels = read_image(write(tmp_path / "a.png", 12, 16)).pixels
+    for name, quality in (("fine.jpg", 95), ("coarse.jpg", 60)):
+        write_image(tmp_path / name, Picture(pixels), quality)
+    for options, usual, coarse in (
+        (["-x4"], "enet-e-x4", "enet-real-x4"),
+        (["--size", "48p"], "enet-e-x4", "enet-real-x4"),
+        (["--size", "24p"], "enet-e-x2", "enet-e-x2"),
+        (["-x2"], "enet-e-x2", "enet-e-x2"),
+        (["--model", "enet-e"], "enet-e-x4", "enet-e-x4"),
+    ):
+        ran = enhance(
+            "superres", tmp_path, *options, "-o", tmp_path / "out", "--json", "--overwrite"
+        )
+        document = json.loads(ran.out)
+        told = {Path(row["input"]).name: (document | row)["model"] for row in document["results"]}
+        assert told == {"a.png": usual, "fine.jpg": usual, "coarse.jpg": coarse}
+        assert ("enet-real enlarges what was compressed much" in ran.err) == (usual != coarse)
 
 
 def test_the_shape_of_pixels_and_the_metadata_stay(

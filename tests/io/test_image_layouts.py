@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import putchunk
 from pixels import noise, save_png
 
 from enhance_cli.errors import InputError
-from enhance_cli.io.image import Picture, read_image, write_image
+from enhance_cli.io.image import Picture, is_compressed, read_image, write_image
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -229,3 +229,27 @@ def test_bombs_are_refused_before_memory_is_taken(
     )
     with pytest.raises(InputError, match="too small for 12000x12000 pixels"):
         read_image(tmp_path / name)
+
+
+def test_how_much_a_file_was_compressed(tmp_path: Path) -> None:
+    """JPEG tells it by its tables; WebP and AVIF with losses count, whatever they keep."""
+    picture = Pillow.fromarray(noise(16, 16, 3))
+    for quality in (30, 50, 75, 90, 95):
+        picture.save(tmp_path / "a.jpg", quality=quality)
+        assert not is_compressed(tmp_path / "a.jpg", below=quality)
+        assert is_compressed(tmp_path / "a.jpg", below=quality + 1)
+    profile = bytes(5000)  # before the pixels of a WebP
+    for name, options, expected in (
+        ("a.png", {}, False),
+        ("a.tif", {"compression": "jpeg"}, False),
+        ("a.webp", {}, True),
+        ("a.webp", {"lossless": True}, False),
+        ("a.webp", {"lossless": True, "icc_profile": profile}, False),
+        ("a.webp", {"icc_profile": profile, "exif": b"Exif"}, True),
+        ("a.avif", {}, True),
+        ("a.mpo", {"append_images": [picture], "save_all": True, "quality": 50}, True),
+    ):
+        picture.save(tmp_path / name, **options)
+        assert is_compressed(tmp_path / name, below=92) == expected, (name, options)
+    with pytest.raises(InputError, match="not a picture"):
+        is_compressed(Path(__file__), below=92)

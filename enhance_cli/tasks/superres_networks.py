@@ -1,0 +1,113 @@
+"""Which networks enlarge a file: those the user named, or those that suit how it was stored."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from enhance_cli.defaults import COMPRESSED_QUALITY, COMPRESSED_SCALE, TASKS
+from enhance_cli.engine.catalogue import Model, ModelOptions
+from enhance_cli.engine.scales import Networks, load_networks
+from enhance_cli.engine.tiled import TilePlan, tile_side
+from enhance_cli.errors import UsageError
+from enhance_cli.io.image import is_compressed
+from enhance_cli.io.isolation import decode
+from enhance_cli.sizes import FrameSize, WantedSize
+from enhance_cli.talk import Talk
+
+
+class NetworksByFile:
+    """The networks of a run.
+
+    Where the user names no model, files that were compressed much go through one that has learnt
+    what compression does, if they are enlarged so much that it shows. It is loaded when the first
+    of them comes.
+
+    Args:
+        options: Which model runs, and where and how.
+        size: The size of the results; None stands for that which the network makes.
+        plan: How pictures are cut, which is told with ``--verbose``.
+        talk: Where it is told.
+
+    Attributes:
+        usual: The networks of all other files.
+
+    Raises:
+        EnhanceError: See :meth:`ModelOptions.load`, of the networks that are loaded first.
+    """
+
+    def __init__(
+        self, options: ModelOptions, size: WantedSize | None, plan: TilePlan, talk: Talk
+    ) -> None:
+        self._options, self._plan, self._talk = options, plan, talk
+        self.usual = self._load(options, size)
+        self._compressed: Networks | None = None
+        named = options.name is not None or options.weights is not None
+        times = self.size.times
+        self._varies = not named and (times is None or times > COMPRESSED_SCALE)
+
+    @property
+    def size(self) -> WantedSize:
+        """The size of the results."""
+        return self.usual.size
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What the JSON document says of the networks for all inputs alike."""
+        header = self.usual.header
+        return {key: header[key] for key in header if key != "model" or not self._varies}
+
+    def row(self, model: Model) -> dict[str, Any]:
+        """What the JSON document says of the network that served one input."""
+        return {"model": model.info.name} if self._varies else self.usual.row(model)
+
+    def check_consistent(self) -> None:
+        """Refuse ``--consistent`` for sizes that the networks do not make themselves.
+
+        Raises:
+            UsageError: If it is so.
+        """
+        scales = [model.contract.scale for model in self.usual.models]
+        if self.size.times not in scales:
+            known = " or ".join(f"-x{scale}" for scale in scales)
+            raise UsageError(
+                f"--consistent: is for what the network makes itself, choose {known} in place of "
+                f"{self.size.tag.removeprefix('_')}"
+            )
+
+    def choose(
+        self,
+        source: Path,
+        size: FrameSize,
+        load: Callable[[Callable[[], Networks]], Networks] = lambda loading: loading(),
+    ) -> Model:
+        """The network for a file.
+
+        Args:
+            source: The file, whose header is read.
+            size: Of its result.
+            load: Calls what loads networks, if that has to wait for its turn.
+
+        Raises:
+            InputError: If the file is no picture.
+        """
+        may_show = self._varies and size.factor > COMPRESSED_SCALE
+        compressed = may_show and decode(is_compressed, source, below=COMPRESSED_QUALITY)
+        return (load(self._for_compressed) if compressed else self.usual).reaching(size)
+
+    def _for_compressed(self) -> Networks:
+        if self._compressed is None:
+            name = TASKS["superres"].variants["compressed"]
+            self._compressed = self._load(replace(self._options, name=name), self.size)
+            self._talk.console.print(
+                f"{name} enlarges what was compressed much (JPEG of a quality below "
+                f"{COMPRESSED_QUALITY}, WebP and AVIF with losses); name a --model for another"
+            )
+        return self._compressed
+
+    def _load(self, options: ModelOptions, size: WantedSize | None) -> Networks:
+        networks = load_networks(options, "superres", size)
+        for model in networks.models:
+            self._talk.explain(model.describe(tile_side(self._plan, model)))
+        networks.tell(self._talk.console.print)
+        return networks
