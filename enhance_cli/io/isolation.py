@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar
 
-from enhance_cli.errors import EnhanceError, InputError, describe
+from enhance_cli.errors import EnhanceError, InputError, describe, one_line
 from enhance_cli.io.libraries import DECODERS
 from enhance_cli.io.memory import free_memory
 
@@ -68,6 +69,9 @@ def decoding_apart(wanted: bool) -> Iterator[None]:
 def decode(function: Callable[..., Result], path: Path, **options: Any) -> Result:
     """Read a file, in the other process if :func:`decoding_apart` has one.
 
+    A decoder that hangs in this process ends it, with a line that names the file and exit code 1:
+    nothing else stops native code.
+
     Args:
         function: reads a file: (path, options) -> result. It is found by its name in its module.
         path: the file.
@@ -79,8 +83,40 @@ def decode(function: Callable[..., Result], path: Path, **options: Any) -> Resul
         DecoderError: if it raises in the other process what nobody foresaw.
     """
     if _processes is None:
-        return function(path, **options)
+        with _watched(path):
+            return function(path, **options)
     return _processes.of_this_thread().run(function, path, **options)
+
+
+@contextmanager
+def _watched(path: Path) -> Iterator[None]:
+    """End this process if it computes too long in the body of a ``with`` statement."""
+    seconds, start, ended = _enough_seconds(path, SECONDS), time.process_time(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            if time.process_time() - start > seconds:
+                sys.stderr.write(one_line(f"error: {path}: {_too_long(seconds)}") + "\n")
+                sys.stderr.flush()
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _enough_seconds(path: Path, least: float) -> float:
+    """How long decoding a file may compute."""
+    size = 0
+    with suppress(OSError):
+        size = path.stat().st_size
+    return least + SECONDS_PER_MEGABYTE * size / 1e6
+
+
+def _too_long(seconds: float) -> str:
+    return f"decoding did not end within {seconds:.0f} seconds, convert it anew"
 
 
 class DecodingProcess:
@@ -138,17 +174,14 @@ class DecodingProcess:
         self._program.wait()
 
     def _limits(self, path: Path) -> tuple[float, int]:
-        size = 0
-        with suppress(OSError):
-            size = path.stat().st_size
         memory = self._memory or max(int(_MEMORY_SHARE * free_memory()[0]), _LEAST_MEMORY)
-        return self._seconds + SECONDS_PER_MEGABYTE * size / 1e6, memory
+        return _enough_seconds(path, self._seconds), memory
 
     def _why_ended(self, limits: tuple[float, int]) -> str:
         code = self._program.wait()
         self.end()
         if code in _OVERDUE:
-            return f"decoding did not end within {limits[0]:.0f} seconds, convert it anew"
+            return _too_long(limits[0])
         if code == _KILLED:
             return "decoding was killed, perhaps since memory ran out; cut it into parts"
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -1,6 +1,8 @@
 """Files that crash, hang or bloat a decoder are named, and the next one is decoded."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,6 +71,23 @@ def test_in_this_process_if_it_is_not_wanted(picture: Path, monkeypatch: pytest.
     monkeypatch.setattr("subprocess.Popen", None)
     with decoding_apart(False):
         assert decode(read_image, picture, page=None).height == 6
+
+
+def test_a_decoder_that_hangs_in_this_process_ends_it(picture: Path):
+    code = (
+        "import sys; sys.path += sys.argv[2:]\n"
+        "import misbehaving_decoders; from pathlib import Path\n"
+        "from enhance_cli.io import isolation; isolation.SECONDS = 1\n"
+        "isolation.decode(misbehaving_decoders.hang, Path(sys.argv[1]))"
+    )
+    here = Path(misbehaving_decoders.__file__).parent
+    ran = subprocess.run(
+        [sys.executable, "-c", code, picture, here], capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        f"error: {picture}: decoding did not end within 1 seconds, convert it anew\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["superres", "lowlight"])
