@@ -103,11 +103,11 @@ def _faces() -> Recipe:
     stage = VdvaeStage(
         **named_network("vdvae-faces-64"),
         dataset="faces",
-        batch=16,
+        batch=8,
         lively_start=True,
         rate_warmup=0.2,
         optimisation=replace(
-            _short(12_000),
+            _short(10_000),
             learning_rate=1e-3,
             warmup=0.02,
             skip=2000.0,
