@@ -37,6 +37,8 @@ TASKS: dict[str, TaskDefaults] = {
 }
 
 
+SHORT_NAMES = {"real": "enet-real"}  # of families of models
+
 # Below this quality a JPEG is enlarged better by a network that knows its faults, if it is enlarged
 # so much that these show (docs/real-pictures.md).
 COMPRESSED_QUALITY, COMPRESSED_SCALE = 92, 2

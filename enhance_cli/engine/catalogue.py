@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.frame_by_frame import FrameByFrame
 from enhance_cli.architectures.spec import Contract
-from enhance_cli.defaults import DEVICE, PRECISION, SCALE, TASKS
+from enhance_cli.defaults import DEVICE, PRECISION, SCALE, SHORT_NAMES, TASKS
 from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
 from enhance_cli.engine.calibration import read_ranges
@@ -217,6 +217,7 @@ def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
 
     With a texture it is those that can be blended, if any can.
     """
+    name = SHORT_NAMES.get(name, name)
     members = [other for other in _known(task) if other.rpartition("-x")[0] == name]
     if texture is not None:
         members = list(filter(texture_ends, members)) or members

@@ -89,6 +89,7 @@ def test_a_network_of_its_own_scale_is_preferred(tmp_path: Path, enhance: Run):
         (["-x2"], "enet-e-x2"),
         (["-x3"], "enet-e-x4"),
         (["-x2", "--model", "enet-e-x4"], "enet-e-x4"),
+        (["-x4", "--model", "real"], "enet-real-x4"),
     ):
         ran = enhance("superres", source, *options, "--json", "--overwrite")
         document = json.loads(ran.out)
