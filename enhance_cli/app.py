@@ -11,6 +11,7 @@ import typer
 
 from enhance_cli import __version__
 from enhance_cli.commands import weights
+from enhance_cli.commands.compare import compare
 from enhance_cli.commands.doctor import doctor
 from enhance_cli.commands.evaluate import evaluate
 from enhance_cli.commands.lowlight import lowlight
@@ -53,6 +54,7 @@ app.command()(superres)
 app.command()(video)
 app.command()(sample)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(train)
 app.command()(models)
 app.command()(doctor)
