@@ -61,7 +61,12 @@ class VdvaeConfig:
             raise ValueError("bottleneck must be from 0 to 1, and deviation above 0")
 
     @property
-    def channels(self) -> Widths:
+    def channels(self) -> int:
+        """The planes of the pictures, of which the likelihood needs three."""
+        return 3
+
+    @property
+    def layer_widths(self) -> Widths:
         """How many channels there are at each resolution."""
         return Widths(self.width, self.widths, self.bottleneck)
 
@@ -157,8 +162,8 @@ class Decoder(TopDown):
     """The whole top-down path, from latents to the distribution of a picture."""
 
     def __init__(self, config: VdvaeConfig) -> None:
-        super().__init__(config.decoder, config.channels, config.latent, config.bias_up_to)
-        width = config.channels.at(self.specs[-1].side)
+        super().__init__(config.decoder, config.layer_widths, config.latent, config.bias_up_to)
+        width = config.layer_widths.at(self.specs[-1].side)
         self.bits = config.bits
         self.out_net = _Output(width, config.mixtures)
         self.gain = nn.Parameter(torch.ones(1, width, 1, 1))
@@ -181,13 +186,13 @@ class Vdvae(nn.Module):
         super().__init__()
         check_sides(config)
         self.config = config
-        self.encoder = Encoder(config.encoder, config.channels)
+        self.encoder = Encoder(config.encoder, config.layer_widths)
         self.decoder = Decoder(config)
         self.contract = Contract(scale=1, patch_size=config.side, tiling="forbidden")
 
     def _start(self, count: int, like: Tensor) -> Maps:
         top = self.decoder.specs[0].side
-        return {top: like.new_zeros(count, self.config.channels.at(top), top, top)}
+        return {top: like.new_zeros(count, self.config.layer_widths.at(top), top, top)}
 
     def latent_shapes(self) -> tuple[tuple[int, int, int], ...]:
         """Channels, height and width of the latent of each block."""

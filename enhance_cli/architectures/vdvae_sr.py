@@ -105,7 +105,7 @@ class VdvaeSr(ConditionalVdvae[Maps]):
         super().__init__()
         check_sides(config.vdvae)
         self.config = config
-        widths = config.vdvae.channels
+        widths = config.vdvae.layer_widths
         self.encoder = Encoder(config.vdvae.encoder, widths).requires_grad_(False)
         self.decoder = Decoder(config.vdvae).requires_grad_(config.trainable_decoder)
         top = self.top = self.decoder.specs[0].side

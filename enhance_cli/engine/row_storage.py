@@ -7,13 +7,15 @@ from torch import Tensor
 
 _SCALE = ".row_scale"
 _LARGEST = 127
+_FEW = 4096  # values; a first or last layer may have so few, and errors there count most
 
 
 def pack_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Round matrices and kernels to 8 bits.
 
     Args:
-        tensors: float32 by name. Those of one axis, such as biases, stay as they are.
+        tensors: float32 by name. Those of one axis, such as biases, and small ones stay as they
+            are.
 
     Returns:
         int8 tensors of the same shapes, each with a float32 tensor of scales, one for each index of
@@ -21,7 +23,7 @@ def pack_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     packed = {}
     for name, value in tensors.items():
-        if value.ndim < 2 or not value.is_floating_point():
+        if value.ndim < 2 or value.numel() < _FEW or not value.is_floating_point():
             packed[name] = value
             continue
         scale = value.float().flatten(1).abs().amax(1) / _LARGEST

@@ -21,7 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from enhance_cli.architectures.autoencoder import Autoencoder
+from enhance_cli.architectures.vdvae import VDVAE, Vdvae, VdvaeConfig
 from enhance_cli.engine.catalogue import Model
+from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.engine.features import FEATURES
 
 
@@ -84,6 +86,19 @@ def test_models_with_a_likelihood_have_a_bound(score: Callable):
     # Untrained: errors near 0.3 with a deviation of exp(-2) cost about 2 nats per value.
     assert -10 < bounds["faces-vae-white"] < 0.1
     assert bounds["faces-vae-white"] != bounds["faces-vae-blur"]
+
+
+def test_a_very_deep_vae_has_draws_reconstructions_and_a_bound(score: Callable, tmp_path: Path):
+    blocks = {"encoder": "64x1,64d8,8d8,1x1", "decoder": "1x1,8m1,64m8"}
+    network = Vdvae(VdvaeConfig(**blocks, width=8, latent=2, mixtures=1))
+    save_checkpoint(tmp_path / "tiny.safetensors", network, VDVAE, "tiny")
+    ran = score(
+        "--dataset", "faces", "--json", "--count", 20, "--weights", tmp_path / "tiny.safetensors"
+    )
+    *_, result = document(ran)["results"]
+    present = [source for source in SOURCES if result[source]]
+    assert (result["model"], present) == ("tiny", ["reconstruction", "gaussian"])
+    assert math.isfinite(result["elbo"])
 
 
 def test_the_same_seed_gives_the_same_figures(score: Callable):

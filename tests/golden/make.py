@@ -32,7 +32,14 @@ from enhance_cli.io.image import read_rgb8
 from enhance_cli.levels import to_planes, to_values
 
 FOLDER = Path(__file__).resolve().parent
-SAMPLED = ("digits-rae-l2", "digits-tempered", "faces-rae-sn", "faces-vae-blur", "faces-vae-white")
+SAMPLED = (
+    "digits-rae-l2",
+    "digits-tempered",
+    "faces-rae-sn",
+    "faces-vae-blur",
+    "faces-vae-white",
+    "vdvae-faces-64",
+)
 SOURCE = FOLDER.parents[1] / "examples" / "astronaut.png"
 CORNER = (slice(24, 72), slice(32, 72))  # the face: 48x40 pixels
 MODELS = (
