@@ -1,10 +1,13 @@
 """The Typer application: it mounts the commands, and turns errors into a line and an exit code."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -69,6 +72,7 @@ def main() -> None:
     terminal was closed. Each error is told in one line. For an error that is the program's own
     fault a traceback is shown if the environment variable ``ENHANCE_DEBUG`` is set to anything.
     """
+    _hasten()
     try:
         with _stoppable():
             code = app(prog_name="enhance", standalone_mode=False)
@@ -91,6 +95,16 @@ def main() -> None:
             raise
         _leave(fault_text(error), 1)
     sys.exit(code)
+
+
+@cache
+def _hasten() -> None:
+    """Look less often for garbage among the objects of imported modules, and not at all at the end.
+
+    They stay until then anyway. For a small picture this is a fifth of all the time.
+    """
+    gc.set_threshold(20_000, 20, 20)
+    atexit.register(gc.freeze)
 
 
 _STOPS = {signal.SIGTERM: "terminated"}
