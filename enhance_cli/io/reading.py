@@ -273,8 +273,7 @@ def is_compressed(path: Path, below: int) -> bool:
         InputError: if the file does not exist or is no picture.
     """
     with open_input(path, "a picture") as file, patient_pillow():
-        image = identify(path, file)
-        if image is None:
+        if open_png(file) or (image := identify(path, file)) is None:
             return False
         with image:
             if image.format in ("JPEG", "MPO"):
