@@ -12,7 +12,7 @@ from typing import Any
 from enhance_cli.data.benchmarks import match_folders
 from enhance_cli.defaults import SCALE
 from enhance_cli.errors import EnhanceError, InputError, OutputError, UsageError, one_line
-from enhance_cli.io.files import replacing
+from enhance_cli.evaluation.report import finite, write_page
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.io.isolation import decode, decoding_apart
 from enhance_cli.io.picture import round_to_8_bits
@@ -35,6 +35,10 @@ figure { margin: 2em 0 } .view { overflow: auto; max-height: 90vh }
 input[type=range] { width: 100% } table { border-collapse: collapse }
 th, td { padding: .1em .8em; text-align: right } th:first-child, td:first-child { text-align: left }
 """
+_NOTE = (
+    "Drag over a picture, or move the slider. Small pictures are shown as large as the largest "
+    "one. PSNR and SSIM are of luma without a border of 4 pixels, against the last of a table."
+)
 _HEAD = "<tr><th>picture<th>size<th>PSNR<th>SSIM</tr>"
 _SCRIPT = """
 for (const figure of document.querySelectorAll("figure")) {
@@ -111,14 +115,15 @@ def run_compare(
                 parts.append(figure)
                 results.append({"name": pictures.name, "status": "ok", **result})
     if parts:
-        with replacing(page) as temporary:
-            _write(temporary, f"{first} and {second}", parts)
+        title = f"{first} and {second}"
+        head = f"<h1>{escape(title)}</h1><p>{_NOTE}</p>"
+        write_page(page, title, _STYLE, [head, *parts, f"<script>{_SCRIPT}</script>"])
         size = page.stat().st_size / 1e6
         talk.console.print(one_line(f"{page}: {len(parts)} compared, {size:.1f} MB"))
     print_errors(*(f"error: {failure}" for failure in failures))
     if talk.json:
         output = str(page) if parts else None
-        print_json({"output": output, "results": results, "failed": len(failures)})
+        print_json({"output": output, "results": finite(results), "failed": len(failures)})
     return 1 if failures else 0
 
 
@@ -176,7 +181,7 @@ def _compare(shown: _Shown) -> tuple[str, dict[str, Any]]:
     return figure, dict(zip(names, scores, strict=True))
 
 
-def _score(picture: Picture, reference: Picture) -> dict[str, float | None] | None:
+def _score(picture: Picture, reference: Picture) -> dict[str, float] | None:
     """PSNR and SSIM as ``enhance evaluate`` measures them; None for pictures of other sizes."""
     if picture.pixels.shape[:2] != reference.pixels.shape[:2]:
         return None
@@ -184,17 +189,16 @@ def _score(picture: Picture, reference: Picture) -> dict[str, float | None] | No
         to_values(to_planes(round_to_8_bits(each.pixels))) for each in (picture, reference)
     )
     try:
-        found = score(values, truth, _PROTOCOL, SCALE)
+        return score(values, truth, _PROTOCOL, SCALE)
     except ValueError:  # too small to be measured
         return None
-    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
-def _row(label: str, path: Path, picture: Picture, found: dict[str, float | None] | None) -> str:
+def _row(label: str, path: Path, picture: Picture, found: dict[str, float] | None) -> str:
     cells = [f"{label}: {path.name}", f"{picture.width}x{picture.height}"]
     if found:
         psnr, ssim = found["psnr"], found["ssim"]
-        cells += ["equal" if psnr is None else f"{psnr:.2f} dB", f"{ssim:.4f}"]
+        cells += [f"{psnr:.2f} dB" if math.isfinite(psnr) else "equal", f"{ssim:.4f}"]
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
@@ -214,19 +218,3 @@ def _encode(picture: Picture) -> str:
         profile = picture.icc_profile
         write_image(path, Picture(round_to_8_bits(picture.pixels), alpha, profile))
         return b64encode(path.read_bytes()).decode()
-
-
-def _write(path: Path, title: str, figures: Sequence[str]) -> None:
-    note = (
-        "Drag over a picture, or move the slider. Small pictures are shown as large as the largest "
-        "one. PSNR and SSIM are of luma without a border of 4 pixels, against the last of a table."
-    )
-    path.write_text(
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>\n"
-        f"<h1>{escape(title)}</h1><p>{note}</p>\n"
-        + "\n".join(figures)
-        + f"\n<script>{_SCRIPT}</script></body></html>\n",
-        encoding="utf-8",
-        errors="backslashreplace",
-    )

@@ -63,18 +63,18 @@ def _document(
         document["phase"] = request.comparison.phase
     if report.notes:
         document["notes"] = list(report.notes)
-    document["results"] = _finite(list(report.results))
+    document["results"] = finite(list(report.results))
     if failures:
         document["failed"] = [{"name": name, "error": text} for name, text in failures.items()]
     return document
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """What JSON tells of a value: no infinity, so that the PSNR of equal pictures becomes null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items() if not key.startswith("_")}
+        return {key: finite(item) for key, item in value.items() if not key.startswith("_")}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -118,9 +118,24 @@ def _write_html(path: Path, report: ScoreReport) -> None:
         source = f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
         image = f'<img alt="{escape(caption)}" src="{source}">'
         parts.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
+    write_page(path, report.title, _STYLE, parts)
+
+
+def write_page(path: Path, title: str, style: str, parts: Sequence[str]) -> None:
+    """Write a page in HTML, whole or not at all.
+
+    Args:
+        path: the file; what is there is replaced.
+        title: of the page, as plain text.
+        style: rules in CSS.
+        parts: what the page shows, in HTML.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(report.title)}</title><style>{_STYLE}</style></head><body>\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
     )

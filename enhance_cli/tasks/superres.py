@@ -83,8 +83,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     drawing = request.drawing.settle()
     if drawing.samples > 1 and request.page is None:
         raise UsageError("--pages all: samples are of one page at a time, choose --pages N")
-    plan = TilePlan(tile=request.model.tile)
-    networks = NetworksByFile(request.workers.here(request.model), request.size, plan, talk)
+    networks = NetworksByFile(request.workers.here(request.model), request.size, talk)
     usual = networks.usual
     request.drawing.check_models(usual.models)
     if request.consistent:
@@ -92,7 +91,7 @@ def run_superres(request: SuperResolutionRequest, talk: Talk) -> int:
     naming = Naming(usual.size.tag, picture_suffix, parts=drawing.parts)
     jobs = plan_jobs(request.files, naming, find_images)
     sources = frozenset(job.source.resolve() for job in jobs.jobs)
-    work = _Work.of(request, networks, plan, sources)
+    work = _Work.of(request, networks, sources)
     header = networks.header
     if any(model.contract.draws for model in usual.models):
         header |= drawing.header
@@ -118,26 +117,21 @@ class _Work:
 
     @classmethod
     def of(
-        cls,
-        request: SuperResolutionRequest,
-        networks: NetworksByFile,
-        plan: TilePlan,
-        sources: Collection[Path],
+        cls, request: SuperResolutionRequest, networks: NetworksByFile, sources: Collection[Path]
     ) -> "_Work":
         """The work of a request with these networks."""
         drawing = request.drawing.settle()
         provenance = Provenance.of("superres", request)
-        return cls(request, networks, plan, drawing, sources, provenance)
+        return cls(request, networks, networks.plan, drawing, sources, provenance)
 
     @classmethod
     def make(
         cls, request: SuperResolutionRequest, sources: Collection[Path], device: str
     ) -> "_Work":
         """The work of a request in a worker, on a device."""
-        plan = TilePlan(tile=request.model.tile)
         options = replace(request.model, device=device)
-        networks = NetworksByFile(options, request.size, plan, Talk(quiet=True))
-        return cls.of(request, networks, plan, sources)
+        networks = NetworksByFile(options, request.size, Talk(quiet=True))
+        return cls.of(request, networks, sources)
 
     def again(self) -> "_Work":
         """See :class:`~enhance_cli.tasks.attempt.Work`."""

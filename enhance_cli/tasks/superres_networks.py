@@ -26,20 +26,19 @@ class NetworksByFile:
     Args:
         options: Which model runs, and where and how.
         size: The size of the results; None stands for that which the network makes.
-        plan: How pictures are cut, which is told with ``--verbose``.
-        talk: Where it is told.
+        talk: Where it is told what runs.
 
     Attributes:
         usual: The networks of all other files.
+        plan: How pictures are cut into tiles.
 
     Raises:
         EnhanceError: See :meth:`ModelOptions.load`, of the networks that are loaded first.
     """
 
-    def __init__(
-        self, options: ModelOptions, size: WantedSize | None, plan: TilePlan, talk: Talk
-    ) -> None:
-        self._options, self._plan, self._talk = options, plan, talk
+    def __init__(self, options: ModelOptions, size: WantedSize | None, talk: Talk) -> None:
+        self._options, self._talk = options, talk
+        self.plan = TilePlan(tile=options.tile)
         self.usual = self._load(options, size)
         self._compressed: Networks | None = None
         named = options.name is not None or options.weights is not None
@@ -108,6 +107,6 @@ class NetworksByFile:
     def _load(self, options: ModelOptions, size: WantedSize | None) -> Networks:
         networks = load_networks(options, "superres", size)
         for model in networks.models:
-            self._talk.explain(model.describe(tile_side(self._plan, model)))
+            self._talk.explain(model.describe(tile_side(self.plan, model)))
         networks.tell(self._talk.console.print)
         return networks
