@@ -41,10 +41,17 @@ class Networks:
         reach = (model for model in self.models if model.contract.scale >= size.factor)
         return next(reach, self.models[-1])
 
-    def tell(self, say: Callable[[str], object]) -> None:
-        """Say what users should know of how the networks run, each line once."""
-        for text in dict.fromkeys(model.notice for model in self.models if model.notice):
-            say(text)
+    def tell(self, say: Callable[[str], object], known: Sequence[Model] = ()) -> None:
+        """Say what users should know of how the networks run, each line once.
+
+        Args:
+            say: is called with each line.
+            known: networks of which it has been said already.
+        """
+        said = {model.notice for model in known}
+        for text in dict.fromkeys(model.notice for model in self.models):
+            if text and text not in said:
+                say(text)
 
     def row(self, model: Model) -> dict[str, Any]:
         """What the JSON document says of the network that served one input."""

@@ -1,6 +1,6 @@
 """Which networks enlarge a file: those the user named, or those that suit how it was stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,16 +97,19 @@ class NetworksByFile:
     def _for_compressed(self) -> Networks:
         if self._compressed is None:
             name = TASKS["superres"].variants["compressed"]
-            self._compressed = self._load(replace(self._options, name=name), self.size)
+            options = replace(self._options, name=name)
+            self._compressed = self._load(options, self.size, known=self.usual.models)
             self._talk.console.print(
                 f"{name} enlarges what was compressed much (JPEG of a quality below "
                 f"{COMPRESSED_QUALITY}, WebP and AVIF with losses); name a --model for another"
             )
         return self._compressed
 
-    def _load(self, options: ModelOptions, size: WantedSize | None) -> Networks:
+    def _load(
+        self, options: ModelOptions, size: WantedSize | None, known: Sequence[Model] = ()
+    ) -> Networks:
         networks = load_networks(options, "superres", size)
         for model in networks.models:
             self._talk.explain(model.describe(tile_side(self.plan, model)))
-        networks.tell(self._talk.console.print)
+        networks.tell(self._talk.console.print, known)
         return networks

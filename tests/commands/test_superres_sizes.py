@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from enhance_cli.engine import catalogue
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.resize import imresize, resample
 
@@ -116,6 +118,15 @@ def test_what_was_compressed_much_gets_the_network_for_it(tmp_path: Path, enhanc
         told = {Path(row["input"]).name: (document | row)["model"] for row in document["results"]}
         assert told == {"a.png": usual, "fine.jpg": usual, "coarse.jpg": coarse}
         assert ("enet-real enlarges what was compressed much" in ran.err) == (usual != coarse)
+
+
+def test_what_both_networks_have_to_say_is_told_once(
+    tmp_path: Path, enhance: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(catalogue, "speed_up", lambda model, _: replace(model, notice="slowly"))
+    pixels = read_image(write(tmp_path / "a.png", 12, 16)).pixels
+    write_image(tmp_path / "coarse.jpg", Picture(pixels), 60)
+    assert enhance("superres", tmp_path, "-x4").err.count("slowly") == 1
 
 
 def test_the_shape_of_pixels_and_the_metadata_stay(
