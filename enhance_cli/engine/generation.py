@@ -159,6 +159,7 @@ def _draw_ladder(
     """Draw pictures of a VDVAE, whose latents are too many to be held as codes.
 
     Each picture has noise of its own, by the seed and its number: a smaller ``count`` gives the
+    beginning of a larger one.
     """
 
     def draw(network: Vdvae, numbers: Tensor) -> Tensor:
