@@ -154,7 +154,12 @@ def _enet_real_e_x4() -> Recipe:
         l1_share=1.0,
         optimisation=Optimisation(steps=7500, learning_rate=6e-4, clip=1.0, validate_every=500),
     )
-    return make_recipe("enet-real-e-x4", stage)
+    longer = replace(
+        stage,
+        start=(EarlierStage(1),),
+        optimisation=replace(stage.optimisation, steps=15_000, learning_rate=5e-4),
+    )
+    return make_recipe("enet-real-e-x4", stage, longer)
 
 
 def _enet_real_x4() -> Recipe:
