@@ -22,6 +22,9 @@ from enhance_cli.training.adversarial import Adversary
 _USUAL_PATCH = 16  # of the texture loss, in pixels
 # Picture pixels along the side of a place of the smallest map: conv3_1, and those of LPIPS.
 _COARSEST, _COARSEST_LPIPS = 4, 16
+# Pixels along the side of a cell, in which a network that enlarges 4 or 2 times can draw the same
+# everywhere, and cells along the side of the windows in which that is looked for.
+_CELL, _WINDOW = 4, 8
 # What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
 _REDUCED, _AMPLIFIED = 4, 8.0
 
@@ -42,6 +45,7 @@ class LossWeights:
             eq. 2.6).
         lpips: Weight of LPIPS as ``evaluate`` measures it. A network that is trained with it does
             better by that measure than it looks, so judge it by others too.
+        grid: Weight of ``grid_error``, which keeps a network from drawing a grid.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -59,6 +63,7 @@ class LossWeights:
     adversarial: float = 0.0
     texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lpips: float = 0.0
+    grid: float = 0.0
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
@@ -72,6 +77,7 @@ class LossWeights:
             self.adversarial,
             *self.texture,
             self.lpips,
+            self.grid,
         )
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError("weights of losses must be 0 or more, and not all of them 0")
@@ -167,6 +173,24 @@ def texture_loss(
     return torch.stack(errors).sum()
 
 
+def grid_error(made: Tensor, true: Tensor) -> Tensor:
+    """The squared error of what is alike in all cells of 4x4 pixels, the mean over the batch.
+
+    Features of a network hardly tell a fine grid from a texture, so that LPIPS as a loss makes
+    another network draw one. Here the error of pixels is averaged over the cells of windows of
+    32x32 pixels, in which the errors of textures cancel each other, and those of a grid do not.
+
+    Args:
+        made, true: Pictures (N, C, H, W), whose sides are multiples of 4.
+    """
+    cells = functional.pixel_unshuffle(made.float() - true.float(), _CELL)
+    window = [min(_WINDOW, side) for side in cells.shape[-2:]]
+    pattern = functional.avg_pool2d(cells, window)
+    count, _, rows, columns = pattern.shape
+    pattern = pattern.view(count, -1, _CELL**2, rows, columns)
+    return (pattern - pattern.mean(2, keepdim=True)).square().mean()
+
+
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
     """A shift for ``Criterion.losses``, each of the 256 equally likely."""
     down, right = torch.randint(_COARSEST_LPIPS, (2,), generator=generator).tolist()
@@ -231,6 +255,8 @@ class Criterion:
         adversary_loss = None
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
+        if weights.grid:
+            terms.append(weights.grid * grid_error(made, true))
         if self.distance is not None or self.features is not None:
             rolled = made.roll(shift, (2, 3)), true.roll(shift, (2, 3))
             terms += self._of_features(*rolled)
@@ -285,6 +311,11 @@ def make_criterion(
         raise UsageError(
             f"texture_patch={weights.texture_patch}: pictures of {side} pixels cannot be divided "
             "into such patches, choose another or another patch"
+        )
+    if weights.grid and side % _CELL:
+        raise UsageError(
+            f"grid={weights.grid}: pictures of {side} pixels cannot be divided into cells of "
+            f"{_CELL}, choose another patch"
         )
     adversary = None
     if weights.adversarial:

@@ -15,6 +15,7 @@ from enhance_cli.training.perceptual import (
     LossWeights,
     draw_shift,
     fine_detail,
+    grid_error,
     make_criterion,
     perceptual_loss,
     split_patches,
@@ -138,6 +139,7 @@ def test_the_loss_is_the_weighed_sum_of_its_parts() -> None:
         {"adversarial": 1.5},
         {"texture": (1e-2, 2e-2, 3e-2)},
         {"lpips": 5.0},
+        {"grid": 7.0},
     ]
     assert loss(lpips=2.0) == pytest.approx(2 * float(distance(made, true).mean()), rel=1e-5)
     whole = {name: weight for part in parts for name, weight in part.items()}
@@ -162,6 +164,7 @@ def test_the_network_does_not_heed_the_adversary_during_its_head_start() -> None
     [
         (LossWeights(texture=(1.0, 0.0, 0.0), texture_patch=12), 32, "texture_patch=12.*32 pixels"),
         (LossWeights(adversarial=1.0), 40, "multiple of 32, not 40"),
+        (LossWeights(grid=1.0), 34, "grid=1.0.*34 pixels"),
     ],
 )
 def test_losses_that_a_size_of_patches_does_not_allow(
@@ -209,6 +212,19 @@ def test_shifted_features_are_those_of_shifted_pictures_and_the_rest_stays() -> 
     assert not torch.isclose(shifted, criterion.losses(made, true)[0])
     pixels = Criterion(LossWeights(euclidean=1.0), None, None)
     assert pixels.losses(made, true, (1, 2))[0] == pixels.losses(made, true)[0]
+
+
+def test_a_grid_is_an_error_and_colours_and_textures_are_none() -> None:
+    """A dot in every cell of one channel of three has the variance of 1 value in 16."""
+    generator = torch.Generator().manual_seed(1)
+    true = torch.rand(2, 3, 128, 128, generator=generator)
+    dots = torch.zeros_like(true)
+    dots[:, 1, 2::4, 3::4] = 0.16
+    by_hand = (0.16**2 / 16 - (0.16 / 16) ** 2) / 3
+    assert float(grid_error(true + dots, true)) == pytest.approx(by_hand, rel=1e-3)
+    assert float(grid_error(true + 0.3, true)) < 1e-12
+    texture = 0.16 * torch.randn(true.shape, generator=generator)
+    assert float(grid_error(true + texture, true)) < 0.16**2 / 60  # a 64th: cells of a window
 
 
 def test_all_shifts_are_drawn() -> None:
