@@ -193,7 +193,7 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """The start of a long schedule, and a shorter one from there."""
+    """The start of a long schedule, and three others from there."""
     first = SuperResolutionStage(
         **named_network("fast-x4"),
         patch=48,
@@ -213,7 +213,15 @@ def _fast_x4() -> Recipe:
         start=(EarlierStage(1),),
         optimisation=Optimisation(steps=8500, learning_rate=8e-4, clip=1.0, validate_every=500),
     )
-    return make_recipe("fast-x4", first, second)
+    third = replace(
+        second, start=(EarlierStage(2),), optimisation=replace(second.optimisation, steps=14_000)
+    )
+    fourth = replace(
+        second,
+        start=(EarlierStage(3),),
+        optimisation=replace(second.optimisation, steps=4500, learning_rate=5e-4),
+    )
+    return make_recipe("fast-x4", first, second, third, fourth)
 
 
 def _fast_x2() -> Recipe:
