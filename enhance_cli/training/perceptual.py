@@ -181,7 +181,13 @@ def grid_error(made: Tensor, true: Tensor) -> Tensor:
     32x32 pixels, in which the errors of textures cancel each other, and those of a grid do not.
 
     Args:
-        made, true: Pictures (N, C, H, W), whose sides are multiples of 4.
+        made, true: Pictures (N, C, H, W) in [0, 1], whose sides are multiples of 4.
+
+    Returns:
+        A scalar from 0 to 1, the mean over channels and windows too. It is of no paper.
+
+    Raises:
+        RuntimeError: If a side is no multiple of 4.
     """
     cells = functional.pixel_unshuffle(made.float() - true.float(), _CELL)
     window = [min(_WINDOW, side) for side in cells.shape[-2:]]
