@@ -14,7 +14,7 @@ _DEFAULTS = defaults.TASKS["superres"]
 _DEFAULT_MODELS = (
     f"{_DEFAULTS.model}; {_DEFAULTS.variants['compressed']} for what is enlarged more than "
     f"{defaults.COMPRESSED_SCALE} times and was compressed much: JPEG of a quality below "
-    f"{defaults.COMPRESSED_QUALITY}, WebP and AVIF with losses"
+    f"{defaults.COMPRESSED_QUALITY}, also if stored otherwise since, WebP and AVIF with losses"
 )
 # Heading of the help.
 DRAWING = "Models that draw (vdvae-sr)"

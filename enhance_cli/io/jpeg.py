@@ -104,6 +104,17 @@ def estimate_quality(tables: Mapping[int, Sequence[int]]) -> int:
     Returns:
         From 1, the coarsest, to 100.
     """
-    luma = next(iter(tables.values()))
-    percent = 100 * sum(luma) / sum(_LUMA_50)
+    return quality_of_steps(dict(enumerate(next(iter(tables.values())))))
+
+
+def quality_of_steps(steps: Mapping[int, int]) -> int:
+    """The quality by which libjpeg would have rounded luma by steps that are known in part.
+
+    Args:
+        steps: The steps, by the places of their coefficients in a block from 0 to 63, row by row.
+
+    Returns:
+        From 1 to 100.
+    """
+    percent = 100 * sum(steps.values()) / sum(_LUMA_50[place] for place in steps)
     return round(min(100, max(1, (200 - percent) / 2 if percent <= 100 else 5000 / percent)))

@@ -167,7 +167,7 @@ class _Work:
         size = self.networks.size.of(job.source, width, height)
         check_writable(job.target, *reversed(size.rounded()), depth=8, alpha=False)
         return self._prober.estimate(
-            self.networks.choose(job.source, size),
+            self.networks.choose(job.source, size, partial(decode, read_image, job.source)),
             height * width,
             size.rounded(),
             count=self.drawing.samples,
@@ -253,7 +253,7 @@ class _Work:
         networks = self.networks
         size = networks.size.of(source, picture.width, picture.height)
         width, height = size.rounded()
-        model = networks.choose(source, size, progress.compute)
+        model = networks.choose(source, size, lambda: picture, progress.compute)
         check_writable(
             target,
             height,

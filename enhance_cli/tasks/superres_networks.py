@@ -10,8 +10,10 @@ from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan, tile_side
 from enhance_cli.errors import UsageError
-from enhance_cli.io.image import is_compressed
+from enhance_cli.io.image import Picture, is_compressed
 from enhance_cli.io.isolation import decode
+from enhance_cli.io.jpeg_history import find_jpeg_quality
+from enhance_cli.io.picture import round_to_8_bits
 from enhance_cli.sizes import FrameSize, WantedSize
 from enhance_cli.talk import Talk
 
@@ -19,7 +21,7 @@ from enhance_cli.talk import Talk
 class NetworksByFile:
     """The networks of a run.
 
-    Where the user names no model, files that were compressed much go through one that has learnt
+    Where the user names no model, pictures that were compressed much go through one that has learnt
     what compression does, if they are enlarged so much that it shows. It is loaded when the first
     of them comes.
 
@@ -78,20 +80,24 @@ class NetworksByFile:
         self,
         source: Path,
         size: FrameSize,
+        read: Callable[[], Picture],
         load: Callable[[Callable[[], Networks]], Networks] = lambda loading: loading(),
     ) -> Model:
-        """The network for a file.
+        """The network for a picture.
 
         Args:
-            source: The file, whose header is read.
+            source: Its file, whose header is read.
             size: Of its result.
+            read: Gives the picture; called only if the header does not decide.
             load: Calls what loads networks, if that has to wait for its turn.
 
         Raises:
             InputError: If the file is no picture.
         """
         may_show = self._varies and size.factor > COMPRESSED_SCALE
-        compressed = may_show and decode(is_compressed, source, below=COMPRESSED_QUALITY)
+        compressed = may_show and (
+            decode(is_compressed, source, below=COMPRESSED_QUALITY) or _was_compressed(read())
+        )
         return (load(self._for_compressed) if compressed else self.usual).reaching(size)
 
     def _for_compressed(self) -> Networks:
@@ -101,7 +107,8 @@ class NetworksByFile:
             self._compressed = self._load(options, self.size, known=self.usual.models)
             self._talk.console.print(
                 f"{name} enlarges what was compressed much (JPEG of a quality below "
-                f"{COMPRESSED_QUALITY}, WebP and AVIF with losses); name a --model for another"
+                f"{COMPRESSED_QUALITY}, also if stored otherwise since, WebP and AVIF with "
+                "losses); name a --model for another"
             )
         return self._compressed
 
@@ -113,3 +120,9 @@ class NetworksByFile:
             self._talk.explain(model.describe(tile_side(self.plan, model)))
         networks.tell(self._talk.console.print, known)
         return networks
+
+
+def _was_compressed(picture: Picture) -> bool:
+    """Whether the pixels are those of a JPEG of low quality, as they often are in a PNG."""
+    quality = find_jpeg_quality(round_to_8_bits(picture.pixels))
+    return quality is not None and quality < COMPRESSED_QUALITY

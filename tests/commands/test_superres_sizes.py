@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from enhance_cli.engine import catalogue
 from enhance_cli.io.image import Picture, read_image, write_image
 from enhance_cli.resize import imresize, resample
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "astronaut.png"
 
 Run = Callable[..., object]
 
@@ -118,6 +121,22 @@ def test_what_was_compressed_much_gets_the_network_for_it(tmp_path: Path, enhanc
         told = {Path(row["input"]).name: (document | row)["model"] for row in document["results"]}
         assert told == {"a.png": usual, "fine.jpg": usual, "coarse.jpg": coarse}
         assert ("enet-real enlarges what was compressed much" in ran.err) == (usual != coarse)
+
+
+def test_what_was_a_jpeg_once_gets_it_too(tmp_path: Path, enhance: Run):
+    """A picture that was cut and stored as PNG, or saved again with a higher quality."""
+    with Pillow.open(PHOTO) as photo:
+        photo.save(tmp_path / "whole.png")
+        photo.save(tmp_path / "coarse.jpg", quality=60)
+    with Pillow.open(tmp_path / "coarse.jpg") as coarse:
+        coarse.crop((3, 5, 83, 85)).save(tmp_path / "cut.png")
+        coarse.crop((0, 0, 80, 80)).save(tmp_path / "again.jpg", quality=95)
+    names = ["whole.png", "cut.png", "again.jpg"]
+    ran = enhance(
+        "superres", *(tmp_path / name for name in names), "-x4", "-o", tmp_path / "out", "--json"
+    )
+    told = [row["model"] for row in json.loads(ran.out)["results"]]
+    assert told == ["enet-e-x4", "enet-real-x4", "enet-real-x4"]
 
 
 def test_what_both_networks_have_to_say_is_told_once(
