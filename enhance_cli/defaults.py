@@ -27,7 +27,7 @@ class TaskDefaults:
 
 
 TASKS: dict[str, TaskDefaults] = {
-    "superres": TaskDefaults("enet-e", variants={"compressed": "enet-real"}),
+    "superres": TaskDefaults("enet-e", variants={"worn": "enet-real"}),
     "lowlight": TaskDefaults(
         "sid-fcn",  # RAW files in colour
         variants={"srgb": "sid-fcn-srgb", "grey": "sid-fcn-grey"},
@@ -39,9 +39,9 @@ TASKS: dict[str, TaskDefaults] = {
 
 SHORT_NAMES = {"real": "enet-real"}  # of families of models
 
-# Below this quality a JPEG is enlarged better by a network that knows its faults, if it is enlarged
-# so much that these show (docs/real-pictures.md).
-COMPRESSED_QUALITY, COMPRESSED_SCALE = 92, 2
+# A JPEG below this quality, or noise above this many levels of 255, is enlarged better by a network
+# that knows such faults, if it is enlarged so much that they show (docs/real-pictures.md).
+WORN_QUALITY, WORN_NOISE, WORN_SCALE = 92, 6, 2
 
 
 def lowlight_model(*, raw: bool, grey: bool) -> str:

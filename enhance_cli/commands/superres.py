@@ -12,9 +12,10 @@ from enhance_cli.talk import Talk
 
 _DEFAULTS = defaults.TASKS["superres"]
 _DEFAULT_MODELS = (
-    f"{_DEFAULTS.model}; {_DEFAULTS.variants['compressed']} for what is enlarged more than "
-    f"{defaults.COMPRESSED_SCALE} times and was compressed much: JPEG of a quality below "
-    f"{defaults.COMPRESSED_QUALITY}, also if stored otherwise since, WebP and AVIF with losses"
+    f"{_DEFAULTS.model}; {_DEFAULTS.variants['worn']} for what is enlarged more than "
+    f"{defaults.WORN_SCALE} times and was compressed much or is noisy: JPEG of a quality below "
+    f"{defaults.WORN_QUALITY}, also if stored otherwise since, WebP and AVIF with losses, noise of "
+    f"more than {defaults.WORN_NOISE} levels of 255"
 )
 # Heading of the help.
 DRAWING = "Models that draw (vdvae-sr)"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from enhance_cli.defaults import COMPRESSED_QUALITY, COMPRESSED_SCALE, TASKS
+from enhance_cli.defaults import TASKS, WORN_NOISE, WORN_QUALITY, WORN_SCALE
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan, tile_side
@@ -14,6 +14,7 @@ from enhance_cli.io.image import Picture, is_compressed
 from enhance_cli.io.isolation import decode
 from enhance_cli.io.jpeg_history import find_jpeg_quality
 from enhance_cli.io.picture import round_to_8_bits
+from enhance_cli.noise import estimate_noise
 from enhance_cli.sizes import FrameSize, WantedSize
 from enhance_cli.talk import Talk
 
@@ -21,9 +22,9 @@ from enhance_cli.talk import Talk
 class NetworksByFile:
     """The networks of a run.
 
-    Where the user names no model, pictures that were compressed much go through one that has learnt
-    what compression does, if they are enlarged so much that it shows. It is loaded when the first
-    of them comes.
+    Where the user names no model, pictures that were compressed much or are noisy go through one
+    that has learnt what that does, if they are enlarged so much that it shows. It is loaded when
+    the first of them comes.
 
     Args:
         options: Which model runs, and where and how.
@@ -42,10 +43,10 @@ class NetworksByFile:
         self._options, self._talk = options, talk
         self.plan = TilePlan(tile=options.tile)
         self.usual = self._load(options, size)
-        self._compressed: Networks | None = None
+        self._worn: Networks | None = None
         named = options.name is not None or options.weights is not None
         times = self.size.times
-        self._varies = not named and (times is None or times > COMPRESSED_SCALE)
+        self._varies = not named and (times is None or times > WORN_SCALE)
 
     @property
     def size(self) -> WantedSize:
@@ -94,23 +95,23 @@ class NetworksByFile:
         Raises:
             InputError: If the file is no picture.
         """
-        may_show = self._varies and size.factor > COMPRESSED_SCALE
-        compressed = may_show and (
-            decode(is_compressed, source, below=COMPRESSED_QUALITY) or _was_compressed(read())
+        may_show = self._varies and size.factor > WORN_SCALE
+        worn = may_show and (
+            decode(is_compressed, source, below=WORN_QUALITY) or _looks_worn(read())
         )
-        return (load(self._for_compressed) if compressed else self.usual).reaching(size)
+        return (load(self._for_worn) if worn else self.usual).reaching(size)
 
-    def _for_compressed(self) -> Networks:
-        if self._compressed is None:
-            name = TASKS["superres"].variants["compressed"]
+    def _for_worn(self) -> Networks:
+        if self._worn is None:
+            name = TASKS["superres"].variants["worn"]
             options = replace(self._options, name=name)
-            self._compressed = self._load(options, self.size, known=self.usual.models)
+            self._worn = self._load(options, self.size, known=self.usual.models)
             self._talk.console.print(
-                f"{name} enlarges what was compressed much (JPEG of a quality below "
-                f"{COMPRESSED_QUALITY}, also if stored otherwise since, WebP and AVIF with "
-                "losses); name a --model for another"
+                f"{name} enlarges what was compressed much or is noisy (JPEG of a quality below "
+                f"{WORN_QUALITY}, also if stored otherwise since, WebP and AVIF with losses, "
+                f"noise of more than {WORN_NOISE} levels of 255); name a --model for another"
             )
-        return self._compressed
+        return self._worn
 
     def _load(
         self, options: ModelOptions, size: WantedSize | None, known: Sequence[Model] = ()
@@ -122,7 +123,11 @@ class NetworksByFile:
         return networks
 
 
-def _was_compressed(picture: Picture) -> bool:
-    """Whether the pixels are those of a JPEG of low quality, as they often are in a PNG."""
-    quality = find_jpeg_quality(round_to_8_bits(picture.pixels))
-    return quality is not None and quality < COMPRESSED_QUALITY
+def _looks_worn(picture: Picture) -> bool:
+    """Whether pixels are noisy, or those of a JPEG of low quality, as they often are in a PNG."""
+    pixels = round_to_8_bits(picture.pixels)
+    quality = find_jpeg_quality(pixels)
+    if quality is not None and quality < WORN_QUALITY:
+        return True
+    noise = estimate_noise(pixels) if pixels.shape[2] == 3 else None
+    return noise is not None and noise > WORN_NOISE
