@@ -39,9 +39,10 @@ TASKS: dict[str, TaskDefaults] = {
 
 SHORT_NAMES = {"real": "enet-real"}  # of families of models
 
-# A JPEG below this quality, or noise above this many levels of 255, is enlarged better by a network
-# that knows such faults, if it is enlarged so much that they show (docs/real-pictures.md).
-WORN_QUALITY, WORN_NOISE, WORN_SCALE = 92, 6, 2
+# Noise above this many levels of 255 is enlarged better by a network that knows it, and so is a
+# JPEG below these qualities: the first for what is enlarged up to so many times, the second for
+# what is enlarged more, where WebP and AVIF with losses count too (docs/real-pictures.md).
+WORN_NOISE, WORN_SCALE, WORN_QUALITY = 6, 2, (70, 92)
 
 
 def lowlight_model(*, raw: bool, grey: bool) -> str:

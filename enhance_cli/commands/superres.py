@@ -11,11 +11,12 @@ from enhance_cli.sizes import parse_size
 from enhance_cli.talk import Talk
 
 _DEFAULTS = defaults.TASKS["superres"]
+_LOWEST, _LOW = defaults.WORN_QUALITY
 _DEFAULT_MODELS = (
-    f"{_DEFAULTS.model}; {_DEFAULTS.variants['worn']} for what is enlarged more than "
-    f"{defaults.WORN_SCALE} times and was compressed much or is noisy: JPEG of a quality below "
-    f"{defaults.WORN_QUALITY}, also if stored otherwise since, WebP and AVIF with losses, noise of "
-    f"more than {defaults.WORN_NOISE} levels of 255"
+    f"{_DEFAULTS.model}; {_DEFAULTS.variants['worn']} for what has noise of more than "
+    f"{defaults.WORN_NOISE} levels of 255, or is or was a JPEG of a quality below {_LOWEST}; for "
+    f"what is enlarged more than {defaults.WORN_SCALE} times below {_LOW}, and for WebP and AVIF "
+    "with losses"
 )
 # Heading of the help.
 DRAWING = "Models that draw (vdvae-sr)"

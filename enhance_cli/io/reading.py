@@ -258,16 +258,14 @@ def find_size(path: Path) -> tuple[int, int]:
             return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def is_compressed(path: Path, below: int) -> bool:
+def is_compressed(path: Path, below: int, untold: bool = True) -> bool:
     """Whether what a file was compressed by has left traces.
 
     Args:
         path: The file; of several pictures in it the first counts.
-        below: A JPEG of at least this quality, from 1 to 100, does not count.
-
-    Returns:
-        For JPEG by its quantisation tables. WebP with losses and AVIF count whatever their quality
-        is, since they do not tell it.
+        below: A JPEG of at least this quality, from 1 to 100, by its quantisation tables, does not
+            count.
+        untold: Whether WebP with losses and AVIF count, which do not tell their quality.
 
     Raises:
         InputError: if the file does not exist or is no picture.
@@ -278,7 +276,9 @@ def is_compressed(path: Path, below: int) -> bool:
         with image:
             if image.format in ("JPEG", "MPO"):
                 return estimate_quality(image.quantization) < below  # type: ignore[attr-defined]
-            return image.format == "AVIF" or image.format == "WEBP" and _has_losses(file)
+            return untold and (
+                image.format == "AVIF" or image.format == "WEBP" and _has_losses(file)
+            )
 
 
 def _has_losses(webp: IO[bytes]) -> bool:

@@ -23,8 +23,7 @@ class NetworksByFile:
     """The networks of a run.
 
     Where the user names no model, pictures that were compressed much or are noisy go through one
-    that has learnt what that does, if they are enlarged so much that it shows. It is loaded when
-    the first of them comes.
+    that has learnt what that does. It is loaded when the first of them comes.
 
     Args:
         options: Which model runs, and where and how.
@@ -44,9 +43,7 @@ class NetworksByFile:
         self.plan = TilePlan(tile=options.tile)
         self.usual = self._load(options, size)
         self._worn: Networks | None = None
-        named = options.name is not None or options.weights is not None
-        times = self.size.times
-        self._varies = not named and (times is None or times > WORN_SCALE)
+        self._varies = options.name is None and options.weights is None
 
     @property
     def size(self) -> WantedSize:
@@ -95,10 +92,7 @@ class NetworksByFile:
         Raises:
             InputError: If the file is no picture.
         """
-        may_show = self._varies and size.factor > WORN_SCALE
-        worn = may_show and (
-            decode(is_compressed, source, below=WORN_QUALITY) or _looks_worn(read())
-        )
+        worn = self._varies and _is_worn(source, read, size.factor > WORN_SCALE)
         return (load(self._for_worn) if worn else self.usual).reaching(size)
 
     def _for_worn(self) -> Networks:
@@ -107,9 +101,7 @@ class NetworksByFile:
             options = replace(self._options, name=name)
             self._worn = self._load(options, self.size, known=self.usual.models)
             self._talk.console.print(
-                f"{name} enlarges what was compressed much or is noisy (JPEG of a quality below "
-                f"{WORN_QUALITY}, also if stored otherwise since, WebP and AVIF with losses, "
-                f"noise of more than {WORN_NOISE} levels of 255); name a --model for another"
+                f"{name} enlarges what is noisy or was compressed much; name a --model for another"
             )
         return self._worn
 
@@ -123,11 +115,17 @@ class NetworksByFile:
         return networks
 
 
-def _looks_worn(picture: Picture) -> bool:
-    """Whether pixels are noisy, or those of a JPEG of low quality, as they often are in a PNG."""
-    pixels = round_to_8_bits(picture.pixels)
+def _is_worn(source: Path, read: Callable[[], Picture], much: bool) -> bool:
+    """Whether a picture is noisy or was compressed so much that it shows, ``much`` enlarged or not.
+
+    The pixels tell also of a JPEG of low quality that was stored otherwise since, often as PNG.
+    """
+    limit = WORN_QUALITY[much]
+    if decode(is_compressed, source, below=limit, untold=much):
+        return True
+    pixels = round_to_8_bits(read().pixels)
     quality = find_jpeg_quality(pixels)
-    if quality is not None and quality < WORN_QUALITY:
+    if quality is not None and quality < limit:
         return True
     noise = estimate_noise(pixels) if pixels.shape[2] == 3 else None
     return noise is not None and noise > WORN_NOISE

@@ -103,26 +103,29 @@ def test_a_network_of_its_own_scale_is_preferred(tmp_path: Path, enhance: Run):
 
 
 def test_what_was_compressed_much_gets_the_network_for_it(tmp_path: Path, enhance: Run):
-    """But not where it is hardly enlarged, nor in place of a model that was named."""
+    """What is enlarged less must be coarser, and a model that was named stays."""
     pixels = read_image(write(tmp_path / "a.png", 12, 16)).pixels
-    for name, quality in (("fine.jpg", 95), ("coarse.jpg", 60)):
+    for name, quality in (("fine.jpg", 95), ("coarse.jpg", 80), ("coarsest.jpg", 60)):
         write_image(tmp_path / name, Picture(pixels), quality)
-    for options, usual, coarse in (
-        (["-x4"], "enet-e-x4", "enet-real-x4"),
-        (["--size", "48p"], "enet-e-x4", "enet-real-x4"),
-        (["--size", "24p"], "enet-e-x2", "enet-e-x2"),
-        (["-x2"], "enet-e-x2", "enet-e-x2"),
-        (["--model", "enet-e"], "enet-e-x4", "enet-e-x4"),
+    for options, usual, coarse, coarsest in (
+        (["-x4"], "enet-e-x4", "enet-real-x4", "enet-real-x4"),
+        (["--size", "48p"], "enet-e-x4", "enet-real-x4", "enet-real-x4"),
+        (["--size", "24p"], "enet-e-x2", "enet-e-x2", "enet-real-x4"),
+        (["-x2"], "enet-e-x2", "enet-e-x2", "enet-real-x4"),
+        (["--model", "enet-e"], "enet-e-x4", "enet-e-x4", "enet-e-x4"),
     ):
         ran = enhance(
             "superres", tmp_path, *options, "-o", tmp_path / "out", "--json", "--overwrite"
         )
         document = json.loads(ran.out)
         told = {Path(row["input"]).name: (document | row)["model"] for row in document["results"]}
-        assert told == {"a.png": usual, "fine.jpg": usual, "coarse.jpg": coarse}
-        assert ("enet-real enlarges what was compressed much or is noisy" in ran.err) == (
-            usual != coarse
-        )
+        assert told == {
+            "a.png": usual,
+            "fine.jpg": usual,
+            "coarse.jpg": coarse,
+            "coarsest.jpg": coarsest,
+        }
+        assert ("enet-real enlarges what is noisy" in ran.err) == (usual != coarsest)
 
 
 def test_what_was_a_jpeg_once_or_is_noisy_gets_it_too(tmp_path: Path, enhance: Run):

@@ -251,6 +251,8 @@ def test_how_much_a_file_was_compressed(tmp_path: Path) -> None:
     ):
         picture.save(tmp_path / name, **options)
         assert is_compressed(tmp_path / name, below=92) == expected, (name, options)
+        told = expected and name == "a.mpo"
+        assert is_compressed(tmp_path / name, below=92, untold=False) == told, (name, options)
     header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
     save_png(tmp_path / "odd.png", header, [(b"pHYs", b"short")], b"\0\1")
     assert not is_compressed(tmp_path / "odd.png", below=92)  # Pillow alone would refuse it.
