@@ -19,17 +19,18 @@ from numpy.typing import NDArray
 from enhance_cli.io.jpeg import quality_of_steps
 
 _BLOCK = 8
-# The cosine transform of the rows of a block, by which scipy need not be loaded for 0.1 s.
-_COSINES = np.cos(np.pi / 16 * np.outer(range(8), range(1, 16, 2))) / 2
-_COSINES[0] /= math.sqrt(2)
 _LUMA = (0.299, 0.587, 0.114)  # of JFIF
 # The coefficients that are looked at: those of low frequencies are large in most pictures.
 _LOWEST = sorted(
     ((row, column) for row in range(_BLOCK) for column in range(_BLOCK) if row or column),
     key=lambda place: (sum(place), place),
 )[:20]
+# Their waves, as blocks of 64 values, by which scipy need not be loaded for 0.1 s.
+_COSINES = np.cos(np.pi / 16 * np.outer(range(8), range(1, 16, 2))) / 2
+_COSINES[0] /= math.sqrt(2)
+_WAVES = np.stack([np.outer(_COSINES[row], _COSINES[column]).ravel() for row, column in _LOWEST])
 _STEPS = np.arange(2, 101)  # With a step of 1 nothing is to be seen.
-_LARGEST = 512  # Larger coefficients are left out.
+_LARGEST = 256  # Larger coefficients are left out.
 # Pixels are rounded when they are decoded, so that coefficients deviate from multiples by about
 # this; and a share of them deviates for other reasons.
 _DEVIATION, _STRAY = 0.5, 0.08
@@ -90,20 +91,16 @@ def _look(luma: NDArray[np.float64], top: int, left: int) -> _Evidence:
     """Find the likeliest step of each coefficient if the first block begins at a row and column."""
     rows, columns = ((luma.shape[0] - top) // _BLOCK, (luma.shape[1] - left) // _BLOCK)
     cut = luma[top : top + rows * _BLOCK, left : left + columns * _BLOCK]
-    blocks = cut.reshape(rows, _BLOCK, columns, _BLOCK).swapaxes(1, 2).reshape(-1, _BLOCK, _BLOCK)
-    blocks = blocks[np.isfinite(blocks).all((1, 2))]
+    blocks = cut.reshape(rows, _BLOCK, columns, _BLOCK).swapaxes(1, 2).reshape(-1, _BLOCK**2)
+    blocks = blocks[np.isfinite(blocks).all(1)]
     blocks = blocks[:: max(1, -(-len(blocks) // _BLOCKS))]
-    down, right = zip(*_LOWEST, strict=True)
-    transformed = (_COSINES @ blocks @ _COSINES.T)[:, down, right]
-    counts = np.stack([_count(np.rint(values).astype(int)) for values in transformed.T])
-    gains = counts @ _gains()
+    coefficients = np.rint(blocks @ _WAVES.T).astype(int)
+    is_small = abs(coefficients) <= _LARGEST
+    values = 2 * _LARGEST + 1
+    places = coefficients + _LARGEST + values * np.arange(len(_LOWEST))
+    counts = np.bincount(places[is_small], minlength=values * len(_LOWEST))
+    gains = counts.reshape(-1, values) @ _gains()
     return _Evidence(gains.max(1).clip(min=0), _STEPS[gains.argmax(1)])
-
-
-def _count(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each integer from ``-_LARGEST`` to ``_LARGEST`` occurs."""
-    small = values[abs(values) <= _LARGEST]
-    return np.bincount(small + _LARGEST, minlength=2 * _LARGEST + 1)
 
 
 @cache
