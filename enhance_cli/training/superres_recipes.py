@@ -34,25 +34,29 @@ def _enet_e_x4() -> Recipe:
 
 
 def _enet_e_x2() -> Recipe:
-    """From the network for 4x, first towards a long schedule that is left after a third."""
+    """From the network for 4x, first towards a long schedule that is left after a third.
+
+    Then a schedule of its own, and a longer one.
+    """
     settings: dict[str, Any] = {**named_network("enet-e-x2"), "patch": 48, "batch": 12}
-    return make_recipe(
-        "enet-e-x2",
-        SuperResolutionStage(
-            **settings,
-            start=(NamedModel("enet-e-x4"),),
-            l1_share=1.0,
-            optimisation=Optimisation(steps=1649, horizon=5000, learning_rate=5e-4, keep="last"),
-        ),
-        SuperResolutionStage(
-            **settings,
-            start=(EarlierStage(1),),
-            l1_share=0.7,
-            optimisation=Optimisation(
-                steps=2000, learning_rate=3e-4, warmup=0.02, validate_every=500
-            ),
-        ),
+    first = SuperResolutionStage(
+        **settings,
+        start=(NamedModel("enet-e-x4"),),
+        l1_share=1.0,
+        optimisation=Optimisation(steps=1649, horizon=5000, learning_rate=5e-4, keep="last"),
     )
+    second = SuperResolutionStage(
+        **settings,
+        start=(EarlierStage(1),),
+        l1_share=0.7,
+        optimisation=Optimisation(steps=2000, learning_rate=3e-4, warmup=0.02, validate_every=500),
+    )
+    third = replace(
+        second,
+        start=(EarlierStage(2),),
+        optimisation=replace(second.optimisation, steps=3000, learning_rate=4e-4),
+    )
+    return make_recipe("enet-e-x2", first, second, third)
 
 
 _LOSS_NAMES = {"e": "squared error", "p": "perceptual", "a": "adversarial", "t": "texture"}
