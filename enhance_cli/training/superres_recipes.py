@@ -15,22 +15,29 @@ from enhance_cli.training.worn import WornStage
 
 
 def _enet_e_x4() -> Recipe:
-    """A first stage at small patches and a high rate, then a longer one with squared errors."""
+    """A first stage at small patches and a high rate, then longer ones with squared errors.
+
+    The last one was left before the end of its schedule, when the rate was a fiftieth.
+    """
     network = named_network("enet-e-x4")
-    return make_recipe(
-        "enet-e-x4",
-        SuperResolutionStage(
-            **network,
-            patch=24,
-            l1_share=1.0,
-            optimisation=Optimisation(steps=5363, learning_rate=8e-4, keep="last"),
-        ),
-        SuperResolutionStage(
-            **network,
-            start=(EarlierStage(1),),
-            optimisation=Optimisation(steps=10_000, learning_rate=5e-4),
-        ),
+    first = SuperResolutionStage(
+        **network,
+        patch=24,
+        l1_share=1.0,
+        optimisation=Optimisation(steps=5363, learning_rate=8e-4, keep="last"),
     )
+    second = SuperResolutionStage(
+        **network,
+        start=(EarlierStage(1),),
+        optimisation=Optimisation(steps=10_000, learning_rate=5e-4),
+    )
+    third = replace(
+        second,
+        start=(EarlierStage(2),),
+        l1_share=9 / 11,
+        optimisation=replace(second.optimisation, steps=5500, horizon=6000, validate_every=500),
+    )
+    return make_recipe("enet-e-x4", first, second, third)
 
 
 def _enet_e_x2() -> Recipe:
