@@ -5,10 +5,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 _PATCH = 5  # side in pixels
-# The middle of a large picture tells enough, and that many patches of it.
-_SIDE, _MOST = 512, 40_000
+_MOST = 40_000  # That many patches tell enough.
 _FEWEST = 500  # With fewer patches than this the smallest variances are too small by chance.
-_GREATEST = 255
 
 
 def estimate_noise(pixels: NDArray[np.uint8]) -> float | None:
@@ -22,7 +20,8 @@ def estimate_noise(pixels: NDArray[np.uint8]) -> float | None:
     that demosaicing has smoothed, counts for less; grey pictures seem to have none.
 
     Args:
-        pixels: (H, W, 3) RGB, gamma-encoded.
+        pixels: (H, W, 3) RGB, gamma-encoded. Time and memory grow with it, and a part of 512x512
+            pixels tells enough.
 
     Returns:
         The deviation in levels of 255; None if the picture is too small, or too much of it is black
@@ -30,10 +29,8 @@ def estimate_noise(pixels: NDArray[np.uint8]) -> float | None:
     """
     if min(pixels.shape[:2]) < _PATCH:
         return None
-    top, left = (max(0, side - _SIDE) // 2 for side in pixels.shape[:2])
-    middle = pixels[top : top + _SIDE, left : left + _SIDE]
-    patches = sliding_window_view(middle, (_PATCH, _PATCH), (0, 1)).reshape(-1, 3 * _PATCH**2)
-    patches = patches[((patches > 0) & (patches < _GREATEST)).all(1)]
+    patches = sliding_window_view(pixels, (_PATCH, _PATCH), (0, 1)).reshape(-1, 3 * _PATCH**2)
+    patches = patches[((patches > 0) & (patches < 255)).all(1)]
     if len(patches) < _FEWEST:
         return None
     patches = patches[:: -(-len(patches) // _MOST)]

@@ -111,7 +111,8 @@ def quality_of_steps(steps: Mapping[int, int]) -> int:
     """The quality by which libjpeg would have rounded luma by steps that are known in part.
 
     Args:
-        steps: The steps, by the places of their coefficients in a block from 0 to 63, row by row.
+        steps: At least one step, by the places of their coefficients in a block from 0 to 63, row
+            by row.
 
     Returns:
         From 1 to 100.

@@ -13,10 +13,12 @@ from enhance_cli.errors import UsageError
 from enhance_cli.io.image import Picture, is_compressed
 from enhance_cli.io.isolation import decode
 from enhance_cli.io.jpeg_history import find_jpeg_quality
-from enhance_cli.io.picture import round_to_8_bits
+from enhance_cli.io.picture import Samples, round_to_8_bits
 from enhance_cli.noise import estimate_noise
 from enhance_cli.sizes import FrameSize, WantedSize
 from enhance_cli.talk import Talk
+
+_JUDGED = 512  # side in pixels of the part that is judged
 
 
 class NetworksByFile:
@@ -123,9 +125,15 @@ def _is_worn(source: Path, read: Callable[[], Picture], much: bool) -> bool:
     limit = WORN_QUALITY[much]
     if decode(is_compressed, source, below=limit, untold=much):
         return True
-    pixels = round_to_8_bits(read().pixels)
+    pixels = round_to_8_bits(_cut_middle(read().pixels))
     quality = find_jpeg_quality(pixels)
     if quality is not None and quality < limit:
         return True
     noise = estimate_noise(pixels) if pixels.shape[2] == 3 else None
     return noise is not None and noise > WORN_NOISE
+
+
+def _cut_middle(pixels: Samples) -> Samples:
+    """The middle of a picture (H, W, C), at most 512x512 pixels, which tells how worn it is."""
+    top, left = (max(0, side - _JUDGED) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + _JUDGED, left : left + _JUDGED]

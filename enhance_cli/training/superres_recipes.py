@@ -1,7 +1,7 @@
 """How the weights for super-resolution are made."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from enhance_cli.training.distillation import DistillationStage
 from enhance_cli.training.optimisation import Optimisation
@@ -12,6 +12,17 @@ from enhance_cli.training.superres import SuperResolutionStage
 from enhance_cli.training.tempered_superres import TemperedSuperResolutionStage
 from enhance_cli.training.tempering import LensPlan
 from enhance_cli.training.worn import WornStage
+
+_StageT = TypeVar("_StageT", bound=SuperResolutionStage)
+
+
+def _go_on(stage: _StageT, number: int, **optimisation: Any) -> _StageT:
+    """A stage like another that begins where stage ``number`` ended, its optimisation changed."""
+    return replace(
+        stage,
+        start=(EarlierStage(number),),
+        optimisation=replace(stage.optimisation, **optimisation),
+    )
 
 
 def _enet_e_x4() -> Recipe:
@@ -31,12 +42,8 @@ def _enet_e_x4() -> Recipe:
         start=(EarlierStage(1),),
         optimisation=Optimisation(steps=10_000, learning_rate=5e-4),
     )
-    third = replace(
-        second,
-        start=(EarlierStage(2),),
-        l1_share=9 / 11,
-        optimisation=replace(second.optimisation, steps=5500, horizon=6000, validate_every=500),
-    )
+    third = _go_on(second, 2, steps=5500, horizon=6000, validate_every=500)
+    third = replace(third, l1_share=9 / 11)
     return make_recipe("enet-e-x4", first, second, third)
 
 
@@ -58,11 +65,7 @@ def _enet_e_x2() -> Recipe:
         l1_share=0.7,
         optimisation=Optimisation(steps=2000, learning_rate=3e-4, warmup=0.02, validate_every=500),
     )
-    third = replace(
-        second,
-        start=(EarlierStage(2),),
-        optimisation=replace(second.optimisation, steps=3000, learning_rate=4e-4),
-    )
+    third = _go_on(second, 2, steps=3000, learning_rate=4e-4)
     return make_recipe("enet-e-x2", first, second, third)
 
 
@@ -165,11 +168,7 @@ def _enet_real_e_x4() -> Recipe:
         l1_share=1.0,
         optimisation=Optimisation(steps=7500, learning_rate=6e-4, clip=1.0, validate_every=500),
     )
-    longer = replace(
-        stage,
-        start=(EarlierStage(1),),
-        optimisation=replace(stage.optimisation, steps=15_000, learning_rate=5e-4),
-    )
+    longer = _go_on(stage, 1, steps=15_000, learning_rate=5e-4)
     return make_recipe("enet-real-e-x4", stage, longer)
 
 
@@ -189,17 +188,9 @@ def _enet_real_x4() -> Recipe:
         losses=LossWeights(euclidean=300.0, lpips=1.0),
         optimisation=replace(_textured(9000), learning_rate=5e-4, validate_every=500),
     )
-    coloured = replace(
-        stage,
-        start=(EarlierStage(1),),
-        true_colours=True,
-        optimisation=replace(_textured(1200), validate_every=300),
-    )
-    longer = replace(
-        coloured,
-        start=(EarlierStage(2),),
-        optimisation=replace(_textured(9000), learning_rate=5e-4, validate_every=500),
-    )
+    coloured = _go_on(stage, 1, steps=1200, learning_rate=2e-4, validate_every=300)
+    coloured = replace(coloured, true_colours=True)
+    longer = replace(coloured, start=(EarlierStage(2),), optimisation=stage.optimisation)
     return make_recipe("enet-real-x4", stage, coloured, longer)
 
 
@@ -224,14 +215,8 @@ def _fast_x4() -> Recipe:
         start=(EarlierStage(1),),
         optimisation=Optimisation(steps=8500, learning_rate=8e-4, clip=1.0, validate_every=500),
     )
-    third = replace(
-        second, start=(EarlierStage(2),), optimisation=replace(second.optimisation, steps=14_000)
-    )
-    fourth = replace(
-        second,
-        start=(EarlierStage(3),),
-        optimisation=replace(second.optimisation, steps=4500, learning_rate=5e-4),
-    )
+    third = _go_on(second, 2, steps=14_000)
+    fourth = _go_on(second, 3, steps=4500, learning_rate=5e-4)
     return make_recipe("fast-x4", first, second, third, fourth)
 
 

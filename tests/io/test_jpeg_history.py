@@ -44,7 +44,7 @@ def test_the_quality_of_a_former_jpeg(photo: Pixels) -> None:
     assert find_jpeg_quality(first) == 75
 
 
-def test_the_middle_of_a_large_picture_is_enough(photo: Pixels) -> None:
+def test_some_blocks_of_a_large_picture_are_enough(photo: Pixels) -> None:
     large = np.tile(through_jpeg(photo, 80), (11, 9, 1))
     assert find_jpeg_quality(large) == 80
 
