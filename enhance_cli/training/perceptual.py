@@ -25,6 +25,7 @@ _COARSEST, _COARSEST_LPIPS = 4, 16
 # Pixels along the side of a cell, in which a network that enlarges 4 or 2 times can draw the same
 # everywhere, and cells along the side of the windows in which that is looked for.
 _CELL, _WINDOW = 4, 8
+_LEAST_ERROR = 1e-6  # A quarter of a level of 255.
 # What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
 _REDUCED, _AMPLIFIED = 4, 8.0
 
@@ -46,6 +47,8 @@ class LossWeights:
         lpips: Weight of LPIPS as ``evaluate`` measures it. A network that is trained with it does
             better by that measure than it looks, so judge it by others too.
         grid: Weight of ``grid_error``, which keeps a network from drawing a grid.
+        psnr: Weight of the negative PSNR in dB (``psnr_loss``). Unlike with ``euclidean``, patches
+            of strong texture, whose errors are large, do not outweigh all others.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -64,6 +67,7 @@ class LossWeights:
     texture: tuple[float, float, float] = (0.0, 0.0, 0.0)
     lpips: float = 0.0
     grid: float = 0.0
+    psnr: float = 0.0
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
@@ -78,6 +82,7 @@ class LossWeights:
             *self.texture,
             self.lpips,
             self.grid,
+            self.psnr,
         )
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError("weights of losses must be 0 or more, and not all of them 0")
@@ -197,6 +202,24 @@ def grid_error(made: Tensor, true: Tensor) -> Tensor:
     return (pattern - pattern.mean(2, keepdim=True)).square().mean()
 
 
+def psnr_loss(made: Tensor, true: Tensor) -> Tensor:
+    """The negative PSNR of each picture in dB, the mean over the batch.
+
+    It is the loss of Chen et al. (HINet, CVPR workshops 2021). As the benchmarks average
+    decibels over pictures, so does this over patches, while the mean of squared errors is ruled by
+    the few patches in which much is lost whatever a network does.
+
+    Args:
+        made, true: Pictures (N, C, H, W) in [0, 1].
+
+    Returns:
+        A scalar from -60, since an error of 1e-6 is added to each so that a flat patch, which can
+        be met exactly, is not all that counts.
+    """
+    errors = (made.float() - true.float()).square().mean((1, 2, 3))
+    return 10 * (errors + _LEAST_ERROR).log10().mean()
+
+
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
     """A shift for ``Criterion.losses``, each of the 256 equally likely."""
     down, right = torch.randint(_COARSEST_LPIPS, (2,), generator=generator).tolist()
@@ -261,6 +284,8 @@ class Criterion:
         adversary_loss = None
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
+        if weights.psnr:
+            terms.append(weights.psnr * psnr_loss(made, true))
         if weights.grid:
             terms.append(weights.grid * grid_error(made, true))
         if self.distance is not None or self.features is not None:

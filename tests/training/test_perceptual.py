@@ -227,6 +227,17 @@ def test_a_grid_is_an_error_and_colours_and_textures_are_none() -> None:
     assert float(grid_error(true + texture, true)) < 0.16**2 / 60  # a 64th: cells of a window
 
 
+def test_every_picture_counts_by_its_own_psnr() -> None:
+    """Errors of 0.1 and 0.01 are 20 and 40 dB, and a picture met exactly counts 60."""
+    true = torch.full((3, 3, 8, 8), 0.5)
+    made = true + torch.tensor([0.1, 0.01, 0.0]).view(3, 1, 1, 1)
+    made.requires_grad_()
+    loss = Criterion(LossWeights(psnr=0.3), None, None).losses(made, true)[0]
+    assert float(loss.detach()) == pytest.approx(-0.3 * (20 + 39.96 + 60) / 3, abs=1e-3)
+    loss.backward()
+    assert made.grad is not None and made.grad.isfinite().all()
+
+
 def test_all_shifts_are_drawn() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = {draw_shift(generator) for _ in range(3000)}
