@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import reduce
 from typing import Any
 
 from enhance_cli.errors import UnknownNameError, UsageError
@@ -10,20 +11,23 @@ from enhance_cli.errors import UnknownNameError, UsageError
 # A stage's start is no value that can be written after an equals sign; see --init.
 _FIXED = ("start",)
 
+_Place = tuple[str, ...]  # the names of nested dataclasses, then that of a setting in the last
+
 
 def override(stage: Any, assignments: Sequence[str]) -> Any:
-    """A stage with some of its settings changed.
+    """A stage with some of its settings changed, all at once: only together need they be allowed.
 
     Args:
         stage: Frozen dataclass, nested at will.
         assignments: ``name=value``, the value as JSON or as a bare word. A name is looked for in
             the stage, then in the dataclasses that it holds; a dotted name says in which:
-            ``optimisation.steps=100``.
+            ``optimisation.steps=100``. Of two values for one setting the last counts.
 
     Raises:
         UsageError: If an assignment has no ``=``, or its value is of another type or out of range.
         UnknownNameError: If no part of the stage has such a name.
     """
+    changes: dict[_Place, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -32,14 +36,15 @@ def override(stage: Any, assignments: Sequence[str]) -> Any:
             value = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        try:
-            changed = _replace_named(stage, name, value)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"--set {assignment}: {error}") from error
-        if changed is None:
+        place = _find(stage, name)
+        if place is None:
             raise UnknownNameError("setting", name, setting_names(stage))
-        stage = changed
-    return stage
+        changes[place] = _cast(name, reduce(getattr, place, stage), value)
+    try:
+        return _changed(stage, changes)
+    except (TypeError, ValueError) as error:
+        options = " ".join(f"--set {assignment}" for assignment in assignments)
+        raise UsageError(f"{options}: {error}") from error
 
 
 def setting_names(part: Any) -> list[str]:
@@ -51,18 +56,27 @@ def setting_names(part: Any) -> list[str]:
     ]
 
 
-def _replace_named(part: Any, name: str, value: Any) -> Any | None:
-    """``part`` with the value changed, or None if it has no such name."""
+def _find(part: Any, name: str) -> _Place | None:
+    """Where a setting is held, or None if there is none of this name."""
     first, _, rest = name.partition(".")
     for entry in fields(part):
         held = getattr(part, entry.name)
         if is_dataclass(held):
-            changed = _replace_named(held, rest if rest and entry.name == first else name, value)
-            if changed is not None:
-                return replace(part, **{entry.name: changed})
+            place = _find(held, rest if rest and entry.name == first else name)
+            if place is not None:
+                return (entry.name, *place)
         elif entry.name == name and name not in _FIXED:
-            return replace(part, **{name: _cast(name, held, value)})
+            return (name,)
     return None
+
+
+def _changed(part: Any, changes: dict[_Place, Any]) -> Any:
+    """``part`` with the values at some places changed."""
+    values: dict[str, Any] = {}
+    for name in {place[0] for place in changes}:
+        below = {place[1:]: value for place, value in changes.items() if place[0] == name}
+        values[name] = below[()] if () in below else _changed(getattr(part, name), below)
+    return replace(part, **values)
 
 
 def _cast(name: str, old: Any, value: Any) -> Any:
