@@ -44,11 +44,11 @@ def test_override_changes_one_value(assignment: str, path: str, value: object) -
 
 def test_overrides_are_made_together_and_the_last_counts() -> None:
     """Losses all of which are 0 are refused, so a loss can only be changed for another at once."""
-    for order in (["euclidean=0", "psnr=1"], ["psnr=1", "euclidean=0"]):
+    for order in (["euclidean=1", "psnr=0"], ["psnr=0", "euclidean=1"]):
         losses = override(STAGE, order).losses
-        assert (losses.euclidean, losses.psnr) == (0, 1)
-    with pytest.raises(UsageError, match="--set patch=9 --set euclidean=0: weights of losses"):
-        override(STAGE, ["patch=9", "euclidean=0"])
+        assert (losses.euclidean, losses.psnr) == (1, 0)
+    with pytest.raises(UsageError, match="--set patch=9 --set psnr=0: weights of losses"):
+        override(STAGE, ["patch=9", "psnr=0"])
     changed = override(STAGE, ["steps=1", "patch=9", "steps=2"])
     assert (changed.optimisation.steps, changed.patch) == (2, 9)
     assert override(STAGE, []) == STAGE
