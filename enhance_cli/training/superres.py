@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.data.benchmarks import data_roots
-from enhance_cli.data.patches import PatchSampler, crop_to_multiple
+from enhance_cli.data.patches import PatchSampler, crop_to_multiple, soft_copies
 from enhance_cli.engine.loss_features import load_loss_distance, load_loss_features
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UsageError
@@ -32,6 +32,8 @@ class SuperResolutionStage(Stage):
         l1_share: Share of the steps with an L1 loss, before ``losses`` take over. L1 converges
             faster at high learning rates than the squared error, which is what PSNR measures.
         losses: The losses of the other steps, and their weights.
+        soft_share: Share of the pixels to train on that are softer than those of reduced
+            photographs; see ``soft_copies``.
         features: File of the first layers of VGG-19, for the losses that compare features; empty
             looks for it in a folder ``nets`` of the data.
         material: What pairs are made of, in a few words; part of a run's fingerprint.
@@ -42,12 +44,15 @@ class SuperResolutionStage(Stage):
     batch: int = 16
     l1_share: float = 0.75
     losses: LossWeights = LossWeights(euclidean=1.0)
+    soft_share: float = 0.0
     features: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.l1_share <= 1:
             raise ValueError(f"l1_share must be from 0 to 1, not {self.l1_share}")
+        if not 0 <= self.soft_share <= 0.5:
+            raise ValueError(f"soft_share must be from 0 to 0.5, not {self.soft_share}")
         if min(self.patch, self.batch) < 1:
             raise ValueError("patch and batch must be at least 1")
 
@@ -82,7 +87,8 @@ class SuperResolutionStage(Stage):
         photos, held = load_split(data, validation)
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        pairs = self.make_source(photos, device)
+        soft = soft_copies(photos, self.soft_share, self.optimisation.seed)
+        pairs = self.make_source([*photos, *soft], device)
         about = f"{len(photos)} {self.material}"
         return self.make_task(network, pairs, about, criterion, self.make_held(held), device)
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos
+from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos, soft_copies
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.resize import imresize
 
@@ -239,3 +239,15 @@ def test_load_photos_names_the_file_that_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     with pytest.raises(InputError, match=r"b\.png"):
         load_photos(tmp_path)
+
+
+def test_soft_copies_have_their_share_of_pixels_and_less_detail() -> None:
+    photos = [texture(200, 240), texture(120, 100)]
+    assert soft_copies(photos, 0.0, 0) == []
+    copies = soft_copies(photos, 0.3, 0)
+    for photo, copy in zip(photos, copies, strict=True):
+        share = copy[0].numel() / (copy[0].numel() + photo[0].numel())
+        assert share == pytest.approx(0.3, abs=0.01)
+        steps, soft = (part.float().diff().abs().mean() for part in (photo, copy))
+        assert soft < 0.9 * steps
+    assert all(torch.equal(*pair) for pair in zip(copies, soft_copies(photos, 0.3, 0), strict=True))
