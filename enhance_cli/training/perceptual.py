@@ -213,8 +213,8 @@ def psnr_loss(made: Tensor, true: Tensor) -> Tensor:
         made, true: Pictures (N, C, H, W) in [0, 1].
 
     Returns:
-        A scalar from -60, since an error of 1e-6 is added to each so that a flat patch, which can
-        be met exactly, is not all that counts.
+        A scalar from -60 to 0. An error of 1e-6 is added to each picture's, so that a flat patch,
+        which can be met exactly, is not all that counts.
     """
     errors = (made.float() - true.float()).square().mean((1, 2, 3))
     return 10 * (errors + _LEAST_ERROR).log10().mean()
