@@ -36,8 +36,9 @@ input[type=range] { width: 100% } table { border-collapse: collapse }
 th, td { padding: .1em .8em; text-align: right } th:first-child, td:first-child { text-align: left }
 """
 _NOTE = (
-    "Drag over a picture, or move the slider. Small pictures are shown as large as the largest "
-    "one. PSNR and SSIM are of luma without a border of 4 pixels, against the last of a table."
+    "Click or drag in a picture, or move the slider. Small pictures are shown as large as the "
+    "largest one. PSNR and SSIM are of luma without a border of 4 pixels, against the last of a "
+    "table."
 )
 _HEAD = "<tr><th>picture<th>size<th>PSNR<th>SSIM</tr>"
 _SCRIPT = """
@@ -53,12 +54,13 @@ for (const figure of document.querySelectorAll("figure")) {
     stack.style.setProperty("--zoom", zoom.value / window.devicePixelRatio);
   };
   for (const control of [left, right, zoom, range]) control.addEventListener("input", show);
-  stack.addEventListener("pointermove", event => {
+  const cut = event => {
     if (event.buttons) {
       range.value = 100 * (event.clientX - stack.getBoundingClientRect().left) / stack.clientWidth;
       show();
     }
-  });
+  };
+  for (const kind of ["pointerdown", "pointermove"]) stack.addEventListener(kind, cut);
   stack.addEventListener("dragstart", event => event.preventDefault());
   show();
 }

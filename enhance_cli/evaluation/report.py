@@ -135,6 +135,7 @@ def write_page(path: Path, title: str, style: str, parts: Sequence[str]) -> None
     """
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'  # or telephones show it tiny
         f"<title>{escape(title)}</title><style>{style}</style></head><body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"
