@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.io.image import find_images, read_rgb8
@@ -231,15 +232,22 @@ class PatchSampler:
         scale: the enlargement: how many HR pixels lie along the side of one LR pixel.
         patch: the side of an LR patch in pixels.
         device: the device that keeps the pixels and gives the patches.
+        flat_share: the share of the drawn patches that are dropped again, those with the least
+            detail in LR: of a sky there is nothing to learn.
 
     Raises:
         DatasetError: if no photograph is large enough.
     """
 
     def __init__(
-        self, photos: Sequence[Tensor], scale: int, patch: int, device: torch.device
+        self,
+        photos: Sequence[Tensor],
+        scale: int,
+        patch: int,
+        device: torch.device,
+        flat_share: float = 0.0,
     ) -> None:
-        self.scale, self.patch = scale, patch
+        self.scale, self.patch, self.flat_share = scale, patch, flat_share
         hr = [crop_to_multiple(photo, scale) for photo in photos]
         hr = _require_size(hr, patch * scale)
         self.sizes = torch.tensor([photo.shape[-2:] for photo in hr]) // scale
@@ -258,8 +266,20 @@ class PatchSampler:
             [0, 1].
         """
         scale, patch = self.scale, self.patch
-        at = _draw(self.sizes, patch, count, generator)
+        at = _draw(self.sizes, patch, round(count / (1 - self.flat_share)), generator)
+        frame_lr = self.lr.gather(at.image, at.top, at.left, patch, at.turn)
+        if self.flat_share:
+            kept = _detail(frame_lr).argsort(descending=True)[:count].sort().values
+            frame_lr = frame_lr[kept]
+            kept = kept.cpu()
+            at = _Places(at.image[kept], at.top[kept], at.left[kept], at.turn[kept])
         return (
-            self.lr.gather(at.image, at.top, at.left, patch, at.turn),
+            frame_lr,
             self.hr.gather(at.image, at.top * scale, at.left * scale, patch * scale, at.turn),
         )
+
+
+def _detail(pictures: Tensor) -> Tensor:
+    """The mean square (N,) of what pictures (N, C, H, W) lose by a mean over 3x3 pixels."""
+    smooth = functional.avg_pool2d(pictures, 3, 1, 1, count_include_pad=False)
+    return (pictures - smooth).square().mean((1, 2, 3))

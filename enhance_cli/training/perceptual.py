@@ -25,7 +25,6 @@ _COARSEST, _COARSEST_LPIPS = 4, 16
 # Pixels along the side of a cell, in which a network that enlarges 4 or 2 times can draw the same
 # everywhere, and cells along the side of the windows in which that is looked for.
 _CELL, _WINDOW = 4, 8
-_LEAST_ERROR = 1e-6  # A quarter of a level of 255.
 # What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
 _REDUCED, _AMPLIFIED = 4, 8.0
 
@@ -49,6 +48,8 @@ class LossWeights:
         grid: Weight of ``grid_error``, which keeps a network from drawing a grid.
         psnr: Weight of the negative PSNR in dB (``psnr_loss``). Unlike with ``euclidean``, patches
             of strong texture, whose errors are large, do not outweigh all others.
+        psnr_floor: What is added to the squared error of each patch before its PSNR is taken.
+            Patches with a much smaller error hardly count; else they would be nearly all that does.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -68,6 +69,7 @@ class LossWeights:
     lpips: float = 0.0
     grid: float = 0.0
     psnr: float = 0.0
+    psnr_floor: float = 1e-6
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
@@ -90,6 +92,8 @@ class LossWeights:
             raise ValueError(
                 f"texture_patch must be a multiple of {_COARSEST}, not {self.texture_patch}"
             )
+        if not 0 < self.psnr_floor < 1:
+            raise ValueError(f"psnr_floor must be above 0 and below 1, not {self.psnr_floor}")
         if self.head_start < 0:
             raise ValueError(f"head_start must be 0 or more, not {self.head_start}")
         if not 0 <= self.winning <= 1:
@@ -202,7 +206,7 @@ def grid_error(made: Tensor, true: Tensor) -> Tensor:
     return (pattern - pattern.mean(2, keepdim=True)).square().mean()
 
 
-def psnr_loss(made: Tensor, true: Tensor) -> Tensor:
+def psnr_loss(made: Tensor, true: Tensor, floor: float) -> Tensor:
     """The negative PSNR of each picture in dB, the mean over the batch.
 
     It is the loss of Chen et al. (HINet, CVPR workshops 2021). As the benchmarks average
@@ -211,13 +215,14 @@ def psnr_loss(made: Tensor, true: Tensor) -> Tensor:
 
     Args:
         made, true: Pictures (N, C, H, W) in [0, 1].
+        floor: Is added to the squared error of each picture, so that flat patches, which can be
+            met almost exactly, are not all that counts: a gradient is divided by the error.
 
     Returns:
-        A scalar from -60 to 0. An error of 1e-6 is added to each picture's, so that a flat patch,
-        which can be met exactly, is not all that counts.
+        A scalar of at least ``10 * log10(floor)``.
     """
     errors = (made.float() - true.float()).square().mean((1, 2, 3))
-    return 10 * (errors + _LEAST_ERROR).log10().mean()
+    return 10 * (errors + floor).log10().mean()
 
 
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
@@ -285,7 +290,7 @@ class Criterion:
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
         if weights.psnr:
-            terms.append(weights.psnr * psnr_loss(made, true))
+            terms.append(weights.psnr * psnr_loss(made, true, weights.psnr_floor))
         if weights.grid:
             terms.append(weights.grid * grid_error(made, true))
         if self.distance is not None or self.features is not None:

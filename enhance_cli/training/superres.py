@@ -34,6 +34,8 @@ class SuperResolutionStage(Stage):
         losses: The losses of the other steps, and their weights.
         soft_share: Share of the pixels to train on that are softer than those of reduced
             photographs; see ``soft_copies``.
+        flat_share: Share of the drawn patches that are dropped for lack of detail; see
+            ``PatchSampler``.
         features: File of the first layers of VGG-19, for the losses that compare features; empty
             looks for it in a folder ``nets`` of the data.
         material: What pairs are made of, in a few words; part of a run's fingerprint.
@@ -45,6 +47,7 @@ class SuperResolutionStage(Stage):
     l1_share: float = 0.75
     losses: LossWeights = LossWeights(euclidean=1.0)
     soft_share: float = 0.0
+    flat_share: float = 0.0
     features: str = ""
 
     def __post_init__(self) -> None:
@@ -53,6 +56,8 @@ class SuperResolutionStage(Stage):
             raise ValueError(f"l1_share must be from 0 to 1, not {self.l1_share}")
         if not 0 <= self.soft_share <= 0.5:
             raise ValueError(f"soft_share must be from 0 to 0.5, not {self.soft_share}")
+        if not 0 <= self.flat_share <= 0.9:
+            raise ValueError(f"flat_share must be from 0 to 0.9, not {self.flat_share}")
         if min(self.patch, self.batch) < 1:
             raise ValueError("patch and batch must be at least 1")
 
@@ -98,7 +103,7 @@ class SuperResolutionStage(Stage):
         Raises:
             DatasetError: If no photograph is large enough.
         """
-        return PatchSampler(photos, int(self.config.scale), self.patch, device)
+        return PatchSampler(photos, int(self.config.scale), self.patch, device, self.flat_share)
 
     def make_held(self, photos: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         """The pairs to validate on, from photographs that are never trained on.

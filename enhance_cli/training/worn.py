@@ -30,6 +30,11 @@ class WornStage(SuperResolutionStage):
     material: ClassVar[str] = "photographs, worn"
     wear: Wear = field(default_factory=Wear)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.flat_share:
+            raise ValueError("flat_share must be 0: noise would be taken for detail")
+
     def make_source(self, photos: list[Tensor], device: torch.device) -> PairSource:
         """What wears patches of photographs out; see ``SuperResolutionStage.make_source``."""
         scale = int(self.config.scale)

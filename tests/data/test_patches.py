@@ -241,6 +241,21 @@ def test_load_photos_names_the_file_that_is_damaged(tmp_path: Path) -> None:
         load_photos(tmp_path)
 
 
+def test_flat_patches_are_dropped_and_the_others_stay_pairs() -> None:
+    """Half of each picture is flat, and so are half of its patches, more or less."""
+    photos = [torch.cat([texture(64, 96, seed), torch.full((3, 64, 96), 90)], 2) for seed in (0, 1)]
+    photos = [photo.to(torch.uint8) for photo in photos]
+    flat = [
+        int((frame_hr.flatten(1).std(1) < 0.02).sum())
+        for share in (0.0, 0.5)
+        for _, frame_hr in [draw(PatchSampler(photos, 2, 8, CPU, share), 40)]
+    ]
+    assert flat[0] > 10 and flat[1] <= 4
+    frame_lr, frame_hr = draw(PatchSampler(photos, 2, 8, CPU, 0.5), 40)
+    assert len(frame_lr) == len(frame_hr) == 40
+    assert (imresize(frame_hr, 0.5) - frame_lr)[..., 3:-3, 3:-3].abs().max() < 0.02
+
+
 def test_soft_copies_have_their_share_of_pixels_and_less_detail() -> None:
     photos = [texture(200, 240), texture(120, 100)]
     assert soft_copies(photos, 0.0, 0) == []

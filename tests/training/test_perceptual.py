@@ -238,6 +238,18 @@ def test_every_picture_counts_by_its_own_psnr() -> None:
     assert made.grad is not None and made.grad.isfinite().all()
 
 
+def test_patches_far_below_the_floor_hardly_count() -> None:
+    """The gradient of an error e is 2 e / (e^2 + floor): at 1e-4, largest at an error of 0.01."""
+    true = torch.full((3, 3, 8, 8), 0.5)
+    made = true + torch.tensor([0.1, 0.01, 0.0001]).view(3, 1, 1, 1)
+    made.requires_grad_()
+    Criterion(LossWeights(psnr=1.0, psnr_floor=1e-4), None, None).losses(made, true)[0].backward()
+    assert made.grad is not None
+    strengths = made.grad[:, 0, 0, 0] / made.grad[1, 0, 0, 0]
+    expected = [0.1 / (0.01 + 1e-4) / 50, 1.0, 0.0001 / (1e-8 + 1e-4) / 50]
+    assert strengths.tolist() == pytest.approx(expected, rel=1e-3)
+
+
 def test_all_shifts_are_drawn() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = {draw_shift(generator) for _ in range(3000)}
