@@ -50,6 +50,9 @@ class LossWeights:
             of strong texture, whose errors are large, do not outweigh all others.
         psnr_floor: What is added to the squared error of each patch before its PSNR is taken.
             Patches with a much smaller error hardly count; else they would be nearly all that does.
+        reduced: Weight of the squared error that is left when both pictures are made as small as
+            the input (``reduced_error``). What it measures is known from the input, but a small
+            part of ``euclidean``, where it drowns in the error of what can only be guessed.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -70,6 +73,7 @@ class LossWeights:
     grid: float = 0.0
     psnr: float = 0.0
     psnr_floor: float = 1e-6
+    reduced: float = 0.0
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
     winning: float = 0.8
@@ -85,6 +89,7 @@ class LossWeights:
             self.lpips,
             self.grid,
             self.psnr,
+            self.reduced,
         )
         if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
             raise ValueError("weights of losses must be 0 or more, and not all of them 0")
@@ -225,6 +230,22 @@ def psnr_loss(made: Tensor, true: Tensor, floor: float) -> Tensor:
     return 10 * (errors + floor).log10().mean()
 
 
+def reduced_error(made: Tensor, true: Tensor, scale: int) -> Tensor:
+    """The squared error of pictures that are reduced by MATLAB's bicubic filter, their mean.
+
+    What a network makes of a small picture should be that picture when it is made small again, as
+    in the data consistency of Bahat and Michaeli (CVPR 2020).
+
+    Args:
+        made, true: Pictures (N, C, H, W) in [0, 1].
+        scale: How many times smaller they are made.
+
+    Returns:
+        A scalar from 0 to about 1, the mean over channels and pixels too.
+    """
+    return imresize(made.float() - true.float(), 1 / scale).square().mean()
+
+
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
     """A shift for ``Criterion.losses``, each of the 256 equally likely."""
     down, right = torch.randint(_COARSEST_LPIPS, (2,), generator=generator).tolist()
@@ -260,6 +281,7 @@ class Criterion:
             It is given the detail, the discriminator and the step, and gives what is seen, without
             gradients, and a loss of its own; see ``tempering.look_through``. None changes nothing.
         distance: LPIPS; None if it does not count.
+        scale: How many times larger than the input the pictures are.
     """
 
     weights: LossWeights
@@ -267,6 +289,7 @@ class Criterion:
     adversary: Adversary | None
     temper: Callable[[Tensor, nn.Module, int], tuple[Tensor, Tensor]] | None = None
     distance: PerceptualDistance | None = None
+    scale: int = 4
 
     def losses(
         self, made: Tensor, true: Tensor, shift: tuple[int, int] = (0, 0), step: int | None = None
@@ -291,6 +314,8 @@ class Criterion:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
         if weights.psnr:
             terms.append(weights.psnr * psnr_loss(made, true, weights.psnr_floor))
+        if weights.reduced:
+            terms.append(weights.reduced * reduced_error(made, true, self.scale))
         if weights.grid:
             terms.append(weights.grid * grid_error(made, true))
         if self.distance is not None or self.features is not None:
@@ -329,6 +354,7 @@ def make_criterion(
     device: torch.device,
     load_features: Callable[[], Vgg19],
     load_distance: Callable[[], PerceptualDistance],
+    scale: int = 4,
 ) -> Criterion:
     """Make the networks that some losses need.
 
@@ -339,6 +365,7 @@ def make_criterion(
         device: Where they are compared.
         load_features: Loads the network of features; called only if a loss compares them.
         load_distance: Loads LPIPS; called only if it counts.
+        scale: How many times larger than the input they are.
 
     Raises:
         UsageError: If there is a loss that pictures of this size do not allow.
@@ -363,4 +390,4 @@ def make_criterion(
         adversary.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = load_features() if weights.needs_features else None
     distance = load_distance() if weights.lpips else None
-    return Criterion(weights, features, adversary, distance=distance)
+    return Criterion(weights, features, adversary, distance=distance, scale=scale)

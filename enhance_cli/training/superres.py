@@ -134,14 +134,15 @@ class SuperResolutionStage(Stage):
         cache = cache_folder()
         roots = [data, data.absolute().parent, *data_roots(None, cache)]
         file = Path(self.features) if self.features else None
-        side = self.patch * int(self.config.scale)
+        scale = int(self.config.scale)
         return make_criterion(
             self.losses,
-            side,
+            self.patch * scale,
             self.optimisation.seed,
             device,
             lambda: load_loss_features(file, roots=roots, cache=cache, device=device),
             lambda: load_loss_distance(roots=roots, cache=cache, device=device),
+            scale,
         )
 
 

@@ -250,6 +250,17 @@ def test_patches_far_below_the_floor_hardly_count() -> None:
     assert strengths.tolist() == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("scale", [2, 4])
+def test_errors_that_the_input_rules_out_count_and_others_do_not(scale: int) -> None:
+    """A shift of all values stays when pictures are reduced; a checkerboard of pixels does not."""
+    true = torch.full((2, 3, 32, 32), 0.5)
+    board = (torch.arange(32) + torch.arange(32)[:, None]).remainder(2) - 0.5
+    criterion = Criterion(LossWeights(reduced=2.0), None, None, scale=scale)
+    shifted, hidden = (criterion.losses(true + error, true)[0] for error in (0.1, 0.2 * board))
+    assert float(shifted) == pytest.approx(2 * 0.01, rel=1e-3)
+    assert float(hidden) < 0.02 * float(shifted)
+
+
 def test_all_shifts_are_drawn() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = {draw_shift(generator) for _ in range(3000)}
