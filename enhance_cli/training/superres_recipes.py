@@ -235,14 +235,26 @@ def _fast_x4() -> Recipe:
 
 
 def _fast_x2() -> Recipe:
-    """From the network for 4x, which differs in its last convolution."""
+    """From the network for 4x, which differs in its last convolution.
+
+    Then the start of a schedule by decibels, with softer copies, and a shorter one, in which the
+    errors that the input rules out count too. At x2 errors are smaller, and so is the floor.
+    """
     stage = SuperResolutionStage(
         **named_network("fast-x2"),
         patch=48,
         start=(NamedModel("fast-x4"),),
         optimisation=Optimisation(steps=2500, learning_rate=6e-4, clip=1.0, validate_every=500),
     )
-    return make_recipe("fast-x2", stage)
+    second = _go_on(
+        stage, 1, steps=1705, horizon=5600, learning_rate=3e-4, validate_every=400, keep="last"
+    )
+    second = replace(second, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT, soft_share=0.2)
+    third = _go_on(
+        second, 2, steps=2400, horizon=0, learning_rate=2.5e-4, validate_every=300, keep="best"
+    )
+    third = replace(third, losses=replace(_DECIBELS, psnr_floor=1.5e-4, reduced=300.0))
+    return make_recipe("fast-x2", stage, second, third)
 
 
 SUPERRES_RECIPES: tuple[Recipe, ...] = (
