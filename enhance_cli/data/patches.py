@@ -75,7 +75,7 @@ def soft_copies(photos: Sequence[Tensor], share: float, seed: int) -> list[Tenso
 
     Returns:
         One soft picture for each photograph, uint8 (3, h, w), of ``share / (1 - share)`` times its
-        pixels; none if the share is 0.
+        pixels; none if the share is 0. It is of no paper.
     """
     if not share:
         return []
@@ -232,8 +232,8 @@ class PatchSampler:
         scale: the enlargement: how many HR pixels lie along the side of one LR pixel.
         patch: the side of an LR patch in pixels.
         device: the device that keeps the pixels and gives the patches.
-        flat_share: the share of the drawn patches that are dropped again, those with the least
-            detail in LR: of a sky there is nothing to learn.
+        flat_share: the share of the drawn patches that are dropped again, from 0 to below 1. They
+            are those with the least detail in LR, since of a sky there is nothing to learn.
 
     Raises:
         DatasetError: if no photograph is large enough.
@@ -269,9 +269,8 @@ class PatchSampler:
         at = _draw(self.sizes, patch, round(count / (1 - self.flat_share)), generator)
         frame_lr = self.lr.gather(at.image, at.top, at.left, patch, at.turn)
         if self.flat_share:
-            kept = _detail(frame_lr).argsort(descending=True)[:count].sort().values
-            frame_lr = frame_lr[kept]
-            kept = kept.cpu()
+            kept = _detail(frame_lr).topk(count).indices.sort().values
+            frame_lr, kept = frame_lr[kept], kept.cpu()
             at = _Places(at.image[kept], at.top[kept], at.left[kept], at.turn[kept])
         return (
             frame_lr,

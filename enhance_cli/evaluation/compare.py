@@ -55,7 +55,7 @@ for (const figure of document.querySelectorAll("figure")) {
   };
   for (const control of [left, right, zoom, range]) control.addEventListener("input", show);
   const cut = event => {
-    if (event.buttons) {
+    if (event.buttons & 1) {
       range.value = 100 * (event.clientX - stack.getBoundingClientRect().left) / stack.clientWidth;
       show();
     }

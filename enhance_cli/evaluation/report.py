@@ -135,7 +135,8 @@ def write_page(path: Path, title: str, style: str, parts: Sequence[str]) -> None
     """
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'  # or telephones show it tiny
+        # Without a width telephones show a page as small as on a desktop.
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{style}</style></head><body>\n"
         + "\n".join(parts)
         + "\n</body></html>\n"

@@ -49,10 +49,11 @@ class LossWeights:
         psnr: Weight of the negative PSNR in dB (``psnr_loss``). Unlike with ``euclidean``, patches
             of strong texture, whose errors are large, do not outweigh all others.
         psnr_floor: What is added to the squared error of each patch before its PSNR is taken.
-            Patches with a much smaller error hardly count; else they would be nearly all that does.
+            Patches whose error is much smaller then hardly count. With a floor near 0 they would
+            outweigh all others.
         reduced: Weight of the squared error that is left when both pictures are made as small as
-            the input (``reduced_error``). What it measures is known from the input, but a small
-            part of ``euclidean``, where it drowns in the error of what can only be guessed.
+            the input (``reduced_error``). The input tells how to avoid it, but it is a small part
+            of ``euclidean``, where it drowns in the error of what can only be guessed.
         texture_patch: Side in pixels of the patches within which textures are compared: 16, or
             4 and 128 for figure 2.4. The weights of textures hold for any side.
         head_start: For so many steps the discriminator learns while the network does not heed it
@@ -220,8 +221,9 @@ def psnr_loss(made: Tensor, true: Tensor, floor: float) -> Tensor:
 
     Args:
         made, true: Pictures (N, C, H, W) in [0, 1].
-        floor: Is added to the squared error of each picture, so that flat patches, which can be
-            met almost exactly, are not all that counts: a gradient is divided by the error.
+        floor: What is added to the squared error of each picture, above 0. A gradient is divided by
+            this sum, so without it flat patches, which can be met almost exactly, would be all that
+            counts.
 
     Returns:
         A scalar of at least ``10 * log10(floor)``.

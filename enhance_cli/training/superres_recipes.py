@@ -16,7 +16,7 @@ from enhance_cli.training.worn import WornStage
 # Its gradients are several times those of L1, and a tenth of what they are clipped to.
 _DECIBELS = LossWeights(psnr=0.01)
 _FLOORED = replace(_DECIBELS, psnr_floor=5e-4)
-_FLAT = 0.33  # of the patches have so little detail that they rather hinder.
+_FLAT_SHARE = 0.33  # A third of the patches have so little detail that they rather hinder.
 
 _StageT = TypeVar("_StageT", bound=SuperResolutionStage)
 
@@ -230,7 +230,7 @@ def _fast_x4() -> Recipe:
     third = _go_on(second, 2, steps=14_000)
     fourth = _go_on(second, 3, steps=4500, learning_rate=5e-4)
     fifth = _go_on(second, 4, steps=800, learning_rate=3e-4, ema=0.995, validate_every=200)
-    fifth = replace(fifth, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT)
+    fifth = replace(fifth, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT_SHARE)
     return make_recipe("fast-x4", first, second, third, fourth, fifth)
 
 
@@ -249,7 +249,7 @@ def _fast_x2() -> Recipe:
     second = _go_on(
         stage, 1, steps=1705, horizon=5600, learning_rate=3e-4, validate_every=400, keep="last"
     )
-    second = replace(second, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT, soft_share=0.2)
+    second = replace(second, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT_SHARE, soft_share=0.2)
     third = _go_on(
         second, 2, steps=2400, horizon=0, learning_rate=2.5e-4, validate_every=300, keep="best"
     )
