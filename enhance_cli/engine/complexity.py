@@ -1,6 +1,7 @@
 """How large a network is and how much it computes, without computing it."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -32,6 +33,7 @@ def count_parameters(architecture: Architecture, config: object) -> int:
     )
 
 
+@cache  # Models that share a network are many, and counting takes seconds where there are layers.
 def measure_complexity(architecture: Architecture, config: object, side: int = 256) -> Complexity:
     """Count parameters and operations on the ``meta`` device, without memory or arithmetic.
 

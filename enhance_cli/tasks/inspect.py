@@ -87,7 +87,7 @@ def run_list(*, as_json: bool) -> int:
     Returns:
         The exit code: 1 if a file cannot be used.
     """
-    rows = [_row(file) for file in iterate_weights()]
+    rows = [_row(file, operations=as_json) for file in iterate_weights()]
     if as_json:
         print_json(rows)
     else:
@@ -185,14 +185,14 @@ def _describe(
     }
 
 
-def _row(file: FoundWeights) -> dict[str, Any]:
+def _row(file: FoundWeights, *, operations: bool = True) -> dict[str, Any]:
     try:
         info = read_checkpoint_info(file.path)
     except CheckpointError as error:
         return {"name": file.name, "path": str(file.path), "error": str(error)}
     checked = {True: "right", False: "WRONG", None: "not in a manifest"}
     return {
-        **_describe(file.name, info.architecture, info.config),
+        **_describe(file.name, info.architecture, info.config, operations=operations),
         "path": str(file.path),
         "data": file.entry.get("data", "unknown"),
         "scores": file.entry.get("scores", {}),

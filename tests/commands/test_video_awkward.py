@@ -418,7 +418,7 @@ def test_videos_as_they_are_found(
         "video",
         source,
         "--weights",
-        video_networks["frvsr"],
+        video_networks["sisr"],
         "--preview",
         0.1,
         "-o",
