@@ -105,7 +105,7 @@ def test_a_signal_ends_the_workers_too(tmp_path: Path, tiny_weights: dict[int, P
         [sys.executable, "-m", "enhance_cli", *command], stderr=subprocess.PIPE, text=True
     ) as ran:
         processes = []
-        while sum(map(is_decoder, processes)) < 2:  # Both workers have begun.
+        while ran.poll() is None and sum(map(is_decoder, processes)) < 2:  # Both have begun.
             processes = psutil.Process(ran.pid).children(recursive=True)
         ran.send_signal(signal.SIGINT)
         assert ran.stderr is not None and ran.stderr.read() == "error: interrupted\n"
@@ -222,7 +222,10 @@ def test_a_ray_worker_that_dies_takes_nothing_along(
 
 def kill_a_worker(out: Path) -> None:
     """Kill the process of a Ray worker of this program as soon as an output is there."""
+    deadline = time.monotonic() + 300
     while not (out.is_dir() and any(path.suffix == ".png" for path in out.iterdir())):
+        if time.monotonic() > deadline:
+            return
         time.sleep(0.01)
     for process in psutil.Process().children(recursive=True):
         if process.is_running() and "_Actor" in " ".join(process.cmdline()):
