@@ -25,6 +25,8 @@ SRGB_TO_XYZ = torch.tensor(
 )
 # ITU-R BT.709 luminance of linear RGB.
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
+# ITU-R BT.601 luma of R'G'B', of JPEGs too.
+LUMA = (0.299, 0.587, 0.114)
 _LINEAR_END = 0.0031308
 _LINEAR_SLOPE = 12.92
 

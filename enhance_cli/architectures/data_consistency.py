@@ -30,8 +30,7 @@ from enhance_cli.architectures.warping import (
     invert_flow,
     sampling_grid,
 )
-
-_LUMA = (0.299, 0.587, 0.114)  # of R'G'B', ITU-R BT.601
+from enhance_cli.colour import LUMA
 
 
 @dataclass(frozen=True)
@@ -232,5 +231,5 @@ def _mean_around(values: Tensor) -> Tensor:
 
 
 def _luma(frame: Tensor) -> Tensor:
-    red, green, blue = (weight * frame[:, at : at + 1] for at, weight in enumerate(_LUMA))
+    red, green, blue = (weight * frame[:, at : at + 1] for at, weight in enumerate(LUMA))
     return red + green + blue

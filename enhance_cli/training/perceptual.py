@@ -18,13 +18,11 @@ from enhance_cli.engine.features import PerceptualDistance
 from enhance_cli.errors import UsageError
 from enhance_cli.resize import imresize
 from enhance_cli.training.adversarial import Adversary
+from enhance_cli.training.fidelity import CELL, grid_error, psnr_loss, reduced_error
 
 _USUAL_PATCH = 16  # of the texture loss, in pixels
 # Picture pixels along the side of a place of the smallest map: conv3_1, and those of LPIPS.
 _COARSEST, _COARSEST_LPIPS = 4, 16
-# Pixels along the side of a cell, in which a network that enlarges 4 or 2 times can draw the same
-# everywhere, and cells along the side of the windows in which that is looked for.
-_CELL, _WINDOW = 4, 8
 # What enlarging 4 times has to invent, and how much it is amplified for the discriminator.
 _REDUCED, _AMPLIFIED = 4, 8.0
 
@@ -51,6 +49,8 @@ class LossWeights:
         psnr_floor: What is added to the squared error of each patch before its PSNR is taken.
             Patches whose error is much smaller then hardly count. With a floor near 0 they would
             outweigh all others.
+        psnr_colour: How much errors of colour count in the PSNR beside those of luma, by which
+            benchmarks judge: 1 as much, 0 not at all.
         reduced: Weight of the squared error that is left when both pictures are made as small as
             the input (``reduced_error``). The input tells how to avoid it, but it is a small part
             of ``euclidean``, where it drowns in the error of what can only be guessed.
@@ -74,6 +74,7 @@ class LossWeights:
     grid: float = 0.0
     psnr: float = 0.0
     psnr_floor: float = 1e-6
+    psnr_colour: float = 1.0
     reduced: float = 0.0
     texture_patch: int = _USUAL_PATCH
     head_start: int = 100
@@ -100,6 +101,8 @@ class LossWeights:
             )
         if not 0 < self.psnr_floor < 1:
             raise ValueError(f"psnr_floor must be above 0 and below 1, not {self.psnr_floor}")
+        if not 0 <= self.psnr_colour <= 1:
+            raise ValueError(f"psnr_colour must be from 0 to 1, not {self.psnr_colour}")
         if self.head_start < 0:
             raise ValueError(f"head_start must be 0 or more, not {self.head_start}")
         if not 0 <= self.winning <= 1:
@@ -188,66 +191,6 @@ def texture_loss(
     return torch.stack(errors).sum()
 
 
-def grid_error(made: Tensor, true: Tensor) -> Tensor:
-    """The squared error of what is alike in all cells of 4x4 pixels, the mean over the batch.
-
-    Features of a network hardly tell a fine grid from a texture, so that LPIPS as a loss makes
-    another network draw one. Here the error of pixels is averaged over the cells of windows of
-    32x32 pixels, in which the errors of textures cancel each other, and those of a grid do not.
-
-    Args:
-        made, true: Pictures (N, C, H, W) in [0, 1], whose sides are multiples of 4.
-
-    Returns:
-        A scalar from 0 to 1, the mean over channels and windows too. It is of no paper.
-
-    Raises:
-        RuntimeError: If a side is no multiple of 4.
-    """
-    cells = functional.pixel_unshuffle(made.float() - true.float(), _CELL)
-    window = [min(_WINDOW, side) for side in cells.shape[-2:]]
-    pattern = functional.avg_pool2d(cells, window)
-    count, _, rows, columns = pattern.shape
-    pattern = pattern.view(count, -1, _CELL**2, rows, columns)
-    return (pattern - pattern.mean(2, keepdim=True)).square().mean()
-
-
-def psnr_loss(made: Tensor, true: Tensor, floor: float) -> Tensor:
-    """The negative PSNR of each picture in dB, the mean over the batch.
-
-    It is the loss of Chen et al. (HINet, CVPR workshops 2021). As the benchmarks average
-    decibels over pictures, so does this over patches, while the mean of squared errors is ruled by
-    the few patches in which much is lost whatever a network does.
-
-    Args:
-        made, true: Pictures (N, C, H, W) in [0, 1].
-        floor: What is added to the squared error of each picture, above 0. A gradient is divided by
-            this sum, so without it flat patches, which can be met almost exactly, would be all that
-            counts.
-
-    Returns:
-        A scalar of at least ``10 * log10(floor)``.
-    """
-    errors = (made.float() - true.float()).square().mean((1, 2, 3))
-    return 10 * (errors + floor).log10().mean()
-
-
-def reduced_error(made: Tensor, true: Tensor, scale: int) -> Tensor:
-    """The squared error of pictures that are reduced by MATLAB's bicubic filter, their mean.
-
-    What a network makes of a small picture should be that picture when it is made small again, as
-    in the data consistency of Bahat and Michaeli (CVPR 2020).
-
-    Args:
-        made, true: Pictures (N, C, H, W) in [0, 1].
-        scale: How many times smaller they are made.
-
-    Returns:
-        A scalar from 0 to about 1, the mean over channels and pixels too.
-    """
-    return imresize(made.float() - true.float(), 1 / scale).square().mean()
-
-
 def draw_shift(generator: torch.Generator) -> tuple[int, int]:
     """A shift for ``Criterion.losses``, each of the 256 equally likely."""
     down, right = torch.randint(_COARSEST_LPIPS, (2,), generator=generator).tolist()
@@ -315,7 +258,8 @@ class Criterion:
         if weights.euclidean:
             terms.append(weights.euclidean * functional.mse_loss(made, true))
         if weights.psnr:
-            terms.append(weights.psnr * psnr_loss(made, true, weights.psnr_floor))
+            loss = psnr_loss(made, true, weights.psnr_floor, weights.psnr_colour)
+            terms.append(weights.psnr * loss)
         if weights.reduced:
             terms.append(weights.reduced * reduced_error(made, true, self.scale))
         if weights.grid:
@@ -377,10 +321,10 @@ def make_criterion(
             f"texture_patch={weights.texture_patch}: pictures of {side} pixels cannot be divided "
             "into such patches, choose another or another patch"
         )
-    if weights.grid and side % _CELL:
+    if weights.grid and side % CELL:
         raise UsageError(
             f"grid={weights.grid}: pictures of {side} pixels cannot be divided into cells of "
-            f"{_CELL}, choose another patch"
+            f"{CELL}, choose another patch"
         )
     adversary = None
     if weights.adversarial:
