@@ -87,11 +87,9 @@ def ssim(image: Tensor, reference: Tensor, data_range: float) -> float:
 
     x, y = image.double(), reference.double()
     mean_x, mean_y = blur(x), blur(y)
-    var_x = blur(x * x) - mean_x**2
-    var_y = blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
+    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
+    covariance = blur(x * y) - product
+    variances = blur(x * x + y * y) - squares  # the sum of both, which is all that is needed
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    score = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-        (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-    )
+    score = ((2 * product + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
     return float(score.mean())
