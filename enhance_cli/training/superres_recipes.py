@@ -207,7 +207,10 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """The start of a long schedule, three others from there, and a short one by decibels."""
+    """The start of a long schedule, three others from there, and four by decibels.
+
+    The last two put luma first.
+    """
     first = SuperResolutionStage(
         **named_network("fast-x4"),
         patch=48,
@@ -231,14 +234,20 @@ def _fast_x4() -> Recipe:
     fourth = _go_on(second, 3, steps=4500, learning_rate=5e-4)
     fifth = _go_on(second, 4, steps=800, learning_rate=3e-4, ema=0.995, validate_every=200)
     fifth = replace(fifth, l1_share=0.0, losses=_FLOORED, flat_share=_FLAT_SHARE)
-    return make_recipe("fast-x4", first, second, third, fourth, fifth)
+    sixth = _go_on(fifth, 5, steps=6000, ema=0.999, validate_every=500)
+    sixth = replace(sixth, losses=replace(_FLOORED, reduced=100.0))
+    seventh = _go_on(fifth, 6, learning_rate=1.5e-4)
+    seventh = replace(seventh, losses=replace(sixth.losses, psnr_colour=0.3))
+    eighth = replace(_go_on(sixth, 7, steps=4000, validate_every=250), losses=seventh.losses)
+    return make_recipe("fast-x4", first, second, third, fourth, fifth, sixth, seventh, eighth)
 
 
 def _fast_x2() -> Recipe:
     """From the network for 4x, which differs in its last convolution.
 
     Then the start of a schedule by decibels, with softer copies, and a shorter one, in which the
-    errors that the input rules out count too. At x2 errors are smaller, and so is the floor.
+    errors that the input rules out count too. At x2 errors are smaller, and so is the floor. The
+    last puts luma first.
     """
     stage = SuperResolutionStage(
         **named_network("fast-x2"),
@@ -254,7 +263,9 @@ def _fast_x2() -> Recipe:
         second, 2, steps=2400, horizon=0, learning_rate=2.5e-4, validate_every=300, keep="best"
     )
     third = replace(third, losses=replace(_DECIBELS, psnr_floor=1.5e-4, reduced=300.0))
-    return make_recipe("fast-x2", stage, second, third)
+    fourth = _go_on(third, 3, steps=4000, learning_rate=3e-4, validate_every=250)
+    fourth = replace(fourth, losses=replace(third.losses, psnr_colour=0.3), soft_share=0.1)
+    return make_recipe("fast-x2", stage, second, third, fourth)
 
 
 SUPERRES_RECIPES: tuple[Recipe, ...] = (
