@@ -16,6 +16,9 @@ from enhance_cli.training.worn import WornStage
 # Its gradients are several times those of L1, and a tenth of what they are clipped to.
 _DECIBELS = LossWeights(psnr=0.01)
 _FLOORED = replace(_DECIBELS, psnr_floor=5e-4)
+# At x2 errors are smaller, and so is the floor.
+_REDUCED_X2 = replace(_DECIBELS, psnr_floor=1.5e-4, reduced=300.0)
+_LUMA_FIRST_X2 = replace(_REDUCED_X2, psnr_colour=0.3)
 _FLAT_SHARE = 0.33  # A third of the patches have so little detail that they rather hinder.
 
 _StageT = TypeVar("_StageT", bound=SuperResolutionStage)
@@ -59,8 +62,8 @@ def _enet_e_x4() -> Recipe:
 def _enet_e_x2() -> Recipe:
     """From the network for 4x, first towards a long schedule that is left after a third.
 
-    Then a schedule of its own, a longer one, and one that counts decibels, on photographs and drawn
-    pages.
+    Then a schedule of its own, a longer one, and two that count decibels, on photographs and drawn
+    pages, the last of them with luma first.
     """
     settings: dict[str, Any] = {**named_network("enet-e-x2"), "patch": 48, "batch": 12}
     first = SuperResolutionStage(
@@ -78,7 +81,9 @@ def _enet_e_x2() -> Recipe:
     third = _go_on(second, 2, steps=3000, learning_rate=4e-4)
     fourth = _go_on(second, 3, steps=2700, learning_rate=2.5e-4, validate_every=300)
     fourth = replace(fourth, l1_share=0.0, losses=_DECIBELS)
-    return make_recipe("enet-e-x2", first, second, third, fourth)
+    fifth = _go_on(fourth, 4, steps=1200, learning_rate=1.5e-4, ema=0.997, validate_every=200)
+    fifth = replace(fifth, losses=_LUMA_FIRST_X2, flat_share=_FLAT_SHARE)
+    return make_recipe("enet-e-x2", first, second, third, fourth, fifth)
 
 
 _LOSS_NAMES = {"e": "squared error", "p": "perceptual", "a": "adversarial", "t": "texture"}
@@ -246,8 +251,7 @@ def _fast_x2() -> Recipe:
     """From the network for 4x, which differs in its last convolution.
 
     Then the start of a schedule by decibels, with softer copies, and a shorter one, in which the
-    errors that the input rules out count too. At x2 errors are smaller, and so is the floor. The
-    last puts luma first.
+    errors that the input rules out count too. The last puts luma first.
     """
     stage = SuperResolutionStage(
         **named_network("fast-x2"),
@@ -262,9 +266,9 @@ def _fast_x2() -> Recipe:
     third = _go_on(
         second, 2, steps=2400, horizon=0, learning_rate=2.5e-4, validate_every=300, keep="best"
     )
-    third = replace(third, losses=replace(_DECIBELS, psnr_floor=1.5e-4, reduced=300.0))
+    third = replace(third, losses=_REDUCED_X2)
     fourth = _go_on(third, 3, steps=4000, learning_rate=3e-4, validate_every=250)
-    fourth = replace(fourth, losses=replace(third.losses, psnr_colour=0.3), soft_share=0.1)
+    fourth = replace(fourth, losses=_LUMA_FIRST_X2, soft_share=0.1)
     return make_recipe("fast-x2", stage, second, third, fourth)
 
 
