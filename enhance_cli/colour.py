@@ -25,8 +25,7 @@ SRGB_TO_XYZ = torch.tensor(
 )
 # ITU-R BT.709 luminance of linear RGB.
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])
-# ITU-R BT.601 luma of R'G'B', of JPEGs too.
-LUMA = (0.299, 0.587, 0.114)
+_LUMA = (0.299, 0.587, 0.114)  # of R'G'B', ITU-R BT.601
 _LINEAR_END = 0.0031308
 _LINEAR_SLOPE = 12.92
 
@@ -227,3 +226,12 @@ def _smooth_deviation(details: Tensor) -> Tensor:
 def noise_of_plane(plane: Tensor) -> Tensor:
     """The standard deviation that a plane of ``noise_planes`` tells of, of the same shape."""
     return torch.expm1(2 * plane) / 200
+
+
+def luma(values: Tensor) -> Tensor:
+    """The luma of sRGB values, (N, 3, H, W) -> (N, 1, H, W), by the weights of ITU-R BT.601.
+
+    Values in [0, 1] have a luma in [0, 1]. Differences of values have the difference of their luma.
+    """
+    red, green, blue = (weight * values[:, at : at + 1] for at, weight in enumerate(_LUMA))
+    return red + green + blue

@@ -30,7 +30,7 @@ from enhance_cli.architectures.warping import (
     invert_flow,
     sampling_grid,
 )
-from enhance_cli.colour import LUMA
+from enhance_cli.colour import luma
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def fuse_previous_estimate(
             for_frame, for_previous = _fit_luma(
                 warped_hr, missing, previous_lr, flow.detach(), grid.detach(), kept, scale, settings
             )
-            missing = missing - _luma(missing) + for_frame
+            missing = missing - luma(missing) + for_frame
             change = kept * space_to_depth(for_previous, scale)
         taps = back_projection_taps(scale, settings.damping)
         detail = enlarge_to_cells([(missing, taps), (-frame_lr, bicubic_taps(scale))], scale)
@@ -175,11 +175,11 @@ def _fit_luma(
         missing: what the frame misses in the warped estimate, (N, 3, h, w).
         kept: the confidence in the estimate, in cells.
     """
-    back, previous = invert_flow(flow), _luma(previous_lr.float())
-    returned = grid_sample(_luma(warped_hr), sampling_grid(enlarge_flow(back, scale)))
+    back, previous = invert_flow(flow), luma(previous_lr.float())
+    returned = grid_sample(luma(warped_hr), sampling_grid(enlarge_flow(back, scale)))
     detail = _detail(previous, settings)
     return fit_both_frames(
-        _luma(missing),
+        luma(missing),
         previous - degrade(returned, scale),
         flow,
         back,
@@ -228,8 +228,3 @@ def _mean_around(values: Tensor) -> Tensor:
     padded = functional.pad(values, (1,) * 4, mode="replicate")
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
     return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
-
-
-def _luma(frame: Tensor) -> Tensor:
-    red, green, blue = (weight * frame[:, at : at + 1] for at, weight in enumerate(LUMA))
-    return red + green + blue

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from enhance_cli.colour import LUMA
+from enhance_cli.colour import luma
 from enhance_cli.resize import imresize
 
 # Pixels along the side of a cell, in which a network that enlarges 4 or 2 times can draw the same
@@ -55,8 +55,8 @@ def psnr_loss(made: Tensor, true: Tensor, floor: float, colour: float = 1.0) -> 
     """
     errors = made.float() - true.float()
     if colour != 1:
-        luma = (errors * errors.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
-        errors = luma + colour * (errors - luma)
+        grey = luma(errors)
+        errors = grey + colour * (errors - grey)
     errors = errors.square().mean((1, 2, 3))
     return 10 * (errors + floor).log10().mean()
 
