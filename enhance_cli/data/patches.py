@@ -19,6 +19,7 @@ from enhance_cli.levels import to_planes
 from enhance_cli.resize import imresize
 
 _SOFTNESS = 1.15, 1.8  # Enlargements after which pixels are about as soft as those of cameras.
+_SMALLNESS = 0.5, 0.9  # Reductions after which fine detail is another, and patches still fit.
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -92,6 +93,32 @@ def soft_copies(photos: Sequence[Tensor], share: float, seed: int) -> list[Tenso
         )
         part = photo[:, top : top + sides[0], left : left + sides[1]]
         copies.append(imresize(part.contiguous(), factor))
+    return copies
+
+
+def small_copies(photos: Sequence[Tensor], count: int, seed: int) -> list[Tensor]:
+    """Photographs made smaller, to 0.5 to 0.9 times their sides, to train on beside them.
+
+    What was coarse in a photograph is fine detail in its smaller copy, so that a network sees more
+    of it than there are photographs, and learns less by heart.
+
+    Args:
+        photos: uint8 (3, H, W).
+        count: How many copies to make of each.
+        seed: Seed of the reductions.
+
+    Returns:
+        The copies, uint8 (3, h, w), in ``count`` rounds over the photographs. The range of sizes is
+        parted into as many equal ones, and in each round a copy has a size of its own from one of
+        them. It is of no paper.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    low, high = _SMALLNESS
+    copies = []
+    for part in range(count):
+        for photo in photos:
+            place = (part + float(torch.rand((), generator=generator))) / count
+            copies.append(imresize(photo, low + (high - low) * place))
     return copies
 
 

@@ -38,7 +38,7 @@ class DistillationStage(SuperResolutionStage):
         super().__post_init__()
         if not 0 <= self.teacher_share <= 1:
             raise ValueError(f"teacher_share must be from 0 to 1, not {self.teacher_share}")
-        for name in ("soft_share", "flat_share"):
+        for name in ("soft_share", "small_copies", "flat_share"):
             if getattr(self, name):
                 raise ValueError(f"{name} must be 0: pairs are made before they are trained on")
 

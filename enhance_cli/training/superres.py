@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.data.benchmarks import data_roots
-from enhance_cli.data.patches import PatchSampler, crop_to_multiple, soft_copies
+from enhance_cli.data.patches import PatchSampler, crop_to_multiple, small_copies, soft_copies
 from enhance_cli.engine.loss_features import load_loss_distance, load_loss_features
 from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.errors import DatasetError, UsageError
@@ -34,6 +34,8 @@ class SuperResolutionStage(Stage):
         losses: The losses of the other steps, and their weights.
         soft_share: Share of the pixels to train on that are softer than those of reduced
             photographs; see ``soft_copies``.
+        small_copies: How many smaller copies of each photograph are trained on too; see
+            ``small_copies``.
         flat_share: Share of the drawn patches that are dropped for lack of detail; see
             ``PatchSampler``.
         features: File of the first layers of VGG-19, for the losses that compare features; empty
@@ -47,6 +49,7 @@ class SuperResolutionStage(Stage):
     l1_share: float = 0.75
     losses: LossWeights = LossWeights(euclidean=1.0)
     soft_share: float = 0.0
+    small_copies: int = 0
     flat_share: float = 0.0
     features: str = ""
 
@@ -56,6 +59,8 @@ class SuperResolutionStage(Stage):
             raise ValueError(f"l1_share must be from 0 to 1, not {self.l1_share}")
         if not 0 <= self.soft_share <= 0.5:
             raise ValueError(f"soft_share must be from 0 to 0.5, not {self.soft_share}")
+        if not 0 <= self.small_copies <= 8:
+            raise ValueError(f"small_copies must be from 0 to 8, not {self.small_copies}")
         if not 0 <= self.flat_share <= 0.9:
             raise ValueError(f"flat_share must be from 0 to 0.9, not {self.flat_share}")
         if min(self.patch, self.batch) < 1:
@@ -92,8 +97,10 @@ class SuperResolutionStage(Stage):
         photos, held = load_split(data, validation)
         network = self.make_network(init)
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        soft = soft_copies(photos, self.soft_share, self.optimisation.seed)
-        pairs = self.make_source([*photos, *soft], device)
+        seed = self.optimisation.seed
+        sharp = [*photos, *small_copies(photos, self.small_copies, seed)]
+        soft = soft_copies(sharp, self.soft_share, seed)
+        pairs = self.make_source([*sharp, *soft], device)
         about = f"{len(photos)} {self.material}"
         return self.make_task(network, pairs, about, criterion, self.make_held(held), device)
 

@@ -9,7 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from enhance_cli.data.patches import PatchSampler, crop_to_multiple, load_photos, soft_copies
+from enhance_cli.data.patches import (
+    PatchSampler,
+    crop_to_multiple,
+    load_photos,
+    small_copies,
+    soft_copies,
+)
 from enhance_cli.errors import DatasetError, InputError
 from enhance_cli.resize import imresize
 
@@ -266,3 +272,16 @@ def test_soft_copies_have_their_share_of_pixels_and_less_detail() -> None:
         steps, soft = (part.float().diff().abs().mean() for part in (photo, copy))
         assert soft < 0.9 * steps
     assert all(torch.equal(*pair) for pair in zip(copies, soft_copies(photos, 0.3, 0), strict=True))
+
+
+def test_small_copies_are_whole_pictures_of_sizes_spread_over_the_range() -> None:
+    photos = [texture(200, 240), texture(120, 100)]
+    assert small_copies(photos, 0, 0) == []
+    copies = small_copies(photos, 2, 0)
+    for index, photo in enumerate(photos):
+        factors = [copy.shape[-1] / photo.shape[-1] for copy in copies[index :: len(photos)]]
+        assert 0.49 < factors[0] < 0.71 and 0.69 < factors[1] < 0.91
+        for copy, factor in zip(copies[index :: len(photos)], factors, strict=True):
+            assert copy.shape[-2] == pytest.approx(photo.shape[-2] * factor, abs=1)
+            assert copy.float().mean() == pytest.approx(float(photo.float().mean()), abs=1)
+    assert all(torch.equal(*pair) for pair in zip(copies, small_copies(photos, 2, 0), strict=True))

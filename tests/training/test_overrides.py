@@ -107,10 +107,10 @@ def test_values_of_another_type_are_refused(assignment: str) -> None:
 
 
 UNUSABLE = {
-    "enet-real-x4": "soft_share=0.3 flat_share=0.3",
+    "enet-real-x4": "soft_share=0.3 small_copies=1 flat_share=0.3",
     "enet-real-e-x4": "flat_share=0.3",
     "enet-e-x4": "schedule=linear keep=both architecture=resnet validate_every=0 steps=0 batch=0 "
-    "soft_share=0.6 flat_share=1 patch=0 betas=[0.9] learning_rate=NaN channels=0",
+    "soft_share=0.6 small_copies=-1 flat_share=1 patch=0 betas=[0.9] learning_rate=NaN channels=0",
     "sid-fcn": "low_ratio=0.5 high_ratio=2 batch=0 alpha=1.5 beta=-1 samples=0 alpha=NaN "
     "prior_deviation=-1 error=cubic",
     "frvsr-10-128": "short_share=1.5 made_share=NaN photos=3 flow_weight=NaN weight=1.5 "
