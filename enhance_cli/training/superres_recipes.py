@@ -212,9 +212,10 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """The start of a long schedule, three others from there, and four by decibels.
+    """The start of a long schedule, three others from there, and six by decibels.
 
-    The last two put luma first.
+    The last four put luma first, and the last two see smaller copies too, at first the start of a
+    schedule with fewer drawn pages.
     """
     first = SuperResolutionStage(
         **named_network("fast-x4"),
@@ -244,7 +245,11 @@ def _fast_x4() -> Recipe:
     seventh = _go_on(fifth, 6, learning_rate=1.5e-4)
     seventh = replace(seventh, losses=replace(sixth.losses, psnr_colour=0.3))
     eighth = replace(_go_on(sixth, 7, steps=4000, validate_every=250), losses=seventh.losses)
-    return make_recipe("fast-x4", first, second, third, fourth, fifth, sixth, seventh, eighth)
+    ninth = replace(_go_on(eighth, 8, steps=1250, horizon=4000), small_copies=2)
+    tenth = _go_on(ninth, 9, steps=4500, horizon=5000)
+    return make_recipe(
+        "fast-x4", first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth
+    )
 
 
 def _fast_x2() -> Recipe:
