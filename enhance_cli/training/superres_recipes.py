@@ -62,8 +62,8 @@ def _enet_e_x4() -> Recipe:
 def _enet_e_x2() -> Recipe:
     """From the network for 4x, first towards a long schedule that is left after a third.
 
-    Then a schedule of its own, a longer one, and two that count decibels, on photographs and drawn
-    pages, the last of them with luma first.
+    Then a schedule of its own, a longer one, and four that count decibels, on photographs and drawn
+    pages, from the second of them with luma first, in the last with smaller and softer copies.
     """
     settings: dict[str, Any] = {**named_network("enet-e-x2"), "patch": 48, "batch": 12}
     first = SuperResolutionStage(
@@ -83,7 +83,11 @@ def _enet_e_x2() -> Recipe:
     fourth = replace(fourth, l1_share=0.0, losses=_DECIBELS)
     fifth = _go_on(fourth, 4, steps=1200, learning_rate=1.5e-4, ema=0.997, validate_every=200)
     fifth = replace(fifth, losses=_LUMA_FIRST_X2, flat_share=_FLAT_SHARE)
-    return make_recipe("enet-e-x2", first, second, third, fourth, fifth)
+    later: dict[str, Any] = {"ema": 0.999, "validate_every": 250}
+    sixth = _go_on(fifth, 5, steps=1500, horizon=3000, learning_rate=2e-4, **later)
+    seventh = _go_on(sixth, 6, steps=3750, horizon=4500, learning_rate=3e-4)
+    seventh = replace(seventh, small_copies=2, soft_share=0.1)
+    return make_recipe("enet-e-x2", first, second, third, fourth, fifth, sixth, seventh)
 
 
 _LOSS_NAMES = {"e": "squared error", "p": "perceptual", "a": "adversarial", "t": "texture"}
