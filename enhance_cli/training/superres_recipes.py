@@ -260,7 +260,8 @@ def _fast_x2() -> Recipe:
     """From the network for 4x, which differs in its last convolution.
 
     Then the start of a schedule by decibels, with softer copies, and a shorter one, in which the
-    errors that the input rules out count too. The last puts luma first.
+    errors that the input rules out count too. The last two put luma first, and the last sees
+    smaller copies.
     """
     stage = SuperResolutionStage(
         **named_network("fast-x2"),
@@ -278,7 +279,8 @@ def _fast_x2() -> Recipe:
     third = replace(third, losses=_REDUCED_X2)
     fourth = _go_on(third, 3, steps=4000, learning_rate=3e-4, validate_every=250)
     fourth = replace(fourth, losses=_LUMA_FIRST_X2, soft_share=0.1)
-    return make_recipe("fast-x2", stage, second, third, fourth)
+    fifth = replace(_go_on(fourth, 4, steps=5000), small_copies=2, soft_share=0.2)
+    return make_recipe("fast-x2", stage, second, third, fourth, fifth)
 
 
 SUPERRES_RECIPES: tuple[Recipe, ...] = (
