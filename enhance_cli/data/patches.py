@@ -108,9 +108,10 @@ def small_copies(photos: Sequence[Tensor], count: int, seed: int) -> list[Tensor
         seed: Seed of the reductions.
 
     Returns:
-        The copies, uint8 (3, h, w), in ``count`` rounds over the photographs. The range of sizes is
-        parted into as many equal ones, and in each round a copy has a size of its own from one of
-        them. It is of no paper.
+        ``count`` copies of each, uint8 (3, h, w), the first of all photographs before the second.
+        The range from 0.5 to 0.9 is parted into ``count`` equal ranges. First copies have their
+        reductions from the lowest of these, each one of its own, second ones from the next, and so
+        on. None if the count is 0. It is of no paper.
     """
     generator = torch.Generator().manual_seed(seed)
     low, high = _SMALLNESS
