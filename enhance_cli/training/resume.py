@@ -139,12 +139,18 @@ def make_fingerprint(name: str, settings: dict[str, Any], data: str, dtype: torc
 def check_fingerprint(path: Path, saved: str, wanted: str) -> None:
     """See that a saved state belongs to the run that is to be continued.
 
+    A setting that came with a later version is no difference while it is off (0, False, None or
+    empty), for then the run does what it did before.
+
     Raises:
         CheckpointError: If it does not; the message names the settings that differ.
     """
-    if saved != wanted:
+    before, now = _parse(saved), _parse(wanted)
+    if isinstance(before, dict) and isinstance(now, dict):
+        now = _drop_unused(now, before)
+    if before != now:
         raise CheckpointError(
-            f"{path}: saved by another recipe or other settings ({_differences(saved, wanted)}): "
+            f"{path}: saved by another recipe or other settings ({_differences(before, now)}): "
             "repeat its options, or start anew in another --out"
         )
 
@@ -190,18 +196,42 @@ def check_folder(out: Path, resume: bool) -> None:
         raise OutputError(f"{out}: is a file, choose another --out")
 
 
-def _differences(before: str, now: str) -> str:
-    """Which settings differ between two fingerprints, where these are JSON objects."""
+def _parse(fingerprint: str) -> object:
+    """The settings of a fingerprint; the text itself if it is no JSON."""
     try:
-        old, new = json.loads(before), json.loads(now)
-        changed = [
-            f"{key}: {old.get(key)!r}, now {new.get(key)!r}"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
-        ]
-    except (AttributeError, ValueError):
+        return json.loads(fingerprint)
+    except ValueError:
+        return fingerprint
+
+
+def _drop_unused(settings: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that are off and that a saved state does not know."""
+    kept = {}
+    for key, value in settings.items():
+        known = saved.get(key)
+        if isinstance(value, dict) and isinstance(known, dict):
+            kept[key] = _drop_unused(value, known)
+        elif key in saved or not _is_off(value):
+            kept[key] = value
+    return kept
+
+
+def _is_off(value: object) -> bool:
+    """Whether a setting is 0, False, None or empty, or holds nothing but such."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return all(map(_is_off, value)) if isinstance(value, list) else not value
+
+
+def _differences(before: object, now: object) -> str:
+    """Which settings differ between two fingerprints, where both have settings."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
         return f"{before!r}, now {now!r}"
-    return "; ".join(changed)
+    return "; ".join(
+        f"{key}: {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    )
 
 
 class TrainingLog:

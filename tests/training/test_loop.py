@@ -164,6 +164,16 @@ def test_a_state_of_other_settings_is_refused(tmp_path: Path, name: str) -> None
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_setting_of_a_later_version_is_no_difference_while_it_is_off(tmp_path: Path) -> None:
+    run(tmp_path, ctrl_c_at(4), fingerprint='{"batch": 4, "losses": {"psnr": 1}}')
+    on = '{"batch": 4, "copies": 0, "losses": {"psnr": 1, "grid": 2}}'
+    with pytest.raises(CheckpointError, match="other settings .losses:.* 'grid': 2") as caught:
+        run(tmp_path, resume=True, fingerprint=on)
+    assert "copies" not in str(caught.value)
+    off = '{"batch": 4, "copies": 0, "losses": {"psnr": 1, "grid": [0.0]}, "more": {"a": null}}'
+    assert run(tmp_path, resume=True, fingerprint=off).step == PLAN.steps
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing to resume"):
         run(tmp_path / "new", resume=True)
