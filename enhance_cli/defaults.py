@@ -27,7 +27,7 @@ class TaskDefaults:
 
 
 TASKS: dict[str, TaskDefaults] = {
-    "superres": TaskDefaults("enet-e", variants={"worn": "enet-real"}),
+    "superres": TaskDefaults("fast", variants={"worn": "enet-real", "textured": "enet-e"}),
     "lowlight": TaskDefaults(
         "sid-fcn",  # RAW files in colour
         variants={"srgb": "sid-fcn-srgb", "grey": "sid-fcn-grey"},
@@ -35,6 +35,16 @@ TASKS: dict[str, TaskDefaults] = {
     "video": TaskDefaults("frvsr-real"),
     "sample": TaskDefaults("faces-vae-blur"),
 }
+
+
+def usual_model(task: str, texture: float | None = None) -> str:
+    """The model that a task runs where none is named.
+
+    With a texture it is one that has a counterpart to blend it with, if the task has such.
+    """
+    defaults = TASKS[task]
+    textured = None if texture is None else defaults.variants.get("textured")
+    return textured or defaults.model
 
 
 SHORT_NAMES = {"real": "enet-real"}  # of families of models

@@ -87,7 +87,7 @@ def test_every_model_is_shipped_or_told_untrained():
 def datasets_to_measure(name: str) -> set[str]:
     """Of Set5 and Set14 the quick one is enough to tell other weights, but for the main model."""
     stated = set(MANIFEST[name]["scores"])
-    return stated if name == "enet-e-x4" or "set5" not in stated else stated - {"set14"}
+    return stated if name == "fast-x4" or "set5" not in stated else stated - {"set14"}
 
 
 @pytest.mark.slow

@@ -119,6 +119,20 @@ MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
         ModelSpec(
+            "fast-x2",
+            "residual-shuffle",
+            ResidualShuffleConfig(scale=2),
+            "pictures, enlarged twice, quickest",
+            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+        ),
+        ModelSpec(
+            "fast-x4",
+            "residual-shuffle",
+            ResidualShuffleConfig(),
+            "pictures, enlarged 4 times, quickest",
+            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+        ),
+        ModelSpec(
             "enet-e-x2",
             "enhancenet",
             EnhanceNetConfig(scale=2),
@@ -175,20 +189,6 @@ MODELS: dict[str, ModelSpec] = {
             SR256,
             "64x64 to 256x256, several answers",
             "VDVAE-SR 256, thesis 002, tables 6.2 and 6.3",
-        ),
-        ModelSpec(
-            "fast-x2",
-            "residual-shuffle",
-            ResidualShuffleConfig(scale=2),
-            "pictures, enlarged twice, quickest",
-            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
-        ),
-        ModelSpec(
-            "fast-x4",
-            "residual-shuffle",
-            ResidualShuffleConfig(),
-            "pictures, enlarged 4 times, quickest",
-            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
         ),
         ModelSpec(
             "sid-fcn",

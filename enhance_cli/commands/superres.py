@@ -16,7 +16,7 @@ _DEFAULT_MODELS = (
     f"{_DEFAULTS.model}; {_DEFAULTS.variants['worn']} for what has noise of more than "
     f"{defaults.WORN_NOISE} levels of 255, or is or was a JPEG of a quality below {_LOWEST}; for "
     f"what is enlarged more than {defaults.WORN_SCALE} times below {_LOW}, and for WebP and AVIF "
-    "with losses"
+    f"with losses; with --texture {_DEFAULTS.variants['textured']} in place of {_DEFAULTS.model}"
 )
 # Heading of the help.
 DRAWING = "Models that draw (vdvae-sr)"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.frame_by_frame import FrameByFrame
 from enhance_cli.architectures.spec import Contract
-from enhance_cli.defaults import DEVICE, PRECISION, SCALE, SHORT_NAMES, TASKS
+from enhance_cli.defaults import DEVICE, PRECISION, SCALE, SHORT_NAMES, usual_model
 from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
 from enhance_cli.engine.calibration import read_ranges
@@ -73,7 +73,7 @@ class ModelOptions:
     """Which model a command runs, and where and how.
 
     Attributes:
-        name: full or of a family, see :func:`resolve_name`; None is the task's default.
+        name: full or of a family, see :func:`resolve_name`; None is the task's usual one.
         weights: a checkpoint file that is used instead of the model's own.
         device, precision, backend: see :func:`choose_engine`. Torch is the reference.
         tile: side of the tiles in input pixels, 0 for the whole picture at once, None for the
@@ -158,8 +158,8 @@ def resolve_name(
 
     Args:
         task: the task that the model must serve.
-        name: a full name (``enet-e-x4``) or that of a family (``enet-e``); None is the task's
-            default.
+        name: a full name (``enet-e-x4``) or that of a family (``enet-e``); None is the one that
+            :func:`enhance_cli.defaults.usual_model` gives.
         scale: the enlargement that is wanted, ``SCALE`` if it is None. Of a family it chooses the
             model with the smallest scale that reaches it, or else the one with the largest.
         texture: see :func:`load_model`. If it is given, those of a family go first that can be
@@ -169,7 +169,7 @@ def resolve_name(
         UnknownNameError: if there is no such model.
         UsageError: if the model is for another task.
     """
-    given = name or TASKS[task].model
+    given = name or usual_model(task, texture)
     if given in MODELS:
         actual = ARCHITECTURES[MODELS[given].architecture].task
         if not _serves(actual, task):
@@ -195,7 +195,8 @@ def scales_of(task: str, options: ModelOptions) -> list[int]:
     """
     if options.weights is not None:
         return []
-    return sorted(_family(task, options.name or TASKS[task].model, options.texture))
+    name = options.name or usual_model(task, options.texture)
+    return sorted(_family(task, name, options.texture))
 
 
 def _known(task: str) -> list[str]:

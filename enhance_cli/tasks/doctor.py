@@ -109,15 +109,11 @@ def _machine(found: Findings) -> None:
     cpu, gpus = describe_cpu(), describe_gpus()
     free, total = free_memory()
     found.facts |= {"cpu": cpu, "gpus": gpus, "memory": {"free": free, "total": total}}
-    if not gpus:
+    if not gpus and shutil.which("nvidia-smi") and torch.version.cuda is None:
         found.advice.append(
-            "There is no GPU that torch can use: superres --model fast is the quickest on a CPU."
+            "There is an NVIDIA driver, but torch was built without CUDA: install the build of "
+            "torch for your CUDA version."
         )
-        if shutil.which("nvidia-smi") and torch.version.cuda is None:
-            found.advice.append(
-                "There is an NVIDIA driver, but torch was built without CUDA: install the build "
-                "of torch for your CUDA version."
-            )
     if cpu["threads"] < cpu["cores"]:
         found.advice.append(
             f"torch uses {cpu['threads']} of {cpu['cores']} cores: unset OMP_NUM_THREADS for all."

@@ -123,7 +123,7 @@ def test_ranges_of_other_weights_are_refused(model: Path, tiny_weights: dict[int
         with pytest.raises(UsageError, match=r"tiny-x2\.int8\.json is for other weights than"):
             ModelOptions(weights=model, precision="int8", backend="openvino").load("superres")
     blended = load_model("superres", name="enet-e-x4", texture=0.5, device=torch.device("cpu"))
-    assert digest(blended.network) != json.loads(SHIPPED[1].read_text(encoding="utf-8"))["values"]
+    assert digest(blended.network) != json.loads(path.read_text(encoding="utf-8"))["values"]
     with pytest.raises(UsageError, match="is for other weights"):
         ModelOptions("enet-e-x4", precision="int8", backend="auto", texture=0.5).load("superres")
 

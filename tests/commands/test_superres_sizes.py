@@ -81,8 +81,8 @@ def test_a_size_takes_the_network_that_reaches_it(tmp_path: Path, enhance: Run):
     document = json.loads(ran.out)
     assert document["size"] == "24p" and "model" not in document
     small, middle, large = document["results"]
-    assert (small["model"], small["width"], small["height"]) == ("enet-e-x4", 24, 24)
-    assert middle["model"] == "enet-e-x2"
+    assert (small["model"], small["width"], small["height"]) == ("fast-x4", 24, 24)
+    assert middle["model"] == "fast-x2"
     assert middle["output"] == str(tmp_path / "20_24p.png")
     assert "24.png: shown with 24x24 pixels, --size 24p would not enlarge it" in large["error"]
     assert read_image(tmp_path / "10_24p.png").pixels.shape == (24, 24, 3)
@@ -91,8 +91,9 @@ def test_a_size_takes_the_network_that_reaches_it(tmp_path: Path, enhance: Run):
 def test_a_network_of_its_own_scale_is_preferred(tmp_path: Path, enhance: Run):
     source = write(tmp_path / "a.png", 9, 8)
     for options, model in (
-        (["-x2"], "enet-e-x2"),
-        (["-x3"], "enet-e-x4"),
+        (["-x2"], "fast-x2"),
+        (["-x3"], "fast-x4"),
+        (["-x4", "--texture", "0"], "enet-e-x4 with 0 of enet-pat-x4"),
         (["-x2", "--model", "enet-e-x4"], "enet-e-x4"),
         (["-x4", "--model", "real"], "enet-real-x4"),
     ):
@@ -108,10 +109,10 @@ def test_what_was_compressed_much_gets_the_network_for_it(tmp_path: Path, enhanc
     for name, quality in (("fine.jpg", 95), ("coarse.jpg", 80), ("coarsest.jpg", 60)):
         write_image(tmp_path / name, Picture(pixels), quality)
     for options, usual, coarse, coarsest in (
-        (["-x4"], "enet-e-x4", "enet-real-x4", "enet-real-x4"),
-        (["--size", "48p"], "enet-e-x4", "enet-real-x4", "enet-real-x4"),
-        (["--size", "24p"], "enet-e-x2", "enet-e-x2", "enet-real-x4"),
-        (["-x2"], "enet-e-x2", "enet-e-x2", "enet-real-x4"),
+        (["-x4"], "fast-x4", "enet-real-x4", "enet-real-x4"),
+        (["--size", "48p"], "fast-x4", "enet-real-x4", "enet-real-x4"),
+        (["--size", "24p"], "fast-x2", "fast-x2", "enet-real-x4"),
+        (["-x2"], "fast-x2", "fast-x2", "enet-real-x4"),
         (["--model", "enet-e"], "enet-e-x4", "enet-e-x4", "enet-e-x4"),
     ):
         ran = enhance(
@@ -146,7 +147,7 @@ def test_what_was_a_jpeg_once_or_is_noisy_gets_it_too(tmp_path: Path, enhance: R
         "superres", *(tmp_path / name for name in names), "-x4", "-o", tmp_path / "out", "--json"
     )
     told = [row["model"] for row in json.loads(ran.out)["results"]]
-    real, usual = "enet-real-x4", "enet-e-x4"
+    real, usual = "enet-real-x4", "fast-x4"
     assert told == [usual, real, real, real, usual]
 
 

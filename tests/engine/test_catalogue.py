@@ -50,14 +50,14 @@ def test_a_mistyped_weights_folder_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_names_families_and_scales():
-    assert resolve_name("superres", None, None) == "enet-e-x4"
-    assert resolve_name("superres", None, 2) == "enet-e-x2"
+    assert resolve_name("superres", None, None) == "fast-x4"
+    assert resolve_name("superres", None, 2) == "fast-x2"
     assert resolve_name("superres", "enet-e", 4) == "enet-e-x4"
     assert resolve_name("superres", "enet-e-x2", None) == "enet-e-x2"
     assert resolve_name("superres", "enet-e-x2", 4) == "enet-e-x2"
     nearest = {Fraction(3, 2): 2, Fraction(5, 2): 4, 3: 4, 9: 4}
     for wanted, scale in nearest.items():
-        assert resolve_name("superres", None, wanted) == f"enet-e-x{scale}"
+        assert resolve_name("superres", None, wanted) == f"fast-x{scale}"
     assert scales_of("superres", ModelOptions()) == [2, 4]
     assert scales_of("superres", ModelOptions("enet-e-x2")) == []
     with pytest.raises(UnknownNameError, match=r"unknown model 'enet' .*enet-e-x2, enet-e-x4"):
@@ -83,7 +83,7 @@ def test_absent_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(weight_files, "_PACKAGE", tmp_path / "package")
     monkeypatch.setenv("ENHANCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ENHANCE_WEIGHTS", raising=False)
-    with pytest.raises(CheckpointError, match="enhance train enet-e-x4"):
+    with pytest.raises(CheckpointError, match="enhance train fast-x4"):
         load_model("superres", device=CPU)
 
 
