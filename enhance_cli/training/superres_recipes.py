@@ -260,7 +260,7 @@ def _fast_x2() -> Recipe:
     """From the network for 4x, which differs in its last convolution.
 
     Then the start of a schedule by decibels, with softer copies, and a shorter one, in which the
-    errors that the input rules out count too. The last two put luma first, and the last sees
+    errors that the input rules out count too. The last three put luma first, and the last two see
     smaller copies.
     """
     stage = SuperResolutionStage(
@@ -280,7 +280,8 @@ def _fast_x2() -> Recipe:
     fourth = _go_on(third, 3, steps=4000, learning_rate=3e-4, validate_every=250)
     fourth = replace(fourth, losses=_LUMA_FIRST_X2, soft_share=0.1)
     fifth = replace(_go_on(fourth, 4, steps=5000), small_copies=2, soft_share=0.2)
-    return make_recipe("fast-x2", stage, second, third, fourth, fifth)
+    sixth = _go_on(fifth, 5, steps=10_000)
+    return make_recipe("fast-x2", stage, second, third, fourth, fifth, sixth)
 
 
 SUPERRES_RECIPES: tuple[Recipe, ...] = (
