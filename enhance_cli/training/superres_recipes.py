@@ -36,8 +36,9 @@ def _go_on(stage: _StageT, number: int, **optimisation: Any) -> _StageT:
 def _enet_e_x4() -> Recipe:
     """A first stage at small patches and a high rate, then longer ones with squared errors.
 
-    The third was left before the end of its schedule, when the rate was a fiftieth. The last two
-    count decibels, on photographs and drawn pages.
+    The third was left before the end of its schedule, when the rate was a fiftieth. The last four
+    count decibels, on photographs and drawn pages; the last two put luma first, count the errors
+    that the input rules out too, and see smaller copies.
     """
     network = named_network("enet-e-x4")
     first = SuperResolutionStage(
@@ -56,7 +57,11 @@ def _enet_e_x4() -> Recipe:
     fourth = _go_on(second, 3, steps=1000, learning_rate=2e-4, validate_every=250)
     fourth = replace(fourth, l1_share=0.0, losses=_DECIBELS)
     fifth = _go_on(fourth, 4, steps=5000, learning_rate=4e-4, validate_every=500)
-    return make_recipe("enet-e-x4", first, second, third, fourth, fifth)
+    sixth = _go_on(fourth, 5, steps=1500, horizon=2000, learning_rate=3e-4, ema=0.999)
+    sixth = replace(sixth, patch=48, batch=7, flat_share=_FLAT_SHARE, small_copies=2)
+    sixth = replace(sixth, losses=replace(_FLOORED, psnr_colour=0.3, reduced=300.0))
+    seventh = _go_on(sixth, 6, steps=6750, horizon=8000, learning_rate=4e-4)
+    return make_recipe("enet-e-x4", first, second, third, fourth, fifth, sixth, seventh)
 
 
 def _enet_e_x2() -> Recipe:
@@ -216,10 +221,10 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """The start of a long schedule, three others from there, and six by decibels.
+    """The start of a long schedule, three others from there, and seven by decibels.
 
-    The last four put luma first, and the last two see smaller copies too, at first the start of a
-    schedule with fewer drawn pages.
+    The last five put luma first, and the last three see smaller copies too, at first the start of
+    a schedule with fewer drawn pages.
     """
     first = SuperResolutionStage(
         **named_network("fast-x4"),
@@ -251,9 +256,10 @@ def _fast_x4() -> Recipe:
     eighth = replace(_go_on(sixth, 7, steps=4000, validate_every=250), losses=seventh.losses)
     ninth = replace(_go_on(eighth, 8, steps=1250, horizon=4000), small_copies=2)
     tenth = _go_on(ninth, 9, steps=4500, horizon=5000)
-    return make_recipe(
-        "fast-x4", first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth
-    )
+    by_errors = (first, second, third, fourth)
+    by_decibels = (fifth, sixth, seventh, eighth, ninth, tenth)
+    eleventh = _go_on(tenth, 10, steps=5500, horizon=6000)
+    return make_recipe("fast-x4", *by_errors, *by_decibels, eleventh)
 
 
 def _fast_x2() -> Recipe:
