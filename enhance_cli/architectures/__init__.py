@@ -123,14 +123,14 @@ MODELS: dict[str, ModelSpec] = {
             "residual-shuffle",
             ResidualShuffleConfig(scale=2),
             "pictures, enlarged twice, quickest",
-            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+            "blocks of EDSR, pixel shuffle of ESPCN, by PSNR",
         ),
         ModelSpec(
             "fast-x4",
             "residual-shuffle",
             ResidualShuffleConfig(),
             "pictures, enlarged 4 times, quickest",
-            "blocks of EDSR, pixel shuffle of ESPCN, squared error",
+            "blocks of EDSR, pixel shuffle of ESPCN, by PSNR",
         ),
         ModelSpec(
             "enet-e-x2",

@@ -1,16 +1,17 @@
 """Settings changed by ``--set``: names, types, and values that no run can use."""
 
 import json
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
 
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.training.overrides import override, setting_names
+from enhance_cli.training.perceptual import LossWeights
 from enhance_cli.training.recipes import RECIPES
 
-STAGE = RECIPES["enet-e-x4"].stages[-1]
+STAGE = replace(RECIPES["enet-e-x4"].stages[-1], losses=LossWeights(psnr=1.0))
 # One recipe of each kind.
 KINDS = ("enet-e-x4", "sid-fcn", "sid-net", "frvsr-real", "faces-vae-blur", "mnist-restore-skip")
 
