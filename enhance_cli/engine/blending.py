@@ -5,10 +5,12 @@ see Wang et al., ESRGAN, 2018, ch. 3.4 (network interpolation). The blend is a n
 other, so it costs nothing.
 """
 
+from dataclasses import replace
+
 from torch import nn
 
 from enhance_cli.architectures import MODELS
-from enhance_cli.engine.checkpoint import CheckpointInfo, build_empty, load_tensors, read_tensors
+from enhance_cli.engine.checkpoint import CheckpointInfo, load_network
 from enhance_cli.errors import CheckpointError, UsageError
 
 
@@ -49,7 +51,7 @@ def blend(
     Args:
         smooth: the checkpoint of which ``1 - share`` is taken.
         textured: the checkpoint of which ``share`` is taken.
-        share: from 0 to 1. At 0 and 1 the weights are those of one checkpoint to the bit.
+        share: from 0 to 1. At 0 and 1 the network is that of one checkpoint.
 
     Returns:
         The network, in float32 on the CPU and in evaluation mode, and what it is.
@@ -62,17 +64,13 @@ def blend(
             f"{textured.path}: holds another network than {smooth.path}, so their weights cannot "
             "be blended: train it from that one"
         )
-    network = build_empty(smooth.architecture, smooth.config)
-    ends = [
-        {key: value.float() for key, value in read_tensors(info.path).items()}
-        for info in (smooth, textured)
-    ]
-    for info, tensors in zip((smooth, textured), ends, strict=True):
-        load_tensors(network, tensors, str(info.path))
-    first, second = ends
-    blended = {key: value.lerp(second[key], share) for key, value in first.items()}
-    network.load_state_dict(blended)
-    name = f"{smooth.name} with {share:g} of {textured.name}"
-    return network.eval(), CheckpointInfo(
-        smooth.path, name, smooth.architecture, smooth.config, smooth.contract
+    if share in (0, 1):
+        info = textured if share else smooth
+        return load_network(info), info
+    network, other = load_network(smooth), load_network(textured)
+    second = other.state_dict()
+    network.load_state_dict(
+        {key: value.lerp(second[key], share) for key, value in network.state_dict().items()}
     )
+    name = f"{smooth.name} with {share:g} of {textured.name}"
+    return network, replace(smooth, name=name, training={}, sources=(smooth, textured))

@@ -6,7 +6,7 @@ alone, of which the file has a checksum.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,19 @@ def read_ranges(checkpoint: Path, network: nn.Module) -> Ranges:
     if values != digest(network):
         raise UsageError(f"--precision int8: {path} is for other weights than these, {advice}")
     return ranges
+
+
+def unite_ranges(several: Sequence[Ranges]) -> Ranges:
+    """The ranges that hold for all of some networks of one architecture, and for blends of them.
+
+    Layers of which not all ranges are known are left out.
+    """
+    united = {}
+    for name in several[0]:
+        if all(name in ranges for ranges in several):
+            lows, highs = zip(*(ranges[name] for ranges in several), strict=True)
+            united[name] = min(lows), max(highs)
+    return united
 
 
 def digest(network: nn.Module) -> str:

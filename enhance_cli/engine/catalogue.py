@@ -14,7 +14,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.defaults import DEVICE, PRECISION, SCALE, SHORT_NAMES, usual_model
 from enhance_cli.engine.backend import Engine, choose_engine
 from enhance_cli.engine.blending import blend, check_texture, texture_ends
-from enhance_cli.engine.calibration import read_ranges
+from enhance_cli.engine.calibration import Ranges, read_ranges, unite_ranges
 from enhance_cli.engine.checkpoint import (
     CheckpointInfo,
     build_empty,
@@ -62,7 +62,8 @@ class Model(Runnable):
             tile_side: side of the tiles in input pixels, or 0 for the whole picture at once. None
                 says nothing about tiles.
         """
-        text = f"{self.info.name} from {self.info.path}, on {self.device} in {self.precision}"
+        files = " and ".join(map(str, self.info.files))
+        text = f"{self.info.name} from {files}, on {self.device} in {self.precision}"
         if tile_side is None:
             return text
         return f"{text}, tiles of at most {tile_side} pixels" if tile_side else f"{text}, untiled"
@@ -136,7 +137,7 @@ def speed_up(model: Model, engine: Engine) -> Model:
     if engine.compiled is None:
         return replace(model, notice=engine.notice)
     assert isinstance(model.network, nn.Module)
-    ranges = read_ranges(model.info.path, model.network) if engine.compiled == "int8" else None
+    ranges = _find_ranges(model.info, model.network) if engine.compiled == "int8" else None
     try:
         failure = compile_network(model.network, engine.compiled, ranges)
     except CompilationError as error:
@@ -146,6 +147,13 @@ def speed_up(model: Model, engine: Engine) -> Model:
         return replace(model, notice=f"torch runs the network, which is slower: {told}")
     notice = f"the compiled network cannot be kept: {failure}" if failure else ""
     return replace(model, dtype=torch.float32, compiled=engine.compiled, notice=notice)
+
+
+def _find_ranges(info: CheckpointInfo, network: nn.Module) -> Ranges:
+    """The ranges of a network's layers; those of a blend are what either end needs."""
+    if not info.sources:
+        return read_ranges(info.path, network)
+    return unite_ranges([read_ranges(end.path, load_network(end)) for end in info.sources])
 
 
 def resolve_name(
@@ -327,7 +335,9 @@ def _lend_weights(
     load_tensors(network, tensors, " and ".join(str(lender.path) for lender in lenders))
     contract = network.contract
     assert isinstance(contract, Contract)
-    info = CheckpointInfo(lenders[0].path, name, architecture, spec.config, contract)
+    info = CheckpointInfo(
+        lenders[0].path, name, architecture, spec.config, contract, sources=tuple(lenders)
+    )
     return _place(network.eval(), info, device, dtype)
 
 

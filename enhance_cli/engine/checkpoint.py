@@ -43,6 +43,8 @@ class CheckpointInfo:
         config: the architecture's hyperparameters.
         contract: how the network wants to be run.
         training: recipe, data, steps and scores as the trainer noted them.
+        sources: the checkpoints that its weights were taken from, where those are several and
+            ``path`` is only the first of them.
     """
 
     path: Path
@@ -51,6 +53,12 @@ class CheckpointInfo:
     config: Any
     contract: Contract
     training: dict[str, Any] = field(default_factory=dict)
+    sources: "tuple[CheckpointInfo, ...]" = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that its weights were taken from."""
+        return tuple(source.path for source in self.sources) or (self.path,)
 
 
 def build(architecture: Architecture, config: Any, device: torch.device | str = "cpu") -> nn.Module:

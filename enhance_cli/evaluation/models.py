@@ -109,7 +109,7 @@ def load_enlargers(task: str, choice: ModelChoice, talk: Talk) -> tuple[dict[str
 
 def checkpoints(models: dict[str, Model]) -> list[Path]:
     """The files of weights of some models."""
-    return [model.info.path for model in models.values()]
+    return [path for model in models.values() for path in model.info.files]
 
 
 def net_roots(request: EvaluationRequest) -> list[Path]:

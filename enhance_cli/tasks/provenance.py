@@ -69,10 +69,9 @@ class Provenance:
             "version": __version__,
             "command": self.command,
             "model": model.info.name,
-            "weights": {
-                "file": model.info.path.name,
-                "sha256": sha256_of(model.info.path),
-            },
+            "weights": [
+                {"file": path.name, "sha256": sha256_of(path)} for path in model.info.files
+            ],
             "device": str(model.device),
             "precision": model.precision,
             "options": dict(self.options),

@@ -358,7 +358,7 @@ def _settings(info: VideoInfo, model: Model, size: FrameSize, run: _Run) -> dict
     del encoding["audio"], encoding["note"], encoding["metadata"]  # They are not in the segments.
     return {
         "input": _identity(info),
-        "model": [model.info.name, sha256_of(model.info.path)],
+        "model": [model.info.name, *map(sha256_of, model.info.files)],
         "version": __version__,
         "device": model.device.type,
         "precision": model.precision,

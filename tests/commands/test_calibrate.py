@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from enhance_cli.engine.calibration import digest, measure_ranges, read_ranges
-from enhance_cli.engine.catalogue import ModelOptions, load_model
+from enhance_cli.engine.calibration import measure_ranges, read_ranges, unite_ranges
+from enhance_cli.engine.catalogue import ModelOptions
 from enhance_cli.engine.checkpoint import load_network, read_checkpoint_info
 from enhance_cli.engine.tiled import TilePlan, run_tiled
 from enhance_cli.errors import UsageError
@@ -60,10 +60,14 @@ def test_the_shipped_ranges_are_of_the_shipped_weights():
         assert found["psnr_fp32"] - found["psnr_int8"] < calibrate.MOST_LOST
 
 
-def test_integers_lose_little_of_the_shipped_photograph():
-    """And they are integers: all layers but the first and the last."""
+@pytest.fixture(scope="module")
+def photo() -> torch.Tensor:
     with Image.open(PROJECT / "examples" / "astronaut.png") as image:
-        photo = to_values(to_planes(np.asarray(image.convert("RGB"))))[:, :128, :128]
+        return to_values(to_planes(np.asarray(image.convert("RGB"))))[:, :128, :128]
+
+
+def test_integers_lose_little_of_the_shipped_photograph(photo: torch.Tensor):
+    """And they are integers: all layers but the first and the last."""
     small = imresize(photo, 0.25)
     model = ModelOptions("enet-e-x4", precision="int8", backend="auto").load("superres")
     assert model.describe().endswith("in int8 by OpenVINO")
@@ -122,10 +126,22 @@ def test_ranges_of_other_weights_are_refused(model: Path, tiny_weights: dict[int
         shutil.copy(path, model.with_name("tiny-x2.int8.json"))
         with pytest.raises(UsageError, match=r"tiny-x2\.int8\.json is for other weights than"):
             ModelOptions(weights=model, precision="int8", backend="openvino").load("superres")
-    blended = load_model("superres", name="enet-e-x4", texture=0.5, device=torch.device("cpu"))
-    assert digest(blended.network) != json.loads(path.read_text(encoding="utf-8"))["values"]
-    with pytest.raises(UsageError, match="is for other weights"):
-        ModelOptions("enet-e-x4", precision="int8", backend="auto", texture=0.5).load("superres")
+
+
+def test_blends_run_in_integers_too(photo: torch.Tensor):
+    """With the ranges of both ends, whose files stand for them."""
+    small = imresize(photo, 0.25)
+    for texture in (0.5, 1.0):
+        exact = ModelOptions("enet-e-x4", texture=texture).load("superres")
+        options = ModelOptions("enet-e-x4", texture=texture, precision="int8", backend="auto")
+        reference = run_tiled(exact, small, TilePlan())
+        result = run_tiled(options.load("superres"), small, TilePlan())
+        assert 0 < (result - reference).abs().mean() < 1 / 255
+
+
+def test_ranges_of_several_networks_hold_for_each():
+    one, other = {"a": (-1.0, 2.0), "b": (0.0, 1.0)}, {"a": (0.0, 3.0), "c": (0.0, 1.0)}
+    assert unite_ranges([one, other]) == {"a": (-1.0, 3.0)}
 
 
 def test_what_loses_too_much_is_not_written(

@@ -45,10 +45,12 @@ def test_the_record_in_a_picture(
         "version": enhance_cli.__version__,
         "command": "superres",
         "model": "tiny-x4",
-        "weights": {
-            "file": "tiny-x4.safetensors",
-            "sha256": hashlib.sha256(tiny_weights[4].read_bytes()).hexdigest(),
-        },
+        "weights": [
+            {
+                "file": "tiny-x4.safetensors",
+                "sha256": hashlib.sha256(tiny_weights[4].read_bytes()).hexdigest(),
+            }
+        ],
         "device": "cpu",
         "precision": "float32",
         "options": {"size": "x2", "quality": 90},

@@ -1,5 +1,6 @@
 """``--texture``: weights between those of two models of one network."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def test_a_blend_lies_in_between(weights: Path) -> None:
         expected = 0.75 * first[key].double() + 0.25 * second[key].double()
         assert torch.allclose(value.double(), expected, atol=1e-6)
     assert model.info.name == "enet-e-x4 with 0.25 of enet-pat-x4"
+    assert model.info.files == tuple(weights / f"{end}.safetensors" for end in ENDS)
 
 
 def test_a_checkpoint_stands_for_the_end_of_its_name(weights: Path, tmp_path: Path) -> None:
@@ -102,7 +104,10 @@ def test_the_command_blends(weights: Path, tmp_path: Path, enhance: Callable) ->
     ends = [enlarge(f"{end}.png", "--model", end) for end in ENDS]
     assert enlarge("0.png", "--texture", 0) == ends[0] != ends[1]
     assert enlarge("1.png", "--texture", 1) == ends[1]
-    assert enlarge("half.png", "--texture", 0.5) not in ends
+    assert enlarge("half.png", "--texture", 0.5, "--sidecar") not in ends
+    (sidecar,) = tmp_path.glob("half*.json")
+    told = json.loads(sidecar.read_text(encoding="utf-8"))["weights"]
+    assert [entry["file"] for entry in told] == [f"{end}.safetensors" for end in ENDS]
     enlarge("x2.png", "--texture", 0.5, "-x", 2)
     with Image.open(tmp_path / "x2.png") as image:
         assert image.size == (40, 48)
