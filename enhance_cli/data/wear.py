@@ -44,7 +44,8 @@ class Round:
         deviation: the smallest and the largest standard deviation of the Gaussian blur, in pixels
             of the final small picture.
         noise: the share of pictures with noise.
-        level: the smallest and the largest standard deviation of the noise at mid-grey, of 255.
+        level: the smallest and the largest standard deviation of the noise at mid-grey, of 255;
+            0.1 or more.
         jpeg: the share of pictures that are saved as JPEG.
         quality: the lowest and the highest quality of JPEG, from 1 to 100.
     """
@@ -62,8 +63,9 @@ class Round:
                 raise ValueError(f"{name} is a share from 0 to 1, not {getattr(self, name)}")
         for name in ("deviation", "level", "quality"):
             low, high = getattr(self, name)
-            if not 0 <= low <= high < math.inf:
-                raise ValueError(f"{name} goes up from 0 or more, not {low} to {high}")
+            least, most = {"level": (0.1, 255), "quality": (1, 100)}.get(name, (0, math.inf))
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name} goes up from {least} to {most}, not {low} to {high}")
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,11 @@ def read_ranges(checkpoint: Path, network: nn.Module) -> Ranges:
 
 
 def unite_ranges(several: Sequence[Ranges]) -> Ranges:
-    """The ranges that hold for all of some networks of one architecture, and for blends of them.
+    """The ranges that hold for all of some networks of one architecture.
 
-    Layers of which not all ranges are known are left out.
+    Of blends of them they nearly hold: of two networks, of which one was trained from the other, a
+    blend left them in two layers of 33, by up to 5%. Layers of which not all ranges are known are
+    left out.
     """
     united = {}
     for name in several[0]:

@@ -150,7 +150,17 @@ def speed_up(model: Model, engine: Engine) -> Model:
 
 
 def _find_ranges(info: CheckpointInfo, network: nn.Module) -> Ranges:
-    """The ranges of a network's layers; those of a blend are what either end needs."""
+    """The ranges of a network's layers; those of a blend are what either end needs.
+
+    Raises:
+        UsageError, CheckpointError: see :func:`read_ranges`; also if the model has another task
+            than those whose ranges can be measured.
+    """
+    if info.architecture.task != "superres":
+        raise UsageError(
+            f"--precision int8: {info.name} is a model of {info.architecture.task}, and only those "
+            "of superres run in integers, use fp32 or bf16"
+        )
     if not info.sources:
         return read_ranges(info.path, network)
     return unite_ranges([read_ranges(end.path, load_network(end)) for end in info.sources])

@@ -177,7 +177,7 @@ def _compile(
             _quantise(model, owner, ranges)
         return core.compile_model(model, "CPU", settings)
     except Exception as error:  # Each layer of it has its own types.
-        raise CompilationError(_first_line(error)) from error
+        raise CompilationError(_last_line(error)) from error
 
 
 def _quantise(model: Any, owner: nn.Module, ranges: Ranges) -> None:
@@ -206,7 +206,7 @@ def _quantise(model: Any, owner: nn.Module, ranges: Ranges) -> None:
         raise ValueError(f"no convolutions are named {', '.join(sorted(left))}")
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join([type(error).__name__, *lines[-1:]])
 
@@ -260,8 +260,9 @@ def _key(core: Any, owner: nn.Module, settings: dict[str, Any], ranges: Ranges |
 
 
 def _code() -> Iterator[bytes]:
-    """The code of all networks, so that no change of it meets what was compiled before."""
-    for path in sorted((Path(__file__).parents[1] / "architectures").glob("*.py")):
+    """The code of all networks and this one, so no change meets what was compiled before."""
+    here = Path(__file__)
+    for path in (here, *sorted((here.parents[1] / "architectures").glob("*.py"))):
         yield path.read_bytes()
 
 

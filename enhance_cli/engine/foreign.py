@@ -29,8 +29,9 @@ _PREFIXES = ("module.", "_orig_mod.", "netG.", "generator.")
 def read_foreign(path: Path) -> dict[str, Tensor]:
     """Read tensors by name from a safetensors file or from a pickle of torch.
 
-    The network may lie within dictionaries, as in the files of BasicSR and of Lightning, and a
-    prefix that all names share is taken off.
+    The network may lie within dictionaries, as in the files of BasicSR and of Lightning, and
+    prefixes that all names share are taken off. Tensors that shared memory do not any longer, and
+    those in floats of 8 bits, with which nothing can be computed, become float32.
 
     Raises:
         CheckpointError: if the file is missing or damaged, or holds anything but tensors by name.
@@ -51,14 +52,19 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path}: holds something else than tensors by name, save the network's state_dict"
         )
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return dict(state)
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), ""):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return {key: _own(value) for key, value in state.items()}
 
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
+
+
+def _own(value: Tensor) -> Tensor:
+    if value.is_floating_point() and value.element_size() < 2:
+        return value.float()
+    return value.clone(memory_format=torch.contiguous_format)
 
 
 def _unpickle(path: Path) -> Any:

@@ -45,6 +45,8 @@ def core_spans(length: int, tile: int, overlap: int) -> Spans:
     if tile >= length:
         return [(0, length)]
     margin = math.ceil(overlap / 2)
+    if tile <= 2 * margin:
+        raise ValueError(f"a tile of {tile} pixels does not hold margins of {margin}")
     # The first and the last part have one widened side, so the longest part in between decides.
     count = math.ceil(length / (tile - 2 * margin))
     if count > 1 and 2 * (tile - margin) >= length:
@@ -98,7 +100,8 @@ def make_boxes(
         The boxes, row by row.
 
     Raises:
-        ValueError: if the tile is not larger than the overlap.
+        ValueError: if the tile is not larger than the overlap; of ``cores``, for which the
+            overlap is rounded up to an even number, not larger than that.
     """
     vertical, horizontal = (overlap, overlap) if isinstance(overlap, int) else overlap
     if tile <= max(vertical, horizontal):

@@ -1,7 +1,7 @@
 """How the results of overlapping tiles become one picture.
 
-A merger gives the weight of every pixel of a tile: it is positive where the tile may be used, and
-zero where it may not. To add one, write a function and give it a line in ``MERGERS``.
+The merger ``crop`` cuts off what a network could not see around. The others weigh every pixel of a
+tile, by a positive number. To add one, write a function and give it a line in ``WEIGHTS``.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,6 @@ class MergeSettings:
 
 # Whether the top, bottom, left and right side of a tile lie inside the picture.
 Sides = tuple[bool, bool, bool, bool]
-
-
-def crop_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
-    """Weights of 1, and of 0 in the halo along the sides that lie inside the picture.
-
-    For a fully convolutional network with this halo, the merged result is exact.
-    """
-    weights = torch.ones(height, width)
-    top, bottom, left, right = (settings.halo if side else 0 for side in inner)
-    weights[:top] = 0
-    weights[height - bottom :] = 0
-    weights[:, :left] = 0
-    weights[:, width - right :] = 0
-    return weights
 
 
 def average_weights(height: int, width: int, inner: Sides, settings: MergeSettings) -> Tensor:
@@ -84,12 +70,12 @@ def feather_weights(height: int, width: int, inner: Sides, settings: MergeSettin
     )
 
 
-MERGERS: dict[str, Callable[[int, int, Sides, MergeSettings], Tensor]] = {
-    "crop": crop_weights,
+WEIGHTS: dict[str, Callable[[int, int, Sides, MergeSettings], Tensor]] = {
     "average": average_weights,
     "inverse-distance": inverse_distance_weights,
     "feather": feather_weights,
 }
+MERGERS = ("crop", *WEIGHTS)
 
 
 @lru_cache(maxsize=32)
@@ -97,7 +83,7 @@ def tile_weights(
     name: str, height: int, width: int, inner: Sides, settings: MergeSettings
 ) -> Tensor:
     """The weights (height, width) of a tile in float32, which are kept for tiles like it."""
-    return MERGERS[name](height, width, inner, settings)
+    return WEIGHTS[name](height, width, inner, settings)
 
 
 def inner_sides(box: Box, height: int, width: int) -> Sides:
@@ -107,6 +93,8 @@ def inner_sides(box: Box, height: int, width: int) -> Sides:
 
 class CropCanvas:
     """Collects tiles by writing each into its place; it needs no memory beyond the result.
+
+    For a fully convolutional network with this halo, the result is exact.
 
     Args:
         shape: (C, H, W) of the result.
@@ -145,7 +133,7 @@ class BlendCanvas:
     Args:
         shape: (C, H, W) of the result.
         dtype: as of ``CropCanvas``; the sums are float32.
-        merger: key of ``MERGERS``.
+        merger: key of ``WEIGHTS``.
     """
 
     def __init__(self, shape: tuple[int, int, int], dtype: torch.dtype, merger: str) -> None:

@@ -40,7 +40,7 @@ class TilePlan:
         tile: side of a tile in input pixels. None is a size that suits the device, and 0 takes
             the whole picture at once. The patch size of a contract goes before it.
         grid: key of ``GRIDS``, or None for the grid that the contract's tiling needs.
-        merger: key of ``MERGERS``, or None for ``crop`` where tiling is exact, and elsewhere for
+        merger: one of ``MERGERS``, or None for ``crop`` where tiling is exact, and elsewhere for
             ``inverse-distance``, as the thesis merges patches (000, eq. 16 with p = 2).
         overlap: pixels that neighbouring tiles share at least, vertically and horizontally. None
             is twice the halo for exact tiling, and an eighth of the tile for blended tiling, or a

@@ -1,7 +1,7 @@
 """What is to be done: each input with its output, and whether that exists already."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -76,6 +76,20 @@ class FileOptions:
     def again(self) -> "FileOptions":
         """The same for an input that was tried before: what that try has finished stays."""
         return replace(self, skip_existing=not self.overwrite)
+
+
+def check_sidecars(files: FileOptions, outputs: Iterable[Path]) -> None:
+    """See that no record is in the way of those that the making of outputs writes.
+
+    Raises:
+        OutputError: if one is there, and neither may be replaced nor stays with its output.
+    """
+    if not files.sidecar or files.overwrite:
+        return
+    for output in outputs:
+        record = sidecar_of(output)
+        if record.exists() and not (files.skip_existing and output.exists()):
+            raise OutputError(f"{record}: exists already, add --overwrite")
 
 
 def sidecar_of(output: Path) -> Path:
@@ -174,10 +188,8 @@ class JobList:
         with claim(job.target) as free:
             if free:
                 reason = self._find_made(job)
-                records = map(sidecar_of, job.outputs if self.files.sidecar else ())
-                record = next((record for record in records if record.exists()), None)
-                if record and not (reason or self.files.overwrite):
-                    raise OutputError(f"{record}: exists already, add --overwrite")
+                if not reason:
+                    check_sidecars(self.files, job.outputs)
                 yield reason
             elif self.files.skip_existing:
                 yield f"another run is making {job.target}"

@@ -6,7 +6,7 @@ beside it.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -99,15 +99,39 @@ def as_line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, separators=(", ", ": "))
 
 
-def write_sidecars(outputs: Iterable[Path], record: Mapping[str, Any]) -> None:
-    """Write a record beside each output, as ``{output}.json``.
+def join_pages(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """One row, or one record, of what was made from several pages.
+
+    Args:
+        rows: that of each page, with the same keys; None for pages that had been made before.
+
+    Returns:
+        What all have in common, and of what differs a list by page. It is empty if no page was
+        made.
+    """
+    made = [row for row in rows if row is not None]
+    return {
+        key: value
+        if all(row[key] == value for row in made)
+        else [None if row is None else row[key] for row in rows]
+        for key, value in (made[0] if made else {}).items()
+    }
+
+
+def write_sidecars(records: Mapping[Path, Mapping[str, Any]], source: str) -> None:
+    """Write the record of each output beside it, as ``{output}.json``.
+
+    Args:
+        records: by output.
+        source: the name of the input.
 
     Raises:
         OutputError: if a file cannot be written.
     """
-    for output in outputs:
+    for output, record in records.items():
         with replacing(sidecar_of(output)) as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+            text = json.dumps({**record, "input": source}, indent=2)
+            temporary.write_text(text + "\n", "utf-8")
 
 
 def sha256_of(path: Path) -> str:

@@ -30,6 +30,7 @@ from enhance_cli.io.image import (
     write_pages,
 )
 from enhance_cli.io.isolation import decode
+from enhance_cli.io.job_list import check_sidecars
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_values
 from enhance_cli.resize import resample
@@ -39,7 +40,7 @@ from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.pool import WorkerOptions
-from enhance_cli.tasks.provenance import Provenance
+from enhance_cli.tasks.provenance import Provenance, join_pages
 from enhance_cli.tasks.superres_drawing import (
     CONSISTENT,
     Drawing,
@@ -149,13 +150,16 @@ class _Work:
         parts = [progress.part(number, len(pages)) for number in range(1, len(pages) + 1)]
         if not holds_pages(job.target):
             return self._write_apart(job, pages, parts)
+        rows = []
         with write_pages(job.target, len(pages)) as add:
             for page, part in zip(pages, parts, strict=True):
                 picture = self._read(job.source, page, part)
                 enlarged, row = self._enlarge(job.source, picture, job.target, part)
+                rows.append(row)
                 add(enlarged)
+        record = join_pages([row.pop("provenance") for row in rows])
         size = {"width": enlarged.width, "height": enlarged.height}
-        return {**size, **row, "pages": len(pages)}
+        return {**size, **join_pages(rows), "provenance": record, "pages": len(pages)}
 
     @cached_property
     def _prober(self) -> Prober:
@@ -187,20 +191,25 @@ class _Work:
                 raise OutputError(f"{target}: an input would be replaced, choose another -o")
             if target.exists() and not (files.overwrite or files.skip_existing):
                 raise OutputError(f"{target}: exists already, add --overwrite or --skip-existing")
-        row: dict[str, Any] = {}
-        for page, target, part in zip(pages, targets, parts, strict=True):
+        check_sidecars(files, targets)
+        rows: list[dict[str, Any] | None] = [None] * len(pages)
+        records = {}
+        for place, (page, target, part) in enumerate(zip(pages, targets, parts, strict=True)):
             if not self._skips(target, part):
                 picture = self._read(job.source, page, part)
                 enlarged, row = self._enlarge(job.source, picture, target, part)
                 write_image(target, enlarged, self.request.quality)
+                records[target] = row.pop("provenance")
+                rows[place] = row
         outputs = [str(target) for target in targets]
-        return {**row, "output": outputs[0], "outputs": outputs, "pages": len(pages)}
+        told = {"output": outputs[0], "outputs": outputs, "pages": len(pages)}
+        return {**join_pages(rows), **told, "records": records}
 
     def _write_samples(self, job: Job, page: int | None, progress: FileProgress) -> dict[str, Any]:
         """Write one sample after another, each to a file of its own, and then their spread."""
         picture = self._read(job.source, page, progress)
         spread = RunningSpread()
-        rows = []
+        rows, records = [], {}
         targets = job.outputs[: self.drawing.samples]
         for sample, target in enumerate(targets):
             part = progress.part(sample + 1, len(targets), "sample")
@@ -211,17 +220,20 @@ class _Work:
             rows.append({"width": enlarged.width, "height": enlarged.height, **row})
             if not skipped:
                 write_image(target, enlarged, self.request.quality)
+                records[target] = row["provenance"]
             if self.drawing.uncertainty:
                 spread.add(enlarged.pixels)
         target = job.outputs[-1]
         if self.drawing.uncertainty and not self._skips(target, progress):
             shown = draw_spread(spread.spread(), spread.count)
-            noted = self.provenance.note(None, rows[-1]["provenance"])
+            records[target] = {**rows[-1]["provenance"], "sample": "all"}
+            noted = self.provenance.note(None, records[target])
             write_image(target, Picture(shown, exif=noted))
         if self.request.consistent:
             told = [row["consistency"] for row in rows if row["consistency"] is not None]
             rows[-1]["consistency"] = min(told, default=None)
-        return rows[-1]
+        del rows[-1]["provenance"]
+        return {**rows[-1], "records": records}
 
     def _skips(self, target: Path, progress: FileProgress) -> bool:
         """Whether one of several outputs is there and stays, which is told."""
@@ -282,7 +294,8 @@ class _Work:
             )
         )
         drawn = model.contract.draws
-        record = self.provenance.record(model, **(self.drawing.header if drawn else {}))
+        number = {"sample": sample + 1} if drawn else {}
+        record = self.provenance.record(model, **(self.drawing.header if drawn else {}), **number)
         row = {**networks.row(model), "provenance": record}
         if self.request.consistent:
             enlarged, decibels = make_consistent(picture, enlarged)
@@ -294,9 +307,7 @@ class _Work:
                 )
         for text in write_notices(target, enlarged):
             notice(text)
-        number = {"sample": sample + 1} if drawn else {}
-        noted = self.provenance.note(enlarged.exif, {**record, **number})
-        return replace(enlarged, exif=noted), row
+        return replace(enlarged, exif=self.provenance.note(enlarged.exif, record)), row
 
 
 def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:

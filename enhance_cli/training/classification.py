@@ -34,8 +34,8 @@ class ClassifierStage(Stage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.batch < 1 or self.shift < 0:
-            raise ValueError("batch must be at least 1, and shift 0 or more")
+        if self.shift < 0:
+            raise ValueError(f"shift must be 0 or more, not {self.shift}")
 
     @property
     def identity(self) -> tuple[object, ...]:

@@ -67,10 +67,10 @@ class DistillationStage(SuperResolutionStage):
             pairs, held = split_pairs(pairs)
         else:
             held = load_pairs(validation)
-        for part in (pairs, held):
+        for folder, part in ((data, pairs), (validation, held)):
             if part.scale != self.config.scale:
                 raise DatasetError(
-                    f"{data}: pairs for x{part.scale}, but the network enlarges by "
+                    f"{folder or data}: pairs for x{part.scale}, but the network enlarges by "
                     f"{self.config.scale}: make others"
                 )
         network = self.make_network(init)

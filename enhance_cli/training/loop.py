@@ -21,7 +21,14 @@ from enhance_cli.engine.checkpoint import save_checkpoint
 from enhance_cli.errors import EnhanceError
 from enhance_cli.training.optimisation import step_generator
 from enhance_cli.training.processes import Processes, interruptible
-from enhance_cli.training.resume import STATE_FILE, Learner, RunState, TrainingLog, check_folder
+from enhance_cli.training.resume import (
+    LAST_FILE,
+    STATE_FILE,
+    Learner,
+    RunState,
+    TrainingLog,
+    check_folder,
+)
 from enhance_cli.training.stages import TrainingTask
 
 
@@ -143,11 +150,13 @@ def train(
     Raises:
         CheckpointError: If there is nothing to resume from, or it is of other settings.
         OutputError: If a run lies in ``out`` already and is not to be resumed.
+        UsageError: If the batch cannot be shared evenly among the processes.
         EnhanceError: If the loss stops being finite.
     """
     check_folder(out, resume)
     plan, network, rival = task.stage.optimisation, task.network, task.adversary
     run = _Run(task, out, name, notes or {}, device, dtype, Processes(device))
+    run.processes.check_batch(task.stage.batch)
     state = RunState(
         network=network,
         optimiser=_make_optimiser(task, network),
@@ -156,7 +165,7 @@ def train(
     )
     if resume:
         state.restore(out / STATE_FILE, fingerprint)
-        run.saved["last.safetensors"] = state.step
+        run.saved[LAST_FILE] = state.step
     main = run.processes.rank == 0
     log = TrainingLog(out / "curve.csv", state.step, task.columns) if main else None
     before, start = state.seconds, time.monotonic()
@@ -194,7 +203,7 @@ def train(
             if due:
                 if main:
                     state.save(out / STATE_FILE, fingerprint)
-                run.save("last.safetensors", kept, state.step, score)
+                run.save(LAST_FILE, kept, state.step, score)
                 saved = time.monotonic()
         latest = replace(latest, interrupted=interrupted())
     run.processes.wait()

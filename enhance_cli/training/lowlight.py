@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.data.sensor import RATIO_RANGE
-from enhance_cli.errors import UsageError
 from enhance_cli.metrics import METRICS
 from enhance_cli.training.dark_examples import DISTANCES, make_example
 from enhance_cli.training.dark_sources import (
@@ -80,8 +79,6 @@ class LowLightStage(Stage):
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.error not in DISTANCES:
             raise ValueError(f"error {self.error!r}: choose from {', '.join(DISTANCES)}")
-        if self.batch < 1:
-            raise ValueError("batch must be at least 1")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -180,8 +177,6 @@ class LowLight(TrainingTask):
         device = next(self.network.parameters()).device
         with torch.autocast(device.type, enabled=False):
             pairs = self.source.draw(self.stage.batch, generator).take(share)
-            if len(pairs.dark) == 0:
-                raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
             example = make_example(pairs, self._contract, DISTANCES[self.stage.error])
         inputs = example.y.contiguous(memory_format=torch.channels_last)
         # Dropout draws from torch's own generators: they follow step and seed too.

@@ -72,8 +72,8 @@ class MnistStage(Stage):
                 "a plain autoencoder has neither posterior nor samples: keep alpha "
                 "and prior_deviation 0 and the rest of the objective as it was"
             )
-        if min(self.batch, self.draws) < 1:
-            raise ValueError("batch and draws must be at least 1")
+        if self.draws < 1:
+            raise ValueError(f"draws must be at least 1, not {self.draws}")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -190,8 +190,6 @@ class DigitTask(TrainingTask):
         epoch, place = divmod(step, self._epoch)
         order = torch.randperm(len(self._train), generator=step_generator(seed, -1 - epoch))
         index = order[place * batch :][:batch][share].to(self._train.labels.device)
-        if len(index) == 0:
-            raise UsageError(f"batch={batch}: too small for so many processes")
         # Processes have different digits, so they need different noise.
         own = torch.Generator().manual_seed(generator.initial_seed() + (share.start or 0))
         x = pixels(self._train, index)

@@ -9,6 +9,8 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from enhance_cli.errors import UsageError
+
 
 class Processes:
     """The processes of one run: this one alone, unless ``torchrun`` started several.
@@ -28,6 +30,18 @@ class Processes:
     def share(self) -> slice:
         """The items of a batch that this process takes."""
         return slice(self.rank, None, self.count)
+
+    def check_batch(self, batch: int) -> None:
+        """See that all processes get as much of a batch, so that the mean of theirs is its own.
+
+        Raises:
+            UsageError: If they do not.
+        """
+        if batch % self.count:
+            raise UsageError(
+                f"batch={batch}: cannot be shared evenly among {self.count} processes, choose a "
+                f"multiple of {self.count} with --set batch=..."
+            )
 
     def average(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by its mean over the processes, in one message."""

@@ -1,6 +1,7 @@
 """What a run leaves behind: the state from which it is continued, and the log of its losses."""
 
 import csv
+import hashlib
 import json
 import math
 from collections import defaultdict
@@ -16,6 +17,7 @@ from enhance_cli.engine.checkpoint import read_metadata, read_tensors, write_ten
 from enhance_cli.errors import CheckpointError, OutputError
 
 STATE_FILE = "state.safetensors"
+LAST_FILE = "last.safetensors"  # the newest average, as a checkpoint
 LOG_COLUMNS = ("step", "seconds", "learning_rate", "loss", "validation")
 
 
@@ -100,7 +102,8 @@ class RunState:
         if self.adversary is not None:
             self.adversary.network.load_state_dict(groups["adversary"])
             _restore_moments(self.adversary.optimiser, groups["adversary_adam"])
-        self.losses = list(groups["curve"].get("losses", torch.empty(0)))
+        device = next(self.network.parameters()).device
+        self.losses = list(groups["curve"].get("losses", torch.empty(0)).to(device))
         self.step = int(metadata["step"])
         self.seconds = float(metadata["seconds"])
         self.best = float(metadata["best"])
@@ -124,23 +127,40 @@ def _restore_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor
     optimiser.load_state_dict({"state": dict(moments), "param_groups": layout["param_groups"]})
 
 
-def make_fingerprint(name: str, settings: dict[str, Any], data: str, dtype: torch.dtype) -> str:
+def make_fingerprint(
+    name: str, settings: dict[str, Any], data: str, files: Sequence[Path], dtype: torch.dtype
+) -> str:
     """The text by which a run knows its state again: all that makes its result.
 
     Args:
         name: Name of the model.
         settings: Settings of the stage, for JSON.
         data: The data in a few words.
+        files: Files and folders to train and validate on.
         dtype: Arithmetic of the network.
     """
-    return json.dumps({"name": name, **settings, "data": data, "dtype": str(dtype)}, sort_keys=True)
+    known = {"name": name, **settings, "data": data, "files": _digest(files), "dtype": str(dtype)}
+    return json.dumps(known, sort_keys=True)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """A checksum of the names and sizes of files and of all files in folders.
+
+    It changes when a file is added or replaced, and not when a folder is moved.
+    """
+    found = []
+    for path in files:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found.append([(str(p.relative_to(path)), p.stat().st_size) for p in inside if p.is_file()])
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16]
 
 
 def check_fingerprint(path: Path, saved: str, wanted: str) -> None:
     """See that a saved state belongs to the run that is to be continued.
 
     A setting that came with a later version is no difference while it is off (0, False, None or
-    empty), for then the run does what it did before.
+    empty), for then the run does what it did before. Nor are the files, if the state is of a
+    version that did not note them.
 
     Raises:
         CheckpointError: If it does not; the message names the settings that differ.
@@ -148,6 +168,8 @@ def check_fingerprint(path: Path, saved: str, wanted: str) -> None:
     before, now = _parse(saved), _parse(wanted)
     if isinstance(before, dict) and isinstance(now, dict):
         now = _drop_unused(now, before)
+        if "files" not in before:
+            now.pop("files", None)
     if before != now:
         raise CheckpointError(
             f"{path}: saved by another recipe or other settings ({_differences(before, now)}): "

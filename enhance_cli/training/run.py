@@ -1,15 +1,18 @@
 """From a recipe's name to finished weights: settings, stages, data, progress."""
 
+import hashlib
 import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from enhance_cli.engine.checkpoint import read_checkpoint_info
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.errors import UnknownNameError, UsageError
 from enhance_cli.talk import Bar, Bars
@@ -17,6 +20,7 @@ from enhance_cli.training.loop import Report, train
 from enhance_cli.training.overrides import override
 from enhance_cli.training.recipes import RECIPES
 from enhance_cli.training.resume import (
+    LAST_FILE,
     STATE_FILE,
     check_folder,
     finished_steps,
@@ -26,6 +30,19 @@ from enhance_cli.training.stages import Recipe, Stage, TrainingTask
 from enhance_cli.training.start import Start, WeightsFile, read_start, stage_folder
 
 NO_INIT = Path("none")  # for ``init``: begin with fresh weights, whatever the recipe says
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the stages of a run have in common; see :func:`run_recipe`."""
+
+    recipe: Recipe
+    data: Path
+    validation: Path | None
+    out: Path
+    place: torch.device
+    dtype: torch.dtype
+    console: Console
 
 
 def list_recipes() -> None:
@@ -77,6 +94,7 @@ def run_recipe(
         keep_freed_memory()
     other_rank = int(os.environ.get("RANK", "0")) > 0
     console = Console(stderr=True, quiet=quiet or other_rank, markup=False)
+    order = _Order(recipe, data, validation, out, place, dtype, console)
     first = _first_stage(recipe, numbers, out, resume)
     deadline = math.inf if minutes is None else time.monotonic() + minutes * 60
 
@@ -84,9 +102,8 @@ def run_recipe(
         folder = stage_folder(out, number, count)
         going_on = resume and (folder / STATE_FILE).exists()
         init_here = init if number == numbers.start else None
-        task = _prepare(recipe, number, data, validation, out, init_here, place, going_on)
         seconds = deadline - time.monotonic()
-        report = _train_stage(recipe, number, task, folder, dtype, going_on, seconds, console)
+        report = _train_stage(order, number, init_here, going_on, seconds)
         cut = report.step < report.steps or report.interrupted
         if cut or time.monotonic() > deadline:
             break
@@ -104,45 +121,21 @@ def run_recipe(
     return report
 
 
-def _prepare(
-    recipe: Recipe,
-    number: int,
-    data: Path,
-    validation: Path | None,
-    out: Path,
-    init: Path | None,
-    place: torch.device,
-    going_on: bool,
-) -> TrainingTask:
-    """Read the data of a stage and make its network; a resumed one has weights in its state."""
-    stage = recipe.stages[number - 1]
-    start: tuple[Start, ...] = stage.start
-    if init is not None:
-        start = () if init == NO_INIT else (WeightsFile(init),)
-    tensors = None
-    if not going_on:
-        tensors = read_start(start, out, recipe.name, len(recipe.stages))
-    return stage.prepare(data, validation, place, tensors)
-
-
 def _train_stage(
-    recipe: Recipe,
-    number: int,
-    task: TrainingTask,
-    folder: Path,
-    dtype: torch.dtype,
-    going_on: bool,
-    seconds: float,
-    console: Console,
+    order: _Order, number: int, init: Path | None, going_on: bool, seconds: float
 ) -> Report:
     """Run or continue a stage, and show how it goes."""
-    name, count, steps = recipe.name, len(recipe.stages), task.stage.optimisation.steps
-    place = next(task.network.parameters()).device
+    recipe, console = order.recipe, order.console
+    name, count = recipe.name, len(recipe.stages)
+    folder = stage_folder(order.out, number, count)
+    task = _prepare(order, number, init, going_on)
+    steps = task.stage.optimisation.steps
     console.print(
-        f"{name}{f', stage {number} of {count}' if count > 1 else ''}: {task.data}, "
-        f"{steps} steps, {place}, {str(dtype).removeprefix('torch.')}, run in {folder}",
+        f"{name}{f', stage {number} of {count}' if count > 1 else ''}: {task.data}, {steps} steps, "
+        f"{order.place}, {str(order.dtype).removeprefix('torch.')}, run in {folder}",
         highlight=False,
     )
+    files = [path for path in (order.data, order.validation) if path is not None]
     with (
         Bars(console, shown=console.is_terminal) as bars,
         bars.bar("starting", steps, "steps") as bar,
@@ -151,14 +144,48 @@ def _train_stage(
             task,
             folder,
             name,
-            fingerprint=make_fingerprint(name, task.stage.settings(), task.data, dtype),
-            device=place,
-            dtype=dtype,
+            fingerprint=make_fingerprint(
+                name, task.stage.settings(), task.data, files, order.dtype
+            ),
+            device=order.place,
+            dtype=order.dtype,
             resume=going_on,
             report=_Display(console, bar, task.unit).show,
             seconds=seconds,
-            notes={"stage": f"{number} of {count}"} if count > 1 else None,
+            notes=_notes(number, count, init, folder if going_on else None),
         )
+
+
+def _prepare(order: _Order, number: int, init: Path | None, going_on: bool) -> TrainingTask:
+    """Read the data of a stage and make its network; a resumed one has weights in its state."""
+    recipe = order.recipe
+    stage = recipe.stages[number - 1]
+    start: tuple[Start, ...] = stage.start
+    if init is not None:
+        start = () if init == NO_INIT else (WeightsFile(init),)
+    tensors = None
+    if not going_on:
+        tensors = read_start(start, order.out, recipe.name, len(recipe.stages))
+    return stage.prepare(order.data, order.validation, order.place, tensors)
+
+
+def _notes(number: int, count: int, init: Path | None, resumed: Path | None) -> dict[str, Any]:
+    """What checkpoints say of a stage: its number, and what it began from by ``--init``.
+
+    Args:
+        number, count: Which stage of how many.
+        init: What was given; None is what the recipe says.
+        resumed: Folder of a run that goes on, whose checkpoint knows what it began from.
+    """
+    notes: dict[str, Any] = {"stage": f"{number} of {count}"} if count > 1 else {}
+    if resumed is not None:
+        last = resumed / LAST_FILE
+        known = read_checkpoint_info(last).training.get("init") if last.exists() else None
+    elif init is None or init == NO_INIT:
+        known = init and str(init)
+    else:
+        known = {"file": init.name, "sha256": hashlib.sha256(init.read_bytes()).hexdigest()}
+    return notes | ({"init": known} if known else {})
 
 
 def _choose_recipe(name: str, overrides: Sequence[str]) -> Recipe:

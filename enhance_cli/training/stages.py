@@ -28,12 +28,14 @@ class Stage(ABC):
         config: Hyperparameters, an instance of the architecture's configuration.
         start: Weights to begin with: those tensors are taken whose name and shape fit, and where
             several have them, the last of them counts. Empty for fresh weights.
+        batch: Examples per step, over all processes, which take equal shares.
         optimisation: Steps, learning rates, and which weights are kept.
     """
 
     architecture: str
     config: Any
     start: tuple[Start, ...] = ()
+    batch: int
     optimisation: Optimisation = field(default_factory=Optimisation)
 
     def __post_init__(self) -> None:
@@ -41,6 +43,8 @@ class Stage(ABC):
             raise ValueError(f"architecture: choose from {', '.join(ARCHITECTURES)}")
         if not isinstance(self.config, ARCHITECTURES[self.architecture].config):
             raise ValueError(f"architecture: {self.config} is not one of {self.architecture}")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, not {self.batch}")
 
     @property
     @abstractmethod

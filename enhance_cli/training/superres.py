@@ -13,7 +13,7 @@ from enhance_cli.data.benchmarks import data_roots
 from enhance_cli.data.patches import PatchSampler, crop_to_multiple, small_copies, soft_copies
 from enhance_cli.engine.loss_features import load_loss_distance, load_loss_features
 from enhance_cli.engine.weight_files import cache_folder
-from enhance_cli.errors import DatasetError, UsageError
+from enhance_cli.errors import DatasetError
 from enhance_cli.levels import quantise, to_values
 from enhance_cli.metrics.protocols import score
 from enhance_cli.resize import imresize
@@ -63,8 +63,8 @@ class SuperResolutionStage(Stage):
             raise ValueError(f"small_copies must be from 0 to 8, not {self.small_copies}")
         if not 0 <= self.flat_share <= 0.9:
             raise ValueError(f"flat_share must be from 0 to 0.9, not {self.flat_share}")
-        if min(self.patch, self.batch) < 1:
-            raise ValueError("patch and batch must be at least 1")
+        if self.patch < 1:
+            raise ValueError(f"patch must be at least 1, not {self.patch}")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -219,8 +219,6 @@ class SuperResolution(TrainingTask):
             part[share].contiguous(memory_format=torch.channels_last)
             for part in (frame_lr, frame_hr)
         )
-        if len(frame_lr) == 0:
-            raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
         estimate = self.network(frame_lr)
         if step < self._l1_steps:
             return functional.l1_loss(estimate, frame_hr), None

@@ -67,8 +67,6 @@ class VdvaeStage(BoundStage):
         if self.dataset and self.dataset not in PICTURE_SETS:
             raise UnknownNameError("dataset", self.dataset, PICTURE_SETS)
         super().__post_init__()
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, not {self.batch}")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -198,8 +196,6 @@ class VdvaeTraining(BoundTraining):
         At first its rate counts less.
         """
         x = self._train(self.stage.batch, generator)[share]
-        if len(x) == 0:
-            raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
         own = noise_of_share(generator, share)
         bound = cast(Vdvae, self.network).bound(_channels_last(x), own)
         return self.loss_of(bound, step)

@@ -50,8 +50,8 @@ class VdvaeSrStage(BoundStage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.patch, self.batch) < 1:
-            raise ValueError("patch and batch must be at least 1")
+        if self.patch < 1:
+            raise ValueError(f"patch must be at least 1, not {self.patch}")
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -121,8 +121,6 @@ class LadderTraining(BoundTraining):
             part[share].contiguous(memory_format=torch.channels_last)
             for part in self._pairs.batch(self.stage.batch, generator)
         )
-        if len(frame_lr) == 0:
-            raise UsageError(f"batch={self.stage.batch}: too small for so many processes")
         own = noise_of_share(generator, share)
         network = cast(LadderNetwork, self.network)
         return self.loss_of(network.bound(frame_lr, frame_hr, own), step)

@@ -101,8 +101,8 @@ class VideoStage(Stage):
             )
         if not 0 <= self.flow_weight < math.inf:
             raise ValueError(f"flow_weight must be 0 or more, not {self.flow_weight}")
-        if min(self.patch, self.batch, self.frames, self.short_frames) < 1:
-            raise ValueError("patch, batch, frames and short_frames must be at least 1")
+        if min(self.patch, self.frames, self.short_frames) < 1:
+            raise ValueError("patch, frames and short_frames must be at least 1")
         if not self.strides or not all(type(n) is int and n > 0 for n in self.strides):
             raise ValueError(f"strides must be whole numbers from 1 on, not {self.strides}")
         shortest = self.short_frames if self.short_share else self.frames
@@ -246,8 +246,6 @@ class VideoSuperResolution(TrainingTask):
         stage, network = self.stage, self.network
         assert isinstance(network, VideoNetwork)
         batch = self._draw(step, generator).part(share)
-        if not len(batch.known):
-            raise UsageError(f"batch={stage.batch}: too small for so many processes")
         if step < self._align_steps:
             assert isinstance(network, FlowAligned)
             return alignment_loss(network, batch)

@@ -139,6 +139,12 @@ def test_blends_run_in_integers_too(photo: torch.Tensor):
         assert 0 < (result - reference).abs().mean() < 1 / 255
 
 
+def test_models_of_other_tasks_do_not_run_in_integers():
+    options = ModelOptions("sisr-dc", precision="int8", backend="auto")
+    with pytest.raises(UsageError, match="sisr-dc is a model of video, and only those of superres"):
+        options.load("video")
+
+
 def test_ranges_of_several_networks_hold_for_each():
     one, other = {"a": (-1.0, 2.0), "b": (0.0, 1.0)}, {"a": (0.0, 3.0), "c": (0.0, 1.0)}
     assert unite_ranges([one, other]) == {"a": (-1.0, 3.0)}

@@ -101,9 +101,12 @@ def test_what_exists_stays(photo: Path, fake: list, enhance: Run):
     ran = enhance(*what)
     assert ran.code == 1
     assert "photo_x4_2.png: exists already" in ran.err
-    ran = enhance(*what, "--skip-existing", "--json")
+    ran = enhance(*what, "--skip-existing", "--json", "--sidecar")
     assert ran.code == 0, ran.err
     assert kept.read_bytes() == b"kept"
+    (record,) = photo.parent.glob("*.json")
+    assert record.name == "photo_x4_1.png.json"
+    assert json.loads(record.read_text())["sample"] == 1
     assert pixels(photo.with_name("photo_x4_1.png")).shape == (88, 120, 3)
     ran = enhance(*what, "--skip-existing", "--json")
     assert [row["status"] for row in json.loads(ran.out)["results"]] == ["skipped"] * 4

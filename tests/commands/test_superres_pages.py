@@ -114,6 +114,43 @@ def test_other_formats_get_a_file_for_each_page(tmp_path: Path, enhance: Run, ti
     assert again.read_bytes() == before
 
 
+def test_records_name_the_network_of_their_page(tmp_path: Path, enhance: Run):
+    """Of which there are two here, since one page is noisy and one is not."""
+    clean = np.full((64, 64, 3), (90, 130, 40), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in (clean + noise(64, 64, 3) // 4, clean):
+            file.write(page, photometric="rgb")
+    command = ("superres", tmp_path / "a.tif", "--pages", "all", "--sidecar", "--json")
+
+    def told(name: str) -> dict:
+        return json.loads((tmp_path / f"{name}.json").read_text())
+
+    ran = enhance(*command)
+    assert ran.code == 0, ran.err
+    models = ["enet-real-x4", "fast-x4"]
+    assert json.loads(ran.out)["results"][0]["model"] == models
+    assert told("a_x4.tif")["model"] == models
+    assert [files[0]["file"] for files in told("a_x4.tif")["weights"]] == [
+        f"{model}.safetensors" for model in models
+    ]
+    assert told("a_x4.tif")["command"] == "superres"
+
+    apart = (*command, "-o", tmp_path / "out.png")
+    ran = enhance(*apart)
+    assert ran.code == 0, ran.err
+    assert [told(f"out-{number}.png")["model"] for number in (1, 2)] == models
+
+    (tmp_path / "out-1.png.json").unlink()
+    (tmp_path / "out-2.png").unlink()
+    ran = enhance(*apart, "--skip-existing")
+    assert (ran.code, "out-2.png.json: exists already, add --overwrite" in ran.err) == (1, True)
+    (tmp_path / "out-2.png.json").unlink()
+    ran = enhance(*apart, "--skip-existing")
+    assert json.loads(ran.out)["results"][0]["model"] == models[1]
+    assert told("out-2.png")["model"] == models[1]
+    assert not (tmp_path / "out-1.png.json").exists()  # of what was there nothing is known
+
+
 def test_a_single_picture_has_no_other_pages(tmp_path: Path, enhance: Run, tiny: list):
     write_image(tmp_path / "a.png", Picture(noise(4, 4, 3)))
     ran = enhance("superres", tmp_path / "a.png", *tiny, "--pages", "2")

@@ -89,5 +89,6 @@ def test_impossible_settings_are_refused() -> None:
     for wrong in ({"plain": 2.0}, {"detour": (0.0, 1.0)}):
         with pytest.raises(ValueError):
             Wear(**wrong)
-    with pytest.raises(ValueError):
-        Round(quality=(95, 30))
+    for off in ({"quality": (95, 30)}, {"quality": (50, 101)}, {"level": (0, 1)}):
+        with pytest.raises(ValueError, match=next(iter(off))):
+            Round(**off)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from enhance_cli.architectures import enhancenet
 from enhance_cli.architectures.enhancenet import EnhanceNet, EnhanceNetConfig
 from enhance_cli.engine import backend, compiling
 from enhance_cli.engine.backend import choose_engine
@@ -120,10 +121,27 @@ def test_what_is_compiled_once_is_kept(cache: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_cache_keeps_what_was_used_last(cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compiling, "_KEPT", 2)
-    for seed in range(3):
+    made: list[Path] = []
+    for seed in (0, 1):
         compile_network(small(seed), "fp32")
-        for age, path in enumerate(sorted(cache.iterdir(), key=lambda file: file.stat().st_mtime)):
-            os.utime(path, (age, age))
+        (new,) = set(cache.iterdir()) - set(made)
+        os.utime(new, (seed, seed))
+        made.append(new)
+    compile_network(small(0), "fp32")  # which is used once more
+    compile_network(small(2), "fp32")
+    assert made[0].exists()
+    assert not made[1].exists()
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_changed_code_compiles_again(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """That of networks, and that which compiles them."""
+    compile_network(small(), "fp32")
+    sources = {path.read_bytes() for path in map(Path, (compiling.__file__, enhancenet.__file__))}
+    before = list(compiling._code())
+    assert sources <= set(before)
+    monkeypatch.setattr(compiling, "_code", lambda: [*before[:-1], before[-1] + b"# changed"])
+    compile_network(small(), "fp32")
     assert len(list(cache.iterdir())) == 2
 
 

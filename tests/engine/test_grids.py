@@ -53,6 +53,8 @@ def test_cores_spend_less_on_overlap_than_fixed_tiles():
 def test_a_tile_that_does_not_hold_the_overlap_is_refused():
     with pytest.raises(ValueError, match="does not hold"):
         make_boxes("even", 100, 100, 16, 16)
+    with pytest.raises(ValueError, match="does not hold"):
+        make_boxes("cores", 100, 100, 16, 15)
 
 
 def test_box():

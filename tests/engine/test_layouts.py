@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from enhance_cli.architectures.edsr import DIV2K_MEAN, Edsr, EdsrConfig
 from enhance_cli.architectures.rrdbnet import RrdbNet, RrdbNetConfig
 from enhance_cli.architectures.srvgg import Srvgg, SrvggConfig
+from enhance_cli.engine.checkpoint import write_tensors
 from enhance_cli.engine.foreign import read_foreign
 from enhance_cli.engine.layouts import LAYOUTS, recognise
 from enhance_cli.errors import CheckpointError
@@ -248,6 +249,7 @@ class Trap:
         lambda s: {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in s.items()}},
         lambda s: {"model_state_dict": {f"_orig_mod.{key}": value for key, value in s.items()}},
         lambda s: {"state_dict": {f"module.netG.{key}": value for key, value in s.items()}},
+        lambda s: {f"_orig_mod.module.{key}": value for key, value in s.items()},
     ],
 )
 def test_where_programs_keep_the_network(wrap: Callable, tmp_path: Path):
@@ -258,6 +260,18 @@ def test_where_programs_keep_the_network(wrap: Callable, tmp_path: Path):
     assert all(torch.equal(found[key], state[key]) for key in state)
     save_file(state, tmp_path / "their.safetensors")
     assert read_foreign(tmp_path / "their.safetensors").keys() == state.keys()
+
+
+def test_shared_memory_and_small_floats_can_be_written_again(tmp_path: Path):
+    tied = torch.rand(4)
+    small = torch.tensor([0.5, -2.0]).to(torch.float8_e4m3fn)
+    torch.save({"a": tied, "b": tied.view(2, 2).T, "c": small}, tmp_path / "their.pth")
+    found = read_foreign(tmp_path / "their.pth")
+    write_tensors(tmp_path / "ours.safetensors", found, {})
+    written = load_file(tmp_path / "ours.safetensors")
+    assert torch.equal(written["b"], tied.view(2, 2).T)
+    assert written["c"].tolist() == [0.5, -2.0]
+    assert torch.isfinite(written["c"]).all()
 
 
 def test_what_a_file_may_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine import merging
 from enhance_cli.engine.grids import GRIDS, Box, even_spans, make_boxes
-from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
+from enhance_cli.engine.merging import MERGERS, WEIGHTS, MergeSettings, tile_weights
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.strategies import PATCH, STRATEGIES
 from enhance_cli.engine.tiled import run_tiled
@@ -210,8 +210,8 @@ def test_weights_are_made_once_for_each_kind_of_place(name: str) -> None:
     """Corners, edges and the inside: nine maps at most, however many patches."""
     merger = STRATEGIES[name].merger
     assert merger is not None
-    made = mock.Mock(side_effect=MERGERS[merger])
-    with mock.patch.dict(merging.MERGERS, {merger: made}):
+    made = mock.Mock(side_effect=WEIGHTS[merger])
+    with mock.patch.dict(merging.WEIGHTS, {merger: made}):
         tile_weights.cache_clear()
         for _ in range(2):
             run_tiled(

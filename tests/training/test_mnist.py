@@ -328,8 +328,6 @@ def test_processes_share_a_batch_and_have_noise_of_their_own(data: Path) -> None
     prepared._train.pictures.fill_(7)  # all alike, so that only the noise can differ
     losses = [prepared.loss(0, step_generator(0, 0), slice(rank, None, 2)) for rank in (0, 1)]
     assert losses[0] != losses[1]
-    with pytest.raises(UsageError, match="too small for so many processes"):
-        prepared.loss(0, step_generator(0, 0), slice(20, None, 21))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,12 +22,18 @@ WORKER = """
 import os, sys
 from pathlib import Path
 import torch
-from tiny_tasks import TASKS, Regression, ctrl_c_at, run
+from enhance_cli.errors import UsageError
+from tiny_tasks import TASKS, Regression, RegressionStage, ctrl_c_at, run
 
 torch.set_num_threads(1)
 out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 for name, make in TASKS.items():
     run(out / name, make)
+
+try:
+    run(out / "uneven", lambda: Regression(RegressionStage(batch=7)))
+except UsageError as error:
+    (out / f"uneven{rank}").write_text(str(error))
 
 make = ctrl_c_at(4) if rank == 1 else Regression
 report = run(out / "stopped", make)
@@ -50,6 +56,8 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             assert left["step"] == right["step"]
             assert float(left["loss"]) == pytest.approx(float(right["loss"]), rel=1e-4)
             assert float(left["validation"]) == pytest.approx(float(right["validation"]), abs=1e-3)
+    for rank in range(2):
+        assert "batch=7: cannot be shared evenly" in (tmp_path / f"uneven{rank}").read_text()
     assert [(tmp_path / f"rank{rank}").read_text() for rank in range(2)] == ["4", "4"]
     assert_same_run(tmp_path / "stopped", tmp_path / "regression")
 

@@ -1,5 +1,7 @@
 """From options to a run: data, starting weights, resumption, and what a user is told."""
 
+import hashlib
+import json
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from enhance_cli.engine.checkpoint import (
     build,
     load_network,
     read_checkpoint_info,
+    read_metadata,
     save_checkpoint,
 )
 from enhance_cli.errors import CheckpointError, UnknownNameError, UsageError
@@ -145,9 +148,29 @@ def test_resuming_with_other_photos_or_precision_is_refused(photos: Path, tmp_pa
     run(photos, tmp_path / "run", minutes=0)
     with pytest.raises(CheckpointError, match="other settings"):
         run(photos, tmp_path / "run", resume=True, precision="bf16")
-    write_photo(photos / "more.png", photo(9))
-    with pytest.raises(CheckpointError, match="other settings"):
+    write_photo(photos / "0.png", photo(9))  # as many as before
+    with pytest.raises(CheckpointError, match="other settings.*files"):
         run(photos, tmp_path / "run", resume=True)
+
+
+def test_resuming_with_another_validation_is_refused_and_a_moved_folder_is_not(
+    photos: Path, tmp_path: Path
+) -> None:
+    run(photos, tmp_path / "run", minutes=0)
+    moved = photos.rename(tmp_path / "moved")
+    with pytest.raises(CheckpointError, match="other settings.*files"):
+        run(moved, tmp_path / "run", resume=True, validation=moved)
+    assert run(moved, tmp_path / "run", resume=True).step == 4
+
+
+def test_a_state_that_did_not_note_its_files_goes_on(photos: Path, tmp_path: Path) -> None:
+    run(photos, tmp_path / "run", minutes=0)
+    path = tmp_path / "run" / "state.safetensors"
+    metadata, tensors = read_metadata(path), load_file(path)
+    known = json.loads(metadata["fingerprint"])
+    del known["files"]
+    save_file(tensors, path, {**metadata, "fingerprint": json.dumps(known)})
+    assert run(photos, tmp_path / "run", resume=True).step == 4
 
 
 def test_nothing_to_resume(photos: Path, tmp_path: Path) -> None:
@@ -164,7 +187,14 @@ def test_starting_weights_reach_the_run(photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(7)
     network = build(architecture, SHORT.config)
     save_checkpoint(tmp_path / "init.safetensors", network, architecture, "x4")
-    run(photos, tmp_path / "run", "learning_rate=0", init=tmp_path / "init.safetensors")
+    init = tmp_path / "init.safetensors"
+    run(photos, tmp_path / "run", "learning_rate=0", init=init, minutes=0)
+    run(photos, tmp_path / "run", "learning_rate=0", init=init, resume=True)
+    told = read_checkpoint_info(tmp_path / "run" / "tiny.safetensors").training["init"]
+    assert told == {
+        "file": "init.safetensors",
+        "sha256": hashlib.sha256(init.read_bytes()).hexdigest(),
+    }
     for key, value in load_file(tmp_path / "run" / "last.safetensors").items():
         assert torch.allclose(value, network.state_dict()[key], rtol=0, atol=1e-7)
 

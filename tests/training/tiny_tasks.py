@@ -62,6 +62,7 @@ class RegressionStage(Stage):
 
     architecture: str = "enhancenet"
     config: Any = EnhanceNetConfig(scale=4)
+    batch: int = 8
     optimisation: Optimisation = PLAN
 
     @property
