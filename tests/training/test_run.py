@@ -173,6 +173,14 @@ def test_a_state_that_did_not_note_its_files_goes_on(photos: Path, tmp_path: Pat
     assert run(photos, tmp_path / "run", resume=True).step == 4
 
 
+@pytest.mark.gpu
+def test_a_run_on_a_gpu_goes_on_from_between_two_validations(photos: Path, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    assert run(photos, tmp_path / "run", minutes=0, device="cuda").step == 1
+    assert run(photos, tmp_path / "run", resume=True, device="cuda").step == 4
+
+
 def test_nothing_to_resume(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nothing to resume"):
         run(photos, tmp_path / "run", resume=True)

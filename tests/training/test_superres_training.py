@@ -10,10 +10,11 @@ from tiny_tasks import CPU, PLAN, photo, super_resolution, tiny_stage, write_pho
 from torch import Tensor, nn
 
 from enhance_cli.architectures import ARCHITECTURES
-from enhance_cli.data.patches import PatchSampler, load_photos
+from enhance_cli.data.patches import PatchSampler, load_photos, small_copies, soft_copies
 from enhance_cli.engine.checkpoint import build, save_checkpoint
 from enhance_cli.errors import DatasetError
 from enhance_cli.resize import imresize
+from enhance_cli.training import superres
 from enhance_cli.training.optimisation import Optimisation, step_generator
 from enhance_cli.training.overrides import override
 from enhance_cli.training.superres import SuperResolution, reduce_photos
@@ -57,6 +58,49 @@ def test_losses_of_the_shares_average_to_the_loss() -> None:
             for share in (slice(None), slice(0, None, 2), slice(1, None, 2))
         ]
         assert losses[0].item() == pytest.approx((losses[1] + losses[2]).item() / 2, rel=1e-5)
+
+
+def test_the_losses_know_step_and_scale_and_are_shifted_anew() -> None:
+    told = []
+
+    class Listening:
+        adversary = None
+
+        def losses(self, made: Tensor, true: Tensor, shift: tuple[int, int], step: int) -> tuple:
+            told.append((shift, step))
+            return (made - true).abs().mean(), None
+
+    task = super_resolution(tiny_stage(l1_share=0.5))
+    task.criterion = Listening()  # type: ignore[assignment]
+    for step in range(PLAN.steps):
+        task.losses(step, step_generator(0, step), slice(None))
+    assert [step for _, step in told] == [0, 1, 2, 3]  # after four of L1
+    assert len({shift for shift, _ in told}) > 2
+    for scale in (2, 4):
+        assert tiny_stage(scale).make_criterion(Path(), CPU).scale == scale
+
+
+def test_copies_and_the_share_of_flat_patches_reach_the_sampler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, part in enumerate(("train", "train", "held")):
+        write_photo(tmp_path / part / f"{index}.png", photo(index, 100, 90))
+    given: list[Any] = []
+
+    def draw(photos: list[Tensor], *settings: Any) -> PatchSampler:
+        given.append((photos, settings))
+        return PatchSampler(photos, *settings)
+
+    monkeypatch.setattr(superres, "PatchSampler", draw)
+    stage = tiny_stage(small_copies=2, soft_share=0.3, flat_share=0.4)
+    stage.prepare(tmp_path / "train", tmp_path / "held", CPU)
+    ((pictures, settings),) = given
+    photos = load_photos(tmp_path / "train")
+    sharp = [*photos, *small_copies(photos, 2, PLAN.seed)]
+    expected = [*sharp, *soft_copies(sharp, 0.3, PLAN.seed)]
+    assert len(pictures) == len(expected) > len(sharp) == 6
+    assert all(map(torch.equal, pictures, expected))
+    assert settings == (4, stage.patch, CPU, 0.4)
 
 
 def test_validation_is_the_published_measure(shared_data: Path) -> None:
