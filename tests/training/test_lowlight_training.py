@@ -146,13 +146,6 @@ def test_losses_of_the_shares_average_to_the_loss(photos: Path, step: int) -> No
         assert even != pytest.approx(odd, rel=1e-3)
 
 
-def test_more_processes_than_a_batch_holds(photos: Path) -> None:
-    task = prepare(tiny(batch=2), photos)
-    with pytest.raises(UsageError, match="batch=2") as caught:
-        loss(task, 0, slice(2, None, 3))
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_loss_is_a_function_of_step_and_seed(photos: Path, name: str) -> None:
     losses = []

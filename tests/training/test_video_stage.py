@@ -142,11 +142,6 @@ def test_losses_of_the_shares_average_to_the_loss(videos: Path, kind: str) -> No
         assert losses[0].item() == pytest.approx((losses[1] + losses[2]).item() / 2, rel=1e-5)
 
 
-def test_a_batch_too_small_for_its_processes(videos: Path) -> None:
-    with pytest.raises(UsageError, match="batch=2"):
-        loss(prepare(tiny(), videos), 0, slice(2, None, 3))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_learns_one_clip(tmp_path: Path, kind: str) -> None:
     """Overfitting: the loss falls and validation on the same clip rises."""
