@@ -76,16 +76,17 @@ def main() -> None:
     try:
         with _stoppable():
             code = app(prog_name="enhance", standalone_mode=False)
-        if code == 130:  # Typer makes this of an interruption, without a word
-            raise KeyboardInterrupt
+        # Typer makes 130 of an interruption, and a training of any signal, without a word.
+        if code in _ENDINGS:
+            _leave(_ENDINGS[code], code)
     except EnhanceError as error:
         _leave(str(error), error.exit_code)
     except typer.TyperException as error:
         _leave_usage(error)
     except KeyboardInterrupt:
-        _leave("interrupted", 130)
+        _leave(_ENDINGS[130], 130)
     except _Stopped as stop:
-        _leave(_STOPS[stop.signal], 128 + stop.signal)
+        _leave(_ENDINGS[128 + stop.signal], 128 + stop.signal)
     except OSError as error:
         if os.environ.get("ENHANCE_DEBUG"):
             raise
@@ -110,6 +111,7 @@ def _hasten() -> None:
 _STOPS = {signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):  # Windows has none.
     _STOPS[signal.SIGHUP] = "the terminal was closed"
+_ENDINGS = {128 + number: text for number, text in _STOPS.items()} | {130: "interrupted"}
 
 
 class _Stopped(SystemExit):

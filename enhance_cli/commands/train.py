@@ -68,7 +68,7 @@ def train(
         int | None,
         typer.Option(
             help="Give every stage that runs so many steps in place of the recipe's, for instance "
-            "for a short trial.",
+            "for a short trial. Their schedules of the learning rate become as long.",
             min=1,
         ),
     ] = None,
@@ -136,5 +136,5 @@ def train(
         precision=precision,
         quiet=quiet,
     )
-    if finished.interrupted:
-        context.exit(130)
+    if finished.signal:
+        context.exit(128 + finished.signal)

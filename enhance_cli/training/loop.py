@@ -44,7 +44,7 @@ class Report:
         steps_per_second: Speed since this part of the run began.
         validation: Score of this step, where there was a validation.
         best: Highest score so far.
-        interrupted: Whether the user ended the run here.
+        signal: Number of the signal by which the user ended the run here; 0 if none did.
     """
 
     step: int
@@ -54,7 +54,7 @@ class Report:
     steps_per_second: float
     validation: float | None
     best: float
-    interrupted: bool = False
+    signal: int = 0
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,13 @@ def train(
     latest = Report(state.step, plan.steps, math.nan, 0.0, 0.0, None, state.best)
     stop = False
 
-    with interruptible() as interrupted, closing(log) if log else nullcontext():
+    with interruptible() as signalled, closing(log) if log else nullcontext():
         while state.step < plan.steps and not stop:
             rate = plan.rate(state.step)
             loss = _descend(run, state, rate)
             now = time.monotonic()
             state.seconds = before + now - start
-            stop = run.processes.agree(interrupted() or now - start > seconds, device)
+            stop = run.processes.agree(bool(signalled()) or now - start > seconds, device)
             ended = state.step == plan.steps
             due = ended or stop or time.monotonic() - saved > save_every_seconds
             judged = ended or state.step % plan.validate_every == 0
@@ -205,7 +205,7 @@ def train(
                     state.save(out / STATE_FILE, fingerprint)
                 run.save(LAST_FILE, kept, state.step, score)
                 saved = time.monotonic()
-        latest = replace(latest, interrupted=interrupted())
+        latest = replace(latest, signal=signalled())
     run.processes.wait()
     return latest
 
@@ -223,9 +223,10 @@ def _check_losses(run: _Run, state: RunState) -> None:
     if run.saved:
         file = max(run.saved, key=lambda name: run.saved[name])
         kept = f"{run.out / file} is kept, of step {run.saved[file]}"
+    or_exact = "" if run.dtype == torch.float32 else " or use --precision fp32"
     raise EnhanceError(
         f"{run.name}: the loss is {total} at step {state.step}; {kept}: lower the learning "
-        "rate (--set learning_rate=...) or use --precision fp32"
+        f"rate (--set learning_rate=...){or_exact}"
     )
 
 

@@ -8,6 +8,7 @@ import torch
 
 Schedule = Literal["cosine", "one-cycle", "constant", "milestone"]
 Keep = Literal["best", "last"]
+MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ class Optimisation:
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} {getattr(self, name)!r}: choose from {get_args(choices)}")
         if self.horizon != 0 and self.horizon < self.steps:
-            raise ValueError(f"horizon must be 0 or at least steps ({self.steps})")
+            raise ValueError(
+                f"horizon ({self.horizon}) must be 0 or at least steps ({self.steps}): set both"
+            )
+        if not 0 <= self.seed <= MOST_SEED:
+            raise ValueError(f"seed must be from 0 to {MOST_SEED}, not {self.seed}")
         if not 0 <= self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be 0 or more, not {self.learning_rate}")
         if not (0 <= self.ema < 1 and self.clip > 0 and 0 <= self.warmup < 1):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from functools import reduce
 from typing import Any
@@ -43,8 +44,10 @@ def override(stage: Any, assignments: Sequence[str]) -> Any:
     try:
         return _changed(stage, changes)
     except (TypeError, ValueError) as error:
-        options = " ".join(f"--set {assignment}" for assignment in assignments)
-        raise UsageError(f"{options}: {error}") from error
+        told = str(error)
+        to_blame = [each for each in assignments if each.partition("=")[0].split(".")[-1] in told]
+        options = " ".join(f"--set {assignment}" for assignment in to_blame or assignments)
+        raise UsageError(f"{options}: {told}") from error
 
 
 def setting_names(part: Any) -> list[str]:
@@ -82,6 +85,9 @@ def _changed(part: Any, changes: dict[_Place, Any]) -> Any:
 def _cast(name: str, old: Any, value: Any) -> Any:
     if isinstance(old, float) and type(value) is int:
         value = float(value)
+    if isinstance(old, float) and isinstance(value, str):
+        with suppress(ValueError):  # JSON has no .1
+            value = float(value)
     if isinstance(old, tuple) and isinstance(value, list):
         value = tuple(value)
     if type(value) is not type(old):

@@ -69,13 +69,17 @@ class Processes:
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into a question that the loop asks between two steps."""
-    asked = False
+def interruptible() -> Iterator[Callable[[], int]]:
+    """Turn the first Ctrl-C or SIGTERM into a question that the loop asks between two steps.
 
-    def ask(_signal: int, _frame: object) -> None:
+    Yields:
+        What gives the number of that signal, or 0 if there was none yet.
+    """
+    asked = 0
+
+    def ask(number: int, _frame: object) -> None:
         nonlocal asked
-        asked = True
+        asked = number
         restore()  # a second one ends the program at once
 
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -104,7 +104,7 @@ def run_recipe(
         init_here = init if number == numbers.start else None
         seconds = deadline - time.monotonic()
         report = _train_stage(order, number, init_here, going_on, seconds)
-        cut = report.step < report.steps or report.interrupted
+        cut = report.step < report.steps or report.signal
         if cut or time.monotonic() > deadline:
             break
     if report.step < report.steps or number + 1 < numbers.stop:

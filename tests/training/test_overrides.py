@@ -21,6 +21,7 @@ KINDS = ("enet-e-x4", "sid-fcn", "sid-net", "frvsr-real", "faces-vae-blur", "mni
     [
         ("patch=48", "patch", 48),
         ("l1_share=1", "l1_share", 1.0),
+        ("l1_share=.5", "l1_share", 0.5),
         ("steps=10", "optimisation.steps", 10),
         ("optimisation.steps=10", "optimisation.steps", 10),
         ("learning_rate=5e-4", "optimisation.learning_rate", 5e-4),
@@ -129,6 +130,13 @@ def test_values_that_no_run_can_use_are_refused(name: str) -> None:
             override(RECIPES[name].stages[0], [assignment]).make_network(None)
         assert assignment.split("=")[0] in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_message_names_the_settings_that_are_wrong() -> None:
+    with pytest.raises(UsageError, match=r"^--set batch=0: batch must be at least 1, not 0$"):
+        override(STAGE, ["horizon=0", "steps=1", "batch=0"])
+    with pytest.raises(UsageError, match="^--set seed=-1: seed must be from 0"):
+        override(STAGE, ["seed=-1"])
 
 
 @pytest.mark.parametrize("name", ["start", "optimisation", "config"])

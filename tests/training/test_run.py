@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def run(data: Path, out: Path, *overrides: str, recipe: str = "tiny", **options:
 def test_a_run_makes_a_model_that_says_what_it_is(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     finished = run(photos, out)
-    assert not finished.interrupted
+    assert not finished.signal
     assert finished.step == finished.steps == 4
     assert sorted(path.name for path in out.iterdir()) == [
         "curve.csv",
@@ -100,27 +101,40 @@ def test_no_time_at_all_still_makes_progress(photos: Path, tmp_path: Path) -> No
     for step in range(1, 5):
         finished = run(photos, tmp_path / "parts", minutes=0, resume=step > 1)
         assert finished.step == step
-        assert not finished.interrupted
+        assert not finished.signal
     for name in ("state", "last", "tiny"):
         file = f"{name}.safetensors"
         assert same_weights(tmp_path / "whole" / file, tmp_path / "parts" / file)
 
 
-@pytest.mark.parametrize("minutes", [None, 60.0])
-def test_ctrl_c_is_told_from_running_out_of_time(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float | None
+@pytest.mark.parametrize(
+    ("minutes", "number", "word"),
+    [(None, signal.SIGINT, "interrupted"), (60.0, signal.SIGTERM, "terminated")],
+)
+def test_signals_are_told_from_running_out_of_time(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    enhance: Callable,
+    minutes: float | None,
+    number: int,
+    word: str,
 ) -> None:
     show = run_module._Display.show
 
     def press(self: Any, report: Report) -> None:
         show(self, report)
         if report.step == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(run_module._Display, "show", press)
     finished = run(photos, tmp_path / "run", minutes=minutes)
     assert finished.step < 4
-    assert finished.interrupted
+    assert finished.signal == number
+    options = ["--out", tmp_path / "again", "--device", "cpu"]
+    ran = enhance("train", "tiny", "--data", photos, *options)
+    assert ran.code == 128 + number
+    assert f"error: {word}" in ran.err
 
 
 def test_progress_goes_to_stderr_and_quiet_says_nothing(

@@ -1,5 +1,6 @@
 """Recipes of several stages: a run in one go is the run that was stopped and resumed."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,10 +131,10 @@ def test_ctrl_c_in_the_last_step_of_a_stage_ends_the_run(
     train = run_module.train
 
     def stopped(*rest: Any, **options: Any) -> Report:
-        return replace(train(*rest, **options), interrupted=True)
+        return replace(train(*rest, **options), signal=signal.SIGINT)
 
     monkeypatch.setattr(run_module, "train", stopped)
-    assert run(photos, tmp_path).interrupted
+    assert run(photos, tmp_path).signal
     assert not (tmp_path / "state.safetensors").exists()
 
 
