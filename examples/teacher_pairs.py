@@ -1,6 +1,6 @@
 """Make the pairs that a network for real pictures learns from, with a large network as teacher.
 
-    enhance weights import RealESRGAN_x4plus.pth --as teacher
+    enhance weights import RealESRGAN_x4plus.pth --as teacher -o teacher.safetensors
     python examples/teacher_pairs.py photos --teacher teacher.safetensors -n 2000 -o pairs
     enhance train enet-real-x4 --data pairs
 
@@ -10,6 +10,7 @@ Files of 128 pairs each appear one by one, so the work can be interrupted; calle
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from enhance_cli.data.patches import load_photos
 from enhance_cli.data.wear import Wear
 from enhance_cli.engine.catalogue import Model, ModelOptions
 from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.errors import EnhanceError
 from enhance_cli.levels import to_levels, to_values
 from enhance_cli.talk import Talk
 
@@ -94,4 +96,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EnhanceError as error:
+        sys.exit(f"error: {error}")

@@ -285,7 +285,8 @@ def _fast_x2() -> Recipe:
     third = replace(third, losses=_REDUCED_X2)
     fourth = _go_on(third, 3, steps=4000, learning_rate=3e-4, validate_every=250)
     fourth = replace(fourth, losses=_LUMA_FIRST_X2, soft_share=0.1)
-    fifth = replace(_go_on(fourth, 4, steps=5000), small_copies=2, soft_share=0.2)
+    fifth = _go_on(fourth, 4, steps=5000, keep="last")
+    fifth = replace(fifth, small_copies=2, soft_share=0.2)
     sixth = _go_on(fifth, 5, steps=10_000)
     return make_recipe("fast-x2", stage, second, third, fourth, fifth, sixth)
 
