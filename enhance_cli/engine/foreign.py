@@ -37,7 +37,7 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
         CheckpointError: if the file is missing or damaged, or holds anything but tensors by name.
             Code in a pickle is never run.
     """
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         state: Any = read_tensors(path)
     else:
         state = _unpickle(path)
@@ -57,6 +57,27 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     return {key: _own(value) for key, value in state.items()}
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is a safetensors file by its first bytes, whatever its name.
+
+    A file of that suffix that is no pickle counts too, so that its damage is told as that.
+
+    Raises:
+        CheckpointError: if there is no such file.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path}: is a folder, name the file of weights in it")
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file of weights")
+    try:
+        with path.open("rb") as file:
+            head = file.read(9)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    # After its length a header begins with a brace; pickles of torch are ZIP files or plain.
+    return head[8:] == b"{" or path.suffix == ".safetensors" and head[:1] not in (b"P", b"\x80")
+
+
 def _is_plain(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_complex()
 
@@ -68,12 +89,11 @@ def _own(value: Tensor) -> Tensor:
 
 
 def _unpickle(path: Path) -> Any:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file of weights")
     try:
-        with warnings.catch_warnings():
+        # Of a file without a name, for torch would go by its suffix.
+        with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # The errors below say enough.
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged pickle may raise anything.
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if wanted:

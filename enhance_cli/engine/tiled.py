@@ -142,7 +142,9 @@ def tile_side(plan: TilePlan, model: Runnable) -> int:
     if plan.tile is not None:
         return plan.tile
     usual = _COMPILED_TILE[model.compiled] if model.compiled else _AUTO_TILE[model.device.type]
-    return model.contract.auto_tile or usual
+    # Networks that see far need larger ones, or most of the work would be overlap.
+    least = 6 * model.contract.halo if model.contract.tiling == "exact" else 0
+    return model.contract.auto_tile or max(usual, least)
 
 
 def _pad(image: Tensor, contract: Contract) -> Tensor:

@@ -248,12 +248,15 @@ def find_size(path: Path) -> tuple[int, int]:
     with open_input(path, "a picture") as file, patient_pillow():
         png = open_png(file)
         image = identify(path, png.file if png else file)
-        if image is None:
-            tags = next(iter(find_tiff_pages(file)), TiffPage(0, {})).tags
-            width, height = (numbers_of(tags, tag, 0)[0] for tag in (256, 257))
-            return height, width
-        with image, decoding(path):
+        if image is not None:
             check_kind(path, image)
+        if image is None or image.format == "TIFF":  # which Pillow may have turned already
+            tags = next(iter(find_tiff_pages(file)), TiffPage(0, {})).tags
+            width, height, orientation = (
+                numbers_of(tags, tag, default)[0] for tag, default in ((256, 0), (257, 0), (274, 1))
+            )
+            return (width, height) if orientation > 4 else (height, width)
+        with image, decoding(path):
             turned = find_orientation(find_exif(image)) > 4
             return (image.width, image.height) if turned else (image.height, image.width)
 

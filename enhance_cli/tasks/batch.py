@@ -151,7 +151,6 @@ def _run_dry(
     results, failures = _tell_planned(plan, console, stream)
     estimates = []
     for job in plan.jobs:
-        made = " ".join(map(str, job.outputs))
         try:
             with alone(job.source, "cut it into parts"):
                 told = estimate(job)
@@ -160,6 +159,7 @@ def _run_dry(
             stream.tell(failed_results(failures[-1:]))
             continue
         estimates.append(told)
+        made = " ".join(told.outputs or map(str, job.outputs))
         console.print(one_line(f"{job.source} -> {made}  {told}"))
         results += stream.tell([{**job_result(job, "planned"), **told.row}])
     if estimates:

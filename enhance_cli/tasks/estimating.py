@@ -7,7 +7,7 @@ networks, and what pictures take beside that.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,8 @@ class Estimate:
         seconds: how long the network computes.
         memory: bytes that the program takes.
         frames: of a video, if their number is known.
+        pages: of a file with several pictures, of which ``width`` and ``height`` are the first's.
+        outputs: the files of these, if there is more than one.
     """
 
     width: int
@@ -42,22 +44,45 @@ class Estimate:
     seconds: float
     memory: int
     frames: int | None = None
+    pages: int | None = None
+    outputs: Sequence[str] = ()
 
     @property
     def row(self) -> dict[str, Any]:
         """Its entries in the JSON document."""
-        frames = {} if self.frames is None else {"frames": self.frames}
+        more: dict[str, Any] = {} if self.frames is None else {"frames": self.frames}
+        if self.pages is not None:
+            more |= {"pages": self.pages}
+        if self.outputs:
+            more |= {"output": self.outputs[0], "outputs": list(self.outputs)}
         return {
             "width": self.width,
             "height": self.height,
-            **frames,
+            **more,
             "estimated_seconds": float(f"{self.seconds:.2g}"),
             "estimated_memory": float(f"{self.memory:.2g}"),
         }
 
     def __str__(self) -> str:
-        frames = "" if self.frames is None else f", {self.frames} frames"
-        return f"{self.width}x{self.height}{frames}, about {told_seconds(self.seconds)}"
+        more = "" if self.frames is None else f", {self.frames} frames"
+        more += "" if self.pages is None else f" and {self.pages - 1} more"
+        return f"{self.width}x{self.height}{more}, about {told_seconds(self.seconds)}"
+
+
+def add_up(pages: Sequence[Estimate], outputs: Sequence[str]) -> Estimate:
+    """What the pages of a file take together.
+
+    Args:
+        pages: what each of them takes, at least one.
+        outputs: all files that are made of them.
+    """
+    return replace(
+        pages[0],
+        seconds=sum(page.seconds for page in pages),
+        memory=max(page.memory for page in pages),
+        pages=len(pages) if len(pages) > 1 else None,
+        outputs=outputs if len(outputs) > 1 else (),
+    )
 
 
 def sum_up(estimates: Sequence[Estimate]) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from enhance_cli.architectures import ARCHITECTURES, MODELS
 from enhance_cli.architectures.adapted import ADAPTED, find_adapted
 from enhance_cli.architectures.spec import Architecture
+from enhance_cli.defaults import SHORT_NAMES
 from enhance_cli.engine.checkpoint import (
     build,
     load_network,
@@ -19,11 +20,13 @@ from enhance_cli.engine.checkpoint import (
     read_metadata,
     save_checkpoint,
 )
-from enhance_cli.engine.foreign import read_foreign
+from enhance_cli.engine.foreign import is_safetensors, read_foreign
 from enhance_cli.engine.layouts import Recognised, nearest_layout, recognise
 from enhance_cli.engine.weight_files import import_folder
 from enhance_cli.errors import CheckpointError, OutputError, UnknownNameError, UsageError, one_line
 from enhance_cli.talk import plain_console
+
+_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,13 @@ def run_import(request: ImportRequest) -> int:
 
     Raises:
         UnknownNameError: if there is no such model.
-        UsageError: if the name cannot be that of an imported model.
+        UsageError: if the name cannot be that of an imported model, or the output no checkpoint.
         CheckpointError: if the file cannot be read, or its tensors are those of no known network.
-        OutputError: if the output exists.
+        OutputError: if the output exists or is the file that is read.
     """
     source = request.source
     name = _choose_name(request)
-    output = request.output or import_folder() / f"{name}.safetensors"
-    if output.exists() and not request.overwrite:
-        raise OutputError(f"{output}: exists already, add --overwrite or choose another with --as")
+    output = _choose_output(request, name)
     found = _find(source, request.model)
     save_checkpoint(
         output,
@@ -101,6 +102,23 @@ def _choose_type(request: ImportRequest, found: _Found) -> torch.dtype | None:
     return torch.float16 if request.half or found.half else None
 
 
+def _choose_output(request: ImportRequest, name: str) -> Path:
+    """The checkpoint to write, which may be written."""
+    output = request.output or import_folder() / f"{name}{_SUFFIX}"
+    option = "--as" if request.output is None else "-o"
+    if output.suffix != _SUFFIX:
+        raise UsageError(f"-o {output}: a checkpoint is a {_SUFFIX} file, name one")
+    if output.is_dir():
+        raise OutputError(f"{output}: is a folder, choose another with {option}")
+    if output.resolve() == request.source.resolve():
+        raise OutputError(f"{output}: the input would be replaced, choose another with {option}")
+    if output.exists() and not request.overwrite:
+        raise OutputError(
+            f"{output}: exists already, add --overwrite or choose another with {option}"
+        )
+    return output
+
+
 def _choose_name(request: ImportRequest) -> str:
     """The name of the imported model, by which ``--model`` finds it."""
     if request.model is not None:
@@ -109,19 +127,30 @@ def _choose_name(request: ImportRequest) -> str:
         if request.model not in MODELS:
             raise UnknownNameError("model", request.model, MODELS)
         return request.model
-    name = request.name or request.source.stem
+    name = request.source.stem if request.name is None else request.name
+    families = {each.rpartition("-x")[0] for each in MODELS} - {""} | {*SHORT_NAMES}
+    if name not in MODELS and {name, name.rpartition("-x")[0]} & families:
+        raise UsageError(
+            f"{name!r} would stand for models of enhance, which --model finds by this name or its "
+            "beginning: choose another name with --as"
+        )
     if name in MODELS:
         raise UsageError(
             f"{name!r} is a model of enhance: choose another name with --as, or say with "
             f"--model {name} that these are weights for it"
         )
-    if not name or Path(name).name != name:
-        raise UsageError(f"--as {name}: a name without folders is needed")
+    if not name or Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise UsageError(
+            f"--as {one_line(name)!r}: a name without folders is needed, on one line and without "
+            "a dot at its beginning"
+        )
+    if name.endswith(_SUFFIX):
+        raise UsageError(f"--as {name}: leave {_SUFFIX} out, which is added to the name")
     return name
 
 
 def _find(source: Path, model: str | None) -> _Found:
-    if source.suffix == ".safetensors" and read_metadata(source).get("format") == "enhance":
+    if is_safetensors(source) and read_metadata(source).get("format") == "enhance":
         info = read_checkpoint_info(source)
         if model is None:
             architecture, network = info.architecture, load_network(info)

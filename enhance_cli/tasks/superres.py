@@ -15,12 +15,11 @@ from enhance_cli.engine.catalogue import ModelOptions
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.spread import RunningSpread
 from enhance_cli.engine.tiled import TilePlan, run_tiled
-from enhance_cli.errors import InputError, OutputError, UsageError
+from enhance_cli.errors import UsageError
 from enhance_cli.io.image import (
     Picture,
     check_writable,
     find_images,
-    find_pages,
     find_size,
     holds_pages,
     picture_suffix,
@@ -30,7 +29,6 @@ from enhance_cli.io.image import (
     write_pages,
 )
 from enhance_cli.io.isolation import decode
-from enhance_cli.io.job_list import check_sidecars
 from enhance_cli.io.jobs import FileOptions, Job, Naming, plan_jobs
 from enhance_cli.levels import level_type, to_levels, to_pixels, to_planes, to_values
 from enhance_cli.resize import resample
@@ -38,7 +36,7 @@ from enhance_cli.sizes import WantedSize, beyond
 from enhance_cli.talk import Talk
 from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
-from enhance_cli.tasks.estimating import Estimate, Prober
+from enhance_cli.tasks.estimating import Estimate, Prober, add_up
 from enhance_cli.tasks.pool import WorkerOptions
 from enhance_cli.tasks.provenance import Provenance, join_pages
 from enhance_cli.tasks.superres_drawing import (
@@ -49,6 +47,7 @@ from enhance_cli.tasks.superres_drawing import (
     make_consistent,
 )
 from enhance_cli.tasks.superres_networks import NetworksByFile
+from enhance_cli.tasks.superres_pages import choose_pages, name_pages
 from enhance_cli.transparency import fill_transparent, without_rings
 
 
@@ -139,14 +138,14 @@ class _Work:
         return replace(self, request=replace(self.request, files=self.request.files.again()))
 
     def __call__(self, job: Job, progress: FileProgress) -> dict[str, Any]:
-        pages = _choose_pages(job.source, self.request.page)
+        pages = choose_pages(job.source, self.request.page)
         if job.parts:
             return self._write_samples(job, pages[0], progress)
         if len(pages) == 1:
             picture = self._read(job.source, pages[0], progress)
             enlarged, row = self._enlarge(job.source, picture, job.target, progress)
             write_image(job.target, enlarged, self.request.quality)
-            return {"width": enlarged.width, "height": enlarged.height, **row}
+            return row
         parts = [progress.part(number, len(pages)) for number in range(1, len(pages) + 1)]
         if not holds_pages(job.target):
             return self._write_apart(job, pages, parts)
@@ -158,20 +157,33 @@ class _Work:
                 rows.append(row)
                 add(enlarged)
         record = join_pages([row.pop("provenance") for row in rows])
-        size = {"width": enlarged.width, "height": enlarged.height}
-        return {**size, **join_pages(rows), "provenance": record, "pages": len(pages)}
+        return {**join_pages(rows), "provenance": record, "pages": len(pages)}
 
     @cached_property
     def _prober(self) -> Prober:
         return Prober(self.plan)
 
     def estimate(self, job: Job) -> Estimate:
-        """What a job would take; of a file with several pictures, the first one counts."""
-        height, width = find_size(job.source)
+        """What a job would take, with all pages that it is for."""
+        pages = choose_pages(job.source, self.request.page)
+        files = self.request.files
+        apart = len(pages) > 1 and not holds_pages(job.target)
+        outputs = name_pages(job, len(pages), files, self.sources) if apart else job.outputs
+        estimates = [self._estimate_page(job, page) for page in pages]
+        return add_up(estimates, [str(output) for output in outputs])
+
+    def _estimate_page(self, job: Job, page: int | None) -> Estimate:
+        """What one page would take; that which stands as None is told by the file's header."""
+        read = partial(decode, read_image, job.source, page=page)
+        if page is None:
+            height, width = find_size(job.source)
+        else:
+            picture = read()
+            height, width = picture.height, picture.width
         size = self.networks.size.of(job.source, width, height)
         check_writable(job.target, *reversed(size.rounded()), depth=8, alpha=False)
         return self._prober.estimate(
-            self.networks.choose(job.source, size, partial(decode, read_image, job.source)),
+            self.networks.choose(job.source, size, read),
             height * width,
             size.rounded(),
             count=self.drawing.samples,
@@ -181,17 +193,7 @@ class _Work:
         self, job: Job, pages: Sequence[int | None], parts: Sequence[FileProgress]
     ) -> dict[str, Any]:
         """Write each page to a file of its own."""
-        digits, files = len(str(len(pages))), self.request.files
-        stem = job.target.stem
-        targets = [
-            job.target.with_stem(f"{stem}-{number:0{digits}}") for number, _ in enumerate(pages, 1)
-        ]
-        for target in targets:
-            if target.resolve() in self.sources:
-                raise OutputError(f"{target}: an input would be replaced, choose another -o")
-            if target.exists() and not (files.overwrite or files.skip_existing):
-                raise OutputError(f"{target}: exists already, add --overwrite or --skip-existing")
-        check_sidecars(files, targets)
+        targets = name_pages(job, len(pages), self.request.files, self.sources)
         rows: list[dict[str, Any] | None] = [None] * len(pages)
         records = {}
         for place, (page, target, part) in enumerate(zip(pages, targets, parts, strict=True)):
@@ -217,7 +219,7 @@ class _Work:
             if skipped and not self.drawing.uncertainty:
                 continue
             enlarged, row = self._enlarge(job.source, picture, target, part, sample)
-            rows.append({"width": enlarged.width, "height": enlarged.height, **row})
+            rows.append(row)
             if not skipped:
                 write_image(target, enlarged, self.request.quality)
                 records[target] = row["provenance"]
@@ -296,7 +298,8 @@ class _Work:
         drawn = model.contract.draws
         number = {"sample": sample + 1} if drawn else {}
         record = self.provenance.record(model, **(self.drawing.header if drawn else {}), **number)
-        row = {**networks.row(model), "provenance": record}
+        made = {"width": width, "height": height, **networks.row(model)}
+        row: dict[str, Any] = {**made, "provenance": record}
         if self.request.consistent:
             enlarged, decibels = make_consistent(picture, enlarged)
             row["consistency"] = round(decibels, 2) if math.isfinite(decibels) else None
@@ -308,22 +311,6 @@ class _Work:
         for text in write_notices(target, enlarged):
             notice(text)
         return replace(enlarged, exif=self.provenance.note(enlarged.exif, record)), row
-
-
-def _choose_pages(source: Path, page: int | None) -> Sequence[int | None]:
-    """The places of the pictures that are enlarged; the first stands as None, which tells more.
-
-    Raises:
-        InputError: if the file has no such page.
-    """
-    if page == 1:
-        return [None]
-    places = decode(find_pages, source)
-    if page is None:
-        return places if len(places) > 1 else [None]
-    if page > len(places):
-        raise InputError(f"{source}: has no page {page}, choose --pages from 1 to {len(places)}")
-    return [places[page - 1]]
 
 
 def superresolve(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from small_videos import make_video
 
 from enhance_cli.io.image import Picture, write_image
@@ -52,6 +53,35 @@ def test_the_orientation_counts(tmp_path: Path, enhance: Callable, tiny_weights:
         "superres", tmp_path / "a.jpg", "--weights", tiny_weights[4], "--dry-run", "--json"
     )
     assert [(row["width"], row["height"]) for row in rows(ran)] == [(24, 32)]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_sizes_of_turned_tiffs(
+    tmp_path: Path, enhance: Callable, tiny_weights: dict[int, Path], kind: type
+):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(np.zeros((6, 8, 3), kind), photometric="rgb", extratags=[(274, 3, 1, 6)])
+    command = ("superres", tmp_path / "a.tif", "--weights", tiny_weights[4], "--json")
+    (planned,), (made,) = (rows(enhance(*command, *more)) for more in (["--dry-run"], []))
+    assert (planned["width"], planned["height"]) == (made["width"], made["height"]) == (24, 32)
+
+
+def test_pages(tmp_path: Path, enhance: Callable, tiny_weights: dict[int, Path]):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for width in (8, 12):
+            file.write(np.zeros((6, width, 3), np.uint8), photometric="rgb")
+    command = ("superres", tmp_path / "a.tif", "--weights", tiny_weights[4], "--json")
+    apart = (*command, "--pages", "all", "-o", tmp_path / "b.png")
+    (planned,), (made,) = (rows(enhance(*apart, *more)) for more in (["--dry-run"], []))
+    assert planned["outputs"] == made["outputs"]
+    assert (planned["width"], planned["pages"], made["pages"]) == (32, 2, 2)
+    assert (made["width"], made["height"]) == ([32, 48], 24)
+    ran = enhance(*apart, "--dry-run")
+    assert (ran.code, "b-1.png: exists already" in ran.err) == (1, True)
+    (planned,) = rows(enhance(*command, "--pages", 2, "-o", tmp_path / "c.png", "--dry-run"))
+    assert planned["width"] == 48
+    ran = enhance(*command, "--pages", 3, "-o", tmp_path / "c.png", "--dry-run")
+    assert (ran.code, "has no page 3" in ran.err) == (1, True)
 
 
 def test_videos(tmp_path: Path, enhance: Callable, tiny_frvsr: list):

@@ -13,7 +13,7 @@ from enhance_cli.architectures.spec import Contract
 from enhance_cli.engine.grids import GRIDS
 from enhance_cli.engine.merging import MERGERS, MergeSettings, tile_weights
 from enhance_cli.engine.runnable import Runnable
-from enhance_cli.engine.tiled import TilePlan, run_tiled
+from enhance_cli.engine.tiled import TilePlan, run_tiled, tile_side
 from enhance_cli.errors import DeviceError, UnknownNameError, UsageError
 
 CPU = torch.device("cpu")
@@ -171,6 +171,17 @@ def test_only_a_batch_of_tiles_is_given_to_the_network():
 def test_tiles_that_do_not_hold_the_halo_are_refused():
     with pytest.raises(UsageError, match="--tile 6: must be at least 12"):
         run_tiled(Runnable(lambda x: x, IDENTITY, CPU), picture(50, 50), TilePlan(tile=6))
+
+
+def test_tiles_that_nobody_chose_hold_any_halo():
+    seen = []
+    model = Runnable(
+        lambda x: seen.append(x.shape) or x, replace(IDENTITY, halo=150, size_multiple=8), CPU
+    )
+    image = picture(8, 2000)
+    assert run_tiled(model, image, TilePlan()).equal(image)
+    assert len(seen) > 1
+    assert max(shape[-1] for shape in seen) == tile_side(TilePlan(), model) // 8 * 8 >= 600
 
 
 def test_networks_that_must_see_all_are_not_tiled():
