@@ -181,7 +181,7 @@ def test_tiles_that_nobody_chose_hold_any_halo():
     image = picture(8, 2000)
     assert run_tiled(model, image, TilePlan()).equal(image)
     assert len(seen) > 1
-    assert max(shape[-1] for shape in seen) == tile_side(TilePlan(), model) // 8 * 8 >= 600
+    assert 300 < max(shape[-1] for shape in seen) <= tile_side(TilePlan(), model) == 900
 
 
 def test_networks_that_must_see_all_are_not_tiled():
