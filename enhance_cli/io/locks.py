@@ -95,8 +95,13 @@ def _living(path: Path) -> Iterator[Path]:
             held = _lock(lock, os.O_CREAT | os.O_RDWR, wait=True)
         yield temporary
     finally:
-        _remove(temporary)
-        _unlock(lock, held)
+        try:
+            _remove(temporary)
+            _unlock(lock, held)
+        except BaseException:  # An interruption came between.
+            _remove(temporary)
+            _remove(lock)
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from enhance_cli.errors import OutputError
+from enhance_cli.io import locks
 from enhance_cli.io.files import replacing
 from enhance_cli.io.image import Picture, write_image
 from enhance_cli.io.locks import claim, temporary_file, temporary_folder
@@ -20,6 +21,7 @@ PICTURE = Picture(np.full((4, 5, 3), 90, np.uint8))
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from enhance_cli.io import locks
 from enhance_cli.io.files import replacing, replacing_folder
 with replacing(Path(sys.argv[1], "a.png")), replacing_folder(Path(sys.argv[1], "b")) as folder:
     (folder / "0.png").write_bytes(b"half")
@@ -38,6 +40,24 @@ def test_what_a_killed_run_left_goes_and_all_else_stays(tmp_path: Path):
     (tmp_path / ".enhance-notes").write_text("mine")
     write_image(tmp_path / "c.png", PICTURE)
     assert names(tmp_path) == {"c.png", ".enhance-notes"}
+
+
+@pytest.mark.parametrize("step", ["_remove", "_unlock"])
+def test_an_interruption_of_the_cleaning_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    clean, interrupted = getattr(locks, step), []
+
+    def interrupt(*what: object) -> None:
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        clean(*what)
+
+    monkeypatch.setattr(locks, step, interrupt)
+    with pytest.raises(KeyboardInterrupt), temporary_folder(tmp_path / "a.png"):
+        pass
+    assert not names(tmp_path)
 
 
 def test_what_a_living_run_makes_stays(tmp_path: Path):
