@@ -60,7 +60,7 @@ def _enet_e_x4() -> Recipe:
     sixth = _go_on(fourth, 5, steps=1500, horizon=2000, learning_rate=3e-4, ema=0.999)
     sixth = replace(sixth, patch=48, batch=7, flat_share=_FLAT_SHARE, small_copies=2)
     sixth = replace(sixth, losses=replace(_FLOORED, psnr_colour=0.3, reduced=300.0))
-    seventh = _go_on(sixth, 6, steps=6750, horizon=8000, learning_rate=4e-4)
+    seventh = _go_on(sixth, 6, steps=8000, horizon=0, learning_rate=4e-4)
     return make_recipe("enet-e-x4", first, second, third, fourth, fifth, sixth, seventh)
 
 
@@ -221,9 +221,9 @@ def _enet_real_x4() -> Recipe:
 
 
 def _fast_x4() -> Recipe:
-    """The start of a long schedule, three others from there, and seven by decibels.
+    """The start of a long schedule, three others from there, and eight by decibels.
 
-    The last five put luma first, and the last three see smaller copies too, at first the start of
+    The last six put luma first, and the last four see smaller copies too, at first the start of
     a schedule with fewer drawn pages.
     """
     first = SuperResolutionStage(
@@ -259,7 +259,8 @@ def _fast_x4() -> Recipe:
     by_errors = (first, second, third, fourth)
     by_decibels = (fifth, sixth, seventh, eighth, ninth, tenth)
     eleventh = _go_on(tenth, 10, steps=5500, horizon=6000)
-    return make_recipe("fast-x4", *by_errors, *by_decibels, eleventh)
+    twelfth = _go_on(tenth, 11, steps=12_000, horizon=0)
+    return make_recipe("fast-x4", *by_errors, *by_decibels, eleventh, twelfth)
 
 
 def _fast_x2() -> Recipe:
