@@ -96,8 +96,8 @@ class FileProgress:
 class Work(Protocol):
     """Does one job, and returns entries for its row of the JSON document.
 
-    They hold the record of what made the output as ``provenance``, unless all of it was there; of
-    several outputs that were made apart, their records by output as ``records``.
+    They hold the record of what made the outputs as ``provenance``, unless these have records of
+    their own or were there.
     """
 
     def __call__(self, job: Job, progress: FileProgress, /) -> dict[str, Any]:
@@ -138,10 +138,9 @@ def attempt(files: FileOptions, job: Job, work: Work, progress: FileProgress) ->
             if reason:
                 return Skipped(reason)
             done = work(job, progress)
-            record, records = done.pop("provenance", None), done.pop("records", None)
-            if files.sidecar:
-                records = records or (dict.fromkeys(job.outputs, record) if record else {})
-                write_sidecars(records, job.source.name)
+            record = done.pop("provenance", None)
+            if record and files.sidecar:
+                write_sidecars(job.outputs, record, job.source)
             return done
     except EnhanceError as error:
         return Failed(str(error), isinstance(error, UsageError))

@@ -6,7 +6,7 @@ beside it.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -118,20 +118,16 @@ def join_pages(rows: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     }
 
 
-def write_sidecars(records: Mapping[Path, Mapping[str, Any]], source: str) -> None:
-    """Write the record of each output beside it, as ``{output}.json``.
-
-    Args:
-        records: by output.
-        source: the name of the input.
+def write_sidecars(outputs: Iterable[Path], record: Mapping[str, Any], source: Path) -> None:
+    """Write a record with the name of the input beside each output, as ``{output}.json``.
 
     Raises:
         OutputError: if a file cannot be written.
     """
-    for output, record in records.items():
+    text = json.dumps({**record, "input": source.name}, indent=2) + "\n"
+    for output in outputs:
         with replacing(sidecar_of(output)) as temporary:
-            text = json.dumps({**record, "input": source}, indent=2)
-            temporary.write_text(text + "\n", "utf-8")
+            temporary.write_text(text, "utf-8")
 
 
 def sha256_of(path: Path) -> str:

@@ -38,7 +38,7 @@ from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober, add_up
 from enhance_cli.tasks.pool import WorkerOptions
-from enhance_cli.tasks.provenance import Provenance, join_pages
+from enhance_cli.tasks.provenance import Provenance, join_pages, write_sidecars
 from enhance_cli.tasks.superres_drawing import (
     CONSISTENT,
     Drawing,
@@ -195,23 +195,21 @@ class _Work:
         """Write each page to a file of its own."""
         targets = name_pages(job, len(pages), self.request.files, self.sources)
         rows: list[dict[str, Any] | None] = [None] * len(pages)
-        records = {}
         for place, (page, target, part) in enumerate(zip(pages, targets, parts, strict=True)):
             if not self._skips(target, part):
                 picture = self._read(job.source, page, part)
                 enlarged, row = self._enlarge(job.source, picture, target, part)
-                write_image(target, enlarged, self.request.quality)
-                records[target] = row.pop("provenance")
+                self._write(job.source, target, enlarged, row.pop("provenance"))
                 rows[place] = row
         outputs = [str(target) for target in targets]
         told = {"output": outputs[0], "outputs": outputs, "pages": len(pages)}
-        return {**join_pages(rows), **told, "records": records}
+        return {**join_pages(rows), **told}
 
     def _write_samples(self, job: Job, page: int | None, progress: FileProgress) -> dict[str, Any]:
         """Write one sample after another, each to a file of its own, and then their spread."""
         picture = self._read(job.source, page, progress)
         spread = RunningSpread()
-        rows, records = [], {}
+        rows = []
         targets = job.outputs[: self.drawing.samples]
         for sample, target in enumerate(targets):
             part = progress.part(sample + 1, len(targets), "sample")
@@ -219,23 +217,28 @@ class _Work:
             if skipped and not self.drawing.uncertainty:
                 continue
             enlarged, row = self._enlarge(job.source, picture, target, part, sample)
+            record = row.pop("provenance")
             rows.append(row)
             if not skipped:
-                write_image(target, enlarged, self.request.quality)
-                records[target] = row["provenance"]
+                self._write(job.source, target, enlarged, record)
             if self.drawing.uncertainty:
                 spread.add(enlarged.pixels)
         target = job.outputs[-1]
         if self.drawing.uncertainty and not self._skips(target, progress):
             shown = draw_spread(spread.spread(), spread.count)
-            records[target] = {**rows[-1]["provenance"], "sample": "all"}
-            noted = self.provenance.note(None, records[target])
-            write_image(target, Picture(shown, exif=noted))
+            record |= {"sample": "all"}
+            noted = self.provenance.note(None, record)
+            self._write(job.source, target, Picture(shown, exif=noted), record)
         if self.request.consistent:
             told = [row["consistency"] for row in rows if row["consistency"] is not None]
             rows[-1]["consistency"] = min(told, default=None)
-        del rows[-1]["provenance"]
-        return {**rows[-1], "records": records}
+        return rows[-1]
+
+    def _write(self, source: Path, target: Path, made: Picture, record: dict[str, Any]) -> None:
+        """Write one of several outputs, with a record of its own."""
+        write_image(target, made, self.request.quality)
+        if self.request.files.sidecar:
+            write_sidecars([target], record, source)
 
     def _skips(self, target: Path, progress: FileProgress) -> bool:
         """Whether one of several outputs is there and stays, which is told."""
