@@ -74,6 +74,8 @@ STRENGTH = 1.0
 CUT_THRESHOLD = 0.25
 FRAME_RATE = Fraction(25)  # frames a second of a folder of pictures
 
+MOST_SEED = 2**31 - 1  # of a training, whose seeds go from 0 on
+
 # Super-resolution with chance in it: the truest temperature of thesis 002, tables 6.1 and 6.2.
 DRAWING_TEMPERATURE = 0.2
 

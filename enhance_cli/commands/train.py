@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from enhance_cli.commands import options
+from enhance_cli.defaults import MOST_SEED
 from enhance_cli.errors import UsageError
 
 
@@ -77,7 +78,7 @@ def train(
         typer.Option(
             help="Seed of the first weights and of the batches; the same seed repeats a run.",
             min=0,
-            max=2**31 - 1,
+            max=MOST_SEED,
         ),
     ] = None,
     init: Annotated[

@@ -28,6 +28,7 @@ from enhance_cli.engine.compiling import CompilationError, compile_network
 from enhance_cli.engine.device import keep_freed_memory, one_thread
 from enhance_cli.engine.runnable import Runnable
 from enhance_cli.engine.weight_files import (
+    family_of,
     find_entry,
     find_imported,
     find_weights,
@@ -237,7 +238,7 @@ def _family(task: str, name: str, texture: float | None) -> dict[int, str]:
     With a texture it is those that can be blended, if any can.
     """
     name = SHORT_NAMES.get(name, name)
-    members = [other for other in _known(task) if other.rpartition("-x")[0] == name]
+    members = [other for other in _known(task) if family_of(other) == name]
     if texture is not None:
         members = list(filter(texture_ends, members)) or members
     found = [other for other in members if find_weights(other)]
@@ -283,7 +284,7 @@ def load_model(
     """
     if weights is not None:
         info = read_checkpoint_info(weights)
-        if name is not None and name != info.name and name != info.name.rpartition("-x")[0]:
+        if name is not None and name != info.name and name != family_of(info.name):
             raise UsageError(f"--model {name}: {weights} holds {info.name!r}, leave --model out")
     else:
         full = resolve_name(task, name, scale, texture)

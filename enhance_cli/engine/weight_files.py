@@ -142,6 +142,11 @@ def iterate_weights() -> Iterator[FoundWeights]:
             yield found
 
 
+def family_of(name: str) -> str:
+    """The family of a model that is named ``{family}-x{scale}``; empty if it is not."""
+    return name.rpartition("-x")[0]
+
+
 def find_imported(family: str | None = None) -> dict[str, CheckpointInfo]:
     """The checkpoints that can be found by name and are of no model in ``MODELS``.
 
@@ -153,7 +158,7 @@ def find_imported(family: str | None = None) -> dict[str, CheckpointInfo]:
     imported = {}
     for found in iterate_weights():
         ours = found.name in MODELS
-        if not ours and family in (None, found.name.rpartition("-x")[0]):
+        if not ours and family in (None, family_of(found.name)):
             with suppress(CheckpointError):
                 imported[found.name] = read_checkpoint_info(found.path)
     return imported

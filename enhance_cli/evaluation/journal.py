@@ -18,6 +18,7 @@ from enhance_cli.engine.weight_files import cache_folder
 from enhance_cli.evaluation.case import Case, Evaluation
 from enhance_cli.evaluation.request import EvaluationRequest
 from enhance_cli.evaluation.scores import Score
+from enhance_cli.io.files import sha256_of
 
 
 class Journal:
@@ -66,10 +67,7 @@ def _fingerprint(request: EvaluationRequest, evaluation: Evaluation) -> str:
     options = asdict(request)
     for group in ("destination", "resume"):
         del options[group]
-    weights = []
-    for path in evaluation.weights:
-        with path.open("rb") as file:
-            weights.append(hashlib.file_digest(file, "sha256").hexdigest())
+    weights = [sha256_of(path) for path in evaluation.weights]
     names = [case.name for case in evaluation.cases]
     text = json.dumps([__version__, str(Path.cwd()), options, weights, names], default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,5 +1,6 @@
 """Inputs that are opened with a clear error, and outputs that appear whole or not at all."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -38,6 +39,21 @@ def open_input(path: Path, wanted: str) -> Iterator[IO[bytes]]:
         if not file.peek(1):
             raise InputError(f"{path}: empty file, get a fresh copy")
         yield file
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, computed once for each time at which it was changed.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    return _digest(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, _changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

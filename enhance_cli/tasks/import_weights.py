@@ -22,7 +22,7 @@ from enhance_cli.engine.checkpoint import (
 )
 from enhance_cli.engine.foreign import is_safetensors, read_foreign
 from enhance_cli.engine.layouts import Recognised, nearest_layout, recognise
-from enhance_cli.engine.weight_files import import_folder
+from enhance_cli.engine.weight_files import family_of, import_folder
 from enhance_cli.errors import CheckpointError, OutputError, UnknownNameError, UsageError, one_line
 from enhance_cli.talk import plain_console
 
@@ -128,8 +128,8 @@ def _choose_name(request: ImportRequest) -> str:
             raise UnknownNameError("model", request.model, MODELS)
         return request.model
     name = request.source.stem if request.name is None else request.name
-    families = {each.rpartition("-x")[0] for each in MODELS} - {""} | {*SHORT_NAMES}
-    if name not in MODELS and {name, name.rpartition("-x")[0]} & families:
+    families = {*map(family_of, MODELS)} - {""} | {*SHORT_NAMES}
+    if name not in MODELS and {name, family_of(name)} & families:
         raise UsageError(
             f"{name!r} would stand for models of enhance, which --model finds by this name or its "
             "beginning: choose another name with --as"

@@ -4,17 +4,15 @@ A record is one JSON object. It stands in the output's metadata, or with ``--sid
 beside it.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from enhance_cli import __version__
 from enhance_cli.engine.catalogue import Model
-from enhance_cli.io.files import replacing
+from enhance_cli.io.files import replacing, sha256_of
 from enhance_cli.io.job_list import sidecar_of
 from enhance_cli.io.metadata import note_step
 
@@ -128,17 +126,6 @@ def write_sidecars(outputs: Iterable[Path], record: Mapping[str, Any], source: P
     for output in outputs:
         with replacing(sidecar_of(output)) as temporary:
             temporary.write_text(text, "utf-8")
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, computed once for each time at which it was changed."""
-    return _digest(path, path.stat().st_mtime_ns)
-
-
-@cache
-def _digest(path: Path, _changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _given(request: Any) -> Iterator[tuple[str, Any]]:

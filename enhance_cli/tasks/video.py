@@ -17,6 +17,7 @@ from enhance_cli.engine.recurrent import FrameEnlarger
 from enhance_cli.engine.scales import Networks, load_networks
 from enhance_cli.engine.tiled import TilePlan
 from enhance_cli.errors import InputError, UsageError
+from enhance_cli.io.files import sha256_of
 from enhance_cli.io.jobs import FileOptions, Job
 from enhance_cli.io.video import (
     Damage,
@@ -40,7 +41,7 @@ from enhance_cli.tasks.attempt import FileProgress
 from enhance_cli.tasks.batch import Crew, run_batch
 from enhance_cli.tasks.estimating import Estimate, Prober
 from enhance_cli.tasks.pool import WorkerOptions
-from enhance_cli.tasks.provenance import Provenance, as_line, sha256_of
+from enhance_cli.tasks.provenance import Provenance, as_line
 from enhance_cli.tasks.video_pipeline import FramePipeline
 from enhance_cli.tasks.video_work import WorkFolder
 

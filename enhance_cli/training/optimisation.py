@@ -6,9 +6,10 @@ from typing import Literal, get_args
 
 import torch
 
+from enhance_cli.defaults import MOST_SEED
+
 Schedule = Literal["cosine", "one-cycle", "constant", "milestone"]
 Keep = Literal["best", "last"]
-MOST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,8 @@ def make_fingerprint(
 def _digest(files: Sequence[Path]) -> str:
     """A checksum of the names and sizes of files and of all files in folders.
 
-    It changes when a file is added or replaced, and not when a folder is moved.
+    It changes when a file is added, renamed, or replaced by one of another size, and not when a
+    folder is moved.
     """
     found = []
     for path in files:

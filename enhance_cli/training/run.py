@@ -1,6 +1,5 @@
 """From a recipe's name to finished weights: settings, stages, data, progress."""
 
-import hashlib
 import math
 import os
 import time
@@ -15,6 +14,7 @@ from rich.console import Console
 from enhance_cli.engine.checkpoint import read_checkpoint_info
 from enhance_cli.engine.device import choose_device, choose_dtype, keep_freed_memory
 from enhance_cli.errors import UnknownNameError, UsageError
+from enhance_cli.io.files import sha256_of
 from enhance_cli.talk import Bar, Bars
 from enhance_cli.training.loop import Report, train
 from enhance_cli.training.overrides import override
@@ -184,7 +184,7 @@ def _notes(number: int, count: int, init: Path | None, resumed: Path | None) -> 
     elif init is None or init == NO_INIT:
         known = init and str(init)
     else:
-        known = {"file": init.name, "sha256": hashlib.sha256(init.read_bytes()).hexdigest()}
+        known = {"file": init.name, "sha256": sha256_of(init)}
     return notes | ({"init": known} if known else {})
 
 
